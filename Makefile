@@ -1,0 +1,151 @@
+# Sets MeshInsight up on a Debian-like machine, runs it and tests it. `make help` lists the targets.
+#
+# Everything but the Debian packages and the tracefs mount lives in .venv/, so `make clean` takes it away again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+OUT ?= profile-out
+ARGS ?= --quick
+PYTEST_ARGS ?=
+# nginx is the server behind the sidecar, nghttp2-client brings h2load, binutils and procps help to look at processes.
+APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
+	linux-perf nghttp2-client nginx procps python3 python3-bpfcc python3-venv
+
+VENV := .venv
+BIN := $(VENV)/bin
+HEADERS := $(VENV)/kernel-headers
+# The environment's scripts hold its absolute path: the stamp's name holds it too, so a moved checkout gets a new one.
+VENV_STAMP := $(VENV)/.stamps/venv$(subst /,_,$(CURDIR))
+PIP_STAMP := $(VENV)/.stamps/pip
+VENV_WORKS := $(shell $(BIN)/python -c '' 2>/dev/null && echo yes)
+
+# $(call fail,message) ends a recipe with one line.
+fail = { echo "make $(firstword $(MAKECMDGOALS)): $(1)" >&2; exit 1; }
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: packages $(PIP_STAMP) bcc headers tracefs ## prepare this machine; does nothing the second time
+	@echo "setup: ready; try $(BIN)/meshinsight doctor"
+
+.PHONY: profile
+profile: setup ## measure a sidecar here (ARGS="--quick", OUT=profile-out)
+	@$(BIN)/meshinsight profile $(ARGS) --out '$(OUT)'
+	$(BIN)/meshinsight report '$(OUT)/profile.json' --out '$(OUT)/report.html'
+
+.PHONY: test
+test: setup ## run every test this machine can run; a skipped one that could run is a failure (PYTEST_ARGS=...)
+	@MESHINSIGHT_REQUIRE_TIERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(PIP_STAMP) ## check style, format, types and the import contract
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: clean
+clean: ## remove .venv and caches; profiles stay
+	@rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the steps of setup ------------------------------------------------------------------------------------------
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: packages
+packages:
+	@[ "$$(uname -s)" = Linux ] || $(call fail,MeshInsight measures on Linux and this is $$(uname -s); \
+	  to read profiles here: $(PYTHON) -m pip install .)
+	[ -n "$(strip $(APT_PACKAGES))" ] || exit 0
+	command -v apt-get dpkg-query >/dev/null || $(call fail,this is no Debian-like system; install iproute2 iptables \
+	  nginx h2load perf bcc for Python and kernel headers yourself and run: make setup APT_PACKAGES=)
+	installed=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(APT_PACKAGES) 2>/dev/null | sed -n 's/^installed //p' || :)
+	missing=$$(comm -23 <(printf '%s\n' $(APT_PACKAGES) | sort -u) <(sort -u <<<"$$installed") | xargs)
+	[ -n "$$missing" ] || exit 0
+	[ "$$(id -u)" = 0 ] || $(call fail,Debian packages are missing; as root: apt-get install $$missing)
+	# Only nginx's program is wanted, not its service: a policy keeps packages from starting any while they install.
+	log=$$(mktemp) mine=
+	trap 'rm -f $$log $$mine' EXIT
+	policy=/usr/sbin/policy-rc.d mark='# by make setup of MeshInsight'
+	if [ ! -e $$policy ] || grep -qxF "$$mark" $$policy; then
+	  mine=$$policy
+	  printf '#!/bin/sh\n%s\nexit 101\n' "$$mark" >$$policy
+	  chmod 755 $$policy
+	fi
+	echo "setup: installing Debian packages: $$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing; } >$$log 2>&1 || {
+	  tail -n 20 $$log >&2
+	  $(call fail,apt-get could not install: $$missing (its last lines are above))
+	}
+	case " $$missing " in *" nginx "*)
+	  [ ! -d /run/systemd/system ] || systemctl disable --quiet nginx.service ;;
+	esac
+
+$(VENV_STAMP): $(if $(VENV_WORKS),,FORCE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || $(call fail,$(PYTHON) is missing or older than Python 3.11; name a newer one: make setup PYTHON=...)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || $(call fail,$(PYTHON) -m venv failed; install python3-venv)
+	mkdir -p $(@D)
+	touch $@
+
+$(PIP_STAMP): $(VENV_STAMP) pyproject.toml
+	@echo "setup: installing Python packages into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[measure,dev]' \
+	  || $(call fail,pip could not install the Python packages; it needs a package index it can reach)
+	touch $@
+
+# bcc comes from the distribution. Only this one package is linked in: all of dist-packages would shadow the environment.
+.PHONY: bcc
+bcc: $(PIP_STAMP)
+	@site=$$(echo $(VENV)/lib/python3*/site-packages)
+	if [ ! -e $$site/bcc ]; then
+	  from=$$(cd / && /usr/bin/python3 -c 'import bcc; print(bcc.__path__[0])' 2>/dev/null) \
+	    || $(call fail,the system Python has no bcc; install python3-bpfcc)
+	  ln -sfn "$$from" $$site/bcc
+	fi
+	grep -q '^class BPF\b' $$site/bcc/__init__.py || $(call fail,the bcc in $(VENV) is not the BPF compiler collection \
+	  but the PyPI package of that name; run: $(BIN)/python -m pip uninstall -y bcc && make setup)
+	[ -e $(VENV)/.stamps/bcc ] || $(BIN)/python -c 'from bcc import BPF' \
+	  || $(call fail,bcc does not import; the line above says why)
+	touch $(VENV)/.stamps/bcc 2>/dev/null || :
+
+# bcc wants one tree. Debian splits its headers in two packages: a tree of links merges them without touching system paths.
+# Programs that read no kernel structures compile with any recent headers, so another kernel's will do.
+.PHONY: headers
+headers: $(PIP_STAMP)
+	@[ ! -e $(HEADERS)/include/linux/kconfig.h ] || [ ! -e $(HEADERS)/include/generated/autoconf.h ] || exit 0
+	tree=$$(readlink -f /lib/modules/$$(uname -r)/build || :)
+	[ -e "$$tree/include/generated/autoconf.h" ] \
+	  || tree=$$(ls -d /usr/src/linux-headers-*/include/generated/autoconf.h 2>/dev/null | sort -V | tail -n 1)
+	tree=$${tree%/include/generated/autoconf.h}
+	[ -n "$$tree" ] || $(call fail,no kernel headers in /usr/src; install linux-headers-$$(uname -r) or another version)
+	rm -rf $(HEADERS)
+	if [ -e $$tree/include/linux/kconfig.h ]; then
+	  ln -s $$tree $(HEADERS)
+	else
+	  common=$$(sed -n 's/^include \(.*\)\/Makefile$$/\1/p' $$tree/Makefile)
+	  [ -e "$$common/include/linux/kconfig.h" ] || $(call fail,$$tree has no common headers beside it; reinstall linux-headers)
+	  mkdir $(HEADERS)
+	  for part in $$common $$tree; do cp -rs $$part/arch $$part/include $(HEADERS)/; done
+	fi
+	echo "setup: kernel headers for bcc from $$tree"
+
+.PHONY: tracefs
+tracefs:
+	@! grep -qs ' tracefs ' /proc/mounts || exit 0
+	if [ "$$(id -u)" = 0 ] && mount -t tracefs nodev /sys/kernel/tracing; then
+	  echo "setup: mounted tracefs at /sys/kernel/tracing (until the next reboot)"
+	else
+	  echo "setup: tracefs is not mounted, so nothing can be traced; as root: mount -t tracefs nodev /sys/kernel/tracing" >&2
+	fi

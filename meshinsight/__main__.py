@@ -1,0 +1,5 @@
+"""`python -m meshinsight` is the command `meshinsight`."""
+
+from meshinsight.cli import main
+
+main()

@@ -1,0 +1,256 @@
+"""What the reports derive from a profile document: labels, groups, sums, shares, open problems. Pure: no I/O.
+
+Every function takes the plain document (or a cell of it) as `profiler.profile.document.load_profile` returns it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final, TypeAlias
+
+from meshinsight.reporters import bounds, formats
+from profiler.components import COMPONENTS, OTHER
+
+Cell: TypeAlias = dict[str, Any]
+
+PROTOCOL_NAMES: Final = {"tcp": "TCP", "http1": "HTTP/1.1", "http2": "HTTP/2", "h2": "HTTP/2", "grpc": "gRPC"}
+TOPOLOGY_NAMES: Final = {
+    "none": "no sidecar",
+    "client": "a client-side sidecar",
+    "server": "a server-side sidecar",
+    "both": "two sidecars, one on each side",
+}
+_PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "none")
+_PREFERRED_TEMPERATURES: Final = ("hot", "cold", "natural")
+_LABEL_EXTRAS: Final = ("proxy", "tls", "filters", "transport", "headers")
+
+
+def protocol_name(protocol: str) -> str:
+    """How people write the protocol: `http1` → `HTTP/1.1`."""
+    return PROTOCOL_NAMES.get(protocol, protocol)
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Component names in the order of every table and chart: the fixed ones, tls and filters, `other` last."""
+    found = set(names)
+    fixed = [name for name in COMPONENTS if name in found and name != OTHER]
+    later = sorted(found.difference(COMPONENTS))
+    return [*fixed, *later, *([OTHER] if OTHER in found else [])]
+
+
+def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """A short label per cell id: protocol, topology, temperature and whatever else differs between the cells."""
+    parts = {cell["id"]: _label_parts(cell) for cell in cells}
+    constant = [len({row[column] for row in parts.values()}) == 1 for column in range(len(next(iter(parts.values()), ())))]
+    labels = {
+        cell_id: "-".join(part for column, part in enumerate(row) if part and (column < 3 or not constant[column]))
+        for cell_id, row in parts.items()
+    }
+    unique = len(set(labels.values())) == len(labels)
+    return labels if unique else {cell_id: cell_id for cell_id in labels}
+
+
+def _label_parts(cell: Cell) -> list[str]:
+    rate = "max" if cell["rate_rps"] is None else f"r{cell['rate_rps']:g}"
+    sizes = [f"q{cell['request_bytes']}", f"s{cell['response_bytes']}", f"c{cell['connections']}"]
+    extras = [_extra_text(cell.get(name)) for name in _LABEL_EXTRAS]
+    return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, cell["loop"], *extras]
+
+
+def _extra_text(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(str(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def shared_workload(cells: Sequence[Cell]) -> str:
+    """What all cells have in common, in words: `request 128 B, response 1 KiB, 1 connection, closed loop`."""
+    texts = {
+        "request_bytes": lambda cell: f"request {formats.size(cell['request_bytes'])}",
+        "response_bytes": lambda cell: f"response {formats.size(cell['response_bytes'])}",
+        "connections": lambda cell: f"{cell['connections']} connection{'' if cell['connections'] == 1 else 's'}",
+        "rate_rps": load_text,
+    }
+    shared = [text(cells[0]) for key, text in texts.items() if cells and len({cell[key] for cell in cells}) == 1]
+    return ", ".join(shared)
+
+
+def load_text(cell: Cell) -> str:
+    """The offered load in words."""
+    return f"{cell['loop']} loop" + ("" if cell["rate_rps"] is None else f" at {formats.rate(cell['rate_rps'])} per s")
+
+
+def by_temperature(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells in groups that differ only in cache temperature, hot first."""
+    def key(cell: Cell) -> list[str]:
+        parts = _label_parts(cell)
+        return [*parts[:2], *parts[3:]]
+
+    positions: dict[str, int] = {}
+    for cell in cells:
+        positions.setdefault(str(key(cell)), len(positions))
+    grouped = groupby(sorted(cells, key=lambda cell: positions[str(key(cell))]), key=key)
+    return [sorted(group, key=lambda cell: _rank(_PREFERRED_TEMPERATURES, cell["temperature"])) for _, group in grouped]
+
+
+def group_name(group: Sequence[Cell], labels: Mapping[str, str]) -> str:
+    """The label that the cells of a `by_temperature` group share."""
+    label, temperature = labels[group[0]["id"]], group[0]["temperature"]
+    return "-".join(part for part in label.split("-") if part != temperature)
+
+
+def medians_ns(cell: Cell) -> dict[str, float]:
+    """The components' shares of the median exchange, in ns."""
+    return {name: cell["latency"]["components"][name]["median_ns"] for name in ordered(cell["latency"]["components"])}
+
+
+def share(part: float, parts: Iterable[float]) -> float | None:
+    """`part` of the sum of `parts`; None where the sum is not positive and a share would mean nothing."""
+    whole = sum(parts)
+    return part / whole if whole > 0 else None
+
+
+def latency_over_baseline(cell: Cell) -> float | None:
+    """Overhead at the median as a fraction of the median without sidecars."""
+    baseline = cell["latency"]["baseline_p50_ns"]
+    return cell["latency"]["overhead_p50_ns"] / baseline if baseline > 0 else None
+
+
+def cpu_overhead_ns(cell: Cell) -> float:
+    """CPU per request that the sidecars add, in ns: the whole machine with, minus without."""
+    cpu = cell["cpu"]
+    return float(cpu["with_cpu_ns_per_request"] - cpu["baseline_cpu_ns_per_request"])
+
+
+def cpu_over_baseline(cell: Cell) -> float | None:
+    """Added CPU as a fraction of the CPU without sidecars."""
+    baseline = cell["cpu"]["baseline_cpu_ns_per_request"]
+    return cpu_overhead_ns(cell) / baseline if baseline > 0 else None
+
+
+def exchanges(cell: Cell) -> tuple[int, int, int]:
+    """Exchanges sampled, dropped and lost. Every component sees the same ones; where they differ the worst counts."""
+    components = cell["latency"]["components"].values()
+    if not components:
+        return 0, 0, 0
+    samples = min(part["samples"] for part in components)
+    return samples, max(part["dropped"] for part in components), max(part["lost"] for part in components)
+
+
+def representatives(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell per protocol and temperature to stand for the rest: most sidecars, one connection, smallest messages."""
+    def preference(cell: Cell) -> tuple[Any, ...]:
+        return (
+            cell["latency"] is None,
+            _rank(_PREFERRED_TOPOLOGIES, cell["topology"]),
+            cell["connections"],
+            cell["rate_rps"] is not None,
+            cell["request_bytes"] + cell["response_bytes"],
+        )
+
+    chosen: list[Cell] = []
+    for protocol in dict.fromkeys(cell["protocol"] for cell in cells):
+        own = [cell for cell in cells if cell["protocol"] == protocol]
+        temperatures = sorted({cell["temperature"] for cell in own}, key=lambda name: _rank(_PREFERRED_TEMPERATURES, name))
+        for temperature in temperatures:
+            chosen.append(min((cell for cell in own if cell["temperature"] == temperature), key=preference))
+    return chosen
+
+
+def problems(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every error and warning with its next step as (kind, text), errors first; the cell's id leads its own."""
+    errors = [("error", text) for text in probe_problems(document)]
+    warnings = [("warning", text) for text in document["warnings"]]
+    for cell in document["cells"]:
+        errors += [("error", f"{cell['id']}: {text}") for text in cell["errors"]]
+        warnings += [("warning", f"{cell['id']}: {text}") for text in cell["warnings"]]
+    return errors + warnings
+
+
+def probe_problems(document: Mapping[str, Any]) -> list[str]:
+    """One line per probe that is not attached or reported an error, or saw nothing."""
+    return [
+        f"probe {probe['program']}/{probe['name']}: {probe_status(probe)}"
+        for probe in document["probes"]
+        if probe_status(probe) != "ok"
+    ]
+
+
+def probe_status(probe: Mapping[str, Any]) -> str:
+    """`ok`, or what is wrong with the probe."""
+    if probe["error"]:
+        return str(probe["error"])
+    if not probe["attached"]:
+        return "not attached"
+    return "ok" if probe["hits"] else "attached but no hits"
+
+
+def machine_text(environment: Mapping[str, Any]) -> str:
+    """The machine in one line, from whatever the environment records."""
+    parts = [environment.get("distribution"), _prefixed("Linux ", environment.get("kernel"))]
+    cpus, model = environment.get("cpus"), environment.get("cpu_model")
+    parts.append(f"{cpus} × {model}" if cpus and model else model)
+    memory = environment.get("memory_bytes")
+    parts.append(formats.size(memory) if isinstance(memory, int | float) else None)
+    parts.append(environment.get("virtualisation"))
+    return ", ".join(formats.printable(str(part)) for part in parts if part) or formats.UNKNOWN
+
+
+def proxy_text(proxies: Mapping[str, Any]) -> str:
+    """The proxies in one line: name, version, build, workers."""
+    lines = []
+    for name, proxy in proxies.items():
+        workers = proxy.get("workers")
+        plural = "" if workers == 1 else "s"
+        parts = [f"{name} {proxy['version']}", proxy.get("build"), f"{workers} worker{plural}" if workers else None]
+        lines.append(", ".join(formats.printable(str(part)) for part in parts if part))
+    return "; ".join(lines) or formats.UNKNOWN
+
+
+def noise_text(noise: Mapping[str, Any]) -> str:
+    """Steal and CPU pressure in one line, with the verdict."""
+    steal, pressure = formats.percent(noise["steal_ratio"], 1), formats.percent(noise["psi_cpu_some_ratio"], 1)
+    verdict = "noisy: treat small differences with care" if noise["noisy"] else "quiet enough"
+    return f"{verdict} (CPU stolen by the host {steal}, tasks waiting for a CPU {pressure} of the time)"
+
+
+def anchor_text(anchor: Mapping[str, Any] | None) -> str:
+    """The anchor cell in one line: which, how often, how far it drifted."""
+    if anchor is None:
+        return "not measured, so drift of the machine is unknown"
+    rounds = len(anchor["rounds"])
+    name = f"{anchor['protocol']}-{anchor['topology']}-{anchor['temperature']}"
+    return (
+        f"{name} drifted by {formats.percent(anchor['drift_ratio'], 1)} over {rounds} rounds "
+        f"(median {formats.micros(anchor['median_with_p50_ns'])} µs)"
+    )
+
+
+def leading(cell: Cell, most: int = 2) -> list[tuple[str, float]]:
+    """The largest latency components of a cell with their shares, largest first."""
+    medians = medians_ns(cell)
+    shares = [(name, share(value, medians.values()) or 0.0) for name, value in medians.items()]
+    return sorted((pair for pair in shares if pair[1] > 0), key=lambda pair: -pair[1])[:most]
+
+
+def marks(cell: Cell) -> list[str]:
+    """What is wrong with a cell at a glance, for the tables' last column."""
+    found = []
+    if cell["errors"]:
+        found.append("error")
+    if not bounds.rate_reached(cell):
+        found.append("rate not reached")
+    if cell["latency"] is not None and not bounds.closes(cell["latency"]["closure_residual"]):
+        found.append("latency does not close")
+    if cell["cpu"] is not None and not bounds.closes(cell["cpu"]["closure_residual"]):
+        found.append("CPU does not close")
+    if not bounds.undisturbed(cell):
+        found.append("disturbed by probes")
+    return found
+
+
+def _rank(preferred: Sequence[str], name: str) -> int:
+    return preferred.index(name) if name in preferred else len(preferred)
+
+
+def _prefixed(prefix: str, value: object) -> str | None:
+    return None if value is None else f"{prefix}{value}"

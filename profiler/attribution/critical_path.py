@@ -1,0 +1,263 @@
+"""Follows the message through a timeline: which thread held it, and what that thread did meanwhile. Pure: no I/O.
+
+The walk goes backwards, from the moment the client had the answer: time spent by a thread belongs to the message until
+the thread is found asleep; then the message was with whoever woke it, at the moment of the waking. Every nanosecond of
+an exchange therefore belongs to exactly one thread and state, also when messages come in pieces and when a thread
+never slept. Wake-ups that are not on this path (a proxy's main thread, a timer) cannot divert it. An exchange whose
+path leads to a waker that was not traced is *lost*: dropped and counted.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from profiler.components import (
+    CLIENT_APP,
+    EVENT_WAIT,
+    IPC,
+    OTHER,
+    REQUEST,
+    RESPONSE,
+    SERVER_APP,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.probes.timeline import (
+    SOFTIRQ_ENTER,
+    SOFTIRQ_EXIT,
+    SWITCH_IN,
+    SWITCH_OUT,
+    SYSCALL_ENTER,
+    SYSCALL_EXIT,
+    WAKING,
+    TimelineEvents,
+)
+
+USER: Final = "user"
+"""User time before it is split into proxy_core, parsing, …"""
+
+_ASLEEP: Final = "asleep"
+_STATES: Final = (USER, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, IPC, OTHER, _ASLEEP)
+PATH_STATES: Final = _STATES[:-1]
+"""States that time on the path can be in."""
+
+
+@dataclass
+class ThreadHistory:
+    """Segments of one thread in time order: segment i runs from starts[i] to starts[i + 1] in states[i]."""
+
+    starts: list[int] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    wakers: dict[int, int] = field(default_factory=dict)
+    """Segment index of the segment begun by a wake-up → the thread that woke it (0: not a traced one)."""
+
+    def begin(self, stamp_ns: int, state: str) -> None:
+        self.starts.append(stamp_ns)
+        self.states.append(state)
+
+    def at(self, stamp_ns: int) -> int:
+        """Index of the segment that covers the instant just before `stamp_ns`; -1 before the first."""
+        return bisect_right(self.starts, stamp_ns - 1) - 1
+
+
+@dataclass
+class _Running:
+    """Where a thread stands while its events are replayed."""
+
+    history: ThreadHistory = field(default_factory=ThreadHistory)
+    syscall: str = USER
+    resumed: bool = False
+    asleep: bool = False
+
+    def state(self) -> str:
+        # From the switch-in to the end of an event wait: the way back from the wait, part of the hand-over.
+        return IPC if self.resumed and self.syscall == EVENT_WAIT else self.syscall
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer. `time_ns` maps (place, direction, state) to time on the path."""
+
+    start_ns: int
+    end_ns: int
+    time_ns: dict[tuple[str, str, str], int]
+
+    @property
+    def total_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """The exchanges of one window, with the number of those whose path was lost."""
+
+    followed: list[Exchange]
+    lost: int
+
+
+class _Replay:
+    """Replays events into thread histories and notes the client's and server's sends and reads."""
+
+    def __init__(self, events: TimelineEvents, families: Mapping[int, str]) -> None:
+        self.threads: dict[int, _Running] = {}
+        self.finished_ns: list[int] = []
+        self.server_sends_ns: list[int] = []
+        self._families = families
+        self._places = events.places
+        self._last_read_end: int | None = None
+        self._awaiting_use = False
+        self._apply = {
+            SYSCALL_ENTER: self._enter,
+            SYSCALL_EXIT: self._exit,
+            SOFTIRQ_ENTER: self._softirq_enter,
+            SOFTIRQ_EXIT: self._softirq_exit,
+            WAKING: self._waking,
+            SWITCH_OUT: self._switch_out,
+            SWITCH_IN: self._switch_in,
+        }
+        rows = zip(
+            events.stamp_ns.tolist(), events.tid.tolist(), events.kind.tolist(), events.value.tolist(), strict=True
+        )
+        for stamp_ns, tid, kind, value in rows:
+            thread = self.threads.get(tid)
+            if thread is None:
+                thread = self.threads[tid] = _Running()
+            self._apply[kind](thread, tid, stamp_ns, value)
+
+    def _enter(self, thread: _Running, tid: int, stamp_ns: int, number: int) -> None:
+        thread.syscall = self._families.get(number, OTHER)
+        thread.resumed = False
+        thread.history.begin(stamp_ns, thread.syscall)
+        if self._awaiting_use and self._places.get(tid) == CLIENT_APP:
+            self._last_read_end, self._awaiting_use = stamp_ns, False
+
+    def _exit(self, thread: _Running, tid: int, stamp_ns: int, returned: int) -> None:
+        if thread.syscall == SOCKET_READ and returned > 0 and self._places.get(tid) == CLIENT_APP:
+            self._awaiting_use = True
+        thread.syscall = USER
+        thread.resumed = False
+        thread.history.begin(stamp_ns, USER)
+
+    def _softirq_enter(self, thread: _Running, tid: int, stamp_ns: int, _: int) -> None:
+        if thread.syscall == SOCKET_WRITE:
+            self._note_send(self._places.get(tid), stamp_ns)
+        thread.history.begin(stamp_ns, IPC)
+
+    def _note_send(self, place: str | None, stamp_ns: int) -> None:
+        if place == SERVER_APP:
+            self.server_sends_ns.append(stamp_ns)
+        elif place == CLIENT_APP and self._last_read_end is not None:
+            # The next request is on its way: the answer before it was complete when its last read had been used.
+            self.finished_ns.append(self._last_read_end)
+            self._last_read_end = None
+
+    def _softirq_exit(self, thread: _Running, _: int, stamp_ns: int, __: int) -> None:
+        thread.history.begin(stamp_ns, thread.state())
+
+    def _waking(self, thread: _Running, _: int, stamp_ns: int, waker: int) -> None:
+        if thread.asleep:
+            thread.asleep = False
+            thread.history.wakers[len(thread.history.starts)] = waker
+            thread.history.begin(stamp_ns, IPC)
+
+    def _switch_out(self, thread: _Running, _: int, stamp_ns: int, state: int) -> None:
+        thread.asleep = state != 0
+        thread.history.begin(stamp_ns, _ASLEEP if thread.asleep else IPC)
+
+    def _switch_in(self, thread: _Running, _: int, stamp_ns: int, __: int) -> None:
+        thread.asleep = False
+        thread.resumed = True
+        thread.history.begin(stamp_ns, thread.state())
+
+
+def follow(events: TimelineEvents, families: Mapping[int, str]) -> Exchanges:
+    """Rebuild every exchange of a window in which one request was in flight at a time.
+
+    An exchange lasts from the end of the one before it (or from the moment the client woke up to send, where it slept
+    in between) to the moment the client had used its last read of the answer.
+
+    Args:
+        events: the timeline of all processes of the hop, in time order.
+        families: system call number → component, as `syscall_families`.
+    """
+    replay = _Replay(events, families)
+    client = [tid for tid, place in events.places.items() if place == CLIENT_APP and tid in replay.threads]
+    followed, lost = [], 0
+    sends = _LastBefore(replay.server_sends_ns)
+    for start_ns, end_ns in pairwise(replay.finished_ns):
+        exchange = _walk(replay.threads, events.places, client, start_ns, end_ns, sends)
+        if exchange is None:
+            lost += 1
+        else:
+            followed.append(exchange)
+    return Exchanges(followed, lost)
+
+
+class _LastBefore:
+    def __init__(self, stamps_ns: list[int]) -> None:
+        self._stamps_ns = stamps_ns
+
+    def __call__(self, start_ns: int, end_ns: int) -> int | None:
+        """The last stamp in [start_ns, end_ns), if there is one."""
+        index = bisect_right(self._stamps_ns, end_ns - 1) - 1
+        return self._stamps_ns[index] if index >= 0 and self._stamps_ns[index] >= start_ns else None
+
+
+def _walk(
+    threads: Mapping[int, _Running],
+    places: Mapping[int, str],
+    client: list[int],
+    start_ns: int,
+    end_ns: int,
+    sends: _LastBefore,
+) -> Exchange | None:
+    answered_ns = sends(start_ns, end_ns)
+    if answered_ns is None:
+        return None
+    time_ns: dict[tuple[str, str, str], int] = {}
+    reached = end_ns
+    for tid, first, last, state in _path(threads, _active_at(threads, client, end_ns), start_ns, end_ns):
+        if tid == 0:
+            return None
+        place = places[tid]
+        for direction, spent in ((REQUEST, min(last, answered_ns) - first), (RESPONSE, last - max(first, answered_ns))):
+            if spent > 0:
+                key = (place, direction, state)
+                time_ns[key] = time_ns.get(key, 0) + spent
+        reached = first
+    return Exchange(reached, end_ns, time_ns)
+
+
+def _active_at(threads: Mapping[int, _Running], client: list[int], end_ns: int) -> int:
+    """The client thread that ended the exchange: the one whose segment begins there."""
+    for tid in client:
+        starts = threads[tid].history.starts
+        index = bisect_right(starts, end_ns) - 1
+        if index >= 0 and starts[index] == end_ns:
+            return tid
+    return 0
+
+
+def _path(
+    threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int
+) -> Iterator[tuple[int, int, int, str]]:
+    """Segments (thread, from, to, state) of the path, latest first. A thread of 0 says that the path is lost."""
+    client, now = tid, end_ns
+    while now > start_ns:
+        history = threads[tid].history if tid else None
+        index = history.at(now) if history else -1
+        if history is None or index < 0:
+            yield 0, start_ns, now, OTHER
+            return
+        state = history.states[index]
+        if state is not _ASLEEP:
+            first = max(history.starts[index], start_ns)
+            yield tid, first, now, state
+            now = first
+            continue
+        waker = history.wakers.get(index + 1, 0)
+        if waker == 0 and tid == client:
+            return  # the client slept of its own accord (its timer woke it): the exchange begins here
+        tid = waker

@@ -1,0 +1,1 @@
+"""Kernel probes: BPF programs, their loading and reading, and perf sampling."""

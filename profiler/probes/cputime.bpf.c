@@ -1,0 +1,178 @@
+// Exclusive on-CPU time of the whole machine by (role, state), summed in the kernel.
+//
+// Purpose: every nanosecond of every CPU belongs to one role (the process it ran) and one state (what it did for it).
+// How: each event closes the slice since the CPU's last event. The thread that ran a slice is the current thread at its
+// end, also in sched_switch, so threads are known by their id alone and no kernel structure is read. A thread's state is
+// kept when it is switched out and taken up again in the next slice it ends.
+// Caveats: hard interrupts and page faults count for the state they interrupt; the entry and exit code of a system call
+// outside its tracepoints counts as user. read and write of files count like those of sockets. The program's own cost
+// lands in the states it watches. A softirq arriving inside another program's few instructions between reading and
+// moving `since_ns` is counted twice.
+//
+// Parameters: ROLE_REST and ROLE_IDLE, the numbers of two roles. Every other number comes from user space in `roles`.
+
+#define MAX_ROLES 16
+#define MAX_STATES 8
+#define MAX_SYSCALLS 512
+
+// The numbers of STATES in cputime.py.
+#define STATE_USER 0
+#define STATE_SYSCALL_OTHER 4
+#define STATE_KERNEL 5 // no system call of this thread was seen yet
+#define STATE_NET_RX 6
+#define STATE_SOFTIRQ_OTHER 7
+
+// The numbers of TRACEPOINTS in cputime.py.
+#define HIT_SYS_ENTER 0
+#define HIT_SYS_EXIT 1
+#define HIT_SOFTIRQ_ENTRY 2
+#define HIT_SOFTIRQ_EXIT 3
+#define HIT_SCHED_SWITCH 4
+#define HIT_PROCESS_EXIT 5
+
+#define VECTOR_NET_RX 3
+
+struct cpu {
+    u64 since_ns; // end of the last slice, 0 before the first
+    u32 role;     // of the running thread, valid if resolved
+    u32 state;    // of the running thread, outside softirqs, valid if resolved
+    u32 softirq;  // state of the softirq that runs nested in it, or 0
+    u32 resolved; // 0 from a switch to the next event
+    u32 leaving;  // the running thread is past sched_process_exit
+    u32 unused;
+    u64 hits[MAX_STATES];
+    u64 time_ns[MAX_ROLES * MAX_STATES];
+    u64 entries[MAX_ROLES * MAX_STATES];
+};
+
+BPF_PERCPU_ARRAY(cpus, struct cpu, 1);
+BPF_ARRAY(families, u32, MAX_SYSCALLS); // system call number -> state, 0 for none
+BPF_HASH(roles, u32, u32, 4096);        // process id -> role
+BPF_HASH(threads, u32, u32, 65536);     // thread id -> state | softirq << 8, while it does not run
+
+static __always_inline u32 slot_of(struct cpu *cpu, u32 state)
+{
+    return (cpu->role & (MAX_ROLES - 1)) * MAX_STATES + (state & (MAX_STATES - 1));
+}
+
+static __always_inline u32 role_of(u32 process)
+{
+    if (!process)
+        return ROLE_IDLE;
+    u32 *role = roles.lookup(&process);
+    return role ? *role : ROLE_REST;
+}
+
+// Who runs here, in which state was it when it last stopped?
+static __always_inline void resolve(struct cpu *cpu)
+{
+    u64 id = bpf_get_current_pid_tgid();
+    u32 thread = id;
+    u32 *saved = thread ? threads.lookup(&thread) : 0;
+    cpu->role = role_of(id >> 32);
+    cpu->state = saved ? *saved & 0xff : STATE_KERNEL;
+    cpu->softirq = saved ? *saved >> 8 : 0;
+    cpu->resolved = 1;
+}
+
+// Closes the slice that ends now. `revealed` is the state that this event shows the thread was in, for one whose system
+// calls were not seen yet.
+static __always_inline struct cpu *close_slice(u32 hit, u32 revealed)
+{
+    int zero = 0;
+    struct cpu *cpu = cpus.lookup(&zero);
+    if (!cpu)
+        return 0;
+    u64 since_ns = cpu->since_ns;
+    u64 now_ns = bpf_ktime_get_ns();
+    cpu->since_ns = now_ns;
+    cpu->hits[hit]++;
+    if (!cpu->resolved)
+        resolve(cpu);
+    u32 state = cpu->state == STATE_KERNEL ? revealed : cpu->state;
+    if (cpu->softirq)
+        state = cpu->softirq;
+    if (since_ns)
+        cpu->time_ns[slot_of(cpu, state)] += now_ns - since_ns;
+    return cpu;
+}
+
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_SYS_ENTER, STATE_USER);
+    if (!cpu)
+        return 0;
+    u32 number = ctx->args[1];
+    u32 *family = families.lookup(&number);
+    u32 state = family && *family ? *family : STATE_SYSCALL_OTHER;
+    cpu->state = state;
+    cpu->entries[slot_of(cpu, state)]++;
+    return 0;
+}
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_SYS_EXIT, STATE_SYSCALL_OTHER);
+    if (cpu)
+        cpu->state = STATE_USER;
+    return 0;
+}
+
+int on_softirq_entry(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_SOFTIRQ_ENTRY, STATE_KERNEL);
+    if (!cpu)
+        return 0;
+    u32 state = (u32)ctx->args[0] == VECTOR_NET_RX ? STATE_NET_RX : STATE_SOFTIRQ_OTHER;
+    cpu->softirq = state;
+    cpu->entries[slot_of(cpu, state)]++;
+    return 0;
+}
+
+int on_softirq_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_SOFTIRQ_EXIT, STATE_KERNEL);
+    if (cpu)
+        cpu->softirq = 0;
+    return 0;
+}
+
+int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_SCHED_SWITCH, STATE_KERNEL);
+    if (!cpu)
+        return 0;
+    u32 thread = bpf_get_current_pid_tgid();
+    if (thread && !cpu->leaving && (cpu->state != STATE_KERNEL || cpu->softirq)) {
+        u32 value = cpu->state | cpu->softirq << 8;
+        u32 *saved = threads.lookup(&thread);
+        if (saved)
+            *saved = value;
+        else
+            threads.update(&thread, &value);
+    }
+    cpu->leaving = 0;
+    cpu->resolved = 0;
+    return 0;
+}
+
+// Thread ids are used again: forget those that end.
+int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_PROCESS_EXIT, STATE_KERNEL);
+    if (!cpu)
+        return 0;
+    u32 thread = bpf_get_current_pid_tgid();
+    threads.delete(&thread);
+    cpu->leaving = 1;
+    return 0;
+}
+
+// Run on each CPU by user space before it reads, and after it changed `roles`: closes the slice under the old role.
+int flush(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(MAX_STATES - 1, STATE_KERNEL);
+    if (cpu)
+        cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
+    return 0;
+}

@@ -1,0 +1,291 @@
+"""Exact on-CPU time of the whole machine by role and state, through `cputime.bpf.c`.
+
+A role is whose time it is (a place of the hop, or one of the roles below), a state is what the CPU did for it. Roles
+times states cover every nanosecond of every CPU, so a reading adds up to wall time x CPUs. Sums are kept in the kernel
+and no event leaves it; taking a reading first closes the slice that runs on each CPU.
+"""
+
+import ctypes
+import os
+import platform
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from profiler.components import EVENT_WAIT, PLACES, SOCKET_READ, SOCKET_WRITE
+from profiler.errors import ProbeError
+from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
+from profiler.probes.syscalls import syscall_families
+
+PROGRAM: Final = "cputime"
+
+NEIGHBOUR: Final = "neighbour"
+"""Role of the processes that keep CPUs awake or caches cold; never counted as cost."""
+TOOL: Final = "tool"
+"""Role of this program and its helpers; never counted as cost."""
+KSOFTIRQD: Final = "ksoftirqd"
+IDLE: Final = "idle"
+REST: Final = "rest"
+"""Role of every process that was given none."""
+ROLES: Final = (*PLACES, NEIGHBOUR, TOOL, KSOFTIRQD, IDLE, REST)
+
+USER: Final = "user"
+SYSCALL_OTHER: Final = "syscall_other"
+KERNEL: Final = "kernel"
+"""State of threads that make no system calls (kernel threads, the idle loop), and of those not seen making one yet."""
+SOFTIRQ_NET_RX: Final = "softirq_net_rx"
+SOFTIRQ_OTHER: Final = "softirq_other"
+STATES: Final = (
+    USER,
+    SOCKET_READ,
+    SOCKET_WRITE,
+    EVENT_WAIT,
+    SYSCALL_OTHER,
+    KERNEL,
+    SOFTIRQ_NET_RX,
+    SOFTIRQ_OTHER,
+)
+"""Every state, in the order of their numbers in the program. A softirq's state replaces the one it interrupts."""
+
+TRACEPOINTS: Final = (
+    "sys_enter",
+    "sys_exit",
+    "softirq_entry",
+    "softirq_exit",
+    "sched_switch",
+    "sched_process_exit",
+)
+"""The probes, in the order of their hit counters in the program."""
+
+_ONLY_IF_NEW: Final = 1  # BPF_NOEXIST
+_BPF_SYSCALL: Final = {"x86_64": 321, "aarch64": 280}
+_PROG_TEST_RUN: Final = 10  # BPF_PROG_TEST_RUN
+_TEST_RUN_ON_CPU: Final = 1  # BPF_F_TEST_RUN_ON_CPU
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """What happened between `reset` and `measure`.
+
+    `time_ns` holds on-CPU time and `entries` the number of times that a system call or softirq began, both by (role,
+    state) and only where not zero. `capacity_ns` is the time the CPUs had: the sum of `time_ns` must equal it.
+    """
+
+    time_ns: dict[tuple[str, str], int]
+    entries: dict[tuple[str, str], int]
+    capacity_ns: int
+
+
+def cputime_defines() -> dict[str, int]:
+    """The parameters that `cputime.bpf.c` is compiled with."""
+    return {"ROLE_IDLE": ROLES.index(IDLE), "ROLE_REST": ROLES.index(REST)}
+
+
+class CpuTime:
+    """Counts on-CPU time from `__enter__` to `__exit__`.
+
+    This process is of role `tool`, the kernel's softirq threads are of role `ksoftirqd`, and all others are `rest`
+    until `set_roles` names them.
+
+    Raises:
+        MissingError: see `profiler.probes.bpf.require_bcc`.
+        ProbeError: a probe did not load or attach.
+    """
+
+    def __init__(self, load: Callable[[str, Mapping[str, int]], Any] = load_program) -> None:
+        self._load = load
+        self._bpf: Any = None
+        self._flush_fd = -1
+        self._probes: RawTracepoints | None = None
+        self._roles: dict[int, str] = {}
+        self._start = _Totals()
+
+    def __enter__(self) -> "CpuTime":
+        self._bpf = self._load(PROGRAM, cputime_defines())
+        try:
+            self._attach()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def set_roles(self, roles: Mapping[int, str]) -> None:
+        """Give processes (by process id) their roles; those named before and not named now become `rest`.
+
+        Time used until now stays with the old roles.
+
+        Raises:
+            ValueError: unknown role.
+        """
+        wanted = {os.getpid(): TOOL, **dict.fromkeys(softirq_threads(), KSOFTIRQD), **roles}
+        table = self._bpf["roles"]
+        for process in self._roles.keys() - wanted.keys():
+            del table[ctypes.c_uint(process)]
+        for process, role in wanted.items():
+            table[ctypes.c_uint(process)] = ctypes.c_uint(ROLES.index(role))
+        self._roles = wanted
+        self._prime(roles)
+        self._flush()
+
+    def add_roles(self, roles: Mapping[int, str]) -> None:
+        """Give further processes (by process id) their roles; the others keep theirs.
+
+        Raises:
+            ValueError: unknown role.
+        """
+        self.set_roles({**self._roles, **roles})
+
+    def reset(self) -> None:
+        """Begin a new window."""
+        self._start = self._totals()
+
+    def measure(self) -> CpuTimes:
+        """Everything counted since the last `reset`, which goes on."""
+        window = self._totals() - self._start
+        return CpuTimes(_by_role_and_state(window.time_ns), _by_role_and_state(window.entries), window.clock_ns)
+
+    def read(self) -> dict[tuple[str, str], int]:
+        """On-CPU nanoseconds by (role, state) since the last `reset`, which goes on."""
+        return self.measure().time_ns
+
+    def hits(self) -> list[ProbeStatus]:
+        """Every probe with its number of hits since the last `reset`."""
+        window = self._totals() - self._start
+        statuses = self._probes.statuses if self._probes else {}
+        return [replace(statuses[name], hits=hits) for name, hits in zip(TRACEPOINTS, window.hits, strict=True)]
+
+    def require_hits(self) -> None:
+        """Check that the window was really seen.
+
+        Raises:
+            ProbeError: a probe that fires on any working machine had no hits.
+        """
+        silent = [status.name for status in self.hits() if not status.hits and status.name != "sched_process_exit"]
+        if silent:
+            raise ProbeError(f"no hits on {', '.join(silent)} of {PROGRAM}: no load ran, or another tracer disabled it")
+
+    def _attach(self) -> None:
+        from bcc import BPF
+
+        self._flush_fd = self._bpf.load_func(b"flush", BPF.RAW_TRACEPOINT).fd
+        for number, family in syscall_families().items():
+            self._bpf["families"][ctypes.c_int(number)] = ctypes.c_uint(STATES.index(family))
+        self.set_roles({})
+        self._probes = RawTracepoints(PROGRAM, self._bpf, TRACEPOINTS)
+        self._probes.attach()
+        self.reset()
+
+    def _release(self) -> None:
+        if self._bpf is None:
+            return
+        if self._probes is not None:
+            self._probes.detach()
+        self._bpf.cleanup()
+        self._bpf = None
+
+    def _prime(self, processes: Iterable[int]) -> None:
+        """Say in which system call the threads of `processes` sleep, for those the program has not seen yet."""
+        from bcc import lib
+
+        families, table = syscall_families(), self._bpf["threads"]
+        for process in processes:
+            for thread, number in sleeping_threads(process).items():
+                key = ctypes.c_uint(thread)
+                state = ctypes.c_uint(STATES.index(families.get(number, SYSCALL_OTHER)))
+                lib.bpf_update_elem(table.map_fd, ctypes.byref(key), ctypes.byref(state), _ONLY_IF_NEW)
+
+    def _flush(self) -> None:
+        """Close the running slice on every CPU, and look up there again whose time the next one is."""
+        from bcc.utils import get_online_cpus
+
+        for cpu in get_online_cpus():
+            run_on_cpu(self._flush_fd, cpu)
+
+    def _totals(self) -> "_Totals":
+        self._flush()
+        cpus = [cpu for cpu in self._bpf["cpus"][0] if cpu.since_ns]
+        return _Totals(
+            _sum_rows(cpu.time_ns for cpu in cpus),
+            _sum_rows(cpu.entries for cpu in cpus),
+            _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
+            sum(cpu.since_ns for cpu in cpus),
+        )
+
+
+def softirq_threads(proc: Path = Path("/proc")) -> list[int]:
+    """The process ids of the kernel's softirq threads."""
+    return [int(path.parent.name) for path in proc.glob("[0-9]*/comm") if _text(path).startswith("ksoftirqd/")]
+
+
+def sleeping_threads(process: int, proc: Path = Path("/proc")) -> dict[int, int]:
+    """The threads of `process` that sleep in a system call, with its number. Empty if it ended."""
+    found = {}
+    for path in proc.glob(f"{process}/task/[0-9]*/syscall"):
+        number = _text(path).split(" ")[0]
+        if number.isdecimal():
+            found[int(path.parent.name)] = int(number)
+    return found
+
+
+def run_on_cpu(program_fd: int, cpu: int) -> None:
+    """Run a loaded raw tracepoint program once on `cpu`, over whatever runs there.
+
+    bcc has no call for it, hence the bare system call.
+
+    Raises:
+        ProbeError: the kernel refused (it needs 5.10 or later).
+    """
+    # union bpf_attr, member test: four u32, two u64, four u32, two u64, then flags, cpu, batch_size
+    attributes = struct.pack("=4I2Q4I2Q4I", program_fd, *[0] * 11, _TEST_RUN_ON_CPU, cpu, 0, 0)
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(_BPF_SYSCALL[platform.machine()], _PROG_TEST_RUN, buffer, len(buffer)) < 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise ProbeError(f"CPU {cpu} could not be read by {PROGRAM}: {reason}; it needs Linux 5.10 or later and root")
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Sums since the program was loaded: per (role, state) slot, per probe, and of the CPUs' clocks."""
+
+    time_ns: list[int] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
+    hits: list[int] = field(default_factory=list)
+    clock_ns: int = 0
+
+    def __sub__(self, earlier: "_Totals") -> "_Totals":
+        return _Totals(
+            [now - then for now, then in zip(self.time_ns, earlier.time_ns, strict=True)],
+            [now - then for now, then in zip(self.entries, earlier.entries, strict=True)],
+            [now - then for now, then in zip(self.hits, earlier.hits, strict=True)],
+            self.clock_ns - earlier.clock_ns,
+        )
+
+
+def _sum_rows(rows: Iterable[Iterable[int]]) -> list[int]:
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
+def _by_role_and_state(slots: list[int]) -> dict[tuple[str, str], int]:
+    found = {}
+    for number, role in enumerate(ROLES):
+        for state, value in zip(STATES, slots[number * len(STATES) :], strict=False):
+            if value:
+                found[role, state] = value
+    return found
+
+
+def _text(path: Path) -> str:
+    """The content of a file of /proc, empty if its process ended or may not be looked at."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

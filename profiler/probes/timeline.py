@@ -1,0 +1,155 @@
+"""Records the message timeline of chosen processes through `timeline.bpf.c`."""
+
+import ctypes
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.components import PLACES
+from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
+
+TRACEPOINTS: Final = ("sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking", "sched_switch")
+EVENT: Final = np.dtype([("stamp_ns", "<u8"), ("tid", "<u4"), ("kind_value", "<u4")])
+
+SYSCALL_ENTER, SYSCALL_EXIT, SOFTIRQ_ENTER, SOFTIRQ_EXIT, WAKING, SWITCH_OUT, SWITCH_IN = range(1, 8)
+_TRACEPOINT_OF_KIND: Final = {
+    SYSCALL_ENTER: "sys_enter",
+    SYSCALL_EXIT: "sys_exit",
+    SOFTIRQ_ENTER: "softirq_entry",
+    SOFTIRQ_EXIT: "softirq_exit",
+    WAKING: "sched_waking",
+    SWITCH_OUT: "sched_switch",
+    SWITCH_IN: "sched_switch",
+}
+
+
+@dataclass(frozen=True)
+class TimelineEvents:
+    """Events of one window in time order. The arrays have one entry per event.
+
+    `value` is the system call number, the return value, the waking thread or the state, by `kind`.
+    """
+
+    stamp_ns: npt.NDArray[np.int64]
+    tid: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.int64]
+    value: npt.NDArray[np.int64]
+    places: dict[int, str]
+    dropped: int
+
+    def __len__(self) -> int:
+        return len(self.stamp_ns)
+
+    def between(self, start_ns: int, end_ns: int) -> "TimelineEvents":
+        """The events stamped in [start_ns, end_ns)."""
+        first, last = np.searchsorted(self.stamp_ns, [start_ns, end_ns])
+        part = slice(int(first), int(last))
+        return TimelineEvents(
+            self.stamp_ns[part], self.tid[part], self.kind[part], self.value[part], self.places, self.dropped
+        )
+
+
+def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int) -> TimelineEvents:
+    """Merge the per-CPU regions into one timeline ordered by stamp. Pure."""
+    events = np.concatenate(regions)
+    events = events[np.argsort(events["stamp_ns"], kind="stable")]
+    value = (events["kind_value"] & 0xFFFFFFF).astype(np.int64)
+    value[value >= 1 << 27] -= 1 << 28  # 28-bit two's complement: return values may be negative
+    return TimelineEvents(
+        events["stamp_ns"].astype(np.int64),
+        events["tid"].astype(np.int64),
+        (events["kind_value"] >> 28).astype(np.int64),
+        value,
+        places,
+        dropped,
+    )
+
+
+class Timeline:
+    """The loaded timeline program. Attach it around windows; `reset` before and `read` after each.
+
+    Raises:
+        MissingError, ProbeError: as `load_program`.
+    """
+
+    def __init__(self, capacity_per_cpu: int = 1 << 20) -> None:
+        self._capacity = capacity_per_cpu
+        self._cpus = os.cpu_count() or 1
+        self._bpf = load_program("timeline", self.defines(capacity_per_cpu))
+        self._probes = RawTracepoints("timeline", self._bpf, TRACEPOINTS)
+        size = self._capacity * self._cpus * EVENT.itemsize
+        self._memory = mmap.mmap(self._bpf[b"events"].map_fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+        self._events = np.frombuffer(self._memory, EVENT)
+
+    @staticmethod
+    def defines(capacity_per_cpu: int = 1 << 20) -> dict[str, int]:
+        """What the program is compiled with."""
+        return {"CAPACITY": capacity_per_cpu, "NCPU": os.cpu_count() or 1}
+
+    @property
+    def statuses(self) -> list[ProbeStatus]:
+        """Attach status, hits and drops of each probe over all windows read so far."""
+        return list(self._probes.statuses.values())
+
+    def attach(self) -> None:
+        """Attach the probes. Raises ProbeError."""
+        self._probes.attach()
+
+    def detach(self) -> None:
+        """Detach the probes; what was recorded stays readable."""
+        self._probes.detach()
+
+    def __enter__(self) -> "Timeline":
+        self.attach()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def reset(self, places: Mapping[int, str]) -> None:
+        """Forget everything recorded and trace the processes of `places` (process id → place) from now on."""
+        for table in (b"places", b"threads", b"thread_places"):
+            self._bpf[table].clear()
+        for pid, place in places.items():
+            self.add(pid, place)
+        cursor = self._bpf[b"cursor"]
+        cursor[ctypes.c_int(0)] = (ctypes.c_uint64 * self._cpus)()
+
+    def add(self, pid: int, place: str) -> None:
+        """Trace process `pid` too."""
+        self._bpf[b"places"][ctypes.c_uint32(pid)] = ctypes.c_uint32(PLACES.index(place))
+
+    def read(self) -> TimelineEvents:
+        """What was recorded since `reset`; counts it into `statuses`."""
+        counts = [int(count) for count in self._bpf[b"cursor"][ctypes.c_int(0)]]
+        regions = [
+            self._events[cpu * self._capacity : cpu * self._capacity + min(count, self._capacity)]
+            for cpu, count in enumerate(counts)
+        ]
+        dropped = sum(max(0, count - self._capacity) for count in counts)
+        places = {tid.value: PLACES[place.value] for tid, place in self._bpf[b"thread_places"].items()}
+        events = decode(regions, places, dropped)
+        self._count(events)
+        return events
+
+    def _count(self, events: TimelineEvents) -> None:
+        hits = np.bincount(events.kind, minlength=8)
+        for kind, name in _TRACEPOINT_OF_KIND.items():
+            self._probes.statuses[name].hits += int(hits[kind])
+        for status in self._probes.statuses.values():
+            status.dropped += events.dropped
+
+    def close(self) -> None:
+        """Detach and free the program and its memory."""
+        self.detach()
+        del self._events
+        self._memory.close()
+        self._bpf.cleanup()

@@ -1,0 +1,1 @@
+"""The profile document on disk: its schema, reading, validation and atomic writing."""

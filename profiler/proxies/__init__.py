@@ -1,0 +1,1 @@
+"""Sidecar proxies behind one interface, one file per proxy."""

@@ -1,0 +1,1 @@
+"""Pods on one machine: network namespaces, traffic capture, supervised processes, and their removal."""

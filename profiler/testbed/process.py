@@ -1,0 +1,235 @@
+"""One supervised process of a run: started in its place, watched, and stopped with its children.
+
+The start goes through util-linux programs that replace themselves (nsenter, setpriv, taskset, chrt), so the pid is the
+final program's and no Python code runs between fork and exec of a parent that may have threads. Every process leads its
+own process group (Ctrl-C at the terminal does not reach it, and the group can be killed as one), but stays in the
+session of the run: with CONFIG_SCHED_AUTOGROUP each session is a scheduling group of its own, and a SCHED_IDLE process
+alone in its session gets half a CPU that a busy proxy of another session wants (tried: 50 % against 0.4 %).
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from profiler.errors import MissingError, ProcessError
+from profiler.testbed.netns import Namespace
+
+_LAUNCHERS: Final = ("nsenter", "setpriv", "taskset", "chrt")
+_LAUNCH_WAIT_S: Final = 5.0
+_KILL_WAIT_S: Final = 5.0
+_LOG_TAIL_BYTES: Final = 4096
+_LOG_TAIL_LINES: Final = 5
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a process runs: network namespace, user (also its group), CPU, and whether only on otherwise idle CPU."""
+
+    netns: Namespace | None = None
+    uid: int | None = None
+    cpu: int | None = None
+    sched_idle: bool = False
+
+    def launcher_argv(self) -> list[str]:
+        """The programs that put the next one in place, each replacing itself by the next."""
+        argv: list[str] = []
+        if self.netns is not None:
+            argv += ["nsenter", f"--net={self.netns.path}"]
+        # The kernel clears the parent-death signal when the user changes: setpriv sets it after that.
+        argv += ["setpriv", "--pdeathsig", "KILL"]
+        if self.uid is not None:
+            argv += [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        if self.cpu is not None:
+            argv += ["taskset", "--cpu-list", str(self.cpu)]
+        if self.sched_idle:
+            argv += ["chrt", "--idle", "0"]
+        return argv
+
+
+@dataclass(frozen=True)
+class ProcStat:
+    """Two fields of /proc/PID/stat: state letter, and start time in clock ticks since boot."""
+
+    state: str
+    start_time_ticks: int
+
+
+def read_stat(pid: int) -> ProcStat | None:
+    """State and start time of a process, None when there is none. Pid and start time together name it for good."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
+    return ProcStat(state=fields[0], start_time_ticks=int(fields[19]))
+
+
+class Process:
+    """A running program of the run.
+
+    Attributes: `name` for messages, `pid`, `log_path` (standard error, and standard output unless sent elsewhere). The
+    pid stays reserved until `stop`, also after the program has ended, so a signal can never hit a stranger.
+    """
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log_path: Path) -> None:
+        self.name = name
+        self.pid = popen.pid
+        self.log_path = log_path
+        self._popen = popen
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._status: int | None = None
+        self._final_run_time_ns: int | None = None
+
+    def poll(self) -> int | None:
+        """Exit status (negative: the signal that ended it), None while it runs."""
+        if self._status is None:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                self._status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return self._status
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Exit status once it has ended. Raises ProcessError after `timeout_s` seconds."""
+        if not self._has_ended(timeout_s):
+            raise ProcessError(f"{self.name} (pid {self.pid}) did not end within {timeout_s:g} s{self._log_tail()}")
+        status = self.poll()
+        assert status is not None
+        return status
+
+    def check(self) -> None:
+        """Raise ProcessError, with the last lines of the log, if the process has ended."""
+        status = self.poll()
+        if status is not None:
+            raise ProcessError(f"{self.name} (pid {self.pid}) {describe_status(status)}{self._log_tail()}")
+
+    def run_time_ns(self) -> int:
+        """CPU time of all its threads so far, user and kernel, in ns; ended threads count, child processes do not."""
+        if self._final_run_time_ns is not None:
+            return self._final_run_time_ns
+        return time.clock_gettime_ns(_cpu_clock(self.pid))
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to the process alone; no effect when it has ended."""
+        if self._final_run_time_ns is None:
+            signal.pidfd_send_signal(self._pidfd, signum)
+
+    def stop(self, grace_s: float = 3.0) -> None:
+        """End the process and its group: SIGTERM, after `grace_s` seconds SIGKILL. No effect the second time."""
+        stop_all([self], grace_s)
+
+    def _has_ended(self, timeout_s: float | None) -> bool:
+        if self.poll() is not None:
+            return True
+        watch = select.poll()
+        watch.register(self._pidfd, select.POLLIN)
+        return bool(watch.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
+
+    def _signal_group(self, signum: int) -> None:
+        # Safe although the leader may be dead: it is not reaped yet, so nobody else can have its number.
+        try:
+            os.killpg(self.pid, signum)
+        except ProcessLookupError:
+            pass
+
+    def _reap(self) -> None:
+        if not self._has_ended(_KILL_WAIT_S):
+            raise ProcessError(f"{self.name} (pid {self.pid}) does not react to SIGKILL; see /proc/{self.pid}/stack")
+        self.poll()
+        self._final_run_time_ns = self.run_time_ns()
+        self._popen.wait()
+        os.close(self._pidfd)
+
+    def _log_tail(self) -> str:
+        lines = _last_lines(self.log_path)
+        return f": {' | '.join(lines)}" if lines else f" and wrote nothing to {self.log_path}"
+
+
+def start_process(
+    name: str, argv: Sequence[str], placement: Placement, *, env: Mapping[str, str], log_path: Path, stdout: Path | None
+) -> Process:
+    """Start `argv` in its place with exactly the environment `env`.
+
+    Must be called on a thread that lives as long as the run: the kernel kills the process when that thread ends.
+    Raises MissingError for a program that is not there and ProcessError when it cannot be started.
+    """
+    program = find_program(argv[0], env.get("PATH"))
+    launcher = placement.launcher_argv()
+    launcher[0] = find_program(launcher[0])
+    try:
+        with log_path.open("wb") as log, (stdout or log_path).open("ab") as output:
+            popen = subprocess.Popen(
+                [*launcher, program, *argv[1:]],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=dict(env), process_group=0,
+            )  # fmt: skip
+    except OSError as error:
+        raise ProcessError(f"{name} could not be started: {error}") from error
+    process = Process(name, popen, log_path)
+    _await_final_program(process, program)
+    return process
+
+
+def stop_all(processes: Iterable[Process], grace_s: float = 3.0) -> None:
+    """End all of them at once, sharing one grace period; those stopped before are left out."""
+    living = [process for process in processes if process._final_run_time_ns is None]
+    for process in living:
+        process._signal_group(signal.SIGTERM)
+        process._signal_group(signal.SIGCONT)  # a paused process takes no SIGTERM
+    deadline_s = time.monotonic() + grace_s
+    for process in living:
+        process._has_ended(deadline_s - time.monotonic())
+    for process in living:
+        process._signal_group(signal.SIGKILL)
+    for process in living:
+        process._reap()
+
+
+def find_program(name: str, search_path: str | None = None) -> str:
+    """Full path of a program. Raises MissingError naming it."""
+    path = shutil.which(name, path=search_path)
+    if path is None:
+        raise MissingError(f"program not found: {name}; `meshinsight doctor` says which package has it")
+    return path
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    return f"was ended by {signal.Signals(-status).name}"
+
+
+def _await_final_program(process: Process, program: str) -> None:
+    # So that nobody who looks at the process (by name, or its executable for probes) takes a launcher for it.
+    launchers = {os.path.realpath(path) for path in map(shutil.which, _LAUNCHERS) if path}
+    if os.path.realpath(program) in launchers:
+        return
+    deadline_s = time.monotonic() + _LAUNCH_WAIT_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        try:
+            if os.readlink(f"/proc/{process.pid}/exe") not in launchers:
+                return
+        except OSError:
+            return
+        time.sleep(0.0005)
+
+
+def _cpu_clock(pid: int) -> int:
+    # What clock_getcpuclockid(3) computes: the scheduler's exact run time of a process (CPUCLOCK_SCHED = 2).
+    return (~pid << 3) | 2
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()][-_LOG_TAIL_LINES:]

@@ -1,0 +1,1 @@
+"""Servers and load generators behind one interface, and what a round of load returns."""

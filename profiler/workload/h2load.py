@@ -1,0 +1,48 @@
+"""h2load as the closed-loop generator: it logs every request, with a resolution of one microsecond.
+
+It is not used for open loops: its `--rps` fires in ticks of 10 ms, so requests come in bunches (see docs/method.md).
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from profiler.errors import ProcessError
+from profiler.workload.base import Load, LoadResult
+from profiler.workload.programs import first_line, require_program
+
+_HALF_MICROSECOND_NS = 500
+
+
+class H2load:
+    """HTTP/1.1 over any number of connections, one request in flight on each."""
+
+    name = "h2load"
+
+    def version(self) -> str:
+        return first_line(require_program("h2load", "nghttp2-client"), "--version").removeprefix("h2load ")
+
+    def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
+        program = require_program("h2load", "nghttp2-client")
+        command = [program, "--h1", f"--clients={load.connections}", f"--duration={round(duration_s * 1000)}ms"]
+        if load.request_bytes:
+            body = directory / f"request-{load.request_bytes}"
+            body.write_bytes(b"q" * load.request_bytes)
+            command.append(f"--data={body}")
+        log = directory / "h2load.log"
+        log.unlink(missing_ok=True)  # h2load appends
+        return [*command, f"--log-file={log}", f"http://{address}:{port}/{load.response_bytes}"]
+
+    def result(self, directory: Path) -> LoadResult:
+        log = directory / "h2load.log"
+        if not log.exists() or log.stat().st_size == 0:
+            raise ProcessError("h2load answered no request; see its log in the run's directory")
+        rows = np.loadtxt(log, dtype=np.int64, ndmin=2)
+        answered = rows[(rows[:, 1] >= 200) & (rows[:, 1] < 300)]
+        clock_offset_ns = time.time_ns() - time.monotonic_ns()
+        due_ns = answered[:, 0] * 1000 - clock_offset_ns
+        order = np.argsort(due_ns, kind="stable")
+        # h2load cuts to whole microseconds; the middle of the microsecond is the unbiased reading.
+        latency_ns = answered[:, 2] * 1000 + _HALF_MICROSECOND_NS
+        return LoadResult(due_ns[order], latency_ns[order], len(rows) - len(answered))

@@ -1,0 +1,97 @@
+"""Test tiers: what each needs, and the rule that a tier this machine can run is not skipped quietly.
+
+A test without a tier marker runs everywhere. A marked one is skipped only for a reason this file worked out from the
+machine, and the reason is shown. Under MESHINSIGHT_REQUIRE_TIERS=1 (`make test`) any other skip fails the session.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from typing import Final
+
+import pytest
+
+from profiler.errors import MissingError
+from profiler.probes.bpf import require_bcc
+
+REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
+WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
+
+
+def kernel_gap() -> str | None:
+    try:
+        require_bcc()
+    except MissingError as error:
+        return str(error)
+    return None
+
+
+def cluster_gap() -> str | None:
+    if shutil.which("kubectl") is None:
+        return "kubectl is not installed"
+    try:
+        answer = subprocess.run(["kubectl", "get", "nodes"], capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        return "no Kubernetes cluster answers within 10 s"
+    return None if answer.returncode == 0 else f"no Kubernetes cluster: {answer.stderr.strip()}"
+
+
+def browser_gap() -> str | None:
+    return None if any(map(shutil.which, BROWSERS)) else f"none of {', '.join(BROWSERS)} is installed"
+
+
+GAPS: Final[dict[str, Callable[[], str | None]]] = {
+    "kernel": functools.cache(kernel_gap),
+    "cluster": functools.cache(cluster_gap),
+    "browser": functools.cache(browser_gap),
+}
+"""For each tier, what this machine lacks to run it; None when nothing."""
+
+
+def tiers(item: pytest.Item) -> list[str]:
+    return [name for name in GAPS if item.get_closest_marker(name)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[WRONGLY_SKIPPED] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for tier in tiers(item):
+            if gap := GAPS[tier]():
+                item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    runnable = not any(GAPS[tier]() for tier in tiers(item))
+    if report.skipped and runnable and not hasattr(report, "wasxfail"):
+        item.config.stash[WRONGLY_SKIPPED].append(item.nodeid)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped:  # a whole module: nobody can see any more which tiers it held
+        collector.config.stash[WRONGLY_SKIPPED].append(f"{collector.nodeid} (skip tests by tier marker, not modules)")
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if os.environ.get(REQUIRE_TIERS) and session.config.stash[WRONGLY_SKIPPED] and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if os.environ.get(REQUIRE_TIERS) and (skipped := config.stash[WRONGLY_SKIPPED]):
+        terminalreporter.section("skipped, although this machine can run them", red=True, bold=True)
+        for nodeid in skipped:
+            terminalreporter.write_line(nodeid)

@@ -1,0 +1,65 @@
+"""The rules of tests/conftest.py, tried on small test sessions of their own."""
+
+from pathlib import Path
+
+import pytest
+
+CONFTEST = (Path(__file__).parent / "conftest.py").read_text()
+MARKERS = "[pytest]\nmarkers =\n    kernel: x\n    cluster: x\n    browser: x\n"
+CAN = "\nGAPS['kernel'] = lambda: None\n"
+CANNOT = "\nGAPS['kernel'] = lambda: 'no tracefs'\n"
+
+
+def session(pytester: pytest.Pytester, machine: str, test_module: str) -> pytest.RunResult:
+    pytester.makeini(MARKERS)
+    pytester.makeconftest(CONFTEST + machine)
+    pytester.makepyfile(test_module)
+    return pytester.runpytest_inprocess("-ra")
+
+
+@pytest.fixture
+def required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHINSIGHT_REQUIRE_TIERS", "1")
+
+
+SKIPS_ITSELF = "import pytest\n@pytest.mark.kernel\ndef test_probe(): pytest.skip('not today')"
+KERNEL_TEST = "import pytest\n@pytest.mark.kernel\ndef test_probe(): pass"
+
+
+@pytest.mark.usefixtures("required")
+def test_skip_in_a_runnable_tier_fails_the_session(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CAN, SKIPS_ITSELF)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*skipped, although this machine can run them*", "*::test_probe"])
+
+
+@pytest.mark.usefixtures("required")
+def test_skip_of_a_test_without_tier_fails_the_session(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CANNOT, "import pytest\ndef test_sum(): pytest.skip('later')")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.usefixtures("required")
+def test_skip_of_a_whole_module_fails_the_session(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CAN, "import pytest\npytest.importorskip('no_such_module')\ndef test_sum(): pass")
+    assert result.ret != pytest.ExitCode.OK
+
+
+@pytest.mark.usefixtures("required")
+def test_tier_the_machine_lacks_is_skipped_with_its_reason(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CANNOT, KERNEL_TEST)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["SKIPPED*kernel tier: no tracefs"])
+
+
+@pytest.mark.usefixtures("required")
+def test_expected_failure_is_no_skip(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CAN, "import pytest\n@pytest.mark.xfail\ndef test_sum(): assert False")
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_without_the_requirement_a_skip_is_only_shown(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MESHINSIGHT_REQUIRE_TIERS", raising=False)
+    assert session(pytester, CAN, SKIPS_ITSELF).ret == pytest.ExitCode.OK
