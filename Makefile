@@ -12,9 +12,10 @@ PYTHON ?= python3
 OUT ?= profile-out
 ARGS ?= --quick
 PYTEST_ARGS ?=
-# nginx is the server behind the sidecar, nghttp2-client brings h2load, binutils and procps help to look at processes.
+# nghttp2-client brings h2load, haproxy is the server behind the sidecar; tests use nginx, and readelf of binutils.
+SERVERS := haproxy nginx
 APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
-	linux-perf nghttp2-client nginx procps python3 python3-bpfcc python3-venv
+	linux-perf nghttp2-client procps python3 python3-bpfcc python3-venv util-linux $(SERVERS)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,12 +68,13 @@ packages:
 	  to read profiles here: $(PYTHON) -m pip install .)
 	[ -n "$(strip $(APT_PACKAGES))" ] || exit 0
 	command -v apt-get dpkg-query >/dev/null || $(call fail,this is no Debian-like system; install iproute2 iptables \
-	  nginx h2load perf bcc for Python and kernel headers yourself and run: make setup APT_PACKAGES=)
+	  haproxy nginx h2load perf bcc for Python and kernel headers yourself and run: make setup APT_PACKAGES=)
 	installed=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(APT_PACKAGES) 2>/dev/null | sed -n 's/^installed //p' || :)
 	missing=$$(comm -23 <(printf '%s\n' $(APT_PACKAGES) | sort -u) <(sort -u <<<"$$installed") | xargs)
 	[ -n "$$missing" ] || exit 0
 	[ "$$(id -u)" = 0 ] || $(call fail,Debian packages are missing; as root: apt-get install $$missing)
-	# Only nginx's program is wanted, not its service: a policy keeps packages from starting any while they install.
+	# Only the servers' programs are wanted, not the services: a policy keeps any from starting while packages install,
+	# and what was not there before is not started at the next boot either.
 	log=$$(mktemp) mine=
 	trap 'rm -f $$log $$mine' EXIT
 	policy=/usr/sbin/policy-rc.d mark='# by make setup of MeshInsight'
@@ -87,12 +89,12 @@ packages:
 	  tail -n 20 $$log >&2
 	  $(call fail,apt-get could not install: $$missing (its last lines are above))
 	}
-	case " $$missing " in *" nginx "*)
-	  [ ! -d /run/systemd/system ] || systemctl disable --quiet nginx.service ;;
-	esac
+	for server in $(SERVERS); do
+	  if [[ " $$missing " == *" $$server "* && -d /run/systemd/system ]]; then systemctl disable --quiet $$server; fi
+	done
 
 $(VENV_STAMP): $(if $(VENV_WORKS),,FORCE)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || $(call fail,$(PYTHON) is missing or older than Python 3.11; name a newer one: make setup PYTHON=...)
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV) || $(call fail,$(PYTHON) -m venv failed; install python3-venv)

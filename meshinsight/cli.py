@@ -1,13 +1,16 @@
 """The command `meshinsight`: joins the subcommands and is the one place where errors become messages and exit statuses.
 
-Exit status: 0 done, 1 the run failed, 2 the request was wrong, 70 a defect in MeshInsight, 130 interrupted.
+Exit status: 0 done, 1 the run failed, 2 the request was wrong, 70 a defect in MeshInsight, 128 + n stopped by signal n
+(130 for Ctrl-C).
 """
 
 import os
+import signal
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from meshinsight import __version__
 from meshinsight.commands import cleanup, doctor, profile, report, show
@@ -15,9 +18,21 @@ from profiler.errors import MeshInsightError
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
 EXIT_DEFECT: Final = 70
-EXIT_INTERRUPTED: Final = 130
+
+
+class Commands(TyperGroup):
+    """The subcommands. A signal that stops one becomes the exit status that shells know it by."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            # Typer would say 130 (SIGINT) for every signal; runs tell which it was.
+            raise typer.Exit(128 + getattr(stopped, "signum", signal.SIGINT)) from stopped
+
 
 app = typer.Typer(
+    cls=Commands,
     name="meshinsight",
     help="What a service mesh sidecar costs in latency and CPU time, and where that cost comes from.",
     no_args_is_help=True,
@@ -63,8 +78,6 @@ def run() -> int:
         app(prog_name="meshinsight")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         raise
     except MeshInsightError as error:

@@ -21,11 +21,21 @@ def closes(residual: float | None) -> bool:
     return residual is None or abs(residual) <= CLOSURE_RATIO
 
 
+def latency_undisturbed(cell: dict[str, Any]) -> bool:
+    """Whether the probes raised median latency by no more than the bound of the cell's protocol."""
+    ratio = cell["perturbation"]["latency_ratio"]
+    return ratio is None or ratio <= LATENCY_RATIO.get(cell["protocol"], LATENCY_RATIO_OTHERS)
+
+
+def throughput_undisturbed(cell: dict[str, Any]) -> bool:
+    """Whether the probes left enough of the throughput."""
+    ratio = cell["perturbation"]["throughput_ratio"]
+    return ratio is None or ratio >= THROUGHPUT_RATIO
+
+
 def undisturbed(cell: dict[str, Any]) -> bool:
-    """Whether the probes changed median latency and throughput by no more than their bounds."""
-    latency, throughput = cell["perturbation"]["latency_ratio"], cell["perturbation"]["throughput_ratio"]
-    bound = LATENCY_RATIO.get(cell["protocol"], LATENCY_RATIO_OTHERS)
-    return (latency is None or latency <= bound) and (throughput is None or throughput >= THROUGHPUT_RATIO)
+    """Whether the probes changed neither median latency nor throughput beyond their bounds."""
+    return latency_undisturbed(cell) and throughput_undisturbed(cell)
 
 
 def rate_reached(cell: dict[str, Any]) -> bool:

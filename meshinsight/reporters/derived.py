@@ -3,11 +3,12 @@
 Every function takes the plain document (or a cell of it) as `profiler.profile.document.load_profile` returns it.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from meshinsight.reporters import bounds, formats
+from meshinsight.reporters import formats
 from profiler.components import COMPONENTS, OTHER
 
 Cell: TypeAlias = dict[str, Any]
@@ -17,16 +18,28 @@ TOPOLOGY_NAMES: Final = {
     "none": "no sidecar",
     "client": "a client-side sidecar",
     "server": "a server-side sidecar",
-    "both": "two sidecars, one on each side",
+    "both": "two sidecars (one on each side)",
 }
+TEMPERATURE_NAMES: Final = {"hot": "hot caches", "cold": "cold caches", "natural": "natural idling"}
 _PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "none")
 _PREFERRED_TEMPERATURES: Final = ("hot", "cold", "natural")
+_LONGEST_EXTRA: Final = 40
 _LABEL_EXTRAS: Final = ("proxy", "tls", "filters", "transport", "headers")
 
 
 def protocol_name(protocol: str) -> str:
     """How people write the protocol: `http1` → `HTTP/1.1`."""
     return PROTOCOL_NAMES.get(protocol, protocol)
+
+
+def topology_name(topology: str) -> str:
+    """The topology in words: `both` → `two sidecars (one on each side)`."""
+    return TOPOLOGY_NAMES.get(topology, topology)
+
+
+def temperature_name(temperature: str) -> str:
+    """The cache temperature in words: `hot` → `hot caches`."""
+    return TEMPERATURE_NAMES.get(temperature, temperature)
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -40,7 +53,9 @@ def ordered(names: Iterable[str]) -> list[str]:
 def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
     """A short label per cell id: protocol, topology, temperature and whatever else differs between the cells."""
     parts = {cell["id"]: _label_parts(cell) for cell in cells}
-    constant = [len({row[column] for row in parts.values()}) == 1 for column in range(len(next(iter(parts.values()), ())))]
+    constant = [
+        len({row[column] for row in parts.values()}) == 1 for column in range(len(next(iter(parts.values()), ())))
+    ]
     labels = {
         cell_id: "-".join(part for column, part in enumerate(row) if part and (column < 3 or not constant[column]))
         for cell_id, row in parts.items()
@@ -52,14 +67,18 @@ def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
 def _label_parts(cell: Cell) -> list[str]:
     rate = "max" if cell["rate_rps"] is None else f"r{cell['rate_rps']:g}"
     sizes = [f"q{cell['request_bytes']}", f"s{cell['response_bytes']}", f"c{cell['connections']}"]
-    extras = [_extra_text(cell.get(name)) for name in _LABEL_EXTRAS]
-    return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, cell["loop"], *extras]
+    extras = [_extra_text(name, cell.get(name)) for name in _LABEL_EXTRAS]
+    return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, *extras]
 
 
-def _extra_text(value: object) -> str:
-    if isinstance(value, list):
-        return "+".join(str(item) for item in value)
-    return "" if value is None else str(value)
+def _extra_text(name: str, value: object) -> str:
+    """An optional dimension of a cell as part of a label; foreign characters stay out of labels."""
+    if value is None or value is False:
+        return ""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    text = "+".join(map(str, value)) if isinstance(value, list) else name if value is True else str(value)
+    return re.sub(r"[^A-Za-z0-9_.:+]", "_", text)[:_LONGEST_EXTRA]
 
 
 def shared_workload(cells: Sequence[Cell]) -> str:
@@ -81,6 +100,7 @@ def load_text(cell: Cell) -> str:
 
 def by_temperature(cells: Sequence[Cell]) -> list[list[Cell]]:
     """The cells in groups that differ only in cache temperature, hot first."""
+
     def key(cell: Cell) -> list[str]:
         parts = _label_parts(cell)
         return [*parts[:2], *parts[3:]]
@@ -136,24 +156,78 @@ def exchanges(cell: Cell) -> tuple[int, int, int]:
     return samples, max(part["dropped"] for part in components), max(part["lost"] for part in components)
 
 
-def representatives(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell per protocol and temperature to stand for the rest: most sidecars, one connection, smallest messages."""
-    def preference(cell: Cell) -> tuple[Any, ...]:
+def named_sources(cells: Sequence[Cell]) -> str:
+    """Where the latency figures come from, as `timeline (ipc, socket_read); remainder (other)`."""
+    names: dict[str, list[str]] = {}
+    for cell in cells:
+        components = cell["latency"]["components"] if cell["latency"] else {}
+        for name in ordered(components):
+            known = names.setdefault(formats.printable(components[name]["source"]), [])
+            if name not in known:
+                known.append(name)
+    return "; ".join(f"{source} ({', '.join(members)})" for source, members in names.items())
+
+
+def nonzero(parts: Sequence[Mapping[str, float]]) -> list[str]:
+    """The components that are not exactly zero everywhere, in order; `other` always stays."""
+    found = {name for part in parts for name, value in part.items() if value or name == OTHER}
+    return ordered(found)
+
+
+def place_name(place: Mapping[str, Any]) -> str:
+    """Place and direction in words: `client sidecar, request`."""
+    return f"{place['place'].replace('_', ' ')}, {place['direction']}"
+
+
+def representatives(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Per protocol the cells that stand for the rest, one per temperature and otherwise alike.
+
+    Most sidecars, fewest connections, smallest messages: the figure people quote.
+    """
+
+    def preference(group: Sequence[Cell]) -> tuple[Any, ...]:
+        first = group[0]
         return (
-            cell["latency"] is None,
-            _rank(_PREFERRED_TOPOLOGIES, cell["topology"]),
-            cell["connections"],
-            cell["rate_rps"] is not None,
-            cell["request_bytes"] + cell["response_bytes"],
+            all(cell["latency"] is None for cell in group),
+            _rank(_PREFERRED_TOPOLOGIES, first["topology"]),
+            first["connections"],
+            first["rate_rps"] is not None,
+            first["request_bytes"] + first["response_bytes"],
         )
 
-    chosen: list[Cell] = []
-    for protocol in dict.fromkeys(cell["protocol"] for cell in cells):
-        own = [cell for cell in cells if cell["protocol"] == protocol]
-        temperatures = sorted({cell["temperature"] for cell in own}, key=lambda name: _rank(_PREFERRED_TEMPERATURES, name))
-        for temperature in temperatures:
-            chosen.append(min((cell for cell in own if cell["temperature"] == temperature), key=preference))
-    return chosen
+    protocols = dict.fromkeys(cell["protocol"] for cell in cells)
+    groups = by_temperature(cells)
+    return [min((group for group in groups if group[0]["protocol"] == name), key=preference) for name in protocols]
+
+
+def headline(cells: Sequence[Cell]) -> str:
+    """What the sidecars cost, in one or two sentences; the cells differ only in temperature (see `representatives`)."""
+    first = cells[0]
+    sidecars = topology_name(first["topology"])
+    added = [
+        f"{formats.micros(cell['latency']['overhead_p50_ns'])} µs "
+        f"({formats.signed_percent(latency_over_baseline(cell))}) with {temperature_name(cell['temperature'])}"
+        for cell in cells
+        if cell["latency"] is not None
+    ]
+    subject = sidecars[0].upper() + sidecars[1:]
+    verb = "add" if first["topology"] == "both" else "adds"
+    latency = f"{subject} {verb} {' and '.join(added)} to the median exchange." if added else ""
+    sentences = [sentence for sentence in (latency, _cpu_sentence(cells)) if sentence]
+    return " ".join(sentences) or "Nothing was measured for this protocol."
+
+
+def _cpu_sentence(cells: Sequence[Cell]) -> str:
+    measured = [cell for cell in cells if cell["cpu"] is not None]
+    if not measured:
+        return ""
+    costs = [
+        f"{formats.micros(cpu_overhead_ns(cell))} µs of CPU with {temperature_name(cell['temperature'])}"
+        for cell in measured
+    ]
+    # A nanosecond per request is a microsecond per thousand requests, hence a millionth of a processor at 1000 per s.
+    rates = [formats.vcpus(cpu_overhead_ns(cell) * 1e-6) for cell in measured]
+    return f"Every request costs a further {' and '.join(costs)}: {' and '.join(rates)} vCPU at 1000 requests per s."
 
 
 def problems(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -164,6 +238,13 @@ def problems(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         errors += [("error", f"{cell['id']}: {text}") for text in cell["errors"]]
         warnings += [("warning", f"{cell['id']}: {text}") for text in cell["warnings"]]
     return errors + warnings
+
+
+def problem_count_text(document: Mapping[str, Any]) -> str:
+    """How many errors and warnings there are, in words."""
+    kinds = [kind for kind, _ in problems(document)]
+    found = [(kinds.count("error"), "error"), (kinds.count("warning"), "warning")]
+    return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in found if number) or "none"
 
 
 def probe_problems(document: Mapping[str, Any]) -> list[str]:
@@ -188,7 +269,7 @@ def machine_text(environment: Mapping[str, Any]) -> str:
     """The machine in one line, from whatever the environment records."""
     parts = [environment.get("distribution"), _prefixed("Linux ", environment.get("kernel"))]
     cpus, model = environment.get("cpus"), environment.get("cpu_model")
-    parts.append(f"{cpus} × {model}" if cpus and model else model)
+    parts.append(f"{cpus} CPUs ({model})" if cpus and model else model)
     memory = environment.get("memory_bytes")
     parts.append(formats.size(memory) if isinstance(memory, int | float) else None)
     parts.append(environment.get("virtualisation"))
@@ -225,27 +306,21 @@ def anchor_text(anchor: Mapping[str, Any] | None) -> str:
     )
 
 
+def disturbance_text(cell: Cell) -> str:
+    """What the probes changed, in words."""
+    ratios = cell["perturbation"]
+    named = {"median latency": "latency_ratio", "throughput": "throughput_ratio", "proxy CPU": "proxy_cpu_ratio"}
+    changes = [
+        f"{name} {formats.change_percent(ratios[key])}" for name, key in named.items() if ratios[key] is not None
+    ]
+    return f"measuring changed {', '.join(changes)}"
+
+
 def leading(cell: Cell, most: int = 2) -> list[tuple[str, float]]:
     """The largest latency components of a cell with their shares, largest first."""
     medians = medians_ns(cell)
     shares = [(name, share(value, medians.values()) or 0.0) for name, value in medians.items()]
     return sorted((pair for pair in shares if pair[1] > 0), key=lambda pair: -pair[1])[:most]
-
-
-def marks(cell: Cell) -> list[str]:
-    """What is wrong with a cell at a glance, for the tables' last column."""
-    found = []
-    if cell["errors"]:
-        found.append("error")
-    if not bounds.rate_reached(cell):
-        found.append("rate not reached")
-    if cell["latency"] is not None and not bounds.closes(cell["latency"]["closure_residual"]):
-        found.append("latency does not close")
-    if cell["cpu"] is not None and not bounds.closes(cell["cpu"]["closure_residual"]):
-        found.append("CPU does not close")
-    if not bounds.undisturbed(cell):
-        found.append("disturbed by probes")
-    return found
 
 
 def _rank(preferred: Sequence[str], name: str) -> int:

@@ -6,7 +6,7 @@ A figure that is not known is an en dash, never a zero.
 from collections.abc import Sequence
 from typing import Final
 
-UNKNOWN: Final = "–"
+UNKNOWN: Final = "\N{EN DASH}"
 
 
 def micros(value_ns: float | None) -> str:
@@ -39,7 +39,7 @@ def change_percent(ratio: float | None) -> str:
 
 def points(value: float | None) -> str:
     """Percentage points with their sign: `+1.5`."""
-    return UNKNOWN if value is None else _no_minus_zero(f"{value:+.1f}")
+    return UNKNOWN if value is None else _no_minus_zero(f"{value:+.1f}").replace("+0.0", "0.0")
 
 
 def vcpus(value: float | None) -> str:

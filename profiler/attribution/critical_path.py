@@ -78,11 +78,16 @@ class _Running:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer. `time_ns` maps (place, direction, state) to time on the path."""
+    """One request and its answer.
+
+    `time_ns` maps (place, direction, state) to time on the path, `segments` to the number of pieces it came in (each
+    of which holds the cost of one probe hit).
+    """
 
     start_ns: int
     end_ns: int
     time_ns: dict[tuple[str, str, str], int]
+    segments: dict[tuple[str, str, str], int]
 
     @property
     def total_ns(self) -> int:
@@ -217,6 +222,7 @@ def _walk(
     if answered_ns is None:
         return None
     time_ns: dict[tuple[str, str, str], int] = {}
+    segments: dict[tuple[str, str, str], int] = {}
     reached = end_ns
     for tid, first, last, state in _path(threads, _active_at(threads, client, end_ns), start_ns, end_ns):
         if tid == 0:
@@ -226,8 +232,9 @@ def _walk(
             if spent > 0:
                 key = (place, direction, state)
                 time_ns[key] = time_ns.get(key, 0) + spent
+                segments[key] = segments.get(key, 0) + 1
         reached = first
-    return Exchange(reached, end_ns, time_ns)
+    return Exchange(reached, end_ns, time_ns, segments)
 
 
 def _active_at(threads: Mapping[int, _Running], client: list[int], end_ns: int) -> int:

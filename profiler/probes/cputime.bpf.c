@@ -12,7 +12,8 @@
 // Parameters: ROLE_REST and ROLE_IDLE, the numbers of two roles. Every other number comes from user space in `roles`.
 
 #define MAX_ROLES 16
-#define MAX_STATES 8
+#define MAX_STATES 16
+#define MAX_HITS 16
 #define MAX_SYSCALLS 512
 
 // The numbers of STATES in cputime.py.
@@ -21,6 +22,7 @@
 #define STATE_KERNEL 5 // no system call of this thread was seen yet
 #define STATE_NET_RX 6
 #define STATE_SOFTIRQ_OTHER 7
+#define STATE_HALTED 8
 
 // The numbers of TRACEPOINTS in cputime.py.
 #define HIT_SYS_ENTER 0
@@ -29,8 +31,11 @@
 #define HIT_SOFTIRQ_EXIT 3
 #define HIT_SCHED_SWITCH 4
 #define HIT_PROCESS_EXIT 5
+#define HIT_CPU_IDLE 6
+#define HIT_NONE (MAX_HITS - 1)
 
 #define VECTOR_NET_RX 3
+#define IDLE_ENDS 0xffffffff
 
 struct cpu {
     u64 since_ns; // end of the last slice, 0 before the first
@@ -40,7 +45,7 @@ struct cpu {
     u32 resolved; // 0 from a switch to the next event
     u32 leaving;  // the running thread is past sched_process_exit
     u32 unused;
-    u64 hits[MAX_STATES];
+    u64 hits[MAX_HITS];
     u64 time_ns[MAX_ROLES * MAX_STATES];
     u64 entries[MAX_ROLES * MAX_STATES];
 };
@@ -168,11 +173,35 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
     return 0;
 }
 
-// Run on each CPU by user space before it reads, and after it changed `roles`: closes the slice under the old role.
+// The idle loop halts the CPU, or has ended a halt.
+int on_cpu_idle(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_CPU_IDLE, STATE_KERNEL);
+    if (cpu)
+        cpu->state = (u32)ctx->args[0] == IDLE_ENDS ? STATE_KERNEL : STATE_HALTED;
+    return 0;
+}
+
+// The two below are run on each CPU by user space.
+
+// Before it reads, and after it changed `roles`: the running slice still goes to the old role.
 int flush(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct cpu *cpu = close_slice(MAX_STATES - 1, STATE_KERNEL);
+    struct cpu *cpu = close_slice(HIT_NONE, STATE_KERNEL);
     if (cpu)
         cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
+    return 0;
+}
+
+// After all probes are attached: what was learnt while only some were is not to be trusted.
+int begin(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_NONE, STATE_KERNEL);
+    if (!cpu)
+        return 0;
+    cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
+    cpu->state = STATE_KERNEL;
+    cpu->softirq = 0;
+    cpu->leaving = 0;
     return 0;
 }

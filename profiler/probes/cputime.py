@@ -1,8 +1,8 @@
 """Exact on-CPU time of the whole machine by role and state, through `cputime.bpf.c`.
 
-A role is whose time it is (a place of the hop, or one of the roles below), a state is what the CPU did for it. Roles
-times states cover every nanosecond of every CPU, so a reading adds up to wall time x CPUs. Sums are kept in the kernel
-and no event leaves it; taking a reading first closes the slice that runs on each CPU.
+Roles and states are those of attribution/cpu_classes.py. Together they cover every nanosecond of every CPU, so a
+reading adds up to wall time x CPUs. Sums are kept in the kernel and no event leaves it; taking a reading first closes
+the slice that runs on each CPU.
 """
 
 import ctypes
@@ -10,45 +10,17 @@ import os
 import platform
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from profiler.components import EVENT_WAIT, PLACES, SOCKET_READ, SOCKET_WRITE
+from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, ROLES, STATES, SYSCALL_OTHER, TOOL
 from profiler.errors import ProbeError
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
 
 PROGRAM: Final = "cputime"
-
-NEIGHBOUR: Final = "neighbour"
-"""Role of the processes that keep CPUs awake or caches cold; never counted as cost."""
-TOOL: Final = "tool"
-"""Role of this program and its helpers; never counted as cost."""
-KSOFTIRQD: Final = "ksoftirqd"
-IDLE: Final = "idle"
-REST: Final = "rest"
-"""Role of every process that was given none."""
-ROLES: Final = (*PLACES, NEIGHBOUR, TOOL, KSOFTIRQD, IDLE, REST)
-
-USER: Final = "user"
-SYSCALL_OTHER: Final = "syscall_other"
-KERNEL: Final = "kernel"
-"""State of threads that make no system calls (kernel threads, the idle loop), and of those not seen making one yet."""
-SOFTIRQ_NET_RX: Final = "softirq_net_rx"
-SOFTIRQ_OTHER: Final = "softirq_other"
-STATES: Final = (
-    USER,
-    SOCKET_READ,
-    SOCKET_WRITE,
-    EVENT_WAIT,
-    SYSCALL_OTHER,
-    KERNEL,
-    SOFTIRQ_NET_RX,
-    SOFTIRQ_OTHER,
-)
-"""Every state, in the order of their numbers in the program. A softirq's state replaces the one it interrupts."""
 
 TRACEPOINTS: Final = (
     "sys_enter",
@@ -57,9 +29,11 @@ TRACEPOINTS: Final = (
     "softirq_exit",
     "sched_switch",
     "sched_process_exit",
+    "cpu_idle",
 )
 """The probes, in the order of their hit counters in the program."""
 
+_STATES_PER_ROLE: Final = 16  # MAX_STATES in the program
 _ONLY_IF_NEW: Final = 1  # BPF_NOEXIST
 _BPF_SYSCALL: Final = {"x86_64": 321, "aarch64": 280}
 _PROG_TEST_RUN: Final = 10  # BPF_PROG_TEST_RUN
@@ -98,15 +72,23 @@ class CpuTime:
     def __init__(self, load: Callable[[str, Mapping[str, int]], Any] = load_program) -> None:
         self._load = load
         self._bpf: Any = None
-        self._flush_fd = -1
+        self._programs: dict[str, int] = {}
         self._probes: RawTracepoints | None = None
         self._roles: dict[int, str] = {}
-        self._start = _Totals()
+        self._start: _Totals | None = None
 
     def __enter__(self) -> "CpuTime":
+        from bcc import BPF
+
         self._bpf = self._load(PROGRAM, cputime_defines())
         try:
-            self._attach()
+            self._probes = RawTracepoints(PROGRAM, self._bpf, TRACEPOINTS)
+            self._programs = {
+                name: self._bpf.load_func(name.encode(), BPF.RAW_TRACEPOINT).fd for name in ("flush", "begin")
+            }
+            for number, family in syscall_families().items():
+                self._bpf["families"][ctypes.c_int(number)] = ctypes.c_uint(STATES.index(family))
+            self.attach()
         except BaseException:
             self._release()
             raise
@@ -117,6 +99,26 @@ class CpuTime:
     ) -> None:
         self._release()
 
+    def attach(self) -> None:
+        """Attach the probes again after `detach`, and begin a new window. Entering the context has done it once.
+
+        Raises:
+            ProbeError: a probe did not attach.
+        """
+        if self._probes is None or self._bpf is None:
+            raise ProbeError(f"{PROGRAM} is not loaded; use CpuTime in a with statement")
+        self._probes.attach()
+        self._bpf["threads"].clear()
+        self._run("begin")
+        self.set_roles(self._roles)
+        self.reset()
+
+    def detach(self) -> None:
+        """Stop counting at no cost to what runs; the program stays loaded and roles are kept. Measure before."""
+        if self._probes is not None:
+            self._probes.detach()
+        self._start = None
+
     def set_roles(self, roles: Mapping[int, str]) -> None:
         """Give processes (by process id) their roles; those named before and not named now become `rest`.
 
@@ -126,14 +128,15 @@ class CpuTime:
             ValueError: unknown role.
         """
         wanted = {os.getpid(): TOOL, **dict.fromkeys(softirq_threads(), KSOFTIRQD), **roles}
+        numbers = {process: ROLES.index(role) for process, role in wanted.items()}
         table = self._bpf["roles"]
         for process in self._roles.keys() - wanted.keys():
             del table[ctypes.c_uint(process)]
-        for process, role in wanted.items():
-            table[ctypes.c_uint(process)] = ctypes.c_uint(ROLES.index(role))
+        for process, number in numbers.items():
+            table[ctypes.c_uint(process)] = ctypes.c_uint(number)
         self._roles = wanted
-        self._prime(roles)
-        self._flush()
+        self._prime(process for process, role in wanted.items() if role != KSOFTIRQD)
+        self._run("flush")
 
     def add_roles(self, roles: Mapping[int, str]) -> None:
         """Give further processes (by process id) their roles; the others keep theirs.
@@ -149,7 +152,7 @@ class CpuTime:
 
     def measure(self) -> CpuTimes:
         """Everything counted since the last `reset`, which goes on."""
-        window = self._totals() - self._start
+        window = self._window()
         return CpuTimes(_by_role_and_state(window.time_ns), _by_role_and_state(window.entries), window.clock_ns)
 
     def read(self) -> dict[tuple[str, str], int]:
@@ -158,9 +161,9 @@ class CpuTime:
 
     def hits(self) -> list[ProbeStatus]:
         """Every probe with its number of hits since the last `reset`."""
-        window = self._totals() - self._start
-        statuses = self._probes.statuses if self._probes else {}
-        return [replace(statuses[name], hits=hits) for name, hits in zip(TRACEPOINTS, window.hits, strict=True)]
+        hits = dict(zip(TRACEPOINTS, self._window().hits, strict=True))
+        statuses = self._probes.statuses.values() if self._probes else ()
+        return [replace(status, hits=hits[status.name]) for status in statuses]
 
     def require_hits(self) -> None:
         """Check that the window was really seen.
@@ -172,16 +175,10 @@ class CpuTime:
         if silent:
             raise ProbeError(f"no hits on {', '.join(silent)} of {PROGRAM}: no load ran, or another tracer disabled it")
 
-    def _attach(self) -> None:
-        from bcc import BPF
-
-        self._flush_fd = self._bpf.load_func(b"flush", BPF.RAW_TRACEPOINT).fd
-        for number, family in syscall_families().items():
-            self._bpf["families"][ctypes.c_int(number)] = ctypes.c_uint(STATES.index(family))
-        self.set_roles({})
-        self._probes = RawTracepoints(PROGRAM, self._bpf, TRACEPOINTS)
-        self._probes.attach()
-        self.reset()
+    def _window(self) -> "_Totals":
+        if self._start is None:
+            raise ProbeError(f"{PROGRAM} is not attached, so there is nothing to read; read before detaching")
+        return self._totals() - self._start
 
     def _release(self) -> None:
         if self._bpf is None:
@@ -190,6 +187,7 @@ class CpuTime:
             self._probes.detach()
         self._bpf.cleanup()
         self._bpf = None
+        self._start = None
 
     def _prime(self, processes: Iterable[int]) -> None:
         """Say in which system call the threads of `processes` sleep, for those the program has not seen yet."""
@@ -202,15 +200,15 @@ class CpuTime:
                 state = ctypes.c_uint(STATES.index(families.get(number, SYSCALL_OTHER)))
                 lib.bpf_update_elem(table.map_fd, ctypes.byref(key), ctypes.byref(state), _ONLY_IF_NEW)
 
-    def _flush(self) -> None:
-        """Close the running slice on every CPU, and look up there again whose time the next one is."""
+    def _run(self, name: str) -> None:
+        """Run one of the programs that work on the CPU they run on, everywhere."""
         from bcc.utils import get_online_cpus
 
         for cpu in get_online_cpus():
-            run_on_cpu(self._flush_fd, cpu)
+            run_on_cpu(self._programs[name], cpu)
 
     def _totals(self) -> "_Totals":
-        self._flush()
+        self._run("flush")
         cpus = [cpu for cpu in self._bpf["cpus"][0] if cpu.since_ns]
         return _Totals(
             _sum_rows(cpu.time_ns for cpu in cpus),
@@ -256,10 +254,10 @@ def run_on_cpu(program_fd: int, cpu: int) -> None:
 class _Totals:
     """Sums since the program was loaded: per (role, state) slot, per probe, and of the CPUs' clocks."""
 
-    time_ns: list[int] = field(default_factory=list)
-    entries: list[int] = field(default_factory=list)
-    hits: list[int] = field(default_factory=list)
-    clock_ns: int = 0
+    time_ns: list[int]
+    entries: list[int]
+    hits: list[int]
+    clock_ns: int
 
     def __sub__(self, earlier: "_Totals") -> "_Totals":
         return _Totals(
@@ -277,7 +275,7 @@ def _sum_rows(rows: Iterable[Iterable[int]]) -> list[int]:
 def _by_role_and_state(slots: list[int]) -> dict[tuple[str, str], int]:
     found = {}
     for number, role in enumerate(ROLES):
-        for state, value in zip(STATES, slots[number * len(STATES) :], strict=False):
+        for state, value in zip(STATES, slots[number * _STATES_PER_ROLE :], strict=False):
             if value:
                 found[role, state] = value
     return found

@@ -49,7 +49,13 @@ class TimelineEvents:
     def between(self, start_ns: int, end_ns: int) -> "TimelineEvents":
         """The events stamped in [start_ns, end_ns)."""
         first, last = np.searchsorted(self.stamp_ns, [start_ns, end_ns])
-        part = slice(int(first), int(last))
+        return self._part(slice(int(first), int(last)))
+
+    def first(self, count: int) -> "TimelineEvents":
+        """The first `count` events."""
+        return self._part(slice(0, count))
+
+    def _part(self, part: slice) -> "TimelineEvents":
         return TimelineEvents(
             self.stamp_ns[part], self.tid[part], self.kind[part], self.value[part], self.places, self.dropped
         )

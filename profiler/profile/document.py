@@ -54,7 +54,7 @@ def save_profile(document: Mapping[str, Any], directory: Path) -> Path:
 
 
 def _serialise(document: Mapping[str, Any], origin: str) -> str:
-    """The text of a checked document. What is checked is what a reader will get, so tuples pass as the lists they become."""
+    """The text of a checked document. Checked is what a reader gets, so tuples pass as the lists they become."""
     _check_numbers(document, origin)
     try:
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -123,7 +123,9 @@ def _sync_directory(directory: Path) -> None:
 
 def _unwritable(target: Path, error: OSError) -> MeshInsightError:
     reason = error.strerror or type(error).__name__
-    return MeshInsightError(f"{target}: cannot be written: {reason}; free some space or choose another place with --out")
+    return MeshInsightError(
+        f"{target}: cannot be written: {reason}; free some space or choose another place with --out"
+    )
 
 
 def _read(file: Path) -> str:
@@ -185,10 +187,10 @@ def _describe(error: "ValidationError") -> str:
     """`$.cells[0].rate_rps: expected number or null, found string`, without printing whole branches of the document."""
     where = error.json_path
     if error.validator == "type":
-        wanted = error.validator_value
+        wanted: Any = error.validator_value
         kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
         return f"{where}: expected {kinds}, found {_json_type(error.instance)}"
-    if error.validator == "pattern" and error.parent is not None and error.parent.validator == "propertyNames":
+    if error.validator == "pattern" and "propertyNames" in error.schema_path:
         return f"{where}: unknown component {error.instance!r}"
     return f"{where}: {_one_line(error.message)}"
 

@@ -5,6 +5,7 @@ A namespace is a file below /run/netns; `ip netns` makes and removes it, so that
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,10 @@ class Namespace:
 
     def run(self, argv: Sequence[str], *, input_text: str = "", timeout_s: float = 10.0) -> str:
         """Run a short command inside and return its standard output. Raises MissingError and ProcessError."""
-        return run_tool(["nsenter", f"--net={self.path}", *argv], input_text=input_text, timeout_s=timeout_s)
+        program = find_program(argv[0])
+        return run_tool(
+            ["nsenter", f"--net={self.path}", program, *argv[1:]], input_text=input_text, timeout_s=timeout_s
+        )
 
     def ip_batch(self, commands: str) -> None:
         """Run lines of `ip` commands inside, all in one process. Raises ProcessError at the first that fails."""
@@ -66,9 +70,17 @@ class Namespace:
 def namespace_names(prefix: str) -> list[str]:
     """Names of the machine's namespaces that begin with `prefix`, sorted."""
     try:
-        return sorted(name for name in os.listdir(NETNS_DIR) if name.startswith(prefix))
+        return sorted(path.name for path in NETNS_DIR.iterdir() if path.name.startswith(prefix))
     except FileNotFoundError:
         return []
+
+
+def find_program(name: str, search_path: str | None = None) -> str:
+    """Full path of a program. Raises MissingError naming it."""
+    path = shutil.which(name, path=search_path)
+    if path is None:
+        raise MissingError(f"program not found: {name}; `meshinsight doctor` says which package has it")
+    return path
 
 
 def run_tool(argv: Sequence[str], *, input_text: str = "", timeout_s: float = 10.0) -> str:
@@ -78,13 +90,18 @@ def run_tool(argv: Sequence[str], *, input_text: str = "", timeout_s: float = 10
     longer than `timeout_s` seconds.
     """
     command = " ".join(argv)
+    program = find_program(argv[0])
     try:
         # Its own process group, so that Ctrl-C at the terminal does not cut it in the middle of its work.
         done = subprocess.run(
-            argv, input=input_text, capture_output=True, text=True, timeout=timeout_s, check=False, process_group=0
+            [program, *argv[1:]],
+            input=input_text,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            process_group=0,
         )
-    except FileNotFoundError as error:
-        raise MissingError(f"program not found: {argv[0]}; `meshinsight doctor` says which package has it") from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"`{command}` did not end within {timeout_s:g} s") from error
     if done.returncode != 0:

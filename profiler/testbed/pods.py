@@ -16,7 +16,7 @@ from profiler.testbed.netns import Namespace
 from profiler.testbed.redirect import capture_rules, capture_traffic
 from profiler.testbed.run import Run
 
-SUBNET: Final = ipaddress.IPv4Network("10.99.0.0/24")
+SUBNET: Final = ipaddress.IPv4Network("10.99.0.0/16")
 _FIRST_POD: Final = 10
 _BRIDGE: Final = "bridge"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")

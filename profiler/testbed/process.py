@@ -14,12 +14,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from profiler.errors import MissingError, ProcessError
-from profiler.testbed.netns import Namespace
+from profiler.errors import ProcessError
+from profiler.testbed.netns import Namespace, find_program
 
 _LAUNCHERS: Final = ("nsenter", "setpriv", "taskset", "chrt")
 _LAUNCH_WAIT_S: Final = 5.0
@@ -87,6 +88,11 @@ class Process:
         self._status: int | None = None
         self._final_run_time_ns: int | None = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` has been through: nothing of it is left, not even its pid."""
+        return self._final_run_time_ns is not None
+
     def poll(self) -> int | None:
         """Exit status (negative: the signal that ended it), None while it runs."""
         if self._status is None:
@@ -97,10 +103,10 @@ class Process:
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Exit status once it has ended. Raises ProcessError after `timeout_s` seconds."""
-        if not self._has_ended(timeout_s):
-            raise ProcessError(f"{self.name} (pid {self.pid}) did not end within {timeout_s:g} s{self._log_tail()}")
+        self._has_ended(timeout_s)
         status = self.poll()
-        assert status is not None
+        if status is None:
+            raise ProcessError(f"{self.name} (pid {self.pid}) did not end within {timeout_s} s{self._log_tail()}")
         return status
 
     def check(self) -> None:
@@ -115,9 +121,14 @@ class Process:
             return self._final_run_time_ns
         return time.clock_gettime_ns(_cpu_clock(self.pid))
 
+    def is_paused(self) -> bool:
+        """Whether a stop signal holds it, so that it uses no CPU."""
+        stat = read_stat(self.pid)
+        return stat is not None and stat.state == "T"
+
     def signal(self, signum: int) -> None:
         """Send a signal to the process alone; no effect when it has ended."""
-        if self._final_run_time_ns is None:
+        if not self.is_stopped:
             signal.pidfd_send_signal(self._pidfd, signum)
 
     def stop(self, grace_s: float = 3.0) -> None:
@@ -133,10 +144,8 @@ class Process:
 
     def _signal_group(self, signum: int) -> None:
         # Safe although the leader may be dead: it is not reaped yet, so nobody else can have its number.
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signum)
-        except ProcessLookupError:
-            pass
 
     def _reap(self) -> None:
         if not self._has_ended(_KILL_WAIT_S):
@@ -163,11 +172,15 @@ def start_process(
     launcher = placement.launcher_argv()
     launcher[0] = find_program(launcher[0])
     try:
-        with log_path.open("wb") as log, (stdout or log_path).open("ab") as output:
+        with log_path.open("wb") as log, (stdout or Path(os.devnull)).open("wb") as output:
             popen = subprocess.Popen(
                 [*launcher, program, *argv[1:]],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=dict(env), process_group=0,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log if stdout is None else output,
+                stderr=log,
+                env=dict(env),
+                process_group=0,
+            )
     except OSError as error:
         raise ProcessError(f"{name} could not be started: {error}") from error
     process = Process(name, popen, log_path)
@@ -177,7 +190,7 @@ def start_process(
 
 def stop_all(processes: Iterable[Process], grace_s: float = 3.0) -> None:
     """End all of them at once, sharing one grace period; those stopped before are left out."""
-    living = [process for process in processes if process._final_run_time_ns is None]
+    living = [process for process in processes if not process.is_stopped]
     for process in living:
         process._signal_group(signal.SIGTERM)
         process._signal_group(signal.SIGCONT)  # a paused process takes no SIGTERM
@@ -188,14 +201,6 @@ def stop_all(processes: Iterable[Process], grace_s: float = 3.0) -> None:
         process._signal_group(signal.SIGKILL)
     for process in living:
         process._reap()
-
-
-def find_program(name: str, search_path: str | None = None) -> str:
-    """Full path of a program. Raises MissingError naming it."""
-    path = shutil.which(name, path=search_path)
-    if path is None:
-        raise MissingError(f"program not found: {name}; `meshinsight doctor` says which package has it")
-    return path
 
 
 def describe_status(status: int) -> str:
@@ -212,8 +217,10 @@ def _await_final_program(process: Process, program: str) -> None:
         return
     deadline_s = time.monotonic() + _LAUNCH_WAIT_S
     while time.monotonic() < deadline_s and process.poll() is None:
+        entry = Path(f"/proc/{process.pid}")
         try:
-            if os.readlink(f"/proc/{process.pid}/exe") not in launchers:
+            # The executable shows a moment before the arguments and environment do.
+            if str((entry / "exe").readlink()) not in launchers and (entry / "cmdline").read_bytes():
                 return
         except OSError:
             return

@@ -13,7 +13,7 @@ INBOUND_PORT: Final = 15006
 INBOUND_SOURCE: Final = "127.0.0.6"
 """Source address by which the sidecar's connections to its own application are known."""
 PROXY_PORTS: Final = "15000:15090"
-"""Ports of the proxy itself, never captured. Istio names those it has open here one by one (15008, 15020, 15021, 15090)."""
+"""Ports of the proxy itself, never captured. Istio names the open ones one by one (15008, 15020, 15021, 15090)."""
 
 
 def capture_rules(*, proxy_uid: int = PROXY_UID, outbound_port: int = OUTBOUND_PORT, inbound_port: int = INBOUND_PORT,

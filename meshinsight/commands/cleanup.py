@@ -1,0 +1,36 @@
+"""`meshinsight cleanup`: remove what killed runs left on this machine, and nothing else."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from profiler.testbed.leftovers import Leftover
+
+
+def register(app: typer.Typer) -> None:
+    """Add `cleanup` to the command line."""
+    app.command(name="cleanup")(cleanup)
+
+
+def cleanup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what killed runs left behind: processes, namespaces, rules, files."""
+    from profiler.testbed.leftovers import find_leftovers, remove_leftovers
+
+    found = find_leftovers() if dry_run else remove_leftovers()
+    for leftover in found:
+        print(f"run {leftover.run_id}: {'would remove' if dry_run else 'removed'} {describe(leftover)}")
+    if not found:
+        print("nothing to clean up: no killed run left anything here")
+
+
+def describe(leftover: "Leftover") -> str:
+    """What there is of a run, such as `3 processes, 2 namespaces, 1 file`. Rules go with their namespace."""
+    counts = {
+        "process": ("processes", len(leftover.processes)),
+        "namespace": ("namespaces", len(leftover.namespaces)),
+        "file": ("files", len(leftover.files) + 1),  # its directory
+    }
+    return ", ".join(f"{number} {one if number == 1 else many}" for one, (many, number) in counts.items() if number)

@@ -1,0 +1,71 @@
+"""`meshinsight show`: print a stored profile again. Needs neither root nor bcc nor Linux."""
+
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from profiler.errors import UsageError
+
+FORMATS: Final = ("table", "json", "csv")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `show` to the command line."""
+    app.command(name="show")(show)
+
+
+def show(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a run, or its profile.json.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="table, json or csv.", autocompletion=lambda: list(FORMATS))
+    ] = "table",
+    cell: Annotated[
+        str | None, typer.Option("--cell", metavar="GLOB", help="Only cells whose id matches, as in 'http1-both-*'.")
+    ] = None,
+) -> None:
+    """Print a stored profile: latency and CPU per component, and how far to trust them."""
+    if output not in FORMATS:
+        raise UsageError(f"-o {output}: unknown output format; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    from profiler.profile.document import load_profile
+
+    document = load_profile(profile)
+    if cell is not None:
+        document = {**document, "cells": _matching(document["cells"], cell)}
+    _PRINTERS[output](document)
+
+
+def _matching(cells: list[dict[str, Any]], pattern: str) -> list[dict[str, Any]]:
+    chosen = [cell for cell in cells if fnmatchcase(cell["id"], pattern)]
+    if not chosen:
+        known = ", ".join(cell["id"] for cell in cells[:8]) + (", …" if len(cells) > 8 else "")
+        raise UsageError(f"--cell {pattern}: no cell of this profile matches; it has {known or 'no cells'}")
+    return chosen
+
+
+def _print_table(document: dict[str, Any]) -> None:
+    from meshinsight.reporters import table
+
+    table.print_profile(document)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    from meshinsight.reporters import json_document
+
+    json_document.write(document, sys.stdout)
+
+
+def _print_csv(document: dict[str, Any]) -> None:
+    from meshinsight.reporters import csv_rows
+
+    csv_rows.write(document, sys.stdout)
+
+
+_PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
+    "table": _print_table,
+    "json": _print_json,
+    "csv": _print_csv,
+}

@@ -1,0 +1,45 @@
+"""Progress of a run on standard error: what is being measured and how long it still takes."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+
+class Progress:
+    """A line that is written over on a terminal; elsewhere one line every ten seconds."""
+
+    _QUIET_S = 10.0
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self._console = Console(stderr=True)
+        self._status = Status("", console=self._console) if sys.stderr.isatty() else None
+        self._told_s = -self._QUIET_S
+
+    def __enter__(self) -> Self:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def update(self, label: str, left_s: float) -> None:
+        """Say what is being done now and that the whole still needs `left_s` seconds."""
+        text = f"{label} ({_duration(left_s)} left)" if left_s else label
+        if self._status:
+            self._status.update(text)
+        elif time.monotonic() - self._told_s >= self._QUIET_S:
+            self._told_s = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,310 @@
+"""A profile as text: tables for a terminal, and the same without any truncation for a pipe or a file."""
+
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from meshinsight.reporters import bounds, derived, formats
+from meshinsight.reporters.derived import Cell
+from profiler.components import REQUEST, RESPONSE
+
+_UNCUT_WIDTH: Final = 400
+"""Columns given to output that is not a terminal: wider than any table here, so nothing is folded or cut."""
+
+_SIDE_BY_SIDE_WIDTH: Final = 100
+_BAD: Final = "bold red"
+
+
+def print_profile(document: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """Print a whole profile to a stream (standard output unless given).
+
+    A terminal gets its own width and colours; anything else gets plain text in which every line stays whole.
+    """
+    stream = stream or sys.stdout
+    if stream.isatty():
+        render_profile(document, Console(file=stream, highlight=False, markup=False, emoji=False))
+        return
+    console = Console(file=io.StringIO(), width=_UNCUT_WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
+    with console.capture() as capture:
+        render_profile(document, console)
+    # rich pads every line to the width of its table; in a file that is only noise.
+    stream.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def render_profile(document: Mapping[str, Any], console: Console) -> None:
+    """Render every part of a profile: header, latency, components, CPU, places, probes, problems."""
+    cells: list[Cell] = document["cells"]
+    labels = derived.cell_labels(cells)
+    _print_header(document, console)
+    if cells:
+        _print_latency(cells, labels, console)
+        _print_components(cells, labels, console)
+        _print_cpu(cells, labels, console)
+        _print_places(cells, labels, console)
+    else:
+        console.print("\nNo cell was measured.")
+    _print_probes(document, console)
+    _print_problems(document, console)
+
+
+def _print_header(document: Mapping[str, Any], console: Console) -> None:
+    partial = document["status"] != "complete"
+    title = Text(f"MeshInsight profile {document['run_id']}", style="bold")
+    title.append(f"  {document['status']}", style=_BAD if partial else "green")
+    title.append(
+        f"  {document['created']}  meshinsight {formats.printable(document['meshinsight_version'])}", "not bold"
+    )
+    console.print(title)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    rows = {
+        "Machine": derived.machine_text(document["environment"]),
+        "Proxy": derived.proxy_text(document["proxies"]),
+        "Noise": derived.noise_text(document["noise"]),
+        "Anchor": derived.anchor_text(document["anchor"]),
+        "Load": derived.shared_workload(document["cells"]) or "differs between the cells",
+        "Problems": derived.problem_count_text(document),
+    }
+    for name, text in rows.items():
+        grid.add_row(Text(name, style="dim"), Text(text))
+    console.print(grid)
+
+
+def _table(first: str, columns: Sequence[str]) -> Table:
+    """A table whose first column is text and whose others are numbers, aligned right and never cut."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True, header_style="dim")
+    table.add_column(first, overflow="fold", min_width=12)
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+    return table
+
+
+def _print(title: str, table: Table, console: Console) -> None:
+    console.print()
+    console.print(Text(title, style="bold"))
+    console.print(table)
+
+
+def _marked(text: str, good: bool) -> Text:
+    """The text, marked when the figure is over its bound: by a sign, for colour alone says nothing in a file."""
+    return Text(text) if good else Text(f"{text} !", style=_BAD)
+
+
+def _print_latency(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    interval = ["95 % interval"] if console.width >= _SIDE_BY_SIDE_WIDTH else []
+    table = _table("cell", ["without", "with", "overhead", *interval, "in %", "closure", "probes", "rate per s"])
+    for cell in cells:
+        table.add_row(Text(labels[cell["id"]]), *_latency_numbers(cell, with_interval=bool(interval)), _rate(cell))
+    _print("Latency at the median, µs per exchange", table, console)
+    legend = "closure: components against the measured overhead; probes: change of the median by measuring;"
+    console.print(Text(f"{legend} !: over its bound", style="dim"))
+    for cell in cells:
+        if not bounds.rate_reached(cell):
+            console.print(Text(f"{labels[cell['id']]}: {_missed_rate(cell)}", style=_BAD))
+        if not bounds.undisturbed(cell):
+            console.print(Text(f"{labels[cell['id']]}: {derived.disturbance_text(cell)}", style=_BAD))
+
+
+def _rate(cell: Cell) -> Text:
+    """The achieved rate, against the offered one where there is one."""
+    achieved = formats.rate(cell["achieved_rps"])
+    if cell["rate_rps"] is None:
+        return Text(f"{achieved} max")
+    return _marked(f"{achieved} of {formats.rate(cell['rate_rps'])}", bounds.rate_reached(cell))
+
+
+def _missed_rate(cell: Cell) -> str:
+    with_rps, without_rps = formats.rate(cell["achieved_rps"]), formats.rate(cell["baseline_achieved_rps"])
+    offered = formats.rate(cell["rate_rps"])
+    return f"ERROR offered {offered} per s, achieved {with_rps} with and {without_rps} without sidecar"
+
+
+def _latency_numbers(cell: Cell, with_interval: bool) -> list[Text]:
+    latency = cell["latency"]
+    if latency is None:
+        return [Text(formats.UNKNOWN)] * (7 if with_interval else 6)
+    interval = [Text(formats.micros_interval(latency["overhead_ci95_ns"]))] if with_interval else []
+    return [
+        Text(formats.micros(latency["baseline_p50_ns"])),
+        Text(formats.micros(latency["with_p50_ns"])),
+        Text(formats.micros(latency["overhead_p50_ns"])),
+        *interval,
+        Text(formats.signed_percent(derived.latency_over_baseline(cell))),
+        _marked(formats.signed_percent(latency["closure_residual"], 1), bounds.closes(latency["closure_residual"])),
+        _marked(formats.change_percent(cell["perturbation"]["latency_ratio"]), bounds.undisturbed(cell)),
+    ]
+
+
+def _print_components(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    """One table per workload, hot and cold side by side where the console is wide enough."""
+    per_table = 2 if console.width >= _SIDE_BY_SIDE_WIDTH else 1
+    for group in derived.by_temperature([cell for cell in cells if cell["latency"] is not None]):
+        for start in range(0, len(group), per_table):
+            part = group[start : start + per_table]
+            name = labels[part[0]["id"]] if len(part) == 1 else derived.group_name(part, labels)
+            _print(f"Components of latency, {name}, µs at the median", _component_table(part), console)
+    for protocol in dict.fromkeys(cell["protocol"] for cell in cells):
+        sources = derived.named_sources([cell for cell in cells if cell["protocol"] == protocol])
+        if sources:
+            console.print(Text(f"{protocol} from: {sources}", style="dim"))
+
+
+def _component_table(group: Sequence[Cell]) -> Table:
+    columns = [
+        f"{head}\n{tail}"
+        for cell in group
+        for head, tail in ((cell["temperature"], "µs"), ("", "anchored"), ("", "share"), ("", "95 % interval"))
+    ]
+    table = _table("component", columns)
+    for component in derived.nonzero([derived.medians_ns(cell) for cell in group]):
+        table.add_row(component, *[text for cell in group for text in _component_numbers(cell, component)])
+    table.add_section()
+    for title, row in _component_footer(group):
+        table.add_row(Text(title, style="dim"), *row)
+    return table
+
+
+def _component_numbers(cell: Cell, component: str) -> list[str]:
+    part = cell["latency"]["components"].get(component)
+    if part is None:
+        return [formats.UNKNOWN] * 4
+    share = derived.share(part["median_ns"], derived.medians_ns(cell).values())
+    interval = formats.micros_interval(part["ci95_ns"])
+    return [
+        formats.micros(part["median_ns"]),
+        formats.micros(part["anchored_median_ns"]),
+        formats.percent(share),
+        interval,
+    ]
+
+
+def _component_footer(group: Sequence[Cell]) -> Iterator[tuple[str, list[Text]]]:
+    blank = Text("")
+    sums, measured, sampled, missing = [], [], [], []
+    for cell in group:
+        latency = cell["latency"]
+        closure = _marked(
+            formats.signed_percent(latency["closure_residual"], 1), bounds.closes(latency["closure_residual"])
+        )
+        sums += [Text(formats.micros(sum(derived.medians_ns(cell).values()))), blank, blank, closure]
+        interval = Text(formats.micros_interval(latency["overhead_ci95_ns"]))
+        measured += [Text(formats.micros(latency["overhead_p50_ns"])), blank, blank, interval]
+        samples, dropped, lost = derived.exchanges(cell)
+        sampled += [Text(formats.count(samples)), blank, blank, blank]
+        missing += [Text(formats.count(dropped)), Text(formats.count(lost)), blank, blank]
+    yield "sum, closure", sums
+    yield "measured", measured
+    yield "exchanges", sampled
+    yield "dropped, lost", missing
+
+
+def _print_cpu(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    measured = [cell for cell in cells if cell["cpu"] is not None]
+    for cell in measured:
+        _print(f"CPU per request, {labels[cell['id']]}, by two methods", _cpu_table(cell), console)
+        console.print(_cpu_summary(cell))
+    if not measured:
+        console.print("\nCPU: no cell has a CPU decomposition.")
+
+
+def _cpu_table(cell: Cell) -> Table:
+    columns = [
+        "eBPF\nµs",
+        "\nshare",
+        "\n95 % interval",
+        "vCPU per\n1000 rps",
+        "perf\nµs",
+        "\nshare",
+        "disagree\npoints",
+    ]
+    table = _table("component", columns)
+    cpu = cell["cpu"]
+    sides = [cpu["components"], cpu["perf_components"]]
+    values = [{name: part["cpu_ns_per_request"] for name, part in side.items()} for side in sides]
+    for name in derived.nonzero(values):
+        table.add_row(name, *_cpu_numbers(cpu, name))
+    return table
+
+
+def _cpu_numbers(cpu: Mapping[str, Any], name: str) -> list[str | Text]:
+    exact, sampled = cpu["components"].get(name), cpu["perf_components"].get(name)
+    points = cpu["disagreement_points"].get(name)
+    share = exact["share"] if exact else None
+    return [
+        formats.micros(exact["cpu_ns_per_request"] if exact else None),
+        formats.percent(share),
+        formats.micros_interval(exact["ci95_ns"] if exact else None),
+        formats.vcpus(exact["vcpu_per_1000_rps"] if exact else None),
+        formats.micros(sampled["cpu_ns_per_request"] if sampled else None),
+        formats.percent(sampled["share"] if sampled else None),
+        _marked(formats.points(points), bounds.agrees(share, points)),
+    ]
+
+
+def _cpu_summary(cell: Cell) -> Text:
+    cpu = cell["cpu"]
+    without, added = formats.micros(cpu["baseline_cpu_ns_per_request"]), formats.micros(derived.cpu_overhead_ns(cell))
+    with_sidecar = formats.micros(cpu["with_cpu_ns_per_request"])
+    over = formats.signed_percent(derived.cpu_over_baseline(cell))
+    closure = _marked(formats.signed_percent(cpu["closure_residual"], 1), bounds.closes(cpu["closure_residual"])).plain
+    unresolved = formats.percent(cpu["perf_unresolved_share"], 1)
+    machine = f"machine: {without} µs without, {with_sidecar} µs with, {added} µs added ({over}); closure {closure}"
+    sampled = f"perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
+    return Text(f"{machine}; {sampled}", style="dim")
+
+
+def _print_places(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    for cell in cells:
+        if cell["latency"] is not None and cell["latency"]["by_place"]:
+            title = f"Latency by place, {labels[cell['id']]}, µs at the median (→ request, ← response)"
+            _print(title, _place_table(cell["latency"]["by_place"]), console)
+
+
+def _place_table(places: Sequence[Mapping[str, Any]]) -> Table:
+    arrows = {REQUEST: "→", RESPONSE: "←"}
+    headers = [f"{place['place'].replace('_', chr(10))}\n{arrows[place['direction']]}" for place in places]
+    table = _table("component", headers)
+    for name in derived.nonzero([place["components"] for place in places]):
+        table.add_row(name, *[formats.micros(place["components"].get(name)) for place in places])
+    table.add_section()
+    table.add_row(Text("sum", style="dim"), *[formats.micros(sum(place["components"].values())) for place in places])
+    return table
+
+
+def _print_probes(document: Mapping[str, Any], console: Console) -> None:
+    probes = document["probes"]
+    hits, dropped = sum(probe["hits"] for probe in probes), sum(probe["dropped"] for probe in probes)
+    bad = derived.probe_problems(document)
+    console.print(f"\nProbes: {len(probes) - len(bad)} of {len(probes)} ok, {hits:,} hits, {dropped:,} dropped")
+    if not bad:
+        return
+    table = _table("probe", ["hits", "dropped", "status"])
+    for probe in probes:
+        status = derived.probe_status(probe)
+        name = formats.printable(f"{probe['program']}/{probe['name']}")
+        style = "" if status == "ok" else _BAD
+        table.add_row(
+            Text(name, style=style),
+            f"{probe['hits']:,}",
+            f"{probe['dropped']:,}",
+            Text(formats.printable(status), style),
+        )
+    console.print(table)
+
+
+def _print_problems(document: Mapping[str, Any], console: Console) -> None:
+    problems = derived.problems(document)
+    if not problems:
+        console.print("No errors, no warnings.")
+        return
+    console.print()
+    for kind, text in problems:
+        line = Text(f"{kind}: ", style=_BAD if kind == "error" else "yellow")
+        console.print(line.append(formats.printable(text), style="not bold default"), soft_wrap=not console.is_terminal)

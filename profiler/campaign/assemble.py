@@ -1,0 +1,345 @@
+"""Readings to profile cells: pure arithmetic over what has been measured so far."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attribution import bounds
+from profiler.attribution.closure import residual, trust_warnings
+from profiler.attribution.cpu import (
+    CpuRound,
+    CpuRounds,
+    busy_per_request,
+    describe,
+    disagreement,
+    redirect_shares,
+    sampled,
+    traced,
+)
+from profiler.attribution.cpu_classes import IDLE, components_from_samples, components_from_states
+from profiler.attribution.latency import ExchangeTable, LatencyRounds, by_place, decompose
+from profiler.attribution.statistics import bootstrap_interval, spread_ties
+from profiler.campaign.bench import CpuWindow, LatencyWindow
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan
+from profiler.campaign.readings import Readings
+from profiler.components import COMPONENTS, QUEUEING
+from profiler.machine import NOISY_STEAL_RATIO, Noise
+from profiler.probes.perf_sampling import CPU_CLOCK
+from profiler.testbed.deployment import DIRECT
+
+_CLOCK_RESOLUTION_NS: Final = 1000
+_FEWEST_ROUNDS: Final = 2
+
+
+class Assembly:
+    """Makes the cells of a profile from readings; works on incomplete readings too."""
+
+    def __init__(self, plan: Plan, readings: Readings, seed: int) -> None:
+        self._plan = plan
+        self._readings = readings
+        self._seed = seed
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Every cell with at least two rounds with and without sidecars, in the order of the plan."""
+        return [self._cell(cell) for cell in self._plan.cells if self._measured(cell)]
+
+    def _measured(self, cell: Cell) -> bool:
+        points = [(cell.hop, cell.scene), (DIRECT, cell.scene)]
+        return all(len(self._readings.latency[point]) >= _FEWEST_ROUNDS for point in points)
+
+    def _windows(self, cell: Cell) -> tuple[list[LatencyWindow], list[LatencyWindow]]:
+        windows, baseline = (self._readings.latency[hop, cell.scene] for hop in (cell.hop, DIRECT))
+        if cell.hop == DIRECT:  # an A/A test: every other round against the rest
+            return windows[::2], windows[1::2]
+        rounds = min(len(windows), len(baseline))
+        return windows[:rounds], baseline[:rounds]
+
+    def _cell(self, cell: Cell) -> dict[str, Any]:
+        windows, baseline = self._windows(cell)
+        load = cell.scene.load
+        cpu = self._cpu(cell)
+        found: dict[str, Any] = {
+            "id": cell.id,
+            "protocol": cell.hop.protocol,
+            "topology": cell.hop.topology,
+            "temperature": cell.scene.temperature,
+            "request_bytes": load.request_bytes,
+            "response_bytes": load.response_bytes,
+            "connections": load.connections,
+            "rate_rps": load.rate_rps,
+            "achieved_rps": float(np.median([window.unprobed_rps for window in windows])),
+            "baseline_achieved_rps": float(np.median([window.unprobed_rps for window in baseline])),
+            "loop": "closed" if load.rate_rps is None else "open",
+            "rounds": len(windows),
+            "latency": self._latency(cell, cpu),
+            "cpu": cpu,
+            "perturbation": self._perturbation(cell),
+            "noise": _noise([window.noise for window in windows]),
+            "warnings": [],
+            "errors": [],
+        }
+        found["warnings"] = [*_window_warnings(windows, found["noise"]), *trust_warnings(found)]
+        found["errors"] = _errors(found, windows, baseline)
+        return found
+
+    def _latency(self, cell: Cell, cpu: dict[str, Any] | None) -> dict[str, Any]:
+        windows, baseline = self._windows(cell)
+        overhead_ns = _p50(windows) - _p50(baseline)
+        low, high = bootstrap_interval(
+            range(len(windows)),
+            lambda drawn: np.array([_p50([windows[i] for i in drawn]) - _p50([baseline[i % len(baseline)] for i in drawn])]),
+            self._seed,
+        )
+        found: dict[str, Any] = {
+            "baseline_p50_ns": _p50(baseline),
+            "with_p50_ns": _p50(windows),
+            "overhead_p50_ns": overhead_ns,
+            "overhead_ci95_ns": [float(low[0]), float(high[0])],
+            "baseline": _percentiles(_unprobed(baseline)),
+            "with": _percentiles(_unprobed(windows)),
+        }
+        if not cell.scene.load.serial:
+            return {**found, **_loaded_components(found, cpu, len(_unprobed(windows)))}
+        rounds = LatencyRounds(
+            _tables(windows), _tables(baseline), self._rung_tables(cell), self._redirect_shares(cell)
+        )
+        components = decompose(rounds, self._seed)
+        factor = self._anchor_factor(cell)
+        for component in components.values():
+            component["anchored_median_ns"] = None if factor is None else component["median_ns"] * factor
+        closure = residual(components, "median_ns", overhead_ns)
+        return {**found, "components": components, "by_place": by_place(rounds), "closure_residual": closure}
+
+    def _rung_tables(self, cell: Cell) -> list[ExchangeTable] | None:
+        rung = self._plan.tcp_rung(cell)
+        return _tables(self._readings.latency[rung.hop, rung.scene]) if rung else None
+
+    def _cpu_windows(self, cell: Cell) -> tuple[list[CpuWindow], list[CpuWindow]]:
+        windows, baseline = (self._readings.cpu[hop, cell.scene] for hop in (cell.hop, DIRECT))
+        if cell.hop == DIRECT:
+            return windows[::2], windows[1::2]
+        rounds = min(len(windows), len(baseline))
+        return windows[:rounds], baseline[:rounds]
+
+    def _cpu_rounds(self, cell: Cell) -> CpuRounds | None:
+        windows, baseline = self._cpu_windows(cell)
+        rung = self._plan.tcp_rung(cell)
+        rung_windows = self._readings.cpu[rung.hop, rung.scene] if rung else None
+        if not windows or not baseline or (rung and not rung_windows):
+            return None
+        return CpuRounds(
+            [_cpu_round(window) for window in windows],
+            [_cpu_round(window) for window in baseline],
+            [_cpu_round(window) for window in rung_windows] if rung_windows else None,
+        )
+
+    def _redirect_shares(self, cell: Cell) -> dict[str, float]:
+        rounds = self._cpu_rounds(cell)
+        return redirect_shares(rounds.with_sidecar) if rounds and cell.hop != DIRECT else {}
+
+    def _cpu(self, cell: Cell) -> dict[str, Any] | None:
+        rounds = self._cpu_rounds(cell)
+        if rounds is None:
+            return None
+        windows, _ = self._cpu_windows(cell)
+        with_ns, baseline_ns = busy_per_request(rounds.with_sidecar), busy_per_request(rounds.baseline)
+        components = describe(rounds, traced, "tracepoints", self._seed, self._redirect_shares(cell))
+        samples = [window.samples for window in windows if window.samples]
+        return {
+            "rate_rps": self._readings.cpu_rates_rps[cell.scene],
+            "achieved_rps": float(np.median([window.achieved_rps for window in windows])),
+            "baseline_cpu_ns_per_request": baseline_ns,
+            "with_cpu_ns_per_request": with_ns,
+            "components": components,
+            "perf_components": describe(rounds, sampled, "perf samples", self._seed),
+            "disagreement_points": disagreement(rounds),
+            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples])),
+            "perf_samples": sum(window.samples for window in samples),
+            "closure_residual": residual(components, "cpu_ns_per_request", with_ns - baseline_ns),
+        }
+
+    def _perturbation(self, cell: Cell) -> dict[str, float | None]:
+        windows, _ = self._windows(cell)
+        load = cell.scene.load
+        capacities = [
+            pair
+            for (hop, scene), pairs in self._readings.capacities_rps.items()
+            for pair in pairs
+            if hop == cell.hop and scene.load == load
+        ]
+        cpu, _ = self._cpu_windows(cell)
+        proxy = [window.proxy_ns_probed / window.proxy_ns_unprobed for window in cpu if window.proxy_ns_unprobed]
+        probed = [window.probed_ns for window in windows]
+        unprobed = [window.unprobed_ns for window in windows]
+        return {
+            "latency_ratio": _ratio([_median(p) / _median(u) for p, u in zip(probed, unprobed, strict=True)]),
+            "throughput_ratio": _ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
+            "proxy_cpu_ratio": _ratio(proxy),
+        }
+
+    def _anchor_factor(self, cell: Cell) -> float | None:
+        """What takes this cell's rounds to the run's median speed: anchor over all rounds / anchor around them."""
+        anchors = self._readings.anchor
+        windows, _ = self._windows(cell)
+        if not anchors:
+            return None
+        at_s = np.array([anchor.at_s for anchor in anchors])
+        medians_ns = np.array([_median(anchor.unprobed_ns) for anchor in anchors])
+        nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
+        return float(np.median(medians_ns) / np.median(nearest))
+
+    def anchor(self) -> dict[str, Any] | None:
+        """The anchor cell over time, in the shape of `anchor` of a profile."""
+        anchors = self._readings.anchor
+        if not anchors:
+            return None
+        baseline = self._readings.latency[DIRECT, ANCHOR_SCENE]
+        medians_ns = [_median(window.unprobed_ns) for window in anchors]
+        start_s = anchors[0].at_s
+        low, high = np.percentile(medians_ns, [10, 90])
+        return {
+            "protocol": ANCHOR_HOP.protocol,
+            "topology": ANCHOR_HOP.topology,
+            "temperature": ANCHOR_SCENE.temperature,
+            "rounds": [
+                {
+                    "at_s": window.at_s - start_s,
+                    "with_p50_ns": median_ns,
+                    "baseline_p50_ns": _nearest_median(window, baseline),
+                }
+                for window, median_ns in zip(anchors, medians_ns, strict=True)
+            ],
+            "median_with_p50_ns": float(np.median(medians_ns)),
+            "drift_ratio": float((high - low) / np.median(medians_ns)),
+        }
+
+    def noise(self) -> dict[str, Any]:
+        """Noise over the whole run, in the shape of `noise` of a profile."""
+        windows = [window.noise for point in self._readings.latency.values() for window in point]
+        windows += [window.noise for point in self._readings.cpu.values() for window in point]
+        found = _noise(windows)
+        return {**found, "noisy": (found["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO}
+
+
+def _loaded_components(found: dict[str, Any], cpu: dict[str, Any] | None, samples: int) -> dict[str, Any]:
+    """Components where several requests are in flight: on-CPU time per request, and queueing as what is left."""
+    if cpu is None:
+        return {"components": {}, "by_place": [], "closure_residual": None}
+    on_cpu_ns = {name: entry["cpu_ns_per_request"] for name, entry in cpu["components"].items()}
+    left = {
+        key: found["with"][key] - found["baseline"][key] - sum(on_cpu_ns.values())
+        for key in ("p50_ns", "mean_ns", "p99_ns")
+    }
+    components = {
+        name: _constant(spent_ns, cpu["components"][name]["ci95_ns"], samples) for name, spent_ns in on_cpu_ns.items()
+    }
+    components[QUEUEING] = {
+        **_constant(left["p50_ns"], None, samples),
+        "mean_ns": left["mean_ns"],
+        "p99_ns": left["p99_ns"],
+        "source": "measured overhead − on-CPU time",
+    }
+    ordered = {name: components[name] for name in COMPONENTS if name in components}
+    return {"components": ordered, "by_place": [], "closure_residual": None}
+
+
+def _constant(spent_ns: float, interval: list[float] | None, samples: int) -> dict[str, Any]:
+    return {
+        "median_ns": spent_ns,
+        "mean_ns": spent_ns,
+        "p99_ns": None,
+        "ci95_ns": interval,
+        "anchored_median_ns": None,
+        "samples": samples,
+        "dropped": 0,
+        "lost": 0,
+        "source": "on-CPU time per request under load",
+    }
+
+
+def _cpu_round(window: CpuWindow) -> CpuRound:
+    times_ns, samples = window.times.time_ns, window.samples
+    # Cycles are no time: they are scaled to the busy time that the tracepoints saw.
+    clock = samples is None or samples.event == CPU_CLOCK
+    busy_ns = None if clock else float(sum(spent for (role, _), spent in times_ns.items() if role != IDLE))
+    return CpuRound(
+        window.requests,
+        window.busy_ns,
+        components_from_states(times_ns),
+        components_from_samples(samples.time_ns(busy_ns=busy_ns)) if samples else {},
+        components_from_samples(samples.time_ns(folded=True, busy_ns=busy_ns)) if samples else {},
+    )
+
+
+def _tables(windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
+    return [window.exchanges for window in windows if window.exchanges is not None]
+
+
+def _unprobed(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
+    return np.concatenate([window.unprobed_ns for window in windows])
+
+
+def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
+    return float(np.median(spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)))
+
+
+def _p50(windows: Sequence[LatencyWindow]) -> float:
+    return _median(_unprobed(windows))
+
+
+def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> dict[str, Any]:
+    spread = spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)
+    p50, p90, p99 = np.percentile(spread, [50, 90, 99])
+    return {
+        "p50_ns": float(p50),
+        "p90_ns": float(p90),
+        "p99_ns": float(p99),
+        "mean_ns": float(latencies_ns.mean()),
+        "count": len(latencies_ns),
+    }
+
+
+def _ratio(ratios: Sequence[float]) -> float | None:
+    return float(np.median(ratios)) if ratios else None
+
+
+def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> float | None:
+    if not others:
+        return None
+    return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).unprobed_ns)
+
+
+def _noise(windows: Sequence[Noise]) -> dict[str, Any]:
+    pressures = [window.psi_cpu_some_ratio for window in windows if window.psi_cpu_some_ratio is not None]
+    return {
+        "steal_ratio": min(1.0, float(np.mean([window.steal_ratio for window in windows]))) if windows else None,
+        "psi_cpu_some_ratio": min(1.0, float(np.mean(pressures))) if pressures else None,
+    }
+
+
+def _window_warnings(windows: Sequence[LatencyWindow], noise: dict[str, Any]) -> list[str]:
+    found = []
+    unsteady = sum(not window.steady for window in windows)
+    if unsteady > len(windows) // 2:
+        found.append(f"{unsteady} of {len(windows)} rounds saw no steady state; use a longer --duration")
+    if (noise["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO:
+        found.append(
+            f"the host took {noise['steal_ratio']:.0%} of the CPU time during this cell; repeat on a quieter machine"
+        )
+    return found
+
+
+def _errors(
+    cell: dict[str, Any], windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]
+) -> list[str]:
+    found = []
+    if not bounds.rate_reached(cell):
+        found.append(
+            f"rate not reached: offered {cell['rate_rps']:g}, achieved {cell['achieved_rps']:.1f} with sidecars and "
+            f"{cell['baseline_achieved_rps']:.1f} without; lower --rate or add --connections"
+        )
+    if failed := sum(window.failed for window in [*windows, *baseline]):
+        found.append(f"{failed} requests failed")
+    return found

@@ -1,0 +1,335 @@
+"""The bench: all hops deployed side by side, the probes loaded, and single windows of load measured on them.
+
+A window is one uninterrupted stretch of load on one hop. Probes are attached and detached *within* it, in alternating
+phases, since that takes less than a millisecond: so the disturbance by the probes is measured a tenth of a second
+apart from its reference, not minutes.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
+from profiler.attribution.critical_path import follow
+from profiler.attribution.latency import ExchangeTable, pool, tabulate
+from profiler.attribution.statistics import steady_from
+from profiler.campaign.cells import Plan, Scene
+from profiler.campaign.settings import ProfileSettings
+from profiler.components import CLIENT_APP
+from profiler.errors import ProcessError
+from profiler.machine import MachineCpu, Noise, run_time_ns
+from profiler.probes.bpf import ProbeStatus
+from profiler.probes.calibration import measure_probe_hit_ns
+from profiler.probes.cputime import CpuTime, CpuTimes
+from profiler.probes.perf_sampling import PerfSampling, SampledTimes
+from profiler.probes.syscalls import syscall_families
+from profiler.probes.timeline import Timeline
+from profiler.proxies.base import Proxy
+from profiler.testbed.deployment import Deployment, Hop, Sizes
+from profiler.testbed.neighbour import Neighbours
+from profiler.testbed.pods import PodNetwork
+from profiler.testbed.process import Process
+from profiler.testbed.run import Run
+from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
+
+SETTLE_S: Final = 0.15
+_TAIL_S: Final = 0.03
+_GUARD_NS: Final = 3_000_000
+"""Left out after a phase's beginning and before its end, where probes are being attached."""
+
+_FOLLOWED_EVENTS: Final = 40_000
+"""Events of one phase that are followed: some hundred exchanges, enough for its median."""
+
+_END_WITHIN_S: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The programs a bench is made of, each behind its interface."""
+
+    proxy: Proxy
+    server: Server
+    closed_loop: LoadGenerator
+    open_loop: LoadGenerator
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a window in monotonic time, guards already off, with the probes attached or not."""
+
+    probed: bool
+    start_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True)
+class LatencyWindow:
+    """What a window told about latency: requests of its unprobed and probed phases, and the exchanges followed.
+
+    `exchanges` is None where several requests are in flight. `at_s` counts from the machine's start.
+    """
+
+    at_s: float
+    unprobed_ns: npt.NDArray[np.int64]
+    probed_ns: npt.NDArray[np.int64]
+    unprobed_rps: float
+    probed_rps: float
+    failed: int
+    exchanges: ExchangeTable | None
+    steady: bool
+    noise: Noise
+
+
+@dataclass(frozen=True)
+class CpuWindow:
+    """What a window told about CPU in its probed phase: requests answered, and who used the CPUs for what.
+
+    `busy_ns` is the kernel's own account of all non-idle time, without the neighbours and this tool.
+    """
+
+    requests: float
+    achieved_rps: float
+    busy_ns: float
+    times: CpuTimes
+    samples: SampledTimes | None
+    proxy_ns_unprobed: float
+    proxy_ns_probed: float
+    noise: Noise
+
+
+class Bench:
+    """Everything that stays up during a run. Enter it to deploy, leave it to detach; the run removes the rest."""
+
+    def __init__(self, run: Run, plan: Plan, settings: ProfileSettings, tools: Toolbox) -> None:
+        self.tools = tools
+        self.probe_hit_ns = 0.0
+        self.cputime_probes: dict[str, ProbeStatus] = {}
+        self._timeline_probes: list[ProbeStatus] = []
+        self._run = run
+        self._plan = plan
+        self._settings = settings
+        self._stack = ExitStack()
+        self._families = syscall_families()
+        self._random = np.random.default_rng(settings.seed)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.timeline = Timeline()
+            stack.callback(self.timeline.close)
+            self._timeline_probes = self.timeline.statuses
+            self._cputime = stack.enter_context(CpuTime())
+            self._cputime.detach()
+            self._load_directory = self._run.add_directory("load")
+            self.neighbours = Neighbours(self._run)
+            network = PodNetwork(self._run)
+            sizes = _sizes(self._plan)
+            self.deployments = {
+                hop: Deployment(self._run, network, hop, self.tools.proxy, self.tools.server, sizes)
+                for hop in self._plan.hops
+            }
+            for deployment in self.deployments.values():
+                deployment.wait_ready()
+            self.probe_hit_ns = measure_probe_hit_ns(self._run, self.timeline)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def probes(self) -> list[ProbeStatus]:
+        """Every probe with its hits and drops so far."""
+        return [*self._timeline_probes, *self.cputime_probes.values()]
+
+    def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
+        """Load `hop` and time every request, with the timeline on in half of the phases."""
+        deployment = self.deployments[hop]
+        self._set_temperature(scene.temperature, measuring_cpu=False)
+        before = Noise.read()
+        with self._loaded(deployment, scene.load, SETTLE_S + seconds + _TAIL_S) as generator:
+            time.sleep(SETTLE_S)
+            self.timeline.reset({**deployment.places, generator.pid: CLIENT_APP})
+            phases = [self._timeline_phase(probed, seconds / 4) for probed in self._alternation()]
+            deployment.check()
+        noise = Noise.between(before, Noise.read())
+        result = self._result(scene.load)
+        exchanges = self._follow(phases) if scene.load.serial else None
+        whole = result.between(phases[0].start_ns, phases[-1].end_ns).astype(np.float64)
+        return LatencyWindow(
+            at_s=phases[0].start_ns / 1e9,
+            unprobed_ns=_latencies(result, phases, probed=False),
+            probed_ns=_latencies(result, phases, probed=True),
+            unprobed_rps=_rate(result, phases, probed=False),
+            probed_rps=_rate(result, phases, probed=True),
+            failed=result.failed,
+            exchanges=exchanges,
+            steady=len(whole) > 0 and steady_from(whole) < len(whole),
+            noise=noise,
+        )
+
+    def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
+        """Load `hop` at a fixed rate and account for all CPU time, in a phase with and one without the probes."""
+        deployment = self.deployments[hop]
+        self._set_temperature(scene.temperature, measuring_cpu=True)
+        before = Noise.read()
+        with ExitStack() as stack:
+            perf = stack.enter_context(PerfSampling()) if sample else None
+            generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + 3 * _TAIL_S))
+            roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
+            time.sleep(SETTLE_S)
+            readings = {}
+            for probed in self._random.permutation([False, True]).tolist():
+                readings[probed] = self._cpu_phase(deployment, roles, perf if probed else None, probed, seconds)
+            deployment.check()
+            generator.wait(_END_WITHIN_S)
+            samples = perf.read(roles) if perf else None
+        result = self._result(load)
+        per_request = {
+            probed: proxy_ns / max(1.0, _answered(result, phase)) for probed, (phase, _, _, proxy_ns) in readings.items()
+        }
+        phase, times, busy_ns, _ = readings[True]
+        assert times is not None
+        return CpuWindow(
+            requests=_answered(result, phase),
+            achieved_rps=_answered(result, phase) / phase.seconds,
+            busy_ns=busy_ns,
+            times=times,
+            samples=samples,
+            proxy_ns_unprobed=per_request[False],
+            proxy_ns_probed=per_request[True],
+            noise=Noise.between(before, Noise.read()),
+        )
+
+    def capacity_rps(self, hop: Hop, scene: Scene, connections: int, seconds: float) -> tuple[float, float]:
+        """Requests per second at saturation, without and with the timeline attached."""
+        load = Load(connections, None, scene.load.request_bytes, scene.load.response_bytes)
+        window = self.latency_window(hop, Scene(scene.temperature, load), seconds)
+        return window.unprobed_rps, window.probed_rps
+
+    def _alternation(self) -> list[bool]:
+        first = bool(self._random.integers(2))
+        return [first, not first, not first, first]  # a linear drift cancels out
+
+    def _timeline_phase(self, probed: bool, seconds: float) -> Phase:
+        if probed:
+            self.timeline.attach()
+        start_ns = time.monotonic_ns()
+        time.sleep(seconds)
+        end_ns = time.monotonic_ns()
+        self.timeline.detach()
+        return Phase(probed, start_ns + _GUARD_NS, end_ns - _GUARD_NS)
+
+    def _cpu_phase(
+        self, deployment: Deployment, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
+    ) -> tuple[Phase, CpuTimes | None, float, float]:
+        times = None
+        with ExitStack() as stack:
+            if probed:
+                stack.callback(self._cputime.detach)
+                self._cputime.attach()
+                self._cputime.set_roles(roles)
+            if perf:
+                perf.start()
+            machine = MachineCpu()
+            proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
+            uncounted_ns, idle = self._uncounted_ns(perf), machine.read()
+            if probed:
+                self._cputime.reset()
+            start_ns = time.monotonic_ns()
+            time.sleep(seconds)
+            end_ns = time.monotonic_ns()
+            if probed:
+                times = self._cputime.measure()
+            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns(perf) - uncounted_ns)
+            proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
+            if perf:
+                perf.stop()
+            if probed:
+                self._count_cputime_hits()
+        return Phase(probed, start_ns, end_ns), times, busy_ns, proxy_ns
+
+    def _count_cputime_hits(self) -> None:
+        self._cputime.require_hits()
+        for status in self._cputime.hits():
+            known = self.cputime_probes.setdefault(status.name, replace(status, hits=0))
+            known.hits += status.hits
+
+    def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:
+        events = self.timeline.read()
+        tables = []
+        for phase in phases:
+            if phase.probed:
+                part = events.between(phase.start_ns, phase.end_ns).first(_FOLLOWED_EVENTS)
+                tables.append(tabulate(follow(part, self._families), self.probe_hit_ns))
+        table = pool(tables)
+        return ExchangeTable(table.time_ns, table.lost, events.dropped)
+
+    @contextmanager
+    def _loaded(self, deployment: Deployment, load: Load, seconds: float) -> Iterator[Process]:
+        generator = self._generator(load)
+        argv = generator.argv(deployment.address, deployment.port, load, seconds, self._load_directory)
+        process = self._run.spawn("load", argv, netns=deployment.client.namespace)
+        try:
+            yield process
+            status = process.wait(seconds + _END_WITHIN_S)
+            if status != 0:
+                process.check()
+        finally:
+            process.stop(grace_s=0.5)
+
+    def _generator(self, load: Load) -> LoadGenerator:
+        return self.tools.closed_loop if load.rate_rps is None else self.tools.open_loop
+
+    def _result(self, load: Load) -> LoadResult:
+        result = self._generator(load).result(self._load_directory)
+        if len(result.due_ns) == 0:
+            raise ProcessError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
+        return result
+
+    def _set_temperature(self, temperature: str, *, measuring_cpu: bool) -> None:
+        if temperature == "cold":
+            self.neighbours.cold()
+        elif self._settings.idle == "awake" and not measuring_cpu:
+            self.neighbours.awake()
+        else:
+            self.neighbours.off()
+
+    def _other_roles(self, perf: PerfSampling | None) -> dict[int, str]:
+        roles = {process.pid: NEIGHBOUR for process in self.neighbours.processes}
+        return {**roles, os.getpid(): TOOL, **({perf.process_id: TOOL} if perf else {})}
+
+    def _uncounted_ns(self, perf: PerfSampling | None) -> float:
+        neighbours_ns = sum(process.run_time_ns() for process in self.neighbours.processes)
+        return neighbours_ns + time.process_time_ns() + (run_time_ns(perf.process_id) if perf else 0)
+
+
+def _sizes(plan: Plan) -> Sizes:
+    loads = [scene.load for scene in plan.scenes]
+    return Sizes(tuple(sorted({load.response_bytes for load in loads})), max(load.request_bytes for load in loads))
+
+
+def _latencies(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> npt.NDArray[np.int64]:
+    parts = [result.between(phase.start_ns, phase.end_ns) for phase in phases if phase.probed == probed]
+    return np.concatenate(parts)
+
+
+def _rate(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> float:
+    chosen = [phase for phase in phases if phase.probed == probed]
+    return sum(_answered(result, phase) for phase in chosen) / sum(phase.seconds for phase in chosen)
+
+
+def _answered(result: LoadResult, phase: Phase) -> float:
+    return result.rate_rps(phase.start_ns, phase.end_ns) * phase.seconds

@@ -1,0 +1,148 @@
+"""The loop that measures a plan: short rounds over everything in random order, so that drift touches all alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from profiler.campaign.bench import SETTLE_S, Bench
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene
+from profiler.campaign.readings import Readings
+from profiler.campaign.settings import ProfileSettings
+from profiler.errors import MeshInsightError
+from profiler.testbed.deployment import DIRECT, Hop
+from profiler.workload.base import Load
+
+_SATURATING_CONNECTIONS: Final = 16
+_CPU_CONNECTIONS: Final = 8
+_CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+_CPU_SHARE_OF_CAPACITY: Final = 0.4
+"""CPU is measured well below saturation: both sides must reach the same rate."""
+
+_START_UP_S: Final = 0.12
+_PERF_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One window to measure: what to tell the user, about how long it takes, and how to do it."""
+
+    label: str
+    expected_s: float
+    measure: Callable[[], None]
+
+
+Report = Callable[[str, float], None]
+"""Told, before each step, its label and the seconds that the whole run still needs."""
+
+
+class Campaign:
+    """Measures a plan on a bench into `readings`."""
+
+    def __init__(self, bench: Bench, plan: Plan, settings: ProfileSettings, readings: Readings) -> None:
+        self._bench = bench
+        self._plan = plan
+        self._settings = settings
+        self._readings = readings
+        self._random = np.random.default_rng(settings.seed)
+
+    def run(self, report: Report) -> None:
+        """Measure everything. Readings are complete up to the last finished window whenever it is interrupted."""
+        steps = self.steps()
+        left_s = sum(step.expected_s for step in steps)
+        for step in steps:
+            report(step.label, left_s)
+            step.measure()
+            left_s -= step.expected_s
+
+    def steps(self) -> list[Step]:
+        """All windows of the run, in the order they will be measured."""
+        steps = self._capacity_round()
+        cpu_rounds = max(2, self._settings.repeats // 2)
+        cpu_at = np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist()
+        for number in range(self._settings.repeats):
+            steps += self._latency_round(number)
+            steps += self._cpu_round() * cpu_at.count(number)
+        return [*steps, *self._capacity_round()]
+
+    def _shuffled(self, steps: list[Step]) -> list[Step]:
+        return [steps[index] for index in self._random.permutation(len(steps))]
+
+    def _hops(self, scene: Scene) -> list[Hop]:
+        return list(dict.fromkeys([DIRECT, *(cell.hop for cell in self._plan.cells_of(scene))]))
+
+    def _latency_round(self, number: int) -> list[Step]:
+        steps = []
+        for index in self._random.permutation(len(self._plan.scenes)):
+            scene = self._plan.scenes[index]
+            points = [(hop, scene) for hop in self._hops(scene)]
+            if (ANCHOR_HOP, ANCHOR_SCENE) not in points:
+                points.append((ANCHOR_HOP, ANCHOR_SCENE))
+            steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
+        return steps
+
+    def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            window = self._bench.latency_window(hop, scene, self._settings.duration_s)
+            if (hop, scene) == (ANCHOR_HOP, ANCHOR_SCENE):
+                self._readings.anchor.append(window)
+            self._readings.latency[hop, scene].append(window)
+
+        label = f"round {number + 1} of {self._settings.repeats}: latency, {hop.name}, {scene.temperature}"
+        return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
+
+    def _cpu_round(self) -> list[Step]:
+        points = [(hop, scene) for scene in self._plan.scenes for hop in self._hops(scene)]
+        return self._shuffled([self._cpu_step(hop, scene) for hop, scene in points])
+
+    def _cpu_step(self, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            load = self._cpu_load(scene)
+            window = self._bench.cpu_window(hop, scene, load, self._settings.duration_s, sample=True)
+            self._readings.cpu[hop, scene].append(window)
+
+        expected_s = _START_UP_S + SETTLE_S + 2 * self._settings.duration_s + _PERF_S
+        return Step(f"CPU, {hop.name}, {scene.temperature}", expected_s, measure)
+
+    def _cpu_load(self, scene: Scene) -> Load:
+        if scene.load.rate_rps is not None:
+            self._readings.cpu_rates_rps[scene] = scene.load.rate_rps
+            return scene.load
+        rate_rps = self._readings.cpu_rates_rps.get(scene) or self._choose_cpu_rate(scene)
+        self._readings.cpu_rates_rps[scene] = rate_rps
+        return replace(scene.load, rate_rps=rate_rps, connections=max(_CPU_CONNECTIONS, scene.load.connections))
+
+    def _choose_cpu_rate(self, scene: Scene) -> float:
+        capacities = [
+            unprobed_rps
+            for (_, measured), pairs in self._readings.capacities_rps.items()
+            for unprobed_rps, _ in pairs
+            if _same_sizes(measured.load, scene.load)
+        ]
+        if not capacities:
+            raise MeshInsightError("the rate for CPU cells could not be chosen: no capacity was measured before them")
+        most_rps = _CPU_SHARE_OF_CAPACITY * min(capacities)
+        return float(max([rate for rate in _CPU_RATES_RPS if rate <= most_rps], default=_CPU_RATES_RPS[0]))
+
+    def _capacity_round(self) -> list[Step]:
+        """At saturation caches are hot and CPUs awake, whatever the cell's temperature: one scene for each size."""
+        points = {}
+        for cell in self._plan.cells:
+            load = cell.scene.load
+            points[cell.hop, load.request_bytes, load.response_bytes] = (cell.hop, Scene("hot", cell.scene.load))
+        return self._shuffled([self._capacity_step(hop, scene) for hop, scene in points.values()])
+
+    def _capacity_step(self, hop: Hop, scene: Scene) -> Step:
+        connections = max(_SATURATING_CONNECTIONS, scene.load.connections)
+
+        def measure() -> None:
+            pair = self._bench.capacity_rps(hop, scene, connections, self._settings.duration_s)
+            self._readings.capacities_rps[hop, scene].append(pair)
+
+        expected_s = _START_UP_S + SETTLE_S + self._settings.duration_s + 0.2
+        return Step(f"throughput at saturation, {hop.name}", expected_s, measure)
+
+
+def _same_sizes(one: Load, other: Load) -> bool:
+    return (one.request_bytes, one.response_bytes) == (other.request_bytes, other.response_bytes)

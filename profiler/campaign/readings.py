@@ -1,0 +1,25 @@
+"""Everything measured so far, by hop and scene; grows window by window, so that an interrupted run keeps what it has."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from profiler.campaign.bench import CpuWindow, LatencyWindow
+from profiler.campaign.cells import Scene
+from profiler.testbed.deployment import Hop
+
+Point = tuple[Hop, Scene]
+
+
+@dataclass
+class Readings:
+    """Windows by (hop, scene), in rounds: entry i of each list belongs to round i.
+
+    `capacities_rps` holds pairs of requests per second at saturation, without and with the probes; `cpu_rates_rps` the
+    fixed rate that CPU was measured at.
+    """
+
+    latency: dict[Point, list[LatencyWindow]] = field(default_factory=lambda: defaultdict(list))
+    cpu: dict[Point, list[CpuWindow]] = field(default_factory=lambda: defaultdict(list))
+    capacities_rps: dict[Point, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    cpu_rates_rps: dict[Scene, float] = field(default_factory=dict)
+    anchor: list[LatencyWindow] = field(default_factory=list)

@@ -1,0 +1,110 @@
+"""The machine as doctor sees it: files to read and programs to run. Tests put a made-up machine in its place."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+PROGRAM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for: a user who is not root has no sbin in PATH."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program said before it ended. `text` is standard output followed by standard error."""
+
+    status: int
+    text: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line with something in it; programs put the reason for a failure there."""
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit status {self.status}"
+
+
+class Host(Protocol):
+    """What the checks need to know about a machine."""
+
+    system: str
+    release: str
+    machine: str
+    user_id: int
+    cpus: int
+
+    def read(self, path: str) -> str | None:
+        """The text of a file; None if it is not there or may not be read."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a path is there, as far as this user can see."""
+
+    def program(self, name: str) -> Path | None:
+        """Where a program is installed."""
+
+    def run(self, *argv: str, input_text: str = "", timeout_s: float = 10) -> Answer:
+        """Run a program to its end. One that cannot be started or takes too long answers with status 127 or 124."""
+
+    def module_file(self, name: str) -> str | None:
+        """The file of an importable Python package or module; None if it cannot be imported."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, to see what changes meanwhile."""
+
+
+class LocalHost:
+    """The machine this process runs on."""
+
+    def __init__(self) -> None:
+        self.system = sys.platform
+        self.release = platform.release()
+        self.machine = platform.machine()
+        self.user_id = os.geteuid() if hasattr(os, "geteuid") else -1
+        self.cpus = os.cpu_count() or 1
+
+    def read(self, path: str) -> str | None:
+        try:
+            return Path(path).read_text(errors="replace")
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool:
+        try:
+            return Path(path).exists()
+        except OSError:  # a folder on the way may not be entered
+            return False
+
+    def program(self, name: str) -> Path | None:
+        found = shutil.which(name, path=PROGRAM_PATH)
+        return Path(found) if found else None
+
+    def run(self, *argv: str, input_text: str = "", timeout_s: float = 10) -> Answer:
+        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{PROGRAM_PATH}:{os.environ.get('PATH', '')}"}
+        try:
+            done = subprocess.run(
+                argv,
+                input=input_text,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+                env=environment,
+            )
+        except subprocess.TimeoutExpired:
+            return Answer(124, f"{argv[0]} did not end within {timeout_s:.0f} s")
+        except OSError as error:
+            return Answer(127, f"{argv[0]}: {error.strerror}")
+        return Answer(done.returncode, done.stdout + done.stderr)
+
+    def module_file(self, name: str) -> str | None:
+        found = importlib.util.find_spec(name)
+        return found.origin if found else None
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

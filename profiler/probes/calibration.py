@@ -1,0 +1,54 @@
+"""What one hit of a timeline probe costs on this machine, measured where it is known how often the probes are hit."""
+
+import sys
+import time
+from typing import Final
+
+import numpy as np
+
+from profiler.components import CLIENT_APP
+from profiler.errors import ProbeError
+from profiler.probes.timeline import Timeline
+from profiler.testbed.run import Run
+
+_PHASE_S: Final = 0.06
+_PHASES: Final = 10
+_GUARD_NS: Final = 5_000_000
+_HITS_PER_CALL: Final = 2
+
+
+def measure_probe_hit_ns(run: Run, timeline: Timeline) -> float:
+    """Cost of one probe hit: a loop of system calls with the probes on and off by turns, medians, per hit.
+
+    Raises:
+        ProbeError: the loop ran too little to tell.
+    """
+    out = run.directory / "calibration.txt"
+    loop = run.spawn("calibration", [sys.executable, "-m", "profiler.probes.getppid_loop"], stdout=out)
+    phases: list[tuple[bool, int, int]] = []
+    try:
+        time.sleep(2 * _PHASE_S)
+        for number in range(_PHASES):
+            probed = bool(number % 2)
+            if probed:
+                timeline.reset({loop.pid: CLIENT_APP})
+                timeline.attach()
+            start_ns = time.monotonic_ns()
+            time.sleep(_PHASE_S)
+            phases.append((probed, start_ns + _GUARD_NS, time.monotonic_ns() - _GUARD_NS))
+            timeline.detach()
+        time.sleep(_PHASE_S)
+    finally:
+        loop.stop(grace_s=0)
+    rows = np.array([[float(word) for word in line.split()] for line in out.read_text().splitlines()[:-1]])
+    return _per_hit(rows, phases)
+
+
+def _per_hit(rows: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", phases: list[tuple[bool, int, int]]) -> float:
+    by_probed: dict[bool, list[float]] = {False: [], True: []}
+    for probed, start_ns, end_ns in phases:
+        inside = (rows[:, 0] >= start_ns) & (rows[:, 0] < end_ns)
+        by_probed[probed].extend(rows[inside, 1])
+    if not by_probed[False] or not by_probed[True]:
+        raise ProbeError("probe cost could not be calibrated: the machine is too busy; try again when it is quieter")
+    return float(max(0.0, np.median(by_probed[True]) - np.median(by_probed[False])) / _HITS_PER_CALL)

@@ -1,0 +1,299 @@
+"""Samples what every CPU runs, with kernel stacks, through `perf record`: the second method beside the tracepoints.
+
+Where the machine has a PMU the event is `cycles`, else `cpu-clock`. `cpu-clock` is driven by a timer interrupt, so a
+sample due while interrupts are off (a spinlock, the entry of an interrupt) is taken where they come on again: work done
+with interrupts off shows at its end, under `_raw_spin_unlock_irqrestore` and the like. It also wakes idle CPUs, which
+changes how cold a sidecar's caches are: sample in windows of their own, not in those that latency comes from.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED, SampleClass, classify
+from profiler.errors import MissingError, ProcessError
+from profiler.probes.cputime import softirq_threads
+
+CPU_CLOCK: Final = "cpu-clock"
+CYCLES: Final = "cycles"
+DEFAULT_FREQUENCY_HZ: Final = 1999
+"""Not a multiple of the kernel's tick, so that samples do not keep step with it."""
+
+_FIELDS: Final = "pid,tid,cpu,misc,period,ip,sym"
+_HEADER = re.compile(r"\s*(?P<process>-?\d+)/(?P<thread>-?\d+)\s+\[(?P<cpu>\d+)\]\s+(?P<mode>\w*)\s+(?P<period>\d+)\s*")
+_FRAME = re.compile(r"\s+[0-9a-f]+ (?P<name>.+?)\s*")
+_LOST = re.compile(r".*PERF_RECORD_LOST(?:_SAMPLES)?\b\D*(?P<count>\d+)\s*")
+_BUFFER_PAGES: Final = "512"
+_ANSWER_S: Final = 20.0
+_PARSE_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: the process, the time it stands for, and the kernel functions on its stack, innermost first.
+
+    `period` is in the event's unit: nanoseconds for cpu-clock, cycles for cycles. `process` is 0 for the idle loop.
+    """
+
+    process: int
+    in_user_mode: bool
+    period: int
+    frames: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SampledTimes:
+    """The samples of one window, added up.
+
+    `weights` and `folded_weights` are by (role, class), in the event's unit; folded is the class as the tracepoints
+    would see it. `lost` counts the samples that perf or the kernel dropped.
+    """
+
+    event: str
+    weights: dict[tuple[str, str], float]
+    folded_weights: dict[tuple[str, str], float]
+    samples: int
+    lost: int
+
+    @property
+    def unresolved_share(self) -> float:
+        """The part of all non-idle samples whose kernel stack told nothing, in [0, 1]."""
+        busy = sum(weight for (_, kind), weight in self.weights.items() if kind != IDLE)
+        return sum(weight for (_, kind), weight in self.weights.items() if kind == UNRESOLVED) / busy if busy else 0.0
+
+    def time_ns(self, folded: bool = False, busy_ns: float | None = None) -> dict[tuple[str, str], float]:
+        """CPU nanoseconds by (role, class).
+
+        Args:
+            folded: as the tracepoints would see it, to compare the two.
+            busy_ns: the CPU time of the whole machine to which non-idle samples are scaled. Needed where the event is
+                not a clock.
+
+        Raises:
+            ValueError: the event is not a clock, and `busy_ns` is missing.
+        """
+        weights = self.folded_weights if folded else self.weights
+        if busy_ns is None and self.event != CPU_CLOCK:
+            raise ValueError(f"samples of {self.event} become time only with busy_ns")
+        busy = sum(weight for (_, kind), weight in weights.items() if kind != IDLE)
+        scale = 1.0 if busy_ns is None or not busy else busy_ns / busy
+        return {key: weight * scale for key, weight in weights.items()}
+
+
+def best_event(devices: Path = Path("/sys/bus/event_source/devices")) -> str:
+    """`cycles` where the machine has a CPU PMU, else `cpu-clock`."""
+    pmu = any(path.name == "cpu" or path.name.startswith(("cpu_", "armv")) for path in devices.glob("*"))
+    return CYCLES if pmu else CPU_CLOCK
+
+
+class ParsedScript:
+    """Iterates over the samples in the text of `perf script -F pid,tid,cpu,misc,period,ip,sym`.
+
+    `lost` and `ignored` (lines that are none of sample, frame, loss report) are complete when the iteration ended.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.lost = 0
+        self.ignored = 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        header: re.Match[str] | None = None
+        frames: list[str] = []
+        for line in self._lines:
+            if header and (frame := _FRAME.fullmatch(line)):
+                frames.append(frame["name"])
+                continue
+            if header:
+                yield _sample(header, frames)
+            header, frames = _HEADER.fullmatch(line), []
+            if header is None and line.strip():
+                self._note(line)
+        if header:
+            yield _sample(header, frames)
+
+    def _note(self, line: str) -> None:
+        if lost := _LOST.fullmatch(line):
+            self.lost += int(lost["count"])
+        else:
+            self.ignored += 1
+
+
+def _sample(header: re.Match[str], frames: list[str]) -> Sample:
+    return Sample(int(header["process"]), "U" in header["mode"], int(header["period"]), tuple(frames))
+
+
+def add_up(script: ParsedScript, roles: Mapping[int, str], event: str) -> SampledTimes:
+    """Classify all samples.
+
+    Args:
+        script: the samples.
+        roles: process id to role; process 0 is `idle`, others that are missing are `rest`.
+        event: the event that was sampled.
+    """
+    weights: dict[tuple[str, str], float] = {}
+    folded_weights: dict[tuple[str, str], float] = {}
+    samples = 0
+    for sample in script:
+        role = IDLE if sample.process == 0 else roles.get(sample.process, REST)
+        kind = _classify(sample.frames, sample.in_user_mode, sample.process == 0)
+        weights[role, kind.name] = weights.get((role, kind.name), 0.0) + sample.period
+        folded_weights[role, kind.folded] = folded_weights.get((role, kind.folded), 0.0) + sample.period
+        samples += 1
+    return SampledTimes(event, weights, folded_weights, samples, script.lost)
+
+
+@lru_cache(maxsize=65536)
+def _classify(frames: tuple[str, ...], in_user_mode: bool, is_idle_task: bool) -> SampleClass:
+    return classify(frames, in_user_mode, is_idle_task)
+
+
+class PerfSampling:
+    """Samples all CPUs between `start` and `stop`; a context manager, good for one window.
+
+    Entering it starts `perf record` with its event disabled, so that the window begins at once. The raw data live in a
+    temporary directory that leaving it removes.
+
+    Raises:
+        MissingError: there is no perf.
+        ProcessError: perf failed or did not answer in time.
+    """
+
+    def __init__(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
+        self.frequency_hz = frequency_hz
+        self.event = event or best_event()
+        self._stack = ExitStack()
+        self._directory = Path()
+        self._perf: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> "PerfSampling":
+        with ExitStack() as stack:
+            self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshinsight-perf-")))
+            self._spawn(stack)
+            self._command("ping")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def process_id(self) -> int:
+        """The process id of perf, which is of role `tool`."""
+        return _started(self._perf).pid
+
+    def start(self) -> None:
+        """Begin the window."""
+        self._command("enable")
+
+    def stop(self) -> None:
+        """End the window and let perf finish its data."""
+        self._command("disable")
+        perf = _started(self._perf)
+        perf.send_signal(signal.SIGINT)
+        try:
+            perf.wait(_ANSWER_S)
+        except subprocess.TimeoutExpired as error:
+            raise self._failure(f"did not end within {_ANSWER_S:.0f} s") from error
+
+    def read(self, roles: Mapping[int, str]) -> SampledTimes:
+        """Classify the samples of the window that `stop` ended.
+
+        Args:
+            roles: process id to role, as for `CpuTime.set_roles`.
+        """
+        known = {os.getpid(): TOOL, self.process_id: TOOL, **dict.fromkeys(softirq_threads(), KSOFTIRQD), **roles}
+        return add_up(ParsedScript(self.script().splitlines()), known, self.event)
+
+    def script(self) -> str:
+        """The samples as text, as `ParsedScript` reads them."""
+        command = [*_dying_with_us(_perf_program()), "script", "--input", str(self._directory / "perf.data")]
+        command += ["--fields", _FIELDS, "--show-lost-events"]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_PARSE_S, check=True, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f"perf script took over {_PARSE_S:.0f} s; use a shorter window") from error
+        except subprocess.CalledProcessError as error:
+            raise ProcessError(f"perf script failed: {_last_line(error.stderr)}") from error
+        return done.stdout.decode(errors="replace")
+
+    def _spawn(self, stack: ExitStack) -> None:
+        self._control, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        self._control.settimeout(_ANSWER_S)
+        number = theirs.fileno()
+        command = [*_dying_with_us(_perf_program()), "record", "--all-cpus", "--event", self.event]
+        command += ["--freq", str(self.frequency_hz), "-g", "--kernel-callchains", "--mmap-pages", _BUFFER_PAGES]
+        command += ["--no-buildid", "--no-buildid-cache", "--delay", "-1", "--control", f"fd:{number},{number}"]
+        command += ["--output", str(self._directory / "perf.data")]
+        log = stack.enter_context((self._directory / "perf.log").open("wb"))
+        self._perf = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(number,), start_new_session=True
+        )
+        stack.callback(_end, self._perf)
+        theirs.close()  # so that its death ends our wait for an answer
+
+    def _command(self, name: str) -> None:
+        """Send perf a command and wait until it has carried it out."""
+        control = self._control
+        if control is None:
+            raise ProcessError("perf record was not started; use PerfSampling in a with statement")
+        try:
+            control.sendall(f"{name}\n".encode())
+            answer = control.recv(64)
+        except TimeoutError as error:
+            raise self._failure(f"did not answer `{name}` within {_ANSWER_S:.0f} s") from error
+        except OSError as error:
+            raise self._failure(f"ended before `{name}`") from error
+        if not answer.startswith(b"ack"):
+            raise self._failure(f"ended at `{name}`")
+
+    def _failure(self, what: str) -> ProcessError:
+        said = _last_line((self._directory / "perf.log").read_bytes())
+        return ProcessError(
+            f"perf record of {self.event} {what}: {said}; `meshinsight doctor` says what perf may do here"
+        )
+
+
+def _started(perf: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
+    if perf is None:
+        raise ProcessError("perf record was not started; use PerfSampling in a with statement")
+    return perf
+
+
+def _end(perf: "subprocess.Popen[bytes]") -> None:
+    perf.kill()
+    perf.wait()
+
+
+def _perf_program() -> str:
+    perf = shutil.which("perf")
+    if perf is None:
+        raise MissingError("perf is not installed; run `make setup`, or install Debian's linux-perf")
+    return perf
+
+
+def _dying_with_us(program: str) -> list[str]:
+    """The command that runs `program` so that the kernel kills it when this process dies."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise MissingError("setpriv is not installed; it is part of util-linux")
+    return [setpriv, "--pdeathsig", "KILL", program]
+
+
+def _last_line(output: bytes) -> str:
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"

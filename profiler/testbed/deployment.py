@@ -1,0 +1,115 @@
+"""One hop, deployed: a client pod and a server pod, each with or without a sidecar, and an echo server."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
+from profiler.errors import ProcessError
+from profiler.proxies.base import PROXY_UID, Proxy, SidecarConfig
+from profiler.testbed.pods import Pod, PodNetwork
+from profiler.testbed.process import Process
+from profiler.testbed.run import Run
+from profiler.workload.base import Server
+
+NONE, CLIENT, SERVER, BOTH = "none", "client", "server", "both"
+TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH)
+"""On which side of the hop there is a sidecar."""
+
+_READY_WITHIN_S: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Hop:
+    """What is deployed: the protocol the sidecars speak and the sides that have one."""
+
+    protocol: str
+    topology: str
+
+    @property
+    def name(self) -> str:
+        return "direct" if self.topology == NONE else f"{self.protocol}-{self.topology}"
+
+    @property
+    def sidecar_places(self) -> tuple[str, ...]:
+        """The places of its sidecars, in the order a request meets them."""
+        places = {CLIENT: (CLIENT_SIDECAR,), SERVER: (SERVER_SIDECAR,), BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR)}
+        return places.get(self.topology, ())
+
+
+DIRECT: Final = Hop("none", NONE)
+"""The baseline: no sidecar on either side."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All sizes of the run: the server is set up for every one of them."""
+
+    response_bytes: tuple[int, ...]
+    largest_request_bytes: int
+
+
+class Deployment:
+    """The running pods of one hop.
+
+    Attributes: `client` (the pod that load is sent from), `processes` by place.
+    """
+
+    def __init__(self, run: Run, network: PodNetwork, hop: Hop, proxy: Proxy, server: Server, sizes: Sizes) -> None:
+        self.hop = hop
+        self.port = server.port
+        self.processes: dict[str, Process] = {}
+        self._run = run
+        self._proxy = proxy
+        self._directories: dict[str, Path] = {}
+        self.client = network.add_pod(f"{hop.name}-c", capture=CLIENT_SIDECAR in hop.sidecar_places)
+        self._server_pod = network.add_pod(f"{hop.name}-s", capture=SERVER_SIDECAR in hop.sidecar_places)
+        directory = run.add_directory(f"{hop.name}-server")
+        argv = server.argv(directory, sizes.response_bytes, sizes.largest_request_bytes)
+        self.processes[SERVER_APP] = run.spawn(f"{hop.name}-server", argv, netns=self._server_pod.namespace)
+        for place in hop.sidecar_places:
+            self._start_sidecar(place, self.client if place == CLIENT_SIDECAR else self._server_pod)
+
+    @property
+    def address(self) -> str:
+        """Where the client reaches the server."""
+        return self._server_pod.address
+
+    @property
+    def places(self) -> dict[int, str]:
+        """Process id → place, without the load generator."""
+        return {process.pid: place for place, process in self.processes.items()}
+
+    @property
+    def sidecars(self) -> list[Process]:
+        return [self.processes[place] for place in self.hop.sidecar_places]
+
+    def _start_sidecar(self, place: str, pod: Pod) -> None:
+        name = f"{self.hop.name}-{place.replace('_', '-')}"
+        directory = self._run.add_directory(name, uid=PROXY_UID)
+        argv = self._proxy.argv(SidecarConfig(self.hop.protocol), directory)
+        self.processes[place] = self._run.spawn(name, argv, netns=pod.namespace, uid=PROXY_UID)
+        self._directories[place] = directory
+
+    def wait_ready(self) -> None:
+        """Wait until every sidecar takes connections.
+
+        Raises:
+            ProcessError: one ended or was not ready in time.
+        """
+        deadline_s = time.monotonic() + _READY_WITHIN_S
+        for place, directory in self._directories.items():
+            while not self._proxy.ready(directory):
+                self.processes[place].check()
+                if time.monotonic() > deadline_s:
+                    raise ProcessError(
+                        f"{self.processes[place].name} was not ready within {_READY_WITHIN_S:g} s; "
+                        f"its log is {self.processes[place].log_path}"
+                    )
+                time.sleep(0.02)
+
+    def check(self) -> None:
+        """Raise ProcessError, with the end of its log, if a process of the hop has ended."""
+        for process in self.processes.values():
+            process.check()

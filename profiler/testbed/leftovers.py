@@ -1,0 +1,261 @@
+"""What a run leaves on the machine, and its removal when the run itself no longer can.
+
+A run is known by its directory, named by its run id, below the state directory; the directory names the owner (pid and
+start time). From the id follow the rest: namespaces `mi-<id>-…`, processes that have MESHINSIGHT_RUN_ID=<id> in their
+environment or live in one of these namespaces, and files that the run recorded, which carry the id in their names.
+Nothing is ever looked for by any other rule, so nothing else can be hit. BPF programs and perf events need no removal:
+the kernel drops them with the process that holds them.
+"""
+
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from profiler.errors import MeshInsightError, MissingError, ProcessError
+from profiler.testbed.netns import Namespace, namespace_names
+from profiler.testbed.process import read_stat
+
+STATE_DIR: Final = Path("/run/meshinsight")
+RUN_ID_VARIABLE: Final = "MESHINSIGHT_RUN_ID"
+_OWNER_FILE: Final = "owner.json"
+_PATHS_FILE: Final = "paths"
+_RUN_ID: Final = re.compile(r"[0-9a-f]{8}")
+_KILL_ROUNDS: Final = 10
+_KILL_WAIT_MS: Final = 2000
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process a run belongs to."""
+
+    pid: int
+    start_time_ticks: int
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs (a later one with the same pid does not count, nor does a zombie)."""
+        stat = read_stat(self.pid)
+        return stat is not None and stat.start_time_ticks == self.start_time_ticks and stat.state not in "ZX"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What is there of one run whose owner is dead."""
+
+    run_id: str
+    directory: Path
+    owner_pid: int | None
+    processes: tuple[int, ...]
+    namespaces: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def find_leftovers(state_dir: Path = STATE_DIR) -> list[Leftover]:
+    """Runs below `state_dir` whose owner is dead, by run id. Without root, processes of other users are not seen."""
+    if not state_dir.is_dir():
+        return []
+    with registry_lock(state_dir):
+        return _find(state_dir)
+
+
+def remove_leftovers(state_dir: Path = STATE_DIR) -> list[Leftover]:
+    """Remove everything of the runs whose owner is dead and return what was found of them.
+
+    Raises MissingError without root, and MeshInsightError naming what could not be removed.
+    """
+    require_root()
+    if not state_dir.is_dir():
+        return []
+    with registry_lock(state_dir):
+        leftovers = _find(state_dir)
+        for leftover in leftovers:
+            remove_traces(leftover.directory)
+        return leftovers
+
+
+def require_root() -> None:
+    """Raise MissingError unless this is root: namespaces, capture rules and probes need it."""
+    if os.geteuid() != 0:
+        raise MissingError("not root: the testbed makes network namespaces; run the command again with sudo")
+
+
+@contextmanager
+def registry_lock(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory while a run enters or leaves it, so that nobody sees one half there."""
+    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def run_directories(state_dir: Path) -> list[Path]:
+    """Directories of runs, living and dead. One of a fitting name is a run's if it names an owner or is empty."""
+    return [
+        path
+        for path in sorted(state_dir.iterdir())
+        if _RUN_ID.fullmatch(path.name) and not path.is_symlink() and path.is_dir() and _is_run_directory(path)
+    ]
+
+
+def write_owner(directory: Path) -> None:
+    """Name this process as the owner of a new run's directory."""
+    stat = read_stat(os.getpid())
+    if stat is None:
+        raise MissingError("/proc does not show this process; mount it: mount -t proc proc /proc")
+    owner = {"pid": os.getpid(), "start_time_ticks": stat.start_time_ticks}
+    (directory / _OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
+
+
+def read_owner(directory: Path) -> Owner | None:
+    """Owner of a run's directory, None when it was killed before it had written that."""
+    try:
+        values = json.loads((directory / _OWNER_FILE).read_text(encoding="utf-8"))
+        return Owner(pid=int(values["pid"]), start_time_ticks=int(values["start_time_ticks"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def record_path(directory: Path, path: Path) -> None:
+    """Note a file or folder outside of the run's directory, to be removed with the run.
+
+    Raises ValueError when its name lacks the run id: that is what keeps a damaged record from hitting anything else.
+    """
+    if directory.name not in path.name:
+        raise ValueError(f"{path.name} lacks the run id {directory.name}")
+    with (directory / _PATHS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(str(path.absolute())) + "\n")
+
+
+def run_processes(run_id: str) -> list[int]:
+    """Pids of the run's processes, however far they have strayed from their parents. Never this process."""
+    variable = f"{RUN_ID_VARIABLE}={run_id}".encode()
+    namespaces = _namespace_inodes(run_id)
+    pids = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return sorted(pid for pid in pids if pid != os.getpid() and _belongs(pid, variable, namespaces))
+
+
+def remove_traces(directory: Path) -> None:
+    """Remove everything of the run with this directory: processes, namespaces, recorded files, then the directory.
+
+    The directory goes last and only when the rest is gone, so that what fails now is found again later. Raises
+    MeshInsightError naming what could not be removed. The caller holds the registry lock.
+    """
+    run_id = directory.name
+    failures: list[str] = []
+    try:
+        _kill_processes(run_id)
+    except ProcessError as error:
+        failures.append(str(error))
+    for name in namespace_names(f"mi-{run_id}-"):
+        try:
+            Namespace(name).delete()
+        except MeshInsightError as error:
+            failures.append(str(error))
+    try:
+        for path in _recorded_paths(directory):
+            _remove_path(path)
+        if not failures:
+            _remove_path(directory)
+    except OSError as error:
+        failures.append(str(error))
+    if failures:
+        raise MeshInsightError(f"run {run_id} left something behind, try `meshinsight cleanup`: {'; '.join(failures)}")
+
+
+def _find(state_dir: Path) -> list[Leftover]:
+    leftovers = []
+    for directory in run_directories(state_dir):
+        owner = read_owner(directory)
+        if owner is not None and owner.is_alive():
+            continue
+        leftovers.append(
+            Leftover(
+                run_id=directory.name,
+                directory=directory,
+                owner_pid=None if owner is None else owner.pid,
+                processes=tuple(run_processes(directory.name)),
+                namespaces=tuple(namespace_names(f"mi-{directory.name}-")),
+                files=tuple(path for path in _recorded_paths(directory) if path.exists()),
+            )
+        )
+    return leftovers
+
+
+def _is_run_directory(path: Path) -> bool:
+    return (path / _OWNER_FILE).is_file() or next(path.iterdir(), None) is None
+
+
+def _recorded_paths(directory: Path) -> list[Path]:
+    try:
+        lines = (directory / _PATHS_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    paths = []
+    for line in lines:
+        with suppress(ValueError, TypeError):  # a line cut short by a full disk or a kill
+            paths.append(Path(json.loads(line)))
+    return [path for path in paths if path.is_absolute() and directory.name in path.name]
+
+
+def _remove_path(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _namespace_inodes(run_id: str) -> set[tuple[int, int]]:
+    inodes = set()
+    for name in namespace_names(f"mi-{run_id}-"):
+        with suppress(OSError):
+            status = Namespace(name).path.stat()
+            inodes.add((status.st_dev, status.st_ino))
+    return inodes
+
+
+def _belongs(pid: int, variable: bytes, namespaces: set[tuple[int, int]]) -> bool:
+    # The namespace counts too since a program may overwrite its environment (nginx does, to name its workers).
+    with suppress(OSError):
+        if variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            return True
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/ns/net").stat()
+        return (status.st_dev, status.st_ino) in namespaces
+    return False
+
+
+def _kill_processes(run_id: str) -> None:
+    for _ in range(_KILL_ROUNDS):  # again and again: one may have forked while it was looked at
+        pids = run_processes(run_id)
+        if not pids:
+            return
+        for pid in pids:
+            _kill(pid, run_id)
+    raise ProcessError(f"processes {', '.join(map(str, run_processes(run_id)))} do not react to SIGKILL")
+
+
+def _kill(pid: int, run_id: str) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # Looked at again with the pidfd in hand: the number may have passed to a stranger since it was listed.
+        if _belongs(pid, f"{RUN_ID_VARIABLE}={run_id}".encode(), _namespace_inodes(run_id)):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            watch = select.poll()
+            watch.register(pidfd, select.POLLIN)
+            watch.poll(_KILL_WAIT_MS)
+    finally:
+        os.close(pidfd)

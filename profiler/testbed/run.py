@@ -1,0 +1,284 @@
+"""One run of the testbed: everything it starts on this machine, and its end, however it comes.
+
+All that belongs to a run carries its run id, so that it can be told from other runs and removed later by
+`profiler.testbed.leftovers` when the run was killed outright.
+"""
+
+import atexit
+import fcntl
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+from profiler.errors import MeshInsightError
+from profiler.testbed import leftovers
+from profiler.testbed.leftovers import STATE_DIR, Leftover
+from profiler.testbed.netns import Namespace
+from profiler.testbed.process import Placement, Process, start_process, stop_all
+
+_MEASURING_LOCK: Final = "measuring.lock"
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP arrived (`signum`): end in good order. Exit status by custom: 128 + signum."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Run:
+    """A run of the testbed; made by `Run.start`, ended by leaving its `with` block or by `stop`.
+
+    Attributes: `id` (8 hexadecimal digits), `directory` (configurations, logs, sockets; readable by every user), and
+    `removed_leftovers` (dead runs that were removed at the start). Start and spawn on the main thread.
+    """
+
+    def __init__(self, run_id: str, directory: Path, interrupts: "_Interrupts") -> None:
+        self.id = run_id
+        self.directory = directory
+        self.removed_leftovers: list[Leftover] = []
+        self._interrupts = interrupts
+        self._owner_pid = os.getpid()
+        self._processes: list[Process] = []
+        self._stopped = False
+
+    @classmethod
+    def start(cls, state_dir: Path = STATE_DIR) -> Self:
+        """Enter a new run below `state_dir`, after removing what dead runs have left there.
+
+        From here on Ctrl-C, SIGTERM and SIGHUP raise `Interrupted`, and the run is stopped at the latest when the
+        interpreter ends. Raises MissingError without root, MeshInsightError when the directory cannot be written.
+        """
+        leftovers.require_root()
+        _require_main_thread()
+        run_id = secrets.token_hex(4)
+        interrupts = _Interrupts()
+        with interrupts.held_back():
+            interrupts.install()
+            try:
+                removed = _enter(state_dir, run_id)
+            except BaseException:
+                interrupts.uninstall()
+                raise
+            run = cls(run_id, state_dir / run_id, interrupts)
+            run.removed_leftovers = removed
+            # Also for what others start meanwhile (tools, perf, compilers): whatever is alive after a kill is found.
+            os.environ[leftovers.RUN_ID_VARIABLE] = run_id
+            atexit.register(run._stop, already_interrupted=True)
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop(already_interrupted=isinstance(error, KeyboardInterrupt))
+
+    def stop(self) -> None:
+        """End all processes, remove namespaces, recorded files and the directory. No effect the second time.
+
+        An interrupt that arrives meanwhile is raised at the end. Raises MeshInsightError naming what is left.
+        """
+        self._stop(already_interrupted=False)
+
+    def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        netns: Namespace | None = None,
+        uid: int | None = None,
+        cpu: int | None = None,
+        sched_idle: bool = False,
+        env: Mapping[str, str] | None = None,
+        stdout: Path | None = None,
+    ) -> Process:
+        """Start a program as part of the run; its log is `logs/<name>.log`, `env` is added to this environment.
+
+        A name can be used again once its process has been stopped; the log begins anew then. `uid` is the group as
+        well. Raises MissingError for a program that is not there, ProcessError when it cannot be started.
+        """
+        _require_main_thread()
+        self._refuse_after_stop()
+        if name in {process.name for process in self._processes if process.poll() is None}:
+            raise ValueError(f"a process named {name} is running")
+        placement = Placement(netns=netns, uid=uid, cpu=cpu, sched_idle=sched_idle)
+        environment = {**os.environ, **(env or {}), leftovers.RUN_ID_VARIABLE: self.id}
+        log_path = self.directory / "logs" / f"{name}.log"
+        with self._interrupts.held_back():
+            process = start_process(name, argv, placement, env=environment, log_path=log_path, stdout=stdout)
+            self._processes = [other for other in self._processes if not other.is_stopped] + [process]
+        return process
+
+    def add_namespace(self, name: str) -> Namespace:
+        """A new network namespace `mi-<id>-<name>` with its loopback device up. Raises ProcessError."""
+        self._refuse_after_stop()
+        namespace = Namespace(f"mi-{self.id}-{name}")
+        with self._interrupts.held_back():
+            namespace.create()
+        return namespace
+
+    def add_directory(self, name: str, uid: int | None = None) -> Path:
+        """A subdirectory of the run's, owned by `uid` so that a program of that user can make its socket there."""
+        directory = self.directory / name
+        directory.mkdir(mode=0o755)
+        if uid is not None:
+            os.chown(directory, uid, uid)
+        return directory
+
+    def record_path(self, path: Path) -> None:
+        """Have a file outside of the run's directory removed with the run, should it still be there at the end.
+
+        Its name must hold the run id (ValueError). Raises MeshInsightError when that cannot be noted.
+        """
+        try:
+            leftovers.record_path(self.directory, path)
+        except OSError as error:
+            raise MeshInsightError(f"cannot note {path} in {self.directory}: {error.strerror}") from error
+
+    def _refuse_after_stop(self) -> None:
+        if self._stopped:
+            raise RuntimeError(f"run {self.id} has been stopped")
+
+    def _stop(self, *, already_interrupted: bool) -> None:
+        if self._stopped or os.getpid() != self._owner_pid:  # a forked child must not end its parent's run
+            return
+        with self._interrupts.held_back():
+            self._stopped = True
+            try:
+                stop_all(self._processes)
+            finally:
+                try:
+                    with leftovers.registry_lock(self.directory.parent):
+                        leftovers.remove_traces(self.directory)
+                finally:
+                    os.environ.pop(leftovers.RUN_ID_VARIABLE, None)
+                    atexit.unregister(self._stop)
+                    self._interrupts.uninstall()
+                    if already_interrupted:
+                        self._interrupts.forget()
+
+
+@contextmanager
+def measuring_lock(state_dir: Path = STATE_DIR) -> Iterator[None]:
+    """Hold this while measuring: two runs at once would measure each other.
+
+    Raises MeshInsightError naming the run that holds it. A killed run holds nothing.
+    """
+    leftovers.require_root()
+    try:
+        _make_state_dir(state_dir)
+        descriptor = os.open(state_dir / _MEASURING_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _cannot_write(state_dir, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except BlockingIOError as error:
+            raise _another_is_measuring(state_dir, os.pread(descriptor, 32, 0)) from error
+        except OSError as error:
+            raise _cannot_write(state_dir, error) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _another_is_measuring(state_dir: Path, holder: bytes) -> MeshInsightError:
+    pid = int(holder) if holder.isdigit() else None
+    ids = []
+    for directory in leftovers.run_directories(state_dir):
+        owner = leftovers.read_owner(directory)
+        if owner is not None and owner.pid == pid:
+            ids.append(directory.name)
+    return MeshInsightError(
+        f"run {', '.join(ids) or '(starting)'} (pid {pid or 'unknown'}) is measuring on this machine and two at once "
+        f"would disturb each other; wait for it to end, or end it with `kill {pid or 'PID'}`"
+    )
+
+
+def _enter(state_dir: Path, run_id: str) -> list[Leftover]:
+    directory = state_dir / run_id
+    try:
+        _make_state_dir(state_dir)
+        removed = leftovers.remove_leftovers(state_dir)
+        with leftovers.registry_lock(state_dir):
+            directory.mkdir()
+            try:
+                directory.chmod(0o755)
+                leftovers.write_owner(directory)
+                (directory / "logs").mkdir(mode=0o755)
+            except BaseException:
+                leftovers.remove_traces(directory)
+                raise
+    except OSError as error:
+        raise _cannot_write(state_dir, error) from error
+    return removed
+
+
+def _make_state_dir(state_dir: Path) -> None:
+    if not state_dir.is_dir():
+        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.chmod(0o755)  # whatever the umask: the proxy's user has to pass through
+
+
+def _cannot_write(state_dir: Path, error: OSError) -> MeshInsightError:
+    return MeshInsightError(f"cannot write to {state_dir}: {error.strerror}; free space there or make it writable")
+
+
+def _require_main_thread() -> None:
+    # Signals are handled there, and a spawned process is killed by the kernel when the thread that spawned it ends.
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("runs start, and spawn their processes, on the main thread")
+
+
+class _Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP as one exception, held back during steps that must not be cut in two."""
+
+    def __init__(self) -> None:
+        self._previous: dict[signal.Signals, Any] = {}
+        self._depth = 0
+        self._pending: int | None = None
+
+    def install(self) -> None:
+        for signum in _STOP_SIGNALS:
+            previous = signal.getsignal(signum)
+            if previous is not signal.SIG_IGN:  # ignored on purpose, by nohup for example
+                self._previous[signum] = previous
+                signal.signal(signum, self._on_signal)
+
+    def uninstall(self) -> None:
+        for signum, previous in self._previous.items():
+            if signal.getsignal(signum) == self._on_signal:
+                signal.signal(signum, previous)
+
+    def forget(self) -> None:
+        self._pending = None
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0 and self._pending is not None:
+                signum, self._pending = self._pending, None
+                raise Interrupted(signum)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._depth > 0:
+            self._pending = signum
+            return
+        self._pending = None
+        raise Interrupted(signum)

@@ -1,0 +1,112 @@
+"""The entry point: what errors become, and that help costs nothing."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from meshinsight import __version__, cli
+from profiler.errors import MeshInsightError, MissingError, UsageError
+
+HEAVY_MODULES = ("bcc", "jinja2", "jsonschema", "kubernetes", "matplotlib", "numpy", "pandas", "pyarrow", "sklearn")
+
+
+class Stopped(KeyboardInterrupt):
+    signum = 15
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs the command line and returns its exit status; `meshinsight trial` calls the function given."""
+
+    def status_of(*arguments: str, trial: Callable[[], None] = lambda: None) -> int:
+        monkeypatch.setattr(cli.app, "registered_commands", list(cli.app.registered_commands))
+        cli.app.command("trial")(lambda: trial())
+        monkeypatch.setattr(sys, "argv", ["meshinsight", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    return status_of
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def trial() -> None:
+        raise error
+
+    return trial
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(MeshInsightError("it failed"), 1), (MissingError("no root"), 1), (UsageError("bad size"), 2)],
+)
+def test_errors_are_one_line_with_their_exit_status(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], error: MeshInsightError, status: int
+) -> None:
+    assert run("trial", trial=raising(error)) == status
+    assert capsys.readouterr().err == f"meshinsight: error: {error}\n"
+
+
+def test_full_disk_is_one_line(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("trial", trial=raising(OSError(28, "No space left on device", "out/profile.json"))) == 1
+    assert capsys.readouterr().err == "meshinsight: error: [Errno 28] No space left on device: 'out/profile.json'\n"
+
+
+def test_defect_is_one_line_that_says_how_to_see_more(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("trial", trial=raising(ZeroDivisionError("division by zero"))) == cli.EXIT_DEFECT
+    text = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero (where: run again with MESHINSIGHT_DEBUG=1)" in text
+    assert text.count("\n") == 1
+
+
+def test_debug_variable_shows_the_traceback(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
+    run("trial", trial=raising(MeshInsightError("it failed")))
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (Stopped(), 143)])
+def test_signals_end_with_their_shell_status(run: Callable[..., int], stop: BaseException, status: int) -> None:
+    assert run("trial", trial=raising(stop)) == status
+
+
+def test_success_is_status_zero(run: Callable[..., int]) -> None:
+    assert run("trial") == 0
+
+
+def test_wrong_option_is_a_usage_error(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--no-such-option") == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_version_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"meshinsight {__version__}\n"
+
+
+def test_help_lists_every_command(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert [name for name in ("profile", "show", "report", "doctor", "cleanup") if f"\n  {name} " not in text] == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, meshinsight.cli; print([m for m in {HEAVY_MODULES!r} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+def test_reader_that_leaves_early_is_no_error() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "meshinsight", "--help"]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, "")

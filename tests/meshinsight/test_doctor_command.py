@@ -1,0 +1,54 @@
+"""`meshinsight doctor`: how a diagnosis is printed."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from meshinsight.commands import doctor as command
+from profiler import doctor
+from profiler.doctor import Check, Diagnosis
+from profiler.doctor.check import PROFILE
+from profiler.errors import UsageError
+
+DIAGNOSIS = Diagnosis(
+    (
+        Check("kernel", "ok", "Linux 6.1.0 x86_64", area="machine"),
+        Check("root", "missing", "no, user id 1000", (PROFILE,), "run as root", area="privileges"),
+    )
+)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.setattr(doctor, "diagnose", lambda: DIAGNOSIS)
+    app = typer.Typer()
+    command.register(app)
+    return app
+
+
+def test_each_gap_is_followed_by_its_remedy() -> None:
+    lines = list(command.table_lines(DIAGNOSIS))
+    gap = next(number for number, line in enumerate(lines) if "no, user id 1000" in line)
+    assert lines[gap + 1].strip() == "→ run as root"
+
+
+def test_features_say_what_stops_them() -> None:
+    assert "    does not work here: root" in "\n".join(command.table_lines(DIAGNOSIS))
+
+
+def test_missing_things_are_reported_with_success(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 0
+    assert "no, user id 1000" in result.output
+
+
+def test_json_holds_the_whole_diagnosis(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["-o", "json"])
+    assert json.loads(result.output) == json.loads(json.dumps(DIAGNOSIS.as_json()))
+
+
+def test_unknown_format_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="-o xml: unknown output format; choose table or json"):
+        command.doctor(output="xml")

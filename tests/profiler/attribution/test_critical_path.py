@@ -1,0 +1,111 @@
+"""The walk along the message's path, on timelines whose answer is known by construction."""
+
+import numpy as np
+import pytest
+
+from profiler.attribution.critical_path import USER, follow
+from profiler.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    IPC,
+    REQUEST,
+    RESPONSE,
+    SERVER_APP,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.probes.timeline import SWITCH_IN, SWITCH_OUT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING
+from tests.profiler.attribution.timelines import FAMILIES, WAIT, Event, round_trip, timeline
+
+CLIENT, SIDECAR, SERVER, STRANGER = 11, 22, 33, 44
+PLACES = {CLIENT: CLIENT_APP, SIDECAR: CLIENT_SIDECAR, SERVER: SERVER_APP}
+PERIOD = 88  # four hand-overs of 22
+
+
+def exchanges(count: int) -> list[Event]:
+    return [event for number in range(count) for event in round_trip(1000 + number * PERIOD, (CLIENT, SIDECAR, SERVER))]
+
+
+def test_every_nanosecond_of_an_exchange_belongs_to_one_place_and_state() -> None:
+    found = follow(timeline(exchanges(23), PLACES), FAMILIES)
+    assert len(found.followed) == 21  # the first and last have no complete neighbour
+    assert all(sum(exchange.time_ns.values()) == exchange.total_ns == PERIOD for exchange in found.followed)
+    assert found.lost == 0
+
+
+def test_the_sidecar_holds_the_message_for_what_the_timeline_says() -> None:
+    exchange = follow(timeline(exchanges(4), PLACES), FAMILIES).followed[0]
+    sidecar = {state: spent for (place, way, state), spent in exchange.time_ns.items() if place == CLIENT_SIDECAR and way == REQUEST}
+    # woken: 2 to run + 1 out of the wait, and 3 of softirq in its own write; user: 1 before the read, 10 after it
+    assert sidecar == {IPC: 3 + 3, USER: 1 + 10, SOCKET_READ: 3, SOCKET_WRITE: 2}
+
+
+def test_requests_end_and_responses_begin_where_the_server_sends() -> None:
+    exchange = follow(timeline(exchanges(4), PLACES), FAMILIES).followed[0]
+    ways = {(place, way) for place, way, _ in exchange.time_ns}
+    assert (SERVER_APP, REQUEST) in ways
+    assert exchange.time_ns[SERVER_APP, RESPONSE, IPC] == 3
+
+
+def test_a_wake_up_of_another_thread_does_not_divert_the_path() -> None:
+    noise = [(1040, STRANGER, WAKING, SIDECAR), (1041, STRANGER, SWITCH_IN, 0), (1043, STRANGER, SWITCH_OUT, 1)]
+    places = {**PLACES, STRANGER: CLIENT_SIDECAR}
+    quiet = follow(timeline(exchanges(5), PLACES), FAMILIES)
+    noisy = follow(timeline([*exchanges(5), *noise], places), FAMILIES)
+    assert [exchange.time_ns for exchange in noisy.followed] == [exchange.time_ns for exchange in quiet.followed]
+
+
+def test_an_exchange_whose_waker_was_not_traced_is_lost_and_counted() -> None:
+    events = [
+        (stamp, thread, kind, 0 if kind == WAKING and thread == SIDECAR and 1080 < stamp < 1170 else value)
+        for stamp, thread, kind, value in exchanges(5)
+    ]
+    found = follow(timeline(events, PLACES), FAMILIES)
+    assert (len(found.followed), found.lost) == (2, 1)
+
+
+def test_a_receiver_that_never_slept_keeps_its_own_time() -> None:
+    # The server is still busy (user time) when the request comes: it is not woken, and its busy time is on the path.
+    events = [event for event in exchanges(3) if not (event[1] == SERVER and 1000 + PERIOD <= event[0] < 1000 + 2 * PERIOD)]
+    again = [(stamp + PERIOD, thread, kind, value) for stamp, thread, kind, value in exchanges(1) if thread == SERVER]
+    busy = [event for event in again if event[2] not in (WAKING, SWITCH_IN)]
+    slept = [event for event in events if event[:3] == (1000 + 44 + 9, SERVER, SWITCH_OUT)]
+    events = [event for event in events if event not in slept and event[1:3] != (SERVER, WAKING)]
+    found = follow(timeline([*events, *busy], PLACES), FAMILIES)
+    assert all(sum(exchange.time_ns.values()) == exchange.total_ns for exchange in found.followed)
+
+
+def test_a_client_that_sleeps_between_requests_starts_its_exchange_when_it_wakes() -> None:
+    pause = 1000
+    events = []
+    for number in range(4):
+        start = 1000 + number * (PERIOD + pause)
+        events += round_trip(start, (CLIENT, SIDECAR, SERVER))
+        end = start + PERIOD
+        events += [(end - 10, CLIENT, SYSCALL_ENTER, WAIT), (end - 9, CLIENT, SWITCH_OUT, 1)]
+        events += [(end + pause - 5, CLIENT, WAKING, 0), (end + pause - 4, CLIENT, SWITCH_IN, 0)]
+        events += [(end + pause - 3, CLIENT, SYSCALL_EXIT, 1)]
+    totals = [exchange.total_ns for exchange in follow(timeline(events, PLACES), FAMILIES).followed]
+    assert totals == [5 + PERIOD - 10] * len(totals)
+    assert len(totals) == 2
+
+
+def test_segments_count_the_pieces_that_hold_a_probe_hit() -> None:
+    exchange = follow(timeline(exchanges(4), PLACES), FAMILIES).followed[0]
+    assert exchange.segments.keys() == exchange.time_ns.keys()
+    assert exchange.segments[CLIENT_SIDECAR, REQUEST, IPC] == 3  # wait for the CPU, way out of the wait, softirq
+
+
+def test_no_events_give_no_exchanges() -> None:
+    found = follow(timeline([(1, CLIENT, SYSCALL_EXIT, 0)], PLACES), FAMILIES)
+    assert found.followed == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_exchange_needs_one_before_and_one_after_it(count: int) -> None:
+    assert follow(timeline(exchanges(count), PLACES), FAMILIES).followed == []
+
+
+def test_stamps_are_kept_in_order_whatever_their_order_in_the_regions() -> None:
+    events = timeline(exchanges(3), PLACES)
+    assert np.all(np.diff(events.stamp_ns) >= 0)

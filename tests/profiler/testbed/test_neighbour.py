@@ -1,0 +1,141 @@
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from profiler.errors import ProcessError
+from profiler.testbed.neighbour import Neighbours, l2_bytes
+from profiler.testbed.netns import run_tool
+from profiler.testbed.run import Run
+
+VICTIM = """
+import os, statistics, time, numpy
+os.sched_setaffinity(0, {0})
+rows = numpy.random.default_rng(0).permutation(4096) * 8
+values, taken, times_ns = numpy.ones(4096 * 8, dtype=numpy.uint64), numpy.ones(4096, dtype=numpy.uint64), []
+for _ in range(300):
+    time.sleep(0.0002)
+    started_ns = time.perf_counter_ns()
+    values.take(rows, out=taken, mode="clip")
+    times_ns.append(time.perf_counter_ns() - started_ns)
+print(statistics.median(times_ns))
+"""
+
+
+def cache(directory: Path, index: int, level: str, kind: str, size: str) -> None:
+    entry = directory / "cpu0" / "cache" / f"index{index}"
+    entry.mkdir(parents=True)
+    for name, text in (("level", level), ("type", kind), ("size", size)):
+        (entry / name).write_text(text + "\n")
+
+
+def test_the_second_level_cache_is_found_among_the_others(tmp_path: Path) -> None:
+    cache(tmp_path, 0, "1", "Data", "48K")
+    cache(tmp_path, 1, "2", "Unified", "2M")
+    cache(tmp_path, 2, "3", "Unified", "300M")
+    assert l2_bytes(0, tmp_path) == 2 << 20
+
+
+def test_an_unknown_cache_is_not_made_up(tmp_path: Path) -> None:
+    cache(tmp_path, 0, "1", "Data", "48K")
+    assert l2_bytes(0, tmp_path) is None
+    assert l2_bytes(1, tmp_path) is None
+
+
+@pytest.fixture(scope="module")
+def run_with_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with Run.start(tmp_path_factory.mktemp("state")) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def neighbours(run_with_neighbours: Run) -> Neighbours:
+    return Neighbours(run_with_neighbours, [0])
+
+
+def run_times_ns(neighbours: Neighbours, window_s: float = 0.1) -> dict[str, int]:
+    """What each neighbour has run within a window, by its process's name."""
+    before = {process.name: process.run_time_ns() for process in neighbours.processes}
+    time.sleep(window_s)
+    return {process.name: process.run_time_ns() - before[process.name] for process in neighbours.processes}
+
+
+def victim_ns() -> float:
+    """How long a process on the same CPU takes to read 256 KiB that it had in its cache before it slept."""
+    return float(run_tool([sys.executable, "-c", VICTIM], timeout_s=60))
+
+
+@pytest.mark.kernel
+def test_all_are_sched_idle_single_threaded_and_pinned(neighbours: Neighbours) -> None:
+    assert len(neighbours.processes) == 2
+    for process in neighbours.processes:
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+        assert os.sched_getaffinity(process.pid) == {0}
+        assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
+
+
+@pytest.mark.kernel
+def test_they_share_the_scheduling_group_of_those_they_give_way_to(neighbours: Neighbours) -> None:
+    # In a session of its own, a SCHED_IDLE process would get half of a busy CPU.
+    assert {os.getsid(process.pid) for process in neighbours.processes} == {os.getsid(0)}
+
+
+@pytest.mark.kernel
+def test_a_busy_process_keeps_its_cpu(neighbours: Neighbours) -> None:
+    neighbours.awake()
+    burn = "import os, time\nos.sched_setaffinity(0, {0})\nwhile time.process_time() < 0.3: pass"
+    before_ns = sum(process.run_time_ns() for process in neighbours.processes)
+    run_tool([sys.executable, "-c", burn])
+    neighbours.off()
+    assert sum(process.run_time_ns() for process in neighbours.processes) - before_ns < 100_000_000
+
+
+@pytest.mark.kernel
+def test_only_the_chosen_mode_runs(neighbours: Neighbours) -> None:
+    ran = {}
+    for switch in (neighbours.awake, neighbours.cold, neighbours.off):
+        switch()
+        time.sleep(0.01)
+        ran[switch.__name__] = {name for name, run_ns in run_times_ns(neighbours).items() if run_ns > 0}
+    assert ran == {"awake": {"neighbour-awake-0"}, "cold": {"neighbour-cold-0"}, "off": set()}
+
+
+@pytest.mark.kernel
+def test_switching_takes_less_than_a_millisecond(neighbours: Neighbours) -> None:
+    taken_ns = []
+    for _ in range(20):
+        for switch in (neighbours.awake, neighbours.cold, neighbours.off):
+            started_ns = time.perf_counter_ns()
+            switch()
+            taken_ns.append(time.perf_counter_ns() - started_ns)
+    assert statistics.median(taken_ns) < 1_000_000
+
+
+@pytest.mark.kernel
+def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> None:
+    times_ns: dict[str, list[float]] = {"awake": [], "cold": []}
+    for switch in (neighbours.awake, neighbours.cold) * 3:
+        switch()
+        times_ns[switch.__name__].append(victim_ns())
+    neighbours.off()
+    assert statistics.median(times_ns["cold"]) > 1.3 * statistics.median(times_ns["awake"])
+
+
+@pytest.mark.kernel
+def test_one_that_dies_is_noticed(run: Run) -> None:
+    neighbours = Neighbours(run, [0])
+    neighbours.processes[0].signal(signal.SIGKILL)
+    neighbours.processes[0].wait(5)
+    with pytest.raises(ProcessError, match="neighbour-awake-0"):
+        neighbours.check()
+
+
+@pytest.mark.kernel
+def test_one_that_cannot_start_says_why(run: Run) -> None:
+    with pytest.raises(ProcessError, match=r"neighbour-awake-9999 .*Invalid argument"):
+        Neighbours(run, [9999])

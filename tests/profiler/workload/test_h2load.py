@@ -1,0 +1,48 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from profiler.errors import ProcessError
+from profiler.workload.base import Load
+from profiler.workload.h2load import H2load
+
+
+def write_log(directory: Path, rows: list[tuple[int, int, int]]) -> None:
+    text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    (directory / "h2load.log").write_text(text)
+
+
+def test_latencies_are_in_order_of_sending_at_the_middle_of_their_microsecond(tmp_path: Path) -> None:
+    write_log(tmp_path, [(2000, 200, 30), (1000, 200, 25)])
+    assert H2load().result(tmp_path).latency_ns.tolist() == [25_500, 30_500]
+
+
+def test_times_are_on_the_monotonic_clock(tmp_path: Path) -> None:
+    write_log(tmp_path, [(time.time_ns() // 1000, 200, 30)])
+    due_ns = int(H2load().result(tmp_path).due_ns[0])
+    assert abs(due_ns - time.monotonic_ns()) < 2e9
+
+
+def test_requests_that_failed_are_counted_and_left_out(tmp_path: Path) -> None:
+    write_log(tmp_path, [(1000, 200, 25), (2000, 503, 5), (3000, -1, 9)])
+    result = H2load().result(tmp_path)
+    assert (len(result.latency_ns), result.failed) == (1, 2)
+
+
+def test_an_empty_log_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="answered no request"):
+        H2load().result(tmp_path)
+
+
+def test_the_log_of_the_window_before_is_not_read_again(tmp_path: Path) -> None:
+    write_log(tmp_path, [(1000, 200, 25)])
+    H2load().argv("10.99.0.10", 8080, Load(1, None, 0, 64), 0.5, tmp_path)
+    assert not (tmp_path / "h2load.log").exists()
+
+
+def test_request_and_response_sizes_are_independent(tmp_path: Path) -> None:
+    argv = H2load().argv("10.99.0.10", 8080, Load(4, None, 300, 2000), 0.5, tmp_path)
+    assert argv[-1] == "http://10.99.0.10:8080/2000"
+    assert (tmp_path / "request-300").stat().st_size == 300
+    assert "--clients=4" in argv

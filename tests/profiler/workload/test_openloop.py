@@ -1,0 +1,89 @@
+"""The open-loop generator against servers of known behaviour, on loopback."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from profiler.errors import ProcessError
+from profiler.workload.base import Load, LoadResult
+from profiler.workload.openloop import OpenLoop
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    stall_once_s = 0.0
+    status = 200
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        time.sleep(type(self).stall_once_s)
+        type(self).stall_once_s = 0.0
+        size = int(self.path[1:])
+        self.send_response(type(self).status)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(b"r" * size)
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def server(stall_once_s: float = 0.0, status: int = 200) -> Iterator[int]:
+    handler = type("Once", (Handler,), {"stall_once_s": stall_once_s, "status": status})
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    try:
+        yield listening.server_address[1]
+    finally:
+        listening.shutdown()
+        thread.join()
+        listening.server_close()
+
+
+def run(port: int, load: Load, directory: Path, seconds: float = 0.5) -> LoadResult:
+    argv = OpenLoop().argv("127.0.0.1", port, load, seconds, directory)
+    subprocess.run(argv, check=True, timeout=20, capture_output=True)
+    return OpenLoop().result(directory)
+
+
+def test_every_request_is_due_on_schedule(tmp_path: Path) -> None:
+    with server() as port:
+        result = run(port, Load(2, 200, 128, 1024), tmp_path)
+    assert len(result.due_ns) == 100
+    assert np.all(np.abs(np.diff(result.due_ns) - 5_000_000) <= 1)
+
+
+def test_requests_that_wait_behind_a_stall_carry_the_wait(tmp_path: Path) -> None:
+    with server(stall_once_s=0.2) as port:
+        result = run(port, Load(1, 100, 0, 10), tmp_path)
+    late = result.latency_ns[:15] / 1e6
+    assert late[0] >= 200
+    assert late[10] >= 90  # due 100 ms after the first, sent only when that was answered: no coordinated omission
+
+
+def test_large_bodies_arrive_whole(tmp_path: Path) -> None:
+    with server() as port:
+        result = run(port, Load(1, 20, 300_000, 300_000), tmp_path)
+    assert (len(result.due_ns), result.failed) == (10, 0)
+
+
+def test_answers_that_are_errors_count_as_failed(tmp_path: Path) -> None:
+    with server(status=503) as port:
+        result = run(port, Load(2, 50, 0, 10), tmp_path)
+    assert (len(result.due_ns), result.failed) == (0, 25)
+
+
+def test_missing_samples_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="no samples"):
+        OpenLoop().result(tmp_path)
