@@ -38,7 +38,11 @@ setup: packages $(PIP_STAMP) bcc headers tracefs ## prepare this machine; does n
 
 .PHONY: profile
 profile: setup ## measure a sidecar here (ARGS="--quick", OUT=profile-out)
-	@$(BIN)/meshinsight profile $(ARGS) --out '$(OUT)'
+	@if [ -e '$(OUT)/profile.json' ]; then
+	  earlier='$(OUT)'-$$(date -r '$(OUT)/profile.json' +%Y%m%d-%H%M%S)
+	  mv '$(OUT)' "$$earlier" && echo "profile: the earlier one is now in $$earlier"
+	fi
+	$(BIN)/meshinsight profile $(ARGS) --out '$(OUT)'
 	$(BIN)/meshinsight report '$(OUT)/profile.json' --out '$(OUT)/report.html'
 
 .PHONY: test

@@ -16,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from meshinsight.reporters import palette
@@ -184,7 +185,10 @@ def _draw_bar(axes: Axes, bar: Bar, row: float, span: float) -> None:
     decimals = 1 if span < _DECIMAL_BELOW_SPAN else 0
     for name, value in bar.parts.items():
         start = right if value >= 0 else left
-        axes.barh(row, value, left=start, height=0.72, color=palette.colour(name), edgecolor=_PAPER, linewidth=0.6)
+        box = Rectangle(
+            (start, row - 0.36), value, 0.72, facecolor=palette.colour(name), edgecolor=_PAPER, linewidth=0.6
+        )
+        axes.add_patch(box)
         if abs(value) >= _LABEL_FROM_SHARE * span:
             middle = start + value / 2
             figure = f"{value:.{decimals}f}"

@@ -23,6 +23,9 @@ TOPOLOGY_NAMES: Final = {
 TEMPERATURE_NAMES: Final = {"hot": "hot caches", "cold": "cold caches", "natural": "natural idling"}
 _PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "none")
 _PREFERRED_TEMPERATURES: Final = ("hot", "cold", "natural")
+_MAY_STAY_SILENT: Final = frozenset({"sched_process_exit"})
+"""Probes that see nothing in a healthy run: no thread ends while it is measured."""
+
 _LONGEST_EXTRA: Final = 40
 _LABEL_EXTRAS: Final = ("proxy", "tls", "filters", "transport", "headers")
 
@@ -65,7 +68,7 @@ def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
 
 
 def _label_parts(cell: Cell) -> list[str]:
-    rate = "max" if cell["rate_rps"] is None else f"r{cell['rate_rps']:g}"
+    rate = "max" if cell["rate_rps"] is None else f"{cell['rate_rps']:g}rps"
     sizes = [f"q{cell['request_bytes']}", f"s{cell['response_bytes']}", f"c{cell['connections']}"]
     extras = [_extra_text(name, cell.get(name)) for name in _LABEL_EXTRAS]
     return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, *extras]
@@ -145,6 +148,14 @@ def cpu_over_baseline(cell: Cell) -> float | None:
     """Added CPU as a fraction of the CPU without sidecars."""
     baseline = cell["cpu"]["baseline_cpu_ns_per_request"]
     return cpu_overhead_ns(cell) / baseline if baseline > 0 else None
+
+
+def closure(cell: Cell, currency: str) -> float | None:
+    """The closure residual of `latency` or `cpu`; None too without sidecar, where it would be relative to zero."""
+    if cell[currency] is None or cell["topology"] == "none":
+        return None
+    residual: float | None = cell[currency]["closure_residual"]
+    return residual
 
 
 def exchanges(cell: Cell) -> tuple[int, int, int]:
@@ -262,7 +273,14 @@ def probe_status(probe: Mapping[str, Any]) -> str:
         return str(probe["error"])
     if not probe["attached"]:
         return "not attached"
-    return "ok" if probe["hits"] else "attached but no hits"
+    return "ok" if probe["hits"] or probe["name"] in _MAY_STAY_SILENT else "attached but no hits"
+
+
+def hit_ns(calibration: Mapping[str, Any], probe: Mapping[str, Any]) -> float | None:
+    """The calibrated cost of one hit of a probe in ns: its own, or else that of its program."""
+    costs = calibration.get("probe_hit_ns", {})
+    cost: float | None = costs.get(probe["name"], costs.get(probe["program"]))
+    return cost
 
 
 def machine_text(environment: Mapping[str, Any]) -> str:

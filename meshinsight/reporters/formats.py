@@ -14,6 +14,11 @@ def micros(value_ns: float | None) -> str:
     return UNKNOWN if value_ns is None else _no_minus_zero(f"{value_ns / 1000:,.1f}")
 
 
+def nanos(value_ns: float | None) -> str:
+    """Nanoseconds with one decimal, without the unit."""
+    return UNKNOWN if value_ns is None else f"{value_ns:,.1f}"
+
+
 def micros_interval(interval_ns: Sequence[float] | None) -> str:
     """An interval in nanoseconds as microseconds: `146.9 … 155.0`."""
     return UNKNOWN if interval_ns is None else f"{micros(interval_ns[0])} … {micros(interval_ns[1])}"

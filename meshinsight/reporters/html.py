@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from meshinsight.reporters import bounds, charts, derived, formats, palette
+from meshinsight.reporters import charts, derived, formats, palette
 from meshinsight.reporters.charts import Bar, Line, Panel
 from meshinsight.reporters.derived import Cell
+from profiler.attribution import bounds
 from profiler.components import DESCRIPTIONS, PLACES
 
 _MOST_ROWS_IN_ONE_CHART: Final = 30

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from meshinsight.reporters import bounds, derived, formats
+from meshinsight.reporters import derived, formats
 from meshinsight.reporters.derived import Cell
+from profiler.attribution import bounds
 from profiler.components import REQUEST, RESPONSE
 
 _UNCUT_WIDTH: Final = 400
@@ -97,14 +98,18 @@ def _marked(text: str, good: bool) -> Text:
     return Text(text) if good else Text(f"{text} !", style=_BAD)
 
 
+def _closure(residual: float | None) -> Text:
+    return _marked(formats.signed_percent(residual, 1), bounds.closes(residual))
+
+
 def _print_latency(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
     interval = ["95 % interval"] if console.width >= _SIDE_BY_SIDE_WIDTH else []
     table = _table("cell", ["without", "with", "overhead", *interval, "in %", "closure", "probes", "rate per s"])
     for cell in cells:
         table.add_row(Text(labels[cell["id"]]), *_latency_numbers(cell, with_interval=bool(interval)), _rate(cell))
     _print("Latency at the median, µs per exchange", table, console)
-    legend = "closure: components against the measured overhead; probes: change of the median by measuring;"
-    console.print(Text(f"{legend} !: over its bound", style="dim"))
+    legend = "closure: components against the measured overhead; probes: their effect; !: over its bound"
+    console.print(Text(legend, style="dim"))
     for cell in cells:
         if not bounds.rate_reached(cell):
             console.print(Text(f"{labels[cell['id']]}: {_missed_rate(cell)}", style=_BAD))
@@ -137,7 +142,7 @@ def _latency_numbers(cell: Cell, with_interval: bool) -> list[Text]:
         Text(formats.micros(latency["overhead_p50_ns"])),
         *interval,
         Text(formats.signed_percent(derived.latency_over_baseline(cell))),
-        _marked(formats.signed_percent(latency["closure_residual"], 1), bounds.closes(latency["closure_residual"])),
+        _closure(derived.closure(cell, "latency")),
         _marked(formats.change_percent(cell["perturbation"]["latency_ratio"]), bounds.undisturbed(cell)),
     ]
 
@@ -190,9 +195,7 @@ def _component_footer(group: Sequence[Cell]) -> Iterator[tuple[str, list[Text]]]
     sums, measured, sampled, missing = [], [], [], []
     for cell in group:
         latency = cell["latency"]
-        closure = _marked(
-            formats.signed_percent(latency["closure_residual"], 1), bounds.closes(latency["closure_residual"])
-        )
+        closure = _closure(derived.closure(cell, "latency"))
         sums += [Text(formats.micros(sum(derived.medians_ns(cell).values()))), blank, blank, closure]
         interval = Text(formats.micros_interval(latency["overhead_ci95_ns"]))
         measured += [Text(formats.micros(latency["overhead_p50_ns"])), blank, blank, interval]
@@ -253,10 +256,13 @@ def _cpu_summary(cell: Cell) -> Text:
     without, added = formats.micros(cpu["baseline_cpu_ns_per_request"]), formats.micros(derived.cpu_overhead_ns(cell))
     with_sidecar = formats.micros(cpu["with_cpu_ns_per_request"])
     over = formats.signed_percent(derived.cpu_over_baseline(cell))
-    closure = _marked(formats.signed_percent(cpu["closure_residual"], 1), bounds.closes(cpu["closure_residual"])).plain
+    closure = _closure(derived.closure(cell, "cpu")).plain
     unresolved = formats.percent(cpu["perf_unresolved_share"], 1)
     machine = f"machine: {without} µs without, {with_sidecar} µs with, {added} µs added ({over}); closure {closure}"
-    sampled = f"perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
+    offered, achieved = formats.rate(cpu["rate_rps"]), formats.rate(cpu.get("achieved_rps", cpu["rate_rps"]))
+    sampled = (
+        f"at {achieved} of {offered} per s; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
+    )
     return Text(f"{machine}; {sampled}", style="dim")
 
 

@@ -17,7 +17,7 @@ from profiler.campaign.storage import save_samples
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
-from profiler.probes.cputime import cputime_defines
+from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import FORMAT, VERSION, save_profile
 from profiler.proxies.base import ProxyVersion, SidecarConfig
@@ -154,7 +154,7 @@ def _warnings(probes: list[ProbeStatus], interrupted: BaseException | None) -> l
     found += [
         f"probe {probe.name} of {probe.program} had no hits; see `meshinsight doctor`"
         for probe in probes
-        if probe.attached and not probe.hits and probe.name != "sched_process_exit"
+        if probe.attached and not probe.hits and probe.name not in RARE
     ]
     dropped = max((probe.dropped for probe in probes), default=0)
     if dropped:

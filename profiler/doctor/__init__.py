@@ -20,11 +20,8 @@ _EVERYWHERE: Final[tuple[tuple[str, _Look], ...]] = (
     ("machine", machine.python_packages),
 )
 _ON_LINUX: Final[tuple[tuple[str, _Look], ...]] = (
-    ("machine", machine.virtualisation),
-    ("machine", machine.steal),
-    ("machine", machine.pressure),
-    ("machine", machine.clocksource),
-    ("machine", machine.cgroups),
+    ("machine", machine.surroundings),
+    ("machine", machine.noise),
     ("kernel", kernel.btf),
     ("kernel", kernel.tracefs),
     ("kernel", kernel.lockdown),

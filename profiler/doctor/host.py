@@ -37,6 +37,7 @@ class Host(Protocol):
     machine: str
     user_id: int
     cpus: int
+    root: Path
 
     def read(self, path: str) -> str | None:
         """The text of a file; None if it is not there or may not be read."""
@@ -66,6 +67,7 @@ class LocalHost:
         self.machine = platform.machine()
         self.user_id = os.geteuid() if hasattr(os, "geteuid") else -1
         self.cpus = os.cpu_count() or 1
+        self.root = Path("/")
 
     def read(self, path: str) -> str | None:
         try:

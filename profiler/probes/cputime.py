@@ -34,6 +34,9 @@ TRACEPOINTS: Final = (
 """The probes, in the order of their hit counters in the program."""
 
 _STATES_PER_ROLE: Final = 16  # MAX_STATES in the program
+RARE: Final = ("sched_process_exit", "cpu_idle")
+"""Probes that may see nothing in a window: no process ended, no CPU had nothing to do."""
+
 _ONLY_IF_NEW: Final = 1  # BPF_NOEXIST
 _BPF_SYSCALL: Final = {"x86_64": 321, "aarch64": 280}
 _PROG_TEST_RUN: Final = 10  # BPF_PROG_TEST_RUN
@@ -108,7 +111,7 @@ class CpuTime:
         if self._probes is None or self._bpf is None:
             raise ProbeError(f"{PROGRAM} is not loaded; use CpuTime in a with statement")
         self._probes.attach()
-        self._bpf["threads"].clear()
+        self._forget_threads()
         self._run("begin")
         self.set_roles(self._roles)
         self.reset()
@@ -171,7 +174,7 @@ class CpuTime:
         Raises:
             ProbeError: a probe that fires on any working machine had no hits.
         """
-        silent = [status.name for status in self.hits() if not status.hits and status.name != "sched_process_exit"]
+        silent = [status.name for status in self.hits() if not status.hits and status.name not in RARE]
         if silent:
             raise ProbeError(f"no hits on {', '.join(silent)} of {PROGRAM}: no load ran, or another tracer disabled it")
 
@@ -199,6 +202,13 @@ class CpuTime:
                 key = ctypes.c_uint(thread)
                 state = ctypes.c_uint(STATES.index(families.get(number, SYSCALL_OTHER)))
                 lib.bpf_update_elem(table.map_fd, ctypes.byref(key), ctypes.byref(state), _ONLY_IF_NEW)
+
+    def _forget_threads(self) -> None:
+        from bcc import lib
+
+        table = self._bpf["threads"]
+        for key in list(table.keys()):  # not table.clear(), which fails where a thread ends meanwhile
+            lib.bpf_delete_elem(table.map_fd, ctypes.byref(key))
 
     def _run(self, name: str) -> None:
         """Run one of the programs that work on the CPU they run on, everywhere."""

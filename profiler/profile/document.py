@@ -5,6 +5,7 @@ required is in `schema.json` beside this file. Imports stay cheap: jsonschema is
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -123,9 +124,8 @@ def _sync_directory(directory: Path) -> None:
 
 def _unwritable(target: Path, error: OSError) -> MeshInsightError:
     reason = error.strerror or type(error).__name__
-    return MeshInsightError(
-        f"{target}: cannot be written: {reason}; free some space or choose another place with --out"
-    )
+    remedy = "free some space or choose another place" if error.errno == errno.ENOSPC else "choose another place"
+    return MeshInsightError(f"{target}: cannot be written: {reason}; {remedy} with --out")
 
 
 def _read(file: Path) -> str:

@@ -1,7 +1,10 @@
 """One hop, deployed: a client pod and a server pod, each with or without a sidecar, and an echo server."""
 
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -93,21 +96,30 @@ class Deployment:
         self._directories[place] = directory
 
     def wait_ready(self) -> None:
-        """Wait until every sidecar takes connections.
+        """Wait until the server and every sidecar take connections.
 
         Raises:
-            ProcessError: one ended or was not ready in time.
+            ProcessError: one ended, or was not ready in time.
         """
         deadline_s = time.monotonic() + _READY_WITHIN_S
+        self._wait_for(SERVER_APP, lambda: self._server_pod.namespace.call(self._server_listens), deadline_s)
         for place, directory in self._directories.items():
-            while not self._proxy.ready(directory):
-                self.processes[place].check()
-                if time.monotonic() > deadline_s:
-                    raise ProcessError(
-                        f"{self.processes[place].name} was not ready within {_READY_WITHIN_S:g} s; "
-                        f"its log is {self.processes[place].log_path}"
-                    )
-                time.sleep(0.02)
+            self._wait_for(place, partial(self._proxy.ready, directory), deadline_s)
+
+    def _server_listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _wait_for(self, place: str, ready: Callable[[], bool], deadline_s: float) -> None:
+        process = self.processes[place]
+        while not ready():
+            process.check()
+            if time.monotonic() > deadline_s:
+                raise ProcessError(
+                    f"{process.name} was not ready within {_READY_WITHIN_S:g} s; its log is {process.log_path}"
+                )
+            time.sleep(0.02)
+        process.check()
 
     def check(self) -> None:
         """Raise ProcessError, with the end of its log, if a process of the hop has ended."""

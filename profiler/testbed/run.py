@@ -54,7 +54,8 @@ class Run:
     def start(cls, state_dir: Path = STATE_DIR) -> Self:
         """Enter a new run below `state_dir`, after removing what dead runs have left there.
 
-        From here on Ctrl-C, SIGTERM and SIGHUP raise `Interrupted`, and the run is stopped at the latest when the
+        From here on the first Ctrl-C, SIGTERM or SIGHUP raises `Interrupted`; further ones change nothing, so that what
+        follows (a partial result, the end of the run) is not cut short. The run is stopped at the latest when the
         interpreter ends. Raises MissingError without root, MeshInsightError when the directory cannot be written.
         """
         leftovers.require_root()
@@ -72,7 +73,7 @@ class Run:
             run.removed_leftovers = removed
             # Also for what others start meanwhile (tools, perf, compilers): whatever is alive after a kill is found.
             os.environ[leftovers.RUN_ID_VARIABLE] = run_id
-            atexit.register(run._stop, already_interrupted=True)
+            atexit.register(run.stop)
         return run
 
     def __enter__(self) -> Self:
@@ -81,14 +82,27 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop(already_interrupted=isinstance(error, KeyboardInterrupt))
+        self.stop()
 
     def stop(self) -> None:
         """End all processes, remove namespaces, recorded files and the directory. No effect the second time.
 
-        An interrupt that arrives meanwhile is raised at the end. Raises MeshInsightError naming what is left.
+        A first interrupt that arrives meanwhile is raised at the end. Raises MeshInsightError naming what is left.
         """
-        self._stop(already_interrupted=False)
+        if self._stopped or os.getpid() != self._owner_pid:  # a forked child must not end its parent's run
+            return
+        with self._interrupts.held_back():
+            self._stopped = True
+            try:
+                stop_all(self._processes)
+            finally:
+                try:
+                    with leftovers.registry_lock(self.directory.parent):
+                        leftovers.remove_traces(self.directory)
+                finally:
+                    os.environ.pop(leftovers.RUN_ID_VARIABLE, None)
+                    atexit.unregister(self.stop)
+                    self._interrupts.uninstall()
 
     def spawn(
         self,
@@ -148,24 +162,6 @@ class Run:
     def _refuse_after_stop(self) -> None:
         if self._stopped:
             raise RuntimeError(f"run {self.id} has been stopped")
-
-    def _stop(self, *, already_interrupted: bool) -> None:
-        if self._stopped or os.getpid() != self._owner_pid:  # a forked child must not end its parent's run
-            return
-        with self._interrupts.held_back():
-            self._stopped = True
-            try:
-                stop_all(self._processes)
-            finally:
-                try:
-                    with leftovers.registry_lock(self.directory.parent):
-                        leftovers.remove_traces(self.directory)
-                finally:
-                    os.environ.pop(leftovers.RUN_ID_VARIABLE, None)
-                    atexit.unregister(self._stop)
-                    self._interrupts.uninstall()
-                    if already_interrupted:
-                        self._interrupts.forget()
 
 
 @contextmanager
@@ -243,12 +239,13 @@ def _require_main_thread() -> None:
 
 
 class _Interrupts:
-    """Ctrl-C, SIGTERM and SIGHUP as one exception, held back during steps that must not be cut in two."""
+    """The first of Ctrl-C, SIGTERM and SIGHUP as an exception, held back during steps that must not be cut in two."""
 
     def __init__(self) -> None:
         self._previous: dict[signal.Signals, Any] = {}
         self._depth = 0
         self._pending: int | None = None
+        self._raised = False
 
     def install(self) -> None:
         for signum in _STOP_SIGNALS:
@@ -262,9 +259,6 @@ class _Interrupts:
             if signal.getsignal(signum) == self._on_signal:
                 signal.signal(signum, previous)
 
-    def forget(self) -> None:
-        self._pending = None
-
     @contextmanager
     def held_back(self) -> Iterator[None]:
         self._depth += 1
@@ -273,12 +267,16 @@ class _Interrupts:
         finally:
             self._depth -= 1
             if self._depth == 0 and self._pending is not None:
-                signum, self._pending = self._pending, None
-                raise Interrupted(signum)
+                self._raise_once(self._pending)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._depth > 0:
-            self._pending = signum
-            return
+            self._pending = self._pending or signum
+        else:
+            self._raise_once(signum)
+
+    def _raise_once(self, signum: int) -> None:
         self._pending = None
-        raise Interrupted(signum)
+        if not self._raised:
+            self._raised = True
+            raise Interrupted(signum)

@@ -15,7 +15,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from meshinsight.commands import show
-from meshinsight.reporters import bounds, csv_rows, derived, formats, table
+from meshinsight.reporters import csv_rows, derived, formats, table
+from profiler.attribution import bounds
 from profiler.errors import MeshInsightError, ProfileError, UsageError
 from profiler.profile.document import load_profile, save_profile
 
@@ -170,7 +171,7 @@ def test_healthy_probes_take_one_line() -> None:
 def test_a_probe_without_hits_is_an_error_and_listed() -> None:
     text = shown(str(PARTIAL))
     assert "error: probe timeline/sched_switch: attached but no hits" in text
-    assert "error: probe states/sched_switch: perf_event_open: permission denied" in text
+    assert "error: probe cputime/sched_switch: perf_event_open: permission denied" in text
 
 
 def test_both_cpu_methods_and_their_disagreement_are_printed(document: dict[str, Any]) -> None:
@@ -184,6 +185,12 @@ def test_both_cpu_methods_and_their_disagreement_are_printed(document: dict[str,
         line for line in cells if line.rstrip().endswith(formats.points(cpu["disagreement_points"]["socket_read"]))
     )
     assert all(figure in row for figure in expected)
+
+
+def test_a_cell_without_sidecar_has_no_closure_to_judge(document: dict[str, Any]) -> None:
+    document["cells"][0]["latency"]["closure_residual"] = 7.5
+    assert derived.closure(document["cells"][0], "latency") == 7.5
+    assert derived.closure(document["cells"][0] | {"topology": "none"}, "latency") is None
 
 
 def test_a_residual_over_its_bound_is_marked(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -240,7 +247,7 @@ def test_a_share_of_nothing_is_unknown() -> None:
     [
         (formats.micros(1234567), "1,234.6"),
         (formats.micros(-20), "0.0"),
-        (formats.micros(None), "–"),  # noqa: RUF001 (the en dash is what is printed)
+        (formats.micros(None), "–"),
         (formats.signed_percent(3.12), "+312 %"),
         (formats.signed_percent(-0.029, 1), "-2.9 %"),
         (formats.signed_percent(0.0), "0 %"),

@@ -16,8 +16,6 @@ from profiler.doctor.host import Answer, LocalHost
 from profiler.errors import MissingError, UsageError
 from profiler.proxies.envoy import Envoy
 
-ALL_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
-
 
 @dataclass
 class FakeHost:
@@ -32,6 +30,8 @@ class FakeHost:
     answers: dict[str, Answer] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    root: Path = Path("/no-such-machine")
+    later: dict[str, str] = field(default_factory=dict)
 
     def read(self, path: str) -> str | None:
         return self.files.get(path)
@@ -52,7 +52,8 @@ class FakeHost:
         return self.modules.get(name)
 
     def sleep(self, seconds: float) -> None:
-        self.files["/proc/stat"] = self.files.get("later", "")
+        for path, text in self.later.items():
+            (self.root / path).write_text(text)
 
 
 def features(diagnosis: doctor.Diagnosis) -> dict[str, bool]:
@@ -191,7 +192,7 @@ def test_pmu_that_counts_is_seen() -> None:
 
 def test_perf_that_may_not_count_is_missing() -> None:
     found = perf.perf(perf_host("Error:\nAccess to performance monitoring operations is limited.\n"))
-    assert (found[0].status, found[0].affects) == ("missing", (CPU_PERF,))
+    assert (found[0].status, found[0].affects) == ("missing", (PROFILE, CPU_PERF))
 
 
 def network_host(**answers: Answer) -> FakeHost:
@@ -220,16 +221,29 @@ def test_without_root_the_network_is_not_tried() -> None:
     assert host.calls == []
 
 
-def test_steal_is_the_share_of_the_time_that_passed() -> None:
-    files = {"/proc/stat": "cpu  100 0 100 800 0 0 0 10 0 0\n", "later": "cpu  110 0 110 860 0 0 0 30 0 0\n"}
-    found = machine.steal(FakeHost(files=files))
-    assert (found.status, found.detail) == ("warn", "20.0% over 0.3 s")
+def machine_checks(root: Path, files: dict[str, str], later: str = "") -> dict[str, Check]:
+    for path, text in {"proc/stat": "cpu  1 0 1 8 0 0 0 10\ncpu0 1 0 1 8 0 0 0 10\n", **files}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    host = FakeHost(root=root, later={"proc/stat": later} if later else {})
+    return {check.name: check for check in (*machine.surroundings(host), *machine.noise(host))}
+
+
+def test_time_stolen_meanwhile_is_pointed_out(tmp_path: Path) -> None:
+    stolen = "cpu  1 0 1 8 0 0 0 99\ncpu0 1 0 1 8 0 0 0 99\n"
+    assert machine_checks(tmp_path, {})["steal time"].detail == "0.0% over 0.3 s"
+    assert machine_checks(tmp_path, {}, later=stolen)["steal time"].status == "warn"
+
+
+def test_kernel_without_psi_judges_noise_by_steal_alone(tmp_path: Path) -> None:
+    assert machine_checks(tmp_path, {})["PSI"].status == "warn"
+    assert machine_checks(tmp_path, {"proc/pressure/cpu": "some avg10=0.00 total=17\n"})["PSI"].status == "ok"
 
 
 @pytest.mark.parametrize(("clock", "status"), [("tsc", "ok"), ("kvm-clock", "ok"), ("hpet", "warn")])
-def test_slow_clocks_are_pointed_out(clock: str, status: str) -> None:
-    files = {"/sys/devices/system/clocksource/clocksource0/current_clocksource": f"{clock}\n"}
-    assert machine.clocksource(FakeHost(files=files)).status == status
+def test_slow_clocks_are_pointed_out(tmp_path: Path, clock: str, status: str) -> None:
+    files = {"sys/devices/system/clocksource/clocksource0/current_clocksource": f"{clock}\n"}
+    assert machine_checks(tmp_path, files)["clocksource"].status == status
 
 
 def test_lacking_packages_stop_only_what_uses_them() -> None:

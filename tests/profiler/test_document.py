@@ -1,4 +1,4 @@
-"""The profile document on disk: what is read, what is refused and in which words, and that writing is all or nothing."""
+"""The profile on disk: what is read, what is refused and in which words, and that writing is all or nothing."""
 
 import errno
 import json
@@ -176,7 +176,7 @@ def test_an_invalid_document_is_not_written(tmp_path: Path, document: dict[str, 
 def test_saving_makes_the_directory_and_leaves_only_the_profile(tmp_path: Path, document: dict[str, Any]) -> None:
     target = save_profile(document, tmp_path / "new" / "run")
     assert target == tmp_path / "new" / "run" / "profile.json"
-    assert os.listdir(target.parent) == ["profile.json"]
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_tuples_are_saved_as_the_lists_they_become(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_profile(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MeshInsightError, match=r"profile\.json: cannot be written: No space left on device"):
         save_profile(document | {"run_id": "other"}, tmp_path)
-    assert os.listdir(tmp_path) == ["profile.json"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "profile.json"]
     assert (tmp_path / "profile.json").read_text(encoding="utf-8") == before
 
 

@@ -46,7 +46,7 @@ class Driver:
 
     def end(self) -> int:
         """Exit status once it has ended."""
-        status = self._process.wait(timeout=20)
+        status = self._process.wait(timeout=60)
         if self._process.stdout is not None:
             self._process.stdout.close()
         return status
@@ -104,7 +104,7 @@ def is_gone(pid: int) -> bool:
     return stat is None or stat.state == "Z"
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 3.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 15.0) -> bool:
     deadline_s = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline_s:

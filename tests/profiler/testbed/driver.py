@@ -34,7 +34,9 @@ def work(state_dir: Path, options: list[str]) -> None:
         run.spawn("as-user", ["sleep", "1000"], netns=client.namespace, uid=1337)
         run.spawn("with-stray", ["sh", "-c", "setsid sleep 1000 & exec sleep 1000"], netns=server.namespace)
         if "stubborn" in options:
-            run.spawn("stubborn", ["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"])
+            stubborn = run.spawn("stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"])
+            while not stubborn.log_path.read_text():
+                time.sleep(0.01)
         say("spawned")
         Neighbours(run, [0]).cold()
         say("neighbours")

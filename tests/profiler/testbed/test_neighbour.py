@@ -12,6 +12,7 @@ from profiler.errors import ProcessError
 from profiler.testbed.neighbour import Neighbours, l2_bytes
 from profiler.testbed.netns import run_tool
 from profiler.testbed.run import Run
+from tests.profiler.testbed.conftest import eventually
 
 VICTIM = """
 import os, statistics, time, numpy
@@ -58,11 +59,9 @@ def neighbours(run_with_neighbours: Run) -> Neighbours:
     return Neighbours(run_with_neighbours, [0])
 
 
-def run_times_ns(neighbours: Neighbours, window_s: float = 0.1) -> dict[str, int]:
-    """What each neighbour has run within a window, by its process's name."""
-    before = {process.name: process.run_time_ns() for process in neighbours.processes}
-    time.sleep(window_s)
-    return {process.name: process.run_time_ns() - before[process.name] for process in neighbours.processes}
+def run_times_ns(neighbours: Neighbours) -> dict[str, int]:
+    """What each neighbour has run so far, by its mode."""
+    return {process.name.split("-")[1]: process.run_time_ns() for process in neighbours.processes}
 
 
 def victim_ns() -> float:
@@ -96,13 +95,22 @@ def test_a_busy_process_keeps_its_cpu(neighbours: Neighbours) -> None:
 
 
 @pytest.mark.kernel
-def test_only_the_chosen_mode_runs(neighbours: Neighbours) -> None:
-    ran = {}
-    for switch in (neighbours.awake, neighbours.cold, neighbours.off):
-        switch()
-        time.sleep(0.01)
-        ran[switch.__name__] = {name for name, run_ns in run_times_ns(neighbours).items() if run_ns > 0}
-    assert ran == {"awake": {"neighbour-awake-0"}, "cold": {"neighbour-cold-0"}, "off": set()}
+@pytest.mark.parametrize(("chosen", "other"), [("awake", "cold"), ("cold", "awake")])
+def test_only_the_chosen_mode_runs(neighbours: Neighbours, chosen: str, other: str) -> None:
+    before_ns = run_times_ns(neighbours)
+    getattr(neighbours, chosen)()
+    assert eventually(lambda: run_times_ns(neighbours)[chosen] > before_ns[chosen] + 5_000_000, within_s=60)
+    assert run_times_ns(neighbours)[other] - before_ns[other] < 1_000_000
+
+
+@pytest.mark.kernel
+def test_off_means_that_none_runs(neighbours: Neighbours) -> None:
+    neighbours.cold()
+    neighbours.off()
+    assert eventually(lambda: all(process.is_paused() for process in neighbours.processes))
+    before_ns = run_times_ns(neighbours)
+    time.sleep(0.05)
+    assert run_times_ns(neighbours) == before_ns
 
 
 @pytest.mark.kernel
@@ -119,18 +127,19 @@ def test_switching_takes_less_than_a_millisecond(neighbours: Neighbours) -> None
 @pytest.mark.kernel
 def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> None:
     times_ns: dict[str, list[float]] = {"awake": [], "cold": []}
-    for switch in (neighbours.awake, neighbours.cold) * 3:
+    for switch in (neighbours.awake, neighbours.cold) * 4:
         switch()
         times_ns[switch.__name__].append(victim_ns())
     neighbours.off()
-    assert statistics.median(times_ns["cold"]) > 1.3 * statistics.median(times_ns["awake"])
+    # The least of each: what else runs on the machine evicts too, and must not blur the difference.
+    assert min(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
 
 
 @pytest.mark.kernel
 def test_one_that_dies_is_noticed(run: Run) -> None:
     neighbours = Neighbours(run, [0])
     neighbours.processes[0].signal(signal.SIGKILL)
-    neighbours.processes[0].wait(5)
+    neighbours.processes[0].wait(20)
     with pytest.raises(ProcessError, match="neighbour-awake-0"):
         neighbours.check()
 

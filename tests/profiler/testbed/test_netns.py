@@ -38,7 +38,7 @@ def test_a_namespace_has_loopback_and_nothing_else(namespace: Namespace) -> None
 @pytest.mark.kernel
 def test_a_callable_runs_inside_and_its_socket_stays_there(namespace: Namespace) -> None:
     listener = namespace.call(lambda: socket.create_server(("127.0.0.1", 8080)))
-    with listener, namespace.call(lambda: socket.create_connection(("127.0.0.1", 8080), timeout=2)):
+    with listener, namespace.call(lambda: socket.create_connection(("127.0.0.1", 8080), timeout=10)):
         assert "127.0.0.1:8080" in namespace.run(["ss", "-Hltn"])
 
 

@@ -29,8 +29,9 @@ def serve(run: Run, pod: Pod, text: str) -> Process:
     return nginx
 
 
-def fetch(pod: Pod, address: str) -> str:
-    return pod.namespace.run(["curl", "--silent", "--show-error", "--max-time", "1", f"http://{address}:8080/"])
+def fetch(pod: Pod, address: str, timeout_s: int = 9) -> str:
+    options = ["--silent", "--show-error", "--max-time", str(timeout_s)]
+    return pod.namespace.run(["curl", *options, f"http://{address}:8080/"])
 
 
 def test_pods_talk_http_both_ways(run: Run) -> None:
@@ -46,7 +47,7 @@ def test_a_new_pod_is_reachable_at_once(run: Run) -> None:
     a = network.add_pod("a")
     b = network.add_pod("b")
     with pytest.raises(ConnectionRefusedError):  # answered, not dropped by a bridge port that is still learning
-        a.namespace.call(lambda: socket.create_connection((b.address, 8080), timeout=0.5))
+        a.namespace.call(lambda: socket.create_connection((b.address, 8080), timeout=5))
 
 
 def test_the_root_namespace_stays_as_it_was(run: Run) -> None:
@@ -63,7 +64,7 @@ def test_pods_of_two_runs_do_not_meet(run: Run, state_dir: Path) -> None:
         server = network.add_pod("server")
         serve(other, server, "not for you")
         with pytest.raises(ProcessError, match="curl"):
-            fetch(client, server.address)
+            fetch(client, server.address, timeout_s=1)
 
 
 def test_a_pod_cannot_reach_out(run: Run) -> None:

@@ -86,13 +86,13 @@ class TestSpawn:
 
     def test_standard_output_goes_to_its_file_and_errors_to_the_log(self, run: Run, tmp_path: Path) -> None:
         process = run.spawn("talker", ["sh", "-c", "echo out; echo err >&2"], stdout=tmp_path / "out")
-        process.wait(5)
+        process.wait(20)
         assert (tmp_path / "out").read_text() == "out\n"
         assert process.log_path.read_text() == "err\n"
 
     def test_without_a_file_both_go_to_the_log_in_order(self, run: Run) -> None:
         process = run.spawn("talker", ["sh", "-c", "echo out; echo err >&2; echo more"])
-        process.wait(5)
+        process.wait(20)
         assert process.log_path.read_text() == "out\nerr\nmore\n"
 
     def test_a_program_that_its_user_may_not_run_says_so(self, run: Run) -> None:
@@ -100,7 +100,7 @@ class TestSpawn:
         program.write_text("#!/bin/sh\n")
         program.chmod(0o700)
         process = run.spawn("forbidden", [str(program)], uid=1337)
-        process.wait(5)
+        process.wait(20)
         with pytest.raises(ProcessError, match=r"forbidden \(pid \d+\) ended with exit status \d+: .*denied"):
             process.check()
 
@@ -108,7 +108,7 @@ class TestSpawn:
         namespace = run.add_namespace("a")
         namespace.delete()
         process = run.spawn("lost", ["sleep", "1000"], netns=namespace)
-        process.wait(5)
+        process.wait(20)
         with pytest.raises(ProcessError, match=namespace.name):
             process.check()
 
@@ -123,7 +123,7 @@ class TestSpawn:
 class TestWatch:
     def test_check_tells_the_status_and_the_last_lines_of_the_log(self, run: Run) -> None:
         process = run.spawn("loader", ["sh", "-c", "echo cannot connect; exit 3"])
-        process.wait(5)
+        process.wait(20)
         with pytest.raises(ProcessError, match=r"loader \(pid \d+\) ended with exit status 3: cannot connect"):
             process.check()
 
@@ -135,7 +135,7 @@ class TestWatch:
     def test_a_signal_that_ended_it_is_a_negative_status(self, run: Run) -> None:
         process = run.spawn("victim", ["sleep", "1000"])
         process.signal(9)
-        assert process.wait(5) == -9
+        assert process.wait(20) == -9
 
     def test_waiting_is_limited(self, run: Run) -> None:
         process = run.spawn("idler", ["sleep", "1000"])
@@ -144,7 +144,7 @@ class TestWatch:
 
     def test_a_pid_stays_reserved_until_stop(self, run: Run) -> None:
         process = run.spawn("quick", ["true"])
-        process.wait(5)
+        process.wait(20)
         assert read_stat(process.pid) is not None
         process.stop()
         assert read_stat(process.pid) is None
@@ -158,7 +158,7 @@ class TestWatch:
 
     def test_run_time_is_kept_after_stop(self, run: Run) -> None:
         process = run.spawn("quick", ["true"])
-        process.wait(5)
+        process.wait(20)
         before_ns = process.run_time_ns()
         process.stop()
         assert process.run_time_ns() == before_ns > 0
@@ -175,14 +175,14 @@ class TestStop:
 
     def test_children_of_one_that_has_ended_go_too(self, run: Run) -> None:
         process = run.spawn("parent", ["sh", "-c", "sleep 1000 & echo $!"])
-        process.wait(5)
+        process.wait(20)
         child = int(process.log_path.read_text())
         process.stop()
         assert eventually(lambda: is_gone(child))
 
     def test_children_that_ignore_sigterm_go_with_a_parent_that_does_not(self, run: Run) -> None:
         process = run.spawn("parent", ["sh", "-c", f'(exec sh -c "{STUBBORN}") & echo $!; wait'])
-        assert eventually(lambda: "ready" in process.log_path.read_text())
+        assert eventually(lambda: len(process.log_path.read_text().split()) == 2)
         child = int(process.log_path.read_text().replace("ready", ""))
         process.stop()
         assert process.poll() == -15

@@ -30,13 +30,13 @@ def test_ports_can_be_chosen() -> None:
 
 def listen(pod: Pod, port: int) -> socket.socket:
     listener = pod.namespace.call(lambda: socket.create_server(("0.0.0.0", port)))  # noqa: S104 (inside the pod)
-    listener.settimeout(2)
+    listener.settimeout(10)
     return listener
 
 
 def connect(pod: Pod, address: str, port: int, source: str = "") -> socket.socket:
     own = (source, 0) if source else None
-    return pod.namespace.call(lambda: socket.create_connection((address, port), timeout=2, source_address=own))
+    return pod.namespace.call(lambda: socket.create_connection((address, port), timeout=10, source_address=own))
 
 
 def original_port(connection: socket.socket) -> int:
@@ -63,7 +63,7 @@ def test_the_sidecar_connecting_out_passes_and_is_caught_by_the_other_side(run: 
     client, server = pods
     with listen(server, INBOUND_PORT) as sidecar:
         url = f"http://{server.address}:8080/"
-        run.spawn("curl", ["curl", "--silent", "--max-time", "2", url], netns=client.namespace, uid=PROXY_UID)
+        run.spawn("curl", ["curl", "--silent", "--max-time", "10", url], netns=client.namespace, uid=PROXY_UID)
         connection, peer = sidecar.accept()
         with connection:
             assert (peer[0], original_port(connection)) == (client.address, 8080)

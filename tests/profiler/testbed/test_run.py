@@ -51,7 +51,7 @@ class TestStart:
 
     def test_a_users_directory_is_the_users(self, run: Run) -> None:
         directory = run.add_directory("envoy", uid=1337)
-        run.spawn("touch", ["touch", str(directory / "admin.sock")], uid=1337).wait(5)
+        run.spawn("touch", ["touch", str(directory / "admin.sock")], uid=1337).wait(20)
         assert (directory / "admin.sock").exists()
 
     def test_a_dead_run_is_removed_and_told(self, state_dir: Path, drive: Drive) -> None:
@@ -146,6 +146,12 @@ class TestInterrupt:
         with pytest.raises(Interrupted) as caught:
             os.kill(os.getpid(), signum)
         assert caught.value.signum == signum
+
+    def test_a_second_one_does_not_cut_short_what_follows_the_first(self, run: Run) -> None:
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # as if a partial result were being written
+        run.stop()
 
     def test_one_that_was_ignored_stays_ignored(self, state_dir: Path) -> None:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
