@@ -82,7 +82,8 @@ _FAULT_OR_INTERRUPT = re.compile(f"{_HARD_INTERRUPT.pattern}|{_FAULT.pattern}")
 _TRACING = re.compile(r"bpf_(prog|trace_run|dispatcher)\w*|__(bpf_trace|traceiter)_\w+|trace_\w+|syscall_trace_enter")
 _SYSCALL_ENTRY = re.compile(r"do_syscall_64|entry_SYSCALL_64\w*|el0t?_\w*(svc|sync)\w*|do_el0_svc")
 _SYSCALL_EXIT = re.compile(r"(syscall_)?exit_to_user_mode\w*|syscall_exit_\w+|do_notify_resume|ret_to_user\w*")
-_NETFILTER = re.compile(r"_*((nf|nft|ipt|ip6t|xt|br_nf)_|iptable_|hash_conntrack)\w*")
+_NETFILTER = re.compile(r"nf_hook_slow\w*|br_nf_\w+|nf_getsockopt")
+"""Where packets, and the look-up of their original destination, enter netfilter. Its configuration does not count."""
 _PACKET_PATH = re.compile(
     # what netfilter calls to send a packet on its way: nested in it, but not its work
     r"_*dev_queue_xmit\w*|dev_hard_start_xmit|_*netif_r\w+|br_(handle_frame_finish|forward\w*|dev_queue_push_xmit"
@@ -181,8 +182,8 @@ def components_from_states(time_ns: Mapping[tuple[str, str], float]) -> dict[str
 def components_from_samples(time_ns: Mapping[tuple[str, str], float]) -> dict[str, float]:
     """CPU nanoseconds by component (and `user`, of the sidecars) from sampled times by (role, class).
 
-    Counts what `components_from_states` counts, but for the idle loop: samples cannot tell a halted CPU from one that is
-    on its way in or out. Probes and unresolved samples are part of `other`.
+    Counts what `components_from_states` counts, but for the idle loop: samples cannot tell a halted CPU from one on its
+    way in or out. Probes and unresolved samples are part of `other`.
     """
     return _total(components_by_role_from_samples(time_ns))
 
@@ -197,9 +198,7 @@ def components_by_role_from_samples(time_ns: Mapping[tuple[str, str], float]) ->
     return _by_role(time_ns, _COMPONENT_OF_CLASS)
 
 
-def _by_role(
-    time_ns: Mapping[tuple[str, str], float], components: Mapping[str, str]
-) -> dict[str, dict[str, float]]:
+def _by_role(time_ns: Mapping[tuple[str, str], float], components: Mapping[str, str]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for (role, kind), spent_ns in time_ns.items():
         component = components.get(kind, OTHER)

@@ -18,7 +18,7 @@ from profiler.attribution.cpu import (
     sampled,
     traced,
 )
-from profiler.attribution.cpu_classes import IDLE, components_from_samples, components_from_states
+from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples, components_from_states
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, by_place, decompose
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.campaign.bench import CpuWindow, LatencyWindow
@@ -31,6 +31,8 @@ from profiler.testbed.deployment import DIRECT
 
 _CLOCK_RESOLUTION_NS: Final = 1000
 _FEWEST_ROUNDS: Final = 2
+_OTHERS_SHARE: Final = 0.05
+"""Share of the CPUs that strangers may use before a cell says so."""
 
 
 class Assembly:
@@ -80,7 +82,8 @@ class Assembly:
             "warnings": [],
             "errors": [],
         }
-        found["warnings"] = [*_window_warnings(windows, found["noise"]), *trust_warnings(found)]
+        cpu_windows, _ = self._cpu_windows(cell)
+        found["warnings"] = [*_window_warnings(windows, cpu_windows, found["noise"]), *trust_warnings(found)]
         found["errors"] = _errors(found, windows, baseline)
         return found
 
@@ -319,7 +322,9 @@ def _noise(windows: Sequence[Noise]) -> dict[str, Any]:
     }
 
 
-def _window_warnings(windows: Sequence[LatencyWindow], noise: dict[str, Any]) -> list[str]:
+def _window_warnings(
+    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: dict[str, Any]
+) -> list[str]:
     found = []
     unsteady = sum(not window.steady for window in windows)
     if unsteady > len(windows) // 2:
@@ -328,7 +333,17 @@ def _window_warnings(windows: Sequence[LatencyWindow], noise: dict[str, Any]) ->
         found.append(
             f"the host took {noise['steal_ratio']:.0%} of the CPU time during this cell; repeat on a quieter machine"
         )
+    if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
+        found.append(
+            f"other processes used up to {others:.0%} of the CPUs during this cell; stop them (builds, tests) and repeat"
+        )
     return found
+
+
+def _others_share(window: CpuWindow) -> float:
+    """The part of all CPU time that processes took which have no part in the measurement."""
+    times = window.times
+    return sum(spent for (role, _), spent in times.time_ns.items() if role == REST) / times.capacity_ns
 
 
 def _errors(

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, ROLES, STATES, SYSCALL_OTHER, TOOL
+from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 from profiler.errors import ProbeError
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
@@ -37,6 +38,8 @@ _STATES_PER_ROLE: Final = 16  # MAX_STATES in the program
 RARE: Final = ("sched_process_exit", "cpu_idle")
 """Probes that may see nothing in a window: no process ended, no CPU had nothing to do."""
 
+_SYSCALL_WORDS: Final = 8
+_HITS_WRAP: Final = 1 << 32
 _ONLY_IF_NEW: Final = 1  # BPF_NOEXIST
 _BPF_SYSCALL: Final = {"x86_64": 321, "aarch64": 280}
 _PROG_TEST_RUN: Final = 10  # BPF_PROG_TEST_RUN
@@ -57,8 +60,14 @@ class CpuTimes:
 
 
 def cputime_defines() -> dict[str, int]:
-    """The parameters that `cputime.bpf.c` is compiled with."""
-    return {"ROLE_IDLE": ROLES.index(IDLE), "ROLE_REST": ROLES.index(REST)}
+    """The parameters that `cputime.bpf.c` is compiled with: two roles, and the system calls of each family as bits."""
+    defines = {"ROLE_IDLE": ROLES.index(IDLE), "ROLE_REST": ROLES.index(REST)}
+    families = syscall_families()
+    for family in (SOCKET_READ, SOCKET_WRITE, EVENT_WAIT):
+        bits = sum(1 << number for number, name in families.items() if name == family)
+        for word in range(_SYSCALL_WORDS):
+            defines[f"{family.upper()}_{word}"] = bits >> 64 * word & (1 << 64) - 1
+    return defines
 
 
 class CpuTime:
@@ -89,8 +98,6 @@ class CpuTime:
             self._programs = {
                 name: self._bpf.load_func(name.encode(), BPF.RAW_TRACEPOINT).fd for name in ("flush", "begin")
             }
-            for number, family in syscall_families().items():
-                self._bpf["families"][ctypes.c_int(number)] = ctypes.c_uint(STATES.index(family))
             self.attach()
         except BaseException:
             self._release()
@@ -131,12 +138,13 @@ class CpuTime:
             ValueError: unknown role.
         """
         wanted = {os.getpid(): TOOL, **dict.fromkeys(softirq_threads(), KSOFTIRQD), **roles}
-        numbers = {process: ROLES.index(role) for process, role in wanted.items()}
-        table = self._bpf["roles"]
+        if unknown := set(roles.values()) - set(ROLES):
+            raise ValueError(f"unknown roles {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        table = self._bpf[b"roles"]
         for process in self._roles.keys() - wanted.keys():
             del table[ctypes.c_uint(process)]
-        for process, number in numbers.items():
-            table[ctypes.c_uint(process)] = ctypes.c_uint(number)
+        for process, role in wanted.items():
+            table[ctypes.c_uint(process)] = ctypes.c_uint(ROLES.index(role))
         self._roles = wanted
         self._prime(process for process, role in wanted.items() if role != KSOFTIRQD)
         self._run("flush")
@@ -196,7 +204,7 @@ class CpuTime:
         """Say in which system call the threads of `processes` sleep, for those the program has not seen yet."""
         from bcc import lib
 
-        families, table = syscall_families(), self._bpf["threads"]
+        families, table = syscall_families(), self._bpf[b"threads"]
         for process in processes:
             for thread, number in sleeping_threads(process).items():
                 key = ctypes.c_uint(thread)
@@ -206,7 +214,7 @@ class CpuTime:
     def _forget_threads(self) -> None:
         from bcc import lib
 
-        table = self._bpf["threads"]
+        table = self._bpf[b"threads"]
         for key in list(table.keys()):  # not table.clear(), which fails where a thread ends meanwhile
             lib.bpf_delete_elem(table.map_fd, ctypes.byref(key))
 
@@ -219,10 +227,10 @@ class CpuTime:
 
     def _totals(self) -> "_Totals":
         self._run("flush")
-        cpus = [cpu for cpu in self._bpf["cpus"][0] if cpu.since_ns]
+        cpus = [cpu for cpu in self._bpf[b"cpus"][0] if cpu.since_ns]
         return _Totals(
-            _sum_rows(cpu.time_ns for cpu in cpus),
-            _sum_rows(cpu.entries for cpu in cpus),
+            _sum_rows((slot.time_ns for slot in cpu.slots) for cpu in cpus),
+            _sum_rows((slot.entries for slot in cpu.slots) for cpu in cpus),
             _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
             sum(cpu.since_ns for cpu in cpus),
         )
@@ -273,7 +281,7 @@ class _Totals:
         return _Totals(
             [now - then for now, then in zip(self.time_ns, earlier.time_ns, strict=True)],
             [now - then for now, then in zip(self.entries, earlier.entries, strict=True)],
-            [now - then for now, then in zip(self.hits, earlier.hits, strict=True)],
+            [(now - then) % _HITS_WRAP for now, then in zip(self.hits, earlier.hits, strict=True)],
             self.clock_ns - earlier.clock_ns,
         )
 

@@ -180,7 +180,8 @@ class PerfSampling:
 
     def __enter__(self) -> "PerfSampling":
         with ExitStack() as stack:
-            self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshinsight-perf-")))
+            prefix = f"meshinsight-perf-{os.getpid()}-"
+            self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
             self._spawn(stack)
             self._command("ping")
             self._stack = stack.pop_all()
@@ -228,7 +229,7 @@ class PerfSampling:
         except subprocess.TimeoutExpired as error:
             raise ProcessError(f"perf script took over {_PARSE_S:.0f} s; use a shorter window") from error
         except subprocess.CalledProcessError as error:
-            raise ProcessError(f"perf script failed: {_last_line(error.stderr)}") from error
+            raise ProcessError(f"perf script failed: {_said(error.stderr)}") from error
         return done.stdout.decode(errors="replace")
 
     def _spawn(self, stack: ExitStack) -> None:
@@ -262,7 +263,7 @@ class PerfSampling:
             raise self._failure(f"ended at `{name}`")
 
     def _failure(self, what: str) -> ProcessError:
-        said = _last_line((self._directory / "perf.log").read_bytes())
+        said = _said((self._directory / "perf.log").read_bytes())
         return ProcessError(
             f"perf record of {self.event} {what}: {said}; `meshinsight doctor` says what perf may do here"
         )
@@ -294,6 +295,7 @@ def _dying_with_us(program: str) -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", program]
 
 
-def _last_line(output: bytes) -> str:
+def _said(output: bytes) -> str:
+    """The beginning of what a program said, as one line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
+    return " ".join(lines[:3])[:300] or "no message"

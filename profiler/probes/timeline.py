@@ -5,6 +5,7 @@ import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -77,6 +78,14 @@ def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int
     )
 
 
+def possible_cpus(listing: Path = Path("/sys/devices/system/cpu/possible")) -> int:
+    """How many CPU numbers the kernel may use, as in "0-3" or "0-1,4-7": per-CPU maps have an entry for each."""
+    try:
+        return int(listing.read_text().strip().rpartition(",")[2].rpartition("-")[2]) + 1
+    except OSError:
+        return os.cpu_count() or 1
+
+
 class Timeline:
     """The loaded timeline program. Attach it around windows; `reset` before and `read` after each.
 
@@ -86,7 +95,7 @@ class Timeline:
 
     def __init__(self, capacity_per_cpu: int = 1 << 20) -> None:
         self._capacity = capacity_per_cpu
-        self._cpus = os.cpu_count() or 1
+        self._cpus = possible_cpus()
         self._bpf = load_program("timeline", self.defines(capacity_per_cpu))
         self._probes = RawTracepoints("timeline", self._bpf, TRACEPOINTS)
         size = self._capacity * self._cpus * EVENT.itemsize
@@ -96,7 +105,7 @@ class Timeline:
     @staticmethod
     def defines(capacity_per_cpu: int = 1 << 20) -> dict[str, int]:
         """What the program is compiled with."""
-        return {"CAPACITY": capacity_per_cpu, "NCPU": os.cpu_count() or 1}
+        return {"CAPACITY": capacity_per_cpu, "NCPU": possible_cpus()}
 
     @property
     def statuses(self) -> list[ProbeStatus]:
@@ -105,6 +114,7 @@ class Timeline:
 
     def attach(self) -> None:
         """Attach the probes. Raises ProbeError."""
+        self._set_cpus([cpu.next for cpu in self._cpu_states()])  # what ran here at the last detach may be gone
         self._probes.attach()
 
     def detach(self) -> None:
@@ -126,8 +136,7 @@ class Timeline:
             self._bpf[table].clear()
         for pid, place in places.items():
             self.add(pid, place)
-        cursor = self._bpf[b"cursor"]
-        cursor[ctypes.c_int(0)] = (ctypes.c_uint64 * self._cpus)()
+        self._set_cpus([0] * self._cpus)
 
     def add(self, pid: int, place: str) -> None:
         """Trace process `pid` too."""
@@ -135,7 +144,7 @@ class Timeline:
 
     def read(self) -> TimelineEvents:
         """What was recorded since `reset`; counts it into `statuses`."""
-        counts = [int(count) for count in self._bpf[b"cursor"][ctypes.c_int(0)]]
+        counts = [int(cpu.next) for cpu in self._cpu_states()]
         regions = [
             self._events[cpu * self._capacity : cpu * self._capacity + min(count, self._capacity)]
             for cpu, count in enumerate(counts)
@@ -145,6 +154,17 @@ class Timeline:
         events = decode(regions, places, dropped)
         self._count(events)
         return events
+
+    def _cpu_states(self) -> Any:
+        """The program's `struct cpu` of each CPU."""
+        return self._bpf[b"cpus"][ctypes.c_int(0)]
+
+    def _set_cpus(self, next_positions: list[int]) -> None:
+        """Set each CPU's next position, and forget which thread runs on it."""
+        states = self._cpu_states()
+        for state, position in zip(states, next_positions, strict=True):
+            state.next, state.running = position, 0
+        self._bpf[b"cpus"][ctypes.c_int(0)] = states
 
     def _count(self, events: TimelineEvents) -> None:
         hits = np.bincount(events.kind, minlength=8)

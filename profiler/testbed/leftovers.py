@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ RUN_ID_VARIABLE: Final = "MESHINSIGHT_RUN_ID"
 _OWNER_FILE: Final = "owner.json"
 _PATHS_FILE: Final = "paths"
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}")
+_SETTLE_S: Final = 0.2
 _KILL_ROUNDS: Final = 10
 _KILL_WAIT_MS: Final = 2000
 
@@ -75,6 +77,10 @@ def remove_leftovers(state_dir: Path = STATE_DIR) -> list[Leftover]:
     if not state_dir.is_dir():
         return []
     with registry_lock(state_dir):
+        if not _find(state_dir):
+            return []
+        # What the owner had forked just before it was killed is known as the run's only once it executes its program.
+        time.sleep(_SETTLE_S)
         leftovers = _find(state_dir)
         for leftover in leftovers:
             remove_traces(leftover.directory)

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from profiler.testbed.netns import Namespace
 from profiler.testbed.process import Placement, Process, start_process, stop_all
 
 _MEASURING_LOCK: Final = "measuring.lock"
+_LOCK_WAIT_S: Final = 1.0
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -178,7 +180,7 @@ def measuring_lock(state_dir: Path = STATE_DIR) -> Iterator[None]:
         raise _cannot_write(state_dir, error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_soon(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except BlockingIOError as error:
@@ -188,6 +190,18 @@ def measuring_lock(state_dir: Path = STATE_DIR) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_soon(descriptor: int) -> None:
+    # A child that a killed run had forked holds its lock too, for the moment until it executes its program.
+    deadline_s = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.02)
 
 
 def _another_is_measuring(state_dir: Path, holder: bytes) -> MeshInsightError:

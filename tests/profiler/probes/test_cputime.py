@@ -1,0 +1,225 @@
+"""CPU time by role and state, against processes whose behaviour is known."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from profiler.attribution.cpu_classes import HALTED, IDLE, KERNEL, NEIGHBOUR, REST, ROLES, STATES, USER
+from profiler.components import CLIENT_APP, CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR, SOCKET_READ, SOCKET_WRITE
+from profiler.errors import ProbeError
+from profiler.probes.cputime import (
+    RARE,
+    TRACEPOINTS,
+    CpuTime,
+    CpuTimes,
+    cputime_defines,
+    sleeping_threads,
+    softirq_threads,
+)
+from profiler.probes.syscalls import syscall_families
+from tests.profiler.probes.workloads import WRITES, child, work
+
+BURN = """
+import sys, time
+sys.stdin.readline()
+begin = time.thread_time_ns()
+while (spent := time.thread_time_ns() - begin) < {burnt_ns}:
+    for _ in range(100_000):
+        pass
+print(spent, flush=True)
+sys.stdin.readline()
+"""
+SPIN = """
+import sys
+sys.stdin.readline()
+print("spinning", flush=True)
+while True:
+    pass
+"""
+
+
+def test_each_system_call_is_a_bit_of_its_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    defines = cputime_defines()
+    assert defines["SOCKET_READ_0"] == 1 << 0 | 1 << 19 | 1 << 45 | 1 << 47
+    assert defines["EVENT_WAIT_3"] == 1 << 232 - 192 | 1 << 233 - 192
+    assert defines["SOCKET_WRITE_7"] == 0
+
+
+def test_the_program_has_room_for_every_role_and_state() -> None:
+    assert len(ROLES) <= 16
+    assert len(STATES) <= 16
+    assert len(TRACEPOINTS) < 8
+
+
+def test_sleeping_threads_are_found_with_their_system_call(tmp_path: Path) -> None:
+    for thread, call in ((7, "232 0x3 0x7f 0x10"), (8, "running"), (9, "-1 0x7f 0x55")):
+        path = tmp_path / "7" / "task" / str(thread) / "syscall"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{call}\n")
+    assert sleeping_threads(7, tmp_path) == {7: 232}
+
+
+def test_softirq_threads_are_found_by_name(tmp_path: Path) -> None:
+    for process, name in ((1, "init"), (14, "ksoftirqd/0"), (22, "ksoftirqd/1")):
+        (tmp_path / str(process)).mkdir()
+        (tmp_path / str(process) / "comm").write_text(f"{name}\n")
+    assert sorted(softirq_threads(tmp_path)) == [14, 22]
+
+
+def test_reading_without_attaching_is_an_error() -> None:
+    with pytest.raises(ProbeError, match="not attached"):
+        CpuTime().read()
+
+
+@pytest.fixture(scope="module")
+def cputime() -> Iterator[CpuTime]:
+    with CpuTime() as counting:
+        yield counting
+
+
+def window(cputime: CpuTime, process: "subprocess.Popen[str]", role: str) -> tuple[CpuTimes, str]:
+    """Let `process` work under `role`, and return what was counted and what it said."""
+    await_command(process)
+    cputime.set_roles({process.pid: role})
+    cputime.reset()
+    said = work(process)
+    return cputime.measure(), said
+
+
+def await_command(process: "subprocess.Popen[str]") -> None:
+    """Wait until the process has started and reads its standard input."""
+    reads = [str(number) for number, family in syscall_families().items() if family == SOCKET_READ]
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        call = Path(f"/proc/{process.pid}/syscall").read_text().split()
+        if call[0] in reads and call[1] == "0x0":
+            return
+        time.sleep(0.01)
+    raise AssertionError("the process never asked for its command")
+
+
+@pytest.mark.kernel
+def test_roles_and_states_add_up_to_wall_time_times_cpus(cputime: CpuTime) -> None:
+    outer_ns = -time.monotonic_ns()
+    cputime.reset()
+    inner_ns = -time.monotonic_ns()
+    time.sleep(0.5)
+    inner_ns += time.monotonic_ns()
+    times = cputime.measure()
+    outer_ns += time.monotonic_ns()
+    cpus = os.sysconf("SC_NPROCESSORS_ONLN")
+    assert sum(times.time_ns.values()) == pytest.approx(times.capacity_ns, rel=0.005)
+    assert inner_ns * cpus * 0.995 < times.capacity_ns < outer_ns * cpus * 1.005
+
+
+@pytest.mark.kernel
+def test_23_writes_in_are_23_writes_counted(cputime: CpuTime) -> None:
+    with child(WRITES.format(count=23)) as process:
+        times, _ = window(cputime, process, CLIENT_APP)
+    assert times.entries[CLIENT_APP, SOCKET_WRITE] == 23 + 1  # and the one that says done
+    assert times.time_ns[CLIENT_APP, SOCKET_WRITE] > 0
+
+
+@pytest.mark.kernel
+def test_200_ms_of_user_time_are_200_ms(cputime: CpuTime) -> None:
+    errors = []
+    for _ in range(3):  # what the hypervisor steals is in one clock and not in the other: the cleanest counts
+        with child(BURN.format(burnt_ns=200_000_000)) as process:
+            times, burnt_ns = window(cputime, process, SERVER_SIDECAR)
+        errors.append(abs(times.time_ns[SERVER_SIDECAR, USER] / int(burnt_ns) - 1))
+    assert min(errors) < 0.02
+
+
+@pytest.mark.kernel
+def test_a_thread_that_slept_in_a_call_when_it_was_named_is_known_to_be_in_it(cputime: CpuTime) -> None:
+    with child(WRITES.format(count=5)) as process:
+        cputime.detach()
+        await_command(process)
+        cputime.attach()
+        times, _ = window(cputime, process, CLIENT_SIDECAR)
+    assert times.time_ns[CLIENT_SIDECAR, SOCKET_READ] > 0
+    assert times.time_ns.get((CLIENT_SIDECAR, KERNEL), 0) == 0
+
+
+@pytest.mark.kernel
+def test_time_before_a_change_of_role_stays_with_the_old_role(cputime: CpuTime) -> None:
+    with child(SPIN) as process:
+        window(cputime, process, CLIENT_APP)
+        cputime.reset()
+        time.sleep(0.1)
+        cputime.set_roles({process.pid: SERVER_APP})
+        time.sleep(0.3)
+        times = cputime.read()
+    assert 0.05e9 < times[CLIENT_APP, USER] < 0.2e9
+    assert 0.15e9 < times[SERVER_APP, USER] < 0.5e9
+
+
+@pytest.mark.kernel
+def test_a_process_that_is_not_named_any_more_is_rest(cputime: CpuTime) -> None:
+    with child(SPIN) as process:
+        window(cputime, process, NEIGHBOUR)
+        cputime.set_roles({})
+        cputime.reset()
+        time.sleep(0.1)
+        times = cputime.read()
+    assert not [role for role, _ in times if role == NEIGHBOUR]
+    assert times[REST, USER] > 0.04e9
+
+
+@pytest.mark.kernel
+def test_an_unknown_role_is_refused(cputime: CpuTime) -> None:
+    with pytest.raises(ValueError, match="passer_by"):
+        cputime.set_roles({1: "passer_by"})
+
+
+@pytest.mark.kernel
+def test_every_probe_is_attached_and_was_hit(cputime: CpuTime) -> None:
+    with child(WRITES.format(count=1)) as process:
+        window(cputime, process, CLIENT_APP)
+    statuses = cputime.hits()
+    assert [status.name for status in statuses] == list(TRACEPOINTS)
+    assert all(status.attached for status in statuses)
+    assert all(status.hits for status in statuses if status.name not in RARE)
+    cputime.require_hits()
+
+
+@pytest.mark.kernel
+def test_time_while_detached_is_in_no_window(cputime: CpuTime) -> None:
+    cputime.detach()
+    time.sleep(0.2)
+    cputime.attach()
+    assert cputime.measure().capacity_ns < 0.15e9 * os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+@pytest.mark.kernel
+def test_an_idle_cpu_is_halted_rather_than_in_the_idle_loop(cputime: CpuTime) -> None:
+    cputime.reset()
+    time.sleep(0.3)
+    times = cputime.read()
+    assert times.get((IDLE, HALTED), 0) >= times.get((IDLE, KERNEL), 0)  # equal where others keep all CPUs busy
+
+
+@pytest.mark.kernel
+def test_leaving_takes_every_program_and_map_out_of_the_kernel() -> None:
+    before = bpf_files()
+    with CpuTime() as counting:
+        assert bpf_files() != before
+        counting.read()
+    assert bpf_files() == before
+
+
+def bpf_files() -> list[str]:
+    links = (path for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    return sorted(name for name in map(target, links) if "bpf" in name)
+
+
+def target(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except FileNotFoundError:  # the descriptor of the directory itself
+        return ""

@@ -1,0 +1,246 @@
+"""Perf sampling: real captures as goldens, and perf itself against a process whose behaviour is known."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.attribution.cpu_classes import IDLE, PROBE, REST, TOOL, UNRESOLVED, USER
+from profiler.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    EVENT_WAIT,
+    IPC,
+    OTHER,
+    REDIRECT,
+    SERVER_APP,
+    SERVER_SIDECAR,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.errors import MissingError, ProcessError
+from profiler.probes.perf_sampling import (
+    CPU_CLOCK,
+    CYCLES,
+    ParsedScript,
+    PerfSampling,
+    Sample,
+    SampledTimes,
+    add_up,
+    best_event,
+)
+from tests.profiler.probes.workloads import child, work
+
+CAPTURES = Path(__file__).parents[2] / "data" / "perf"
+CAPTURED_ROLES = {3441: CLIENT_SIDECAR, 3492: SERVER_SIDECAR, 3385: SERVER_APP, 28872: CLIENT_APP}
+PERIOD_NS = 500_250
+TICKS_NS = 20_000_000
+"""What the kernel's run time of a running thread lags behind at most, twice, at any common tick."""
+SPIN = """
+import sys
+sys.stdin.readline()
+print("spinning", flush=True)
+while True:
+    pass
+"""
+
+
+def captured(name: str) -> SampledTimes:
+    text = (CAPTURES / f"{name}.txt").read_text()
+    return add_up(ParsedScript(text.splitlines()), CAPTURED_ROLES, CPU_CLOCK)
+
+
+def test_a_capture_of_two_sidecars_falls_into_the_classes_a_reader_finds() -> None:
+    counts = {
+        kind: weight / PERIOD_NS
+        for (role, kind), weight in captured("http-both-sidecars").weights.items()
+        if role == CLIENT_SIDECAR
+    }
+    expected = (USER, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, OTHER)
+    assert counts == dict.fromkeys(expected, 6)  # the capture was cut to six of each
+
+
+def test_folding_moves_samples_and_loses_none() -> None:
+    times = captured("http-both-sidecars")
+    assert sum(times.folded_weights.values()) == sum(times.weights.values()) == times.samples * PERIOD_NS
+    assert (CLIENT_SIDECAR, REDIRECT) not in times.folded_weights
+
+
+def test_every_line_of_a_capture_is_understood() -> None:
+    script = ParsedScript((CAPTURES / "http-both-sidecars.txt").read_text().splitlines())
+    samples = list(script)
+    assert script.ignored == 0
+    assert len(samples) == 164
+    assert {sample.process for sample in samples} == {0, *CAPTURED_ROLES}
+
+
+def test_samples_taken_in_our_own_probes_are_named_so() -> None:
+    assert {kind for _, kind in captured("probes-attached").weights} == {PROBE}
+
+
+def test_lost_events_are_counted_between_samples() -> None:
+    times = captured("lost-events")
+    assert (times.samples, times.lost) == (8, 26 + 5)
+
+
+def test_lost_samples_of_newer_kernels_are_counted() -> None:
+    script = ParsedScript(["    0/0     [001]  PERF_RECORD_LOST_SAMPLES lost 17"])
+    assert list(script) == []
+    assert script.lost == 17
+
+
+def test_a_sample_without_a_stack_is_followed_by_the_next() -> None:
+    lines = [
+        "  12/13    [001] U         500250 ",
+        "",
+        "  14/14    [000] K         500250 ",
+        "\tffffffff81000130 ksys_read",
+    ]
+    assert list(ParsedScript(lines)) == [Sample(12, True, 500_250, ()), Sample(14, False, 500_250, ("ksys_read",))]
+
+
+def test_a_process_that_has_ended_is_rest() -> None:
+    lines = ["  -1/-1    [001] K         7 ", "\tffffffff81000130 [unknown]"]
+    assert add_up(ParsedScript(lines), {}, CPU_CLOCK).weights == {(REST, UNRESOLVED): 7}
+
+
+@given(st.lists(st.text(max_size=60), max_size=30))
+def test_no_text_breaks_the_parser(lines: list[str]) -> None:
+    script = ParsedScript(lines)
+    assert len(list(script)) + script.ignored <= len(lines)
+
+
+def sampled(event: str) -> SampledTimes:
+    weights = {(CLIENT_SIDECAR, USER): 60.0, (CLIENT_SIDECAR, UNRESOLVED): 20.0, (IDLE, IDLE): 900.0}
+    return SampledTimes(event, weights, weights, samples=10, lost=0)
+
+
+def test_the_unresolved_share_is_of_busy_samples() -> None:
+    assert sampled(CPU_CLOCK).unresolved_share == 0.25
+
+
+def test_samples_are_scaled_to_the_busy_time_of_the_machine() -> None:
+    assert sampled(CPU_CLOCK).time_ns(busy_ns=160.0)[CLIENT_SIDECAR, USER] == 120.0
+    assert sampled(CPU_CLOCK).time_ns()[CLIENT_SIDECAR, USER] == 60.0
+
+
+def test_cycles_do_not_become_time_by_themselves() -> None:
+    with pytest.raises(ValueError, match="busy_ns"):
+        sampled(CYCLES).time_ns()
+
+
+@pytest.mark.parametrize(
+    ("devices", "event"),
+    [
+        (("breakpoint", "power", "software", "tracepoint"), CPU_CLOCK),
+        (("cpu", "software"), CYCLES),
+        (("cpu_core", "cpu_atom"), CYCLES),
+        (("armv8_pmuv3_0",), CYCLES),
+    ],
+)
+def test_cycles_are_sampled_where_there_is_a_pmu(tmp_path: Path, devices: tuple[str, ...], event: str) -> None:
+    for device in devices:
+        (tmp_path / device).mkdir()
+    assert best_event(tmp_path) == event
+
+
+def test_a_machine_without_perf_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingError, match="linux-perf"), PerfSampling():
+        pass
+
+
+def test_perf_commands_outside_of_a_with_statement_are_refused() -> None:
+    with pytest.raises(ProcessError, match="with statement"):
+        PerfSampling().start()
+
+
+@pytest.mark.kernel
+def test_a_spinning_process_is_sampled_as_user_time() -> None:
+    with child(SPIN) as process, PerfSampling() as perf:
+        work(process)
+        outer = -run_time_ns(process.pid)
+        perf.start()
+        inner = -run_time_ns(process.pid)
+        time.sleep(0.6)
+        inner += run_time_ns(process.pid)
+        perf.stop()
+        outer += run_time_ns(process.pid)
+        times = perf.read({process.pid: CLIENT_APP})
+    assert inner * 0.95 - TICKS_NS < times.time_ns()[CLIENT_APP, USER] < outer * 1.05 + TICKS_NS
+    assert times.unresolved_share < 0.05
+
+
+def run_time_ns(process: int) -> int:
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0])
+
+
+@pytest.mark.kernel
+def test_perf_and_this_process_are_of_role_tool() -> None:
+    with PerfSampling() as perf:
+        perf.start()
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        perf.stop()
+        times = perf.read({})
+    assert sum(spent for (role, _), spent in times.time_ns().items() if role == TOOL) > 0.1e9
+
+
+@pytest.mark.kernel
+def test_an_event_perf_refuses_is_an_error_with_perfs_words() -> None:
+    with (
+        pytest.raises(ProcessError, match=r"no-such-event ended (at|before) `ping`: .*syntax error"),
+        PerfSampling(event="no-such-event"),
+    ):
+        pass
+
+
+@pytest.mark.kernel
+def test_perf_dying_in_a_window_is_an_error() -> None:
+    with PerfSampling() as perf:
+        perf.start()
+        os.kill(perf.process_id, signal.SIGKILL)
+        time.sleep(0.1)
+        with pytest.raises(ProcessError, match="ended"):
+            perf.stop()
+
+
+@pytest.mark.kernel
+def test_nothing_is_left_on_disk_or_running() -> None:
+    with PerfSampling() as perf:
+        perf.start()
+        process = perf.process_id
+    assert not Path(f"/proc/{process}").exists()
+    assert leftovers() == []
+
+
+def leftovers() -> list[str]:
+    return [path.name for path in Path(tempfile.gettempdir()).glob(f"meshinsight-perf-{os.getpid()}-*")]
+
+
+@pytest.mark.kernel
+def test_perf_dies_with_the_process_that_started_it() -> None:
+    program = (
+        "from profiler.probes.perf_sampling import PerfSampling; import os, time\n"
+        "with PerfSampling() as perf:\n"
+        "    print(perf.process_id, flush=True); time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
+    assert parent.stdout
+    perf = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{perf}").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{perf}").exists()
