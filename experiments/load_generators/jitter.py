@@ -67,14 +67,21 @@ def main() -> None:
                     load = Load(1, rate_rps, REQUEST_BYTES, RESPONSE_BYTES)
                     pod, process = running[server.name]
                     before_ns = process.run_time_ns()
-                    sender = run.spawn("load", generator.argv(pod.address, server.port, load, SECONDS, directory), netns=client.namespace)
+                    sender = run.spawn(
+                        "load",
+                        generator.argv(pod.address, server.port, load, SECONDS, directory),
+                        netns=client.namespace,
+                    )
                     sender.wait(30)
                     result = generator.result(directory)
                     percentiles = np.percentile(result.latency_ns, [10, 50, 90, 99]) / 1e3
                     cpu_us = [sender.run_time_ns() / 1e3, (process.run_time_ns() - before_ns) / 1e3]
                     sender.stop()
-                    figures[generator.name, server.name].append([*percentiles, *(time / len(result.due_ns) for time in cpu_us)])
-    print(f"{'generator':22}{'server':10}{'p10':>8}{'p50':>8}{'p90':>8}{'p99':>8} µs   CPU µs per request: generator, server")
+                    figures[generator.name, server.name].append(
+                        [*percentiles, *(time / len(result.due_ns) for time in cpu_us)]
+                    )
+    columns = "".join(f"{name:>8}" for name in ("p10", "p50", "p90", "p99"))
+    print(f"{'generator':22}{'server':10}{columns} µs; CPU µs per request of generator and server")
     for (generator_name, server_name), rows in figures.items():
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(f"{generator_name:22}{server_name:10}" + "".join(f"{value:8.1f}" for value in medians))

@@ -20,7 +20,9 @@ def main(first: Path, second: Path) -> None:
     """Print one line per cell and component, then the summary."""
     a, b = load_profile(first), load_profile(second)
     factor = a["anchor"]["median_with_p50_ns"] / b["anchor"]["median_with_p50_ns"]
-    print(f"anchor: {a['anchor']['median_with_p50_ns'] / 1e3:.1f} µs and {b['anchor']['median_with_p50_ns'] / 1e3:.1f} µs")
+    print(
+        f"anchor: {a['anchor']['median_with_p50_ns'] / 1e3:.1f} µs and {b['anchor']['median_with_p50_ns'] / 1e3:.1f} µs"
+    )
     raw, anchored = [], []
     cells = {cell["id"]: cell for cell in b["cells"]}
     for cell in a["cells"]:
@@ -41,7 +43,11 @@ def main(first: Path, second: Path) -> None:
 def _summary(differences: list[float]) -> dict[str, Any]:
     sizes = [abs(value) for value in differences]
     within = sum(size <= 0.1 for size in sizes)
-    return {"within 10 %": f"{within} of {len(sizes)}", "median": f"{statistics.median(sizes):.1%}", "largest": f"{max(sizes):.1%}"}
+    return {
+        "within 10 %": f"{within} of {len(sizes)}",
+        "median": f"{statistics.median(sizes):.1%}",
+        "largest": f"{max(sizes):.1%}",
+    }
 
 
 if __name__ == "__main__":

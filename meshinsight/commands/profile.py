@@ -38,7 +38,9 @@ def profile(
     repeats: Annotated[int | None, typer.Option(metavar="N", help="Rounds.")] = None,
     idle: Annotated[str | None, typer.Option(metavar="MODE", help="awake (default) or natural.")] = None,
     temperature: Annotated[str | None, typer.Option(metavar="NAME,..", help="Cache temperatures: hot, cold.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     print_bpf: Annotated[bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.")] = False,
 ) -> None:

@@ -34,7 +34,7 @@ def trust_warnings(cell: dict[str, Any]) -> Iterator[str]:
 def _closure_warnings(cell: dict[str, Any]) -> Iterator[str]:
     for currency in ("latency", "cpu"):
         value = (cell[currency] or {}).get("closure_residual")
-        if not bounds.closes(value):
+        if value is not None and not bounds.closes(value):
             yield (
                 f"{currency}: the components add up to {1 + value:.0%} of the measured overhead "
                 f"(bound ±{bounds.CLOSURE_RATIO:.0%}); repeat on a quieter machine or with more --repeats"

@@ -140,5 +140,3 @@ def redirect_shares(rounds: Sequence[CpuRound]) -> dict[str, float]:
         if folded.get(name):
             shares[name] = min(1.0, max(0.0, 1 - apart.get(name, 0.0) / folded[name]))
     return shares
-
-

@@ -247,9 +247,7 @@ def _active_at(threads: Mapping[int, _Running], client: list[int], end_ns: int) 
     return 0
 
 
-def _path(
-    threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int
-) -> Iterator[tuple[int, int, int, str]]:
+def _path(threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int) -> Iterator[tuple[int, int, int, str]]:
     """Segments (thread, from, to, state) of the path, latest first. A thread of 0 says that the path is lost."""
     client, now = tid, end_ns
     while now > start_ns:

@@ -34,7 +34,7 @@ def spread_ties(values: npt.NDArray[np.int64], resolution_ns: int) -> Floats:
 def middle_mask(totals: Floats) -> npt.NDArray[np.bool_]:
     """Which entries lie in the middle fifth of `totals`."""
     low, high = np.quantile(totals, MIDDLE)
-    return (totals >= low) & (totals <= high)
+    return np.asarray((totals >= low) & (totals <= high))
 
 
 def middle_mean(parts: Floats, totals: Floats) -> Floats:

@@ -92,7 +92,9 @@ class Assembly:
         overhead_ns = _p50(windows) - _p50(baseline)
         low, high = bootstrap_interval(
             range(len(windows)),
-            lambda drawn: np.array([_p50([windows[i] for i in drawn]) - _p50([baseline[i % len(baseline)] for i in drawn])]),
+            lambda drawn: np.array(
+                [_p50([windows[i] for i in drawn]) - _p50([baseline[i % len(baseline)] for i in drawn])]
+            ),
             self._seed,
         )
         found: dict[str, Any] = {
@@ -335,7 +337,7 @@ def _window_warnings(
         )
     if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
         found.append(
-            f"other processes used up to {others:.0%} of the CPUs during this cell; stop them (builds, tests) and repeat"
+            f"other processes used up to {others:.0%} of the CPUs during this cell; stop builds and tests and repeat"
         )
     return found
 
@@ -346,9 +348,7 @@ def _others_share(window: CpuWindow) -> float:
     return sum(spent for (role, _), spent in times.time_ns.items() if role == REST) / times.capacity_ns
 
 
-def _errors(
-    cell: dict[str, Any], windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]
-) -> list[str]:
+def _errors(cell: dict[str, Any], windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]) -> list[str]:
     found = []
     if not bounds.rate_reached(cell):
         found.append(

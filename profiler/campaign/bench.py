@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -198,10 +197,10 @@ class Bench:
             samples = perf.read(roles) if perf else None
         result = self._result(load)
         per_request = {
-            probed: proxy_ns / max(1.0, _answered(result, phase)) for probed, (phase, _, _, proxy_ns) in readings.items()
+            probed: proxy_ns / max(1.0, _answered(result, phase))
+            for probed, (phase, _, _, proxy_ns) in readings.items()
         }
         phase, times, busy_ns, _ = readings[True]
-        assert times is not None
         return CpuWindow(
             requests=_answered(result, phase),
             achieved_rps=_answered(result, phase) / phase.seconds,
@@ -234,8 +233,8 @@ class Bench:
 
     def _cpu_phase(
         self, deployment: Deployment, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
-    ) -> tuple[Phase, CpuTimes | None, float, float]:
-        times = None
+    ) -> tuple[Phase, CpuTimes, float, float]:
+        times = CpuTimes({}, {}, 0)
         with ExitStack() as stack:
             if probed:
                 stack.callback(self._cputime.detach)

@@ -8,6 +8,7 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.testbed.deployment import DIRECT, NONE, Hop
 from profiler.workload.base import Load
 
+
 @dataclass(frozen=True)
 class Scene:
     """What cells with the same baseline share: the load and the cache temperature."""
@@ -81,7 +82,7 @@ def make_plan(settings: ProfileSettings) -> Plan:
         for cell in asked
         if cell.hop.topology != NONE and (Hop("tcp", cell.hop.topology), cell.scene) not in known
     ]
-    return Plan(tuple([*asked, *dict.fromkeys(rungs)]))
+    return Plan((*asked, *dict.fromkeys(rungs)))
 
 
 def _hops(settings: ProfileSettings) -> list[Hop]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from profiler.campaign.assemble import Assembly
 from profiler.campaign.bench import Bench, Toolbox
-from profiler.campaign.cells import Plan, make_plan
+from profiler.campaign.cells import make_plan
 from profiler.campaign.loop import Campaign, Report
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
@@ -150,7 +150,9 @@ class Profiling:
 def _warnings(probes: list[ProbeStatus], interrupted: BaseException | None) -> list[str]:
     found = []
     if interrupted:
-        found.append(f"the run ended early ({str(interrupted) or 'interrupted'}); cells have fewer rounds than asked for")
+        found.append(
+            f"the run ended early ({str(interrupted) or 'interrupted'}); cells have fewer rounds than asked for"
+        )
     found += [
         f"probe {probe.name} of {probe.program} had no hits; see `meshinsight doctor`"
         for probe in probes

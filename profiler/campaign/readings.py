@@ -1,4 +1,4 @@
-"""Everything measured so far, by hop and scene; grows window by window, so that an interrupted run keeps what it has."""
+"""Everything measured so far, by hop and scene; grows window by window, so an interrupted run keeps what it has."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

@@ -55,7 +55,9 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise MeshInsightError(f"cannot write {target}: {error.strerror or error}; free space or choose another --out") from error
+        raise MeshInsightError(
+            f"cannot write {target}: {error.strerror or error}; free space or choose another --out"
+        ) from error
 
 
 def _parquet(table: "pd.DataFrame", path: Path) -> None:

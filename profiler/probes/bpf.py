@@ -102,7 +102,9 @@ def load_program(name: str, defines: Mapping[str, int]) -> Any:
     try:
         return BPF(src_file=str(program_path(name)).encode(), cflags=[*flags, "-Wno-macro-redefined"])
     except Exception as error:  # bcc raises bare Exception
-        raise ProbeError(f"BPF program {name} could not be loaded: {error}; `meshinsight doctor` may tell why") from error
+        raise ProbeError(
+            f"BPF program {name} could not be loaded: {error}; `meshinsight doctor` may tell why"
+        ) from error
 
 
 class RawTracepoints:

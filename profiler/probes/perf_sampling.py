@@ -163,15 +163,18 @@ class PerfSampling:
     """Samples all CPUs between `start` and `stop`; a context manager, good for one window.
 
     Entering it starts `perf record` with its event disabled, so that the window begins at once. The raw data live in a
-    temporary directory that leaving it removes.
+    folder of their own below `directory` (the system's temporary one by default) that leaving it removes.
 
     Raises:
         MissingError: there is no perf.
         ProcessError: perf failed or did not answer in time.
     """
 
-    def __init__(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
+    def __init__(
+        self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None, directory: Path | None = None
+    ) -> None:
         self.frequency_hz = frequency_hz
+        self.directory = directory
         self.event = event or best_event()
         self._stack = ExitStack()
         self._directory = Path()
@@ -180,8 +183,8 @@ class PerfSampling:
 
     def __enter__(self) -> "PerfSampling":
         with ExitStack() as stack:
-            prefix = f"meshinsight-perf-{os.getpid()}-"
-            self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
+            folder = tempfile.TemporaryDirectory(prefix="meshinsight-perf-", dir=self.directory)
+            self._directory = Path(stack.enter_context(folder))
             self._spawn(stack)
             self._command("ping")
             self._stack = stack.pop_all()

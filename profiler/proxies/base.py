@@ -32,6 +32,7 @@ class Proxy(Protocol):
 
     name: str
     protocols: tuple[str, ...]
+    """Protocols it can proxy captured connections as."""
 
     def identify(self) -> ProxyVersion:
         """Version and build. Raises MissingError when it is not installed, UsageError for a debug build."""

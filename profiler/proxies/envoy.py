@@ -35,7 +35,7 @@ class Envoy:
     """Envoy, one worker unless told otherwise."""
 
     name = "envoy"
-    protocols = ("tcp", "http1")
+    protocols: tuple[str, ...] = ("tcp", "http1")
 
     def identify(self) -> ProxyVersion:
         binary = find_binary()
@@ -49,7 +49,8 @@ class Envoy:
     def render(self, config: SidecarConfig, directory: Path) -> str:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
-        environment = Environment(loader=PackageLoader("profiler", "proxies"), undefined=StrictUndefined, autoescape=False)  # noqa: S701 – YAML, not HTML
+        loader = PackageLoader("profiler", "proxies")
+        environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)  # noqa: S701 - YAML
         return environment.get_template(_TEMPLATE).render(
             admin_socket=str(directory / "admin.sock"),
             protocol=config.protocol,

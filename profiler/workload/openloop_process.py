@@ -106,7 +106,8 @@ def _message_bytes(head: bytes) -> int:
 
 class _Generator:
     def __init__(self, address: tuple[str, int], request: bytes, connections: int) -> None:
-        self._make = lambda: _Connection(address, request)
+        self._address = address
+        self._request = request
         self._timer = _Timer()
         self._epoll = select.epoll()
         self._epoll.register(self._timer.descriptor, select.EPOLLIN)
@@ -116,7 +117,7 @@ class _Generator:
         self.samples = array.array("q")
 
     def _open(self) -> _Connection:
-        connection = self._make()
+        connection = _Connection(self._address, self._request)
         self._busy[connection.socket.fileno()] = connection
         self._epoll.register(connection.socket.fileno(), select.EPOLLIN)
         return connection
@@ -164,7 +165,7 @@ class _Generator:
         self._idle.append(connection)
 
     def _replace(self, connection: _Connection, error: Exception) -> None:
-        print(f"request failed: {error}", file=sys.stderr)
+        sys.stderr.write(f"request failed: {error}\n")
         descriptor = connection.socket.fileno()
         self._epoll.unregister(descriptor)
         del self._busy[descriptor]

@@ -112,7 +112,9 @@ def test_the_programs_are_printed_without_root_or_bcc() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
 def test_without_root_it_says_so() -> None:
-    become = "import os, sys; os.setgid(65534); os.setuid(65534); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    become = (
+        "import os, sys; os.setgid(65534); os.setuid(65534); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
     command = [sys.executable, "-c", become, "-m", "meshinsight", "profile", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
     assert done.returncode in (1, 126)

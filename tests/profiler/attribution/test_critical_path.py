@@ -35,7 +35,11 @@ def test_every_nanosecond_of_an_exchange_belongs_to_one_place_and_state() -> Non
 
 def test_the_sidecar_holds_the_message_for_what_the_timeline_says() -> None:
     exchange = follow(timeline(exchanges(4), PLACES), FAMILIES).followed[0]
-    sidecar = {state: spent for (place, way, state), spent in exchange.time_ns.items() if place == CLIENT_SIDECAR and way == REQUEST}
+    sidecar = {
+        state: spent
+        for (place, way, state), spent in exchange.time_ns.items()
+        if place == CLIENT_SIDECAR and way == REQUEST
+    }
     # woken: 2 to run + 1 out of the wait, and 3 of softirq in its own write; user: 1 before the read, 10 after it
     assert sidecar == {IPC: 3 + 3, USER: 1 + 10, SOCKET_READ: 3, SOCKET_WRITE: 2}
 
@@ -66,7 +70,9 @@ def test_an_exchange_whose_waker_was_not_traced_is_lost_and_counted() -> None:
 
 def test_a_receiver_that_never_slept_keeps_its_own_time() -> None:
     # The server is still busy (user time) when the request comes: it is not woken, and its busy time is on the path.
-    events = [event for event in exchanges(3) if not (event[1] == SERVER and 1000 + PERIOD <= event[0] < 1000 + 2 * PERIOD)]
+    events = [
+        event for event in exchanges(3) if not (event[1] == SERVER and 1000 + PERIOD <= event[0] < 1000 + 2 * PERIOD)
+    ]
     again = [(stamp + PERIOD, thread, kind, value) for stamp, thread, kind, value in exchanges(1) if thread == SERVER]
     busy = [event for event in again if event[2] not in (WAKING, SWITCH_IN)]
     slept = [event for event in events if event[:3] == (1000 + 44 + 9, SERVER, SWITCH_OUT)]

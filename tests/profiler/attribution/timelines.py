@@ -1,5 +1,7 @@
 """Hand-made timelines for tests of the critical path: every stamp is known, so is every answer."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
@@ -22,8 +24,8 @@ Event = tuple[int, int, int, int]
 
 
 def timeline(events: list[Event], places: dict[int, str]) -> TimelineEvents:
-    columns = np.array(sorted(events, key=lambda event: event[0]), dtype=np.int64).T
-    return TimelineEvents(*columns, places=places, dropped=0)
+    stamps, threads, kinds, values = np.array(sorted(events, key=lambda event: event[0]), dtype=np.int64).T
+    return TimelineEvents(stamps, threads, kinds, values, places, dropped=0)
 
 
 def received(thread: int, at: int) -> list[Event]:
@@ -54,7 +56,7 @@ def round_trip(start: int, chain: tuple[int, ...]) -> list[Event]:
     way = [*chain, *chain[-2::-1]]
     events = []
     at = start
-    for thread, following in zip(way, way[1:], strict=False):
+    for thread, following in pairwise(way):
         events += sent(thread, following, at)
         events += received(following, at + 5)
         at += 5 + 7 + 10

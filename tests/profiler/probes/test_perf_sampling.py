@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -214,23 +213,20 @@ def test_perf_dying_in_a_window_is_an_error() -> None:
 
 
 @pytest.mark.kernel
-def test_nothing_is_left_on_disk_or_running() -> None:
-    with PerfSampling() as perf:
+def test_nothing_is_left_on_disk_or_running(tmp_path: Path) -> None:
+    with PerfSampling(directory=tmp_path) as perf:
         perf.start()
         process = perf.process_id
+        assert len(list(tmp_path.iterdir())) == 1
     assert not Path(f"/proc/{process}").exists()
-    assert leftovers() == []
-
-
-def leftovers() -> list[str]:
-    return [path.name for path in Path(tempfile.gettempdir()).glob(f"meshinsight-perf-{os.getpid()}-*")]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.kernel
-def test_perf_dies_with_the_process_that_started_it() -> None:
+def test_perf_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
-        "from profiler.probes.perf_sampling import PerfSampling; import os, time\n"
-        "with PerfSampling() as perf:\n"
+        "from pathlib import Path\nfrom profiler.probes.perf_sampling import PerfSampling\nimport time\n"
+        f"with PerfSampling(directory=Path({str(tmp_path)!r})) as perf:\n"
         "    print(perf.process_id, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen(

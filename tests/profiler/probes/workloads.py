@@ -1,4 +1,4 @@
-"""Child processes of known behaviour, for known-answer tests of the probes. They begin when told to, on standard input."""
+"""Child processes of known behaviour, for known-answer tests of the probes. They begin when told on standard input."""
 
 import subprocess
 import sys
@@ -19,7 +19,9 @@ sys.stdin.readline()
 @contextmanager
 def child(program: str) -> "Iterator[subprocess.Popen[str]]":
     """A Python child that waits for a line before it works and for another before it ends."""
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         yield process
     finally:

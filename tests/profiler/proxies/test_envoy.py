@@ -13,9 +13,7 @@ def rendered(protocol: str) -> dict[str, object]:
     return dict(yaml.safe_load(Envoy().render(SidecarConfig(protocol), Path("/sidecar"))))
 
 
-@pytest.mark.parametrize(
-    ("protocol", "filter_name"), [("tcp", "tcp_proxy"), ("http1", "http_connection_manager")]
-)
+@pytest.mark.parametrize(("protocol", "filter_name"), [("tcp", "tcp_proxy"), ("http1", "http_connection_manager")])
 def test_both_listeners_proxy_as_the_protocol_says(protocol: str, filter_name: str) -> None:
     listeners = rendered(protocol)["static_resources"]["listeners"]  # type: ignore[index]
     ports = [listener["address"]["socket_address"]["port_value"] for listener in listeners]

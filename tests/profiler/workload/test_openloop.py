@@ -22,6 +22,12 @@ class Handler(BaseHTTPRequestHandler):
     status = 200
 
     def do_POST(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
         time.sleep(type(self).stall_once_s)
         type(self).stall_once_s = 0.0
@@ -30,8 +36,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(size))
         self.end_headers()
         self.wfile.write(b"r" * size)
-
-    do_GET = do_POST
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
