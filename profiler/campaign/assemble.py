@@ -158,9 +158,9 @@ class Assembly:
             "baseline_cpu_ns_per_request": baseline_ns,
             "with_cpu_ns_per_request": with_ns,
             "components": components,
-            "perf_components": describe(rounds, sampled, "perf samples", self._seed),
-            "disagreement_points": disagreement(rounds),
-            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples])),
+            "perf_components": describe(rounds, sampled, "perf samples", self._seed) if samples else {},
+            "disagreement_points": disagreement(rounds) if samples else {},
+            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples])) if samples else None,
             "perf_samples": sum(window.samples for window in samples),
             "closure_residual": residual(components, "cpu_ns_per_request", with_ns - baseline_ns),
         }
@@ -335,6 +335,8 @@ def _window_warnings(
         found.append(
             f"the host took {noise['steal_ratio']:.0%} of the CPU time during this cell; repeat on a quieter machine"
         )
+    if cpu_windows and not any(window.samples for window in cpu_windows):
+        found.append("perf is not installed, so CPU was accounted by one method only; run `make setup`")
     if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
         found.append(
             f"other processes used up to {others:.0%} of the CPUs during this cell; stop builds and tests and repeat"

@@ -47,6 +47,7 @@ _GUARD_NS: Final = 3_000_000
 _FOLLOWED_EVENTS: Final = 40_000
 """Events of one phase that are followed: some hundred exchanges, enough for its median."""
 
+_START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
 
 
@@ -159,7 +160,6 @@ class Bench:
         self._set_temperature(scene.temperature, measuring_cpu=False)
         before = Noise.read()
         with self._loaded(deployment, scene.load, SETTLE_S + seconds + _TAIL_S) as generator:
-            time.sleep(SETTLE_S)
             self.timeline.reset({**deployment.places, generator.pid: CLIENT_APP})
             phases = [self._timeline_phase(probed, seconds / 4) for probed in self._alternation()]
             deployment.check()
@@ -188,7 +188,6 @@ class Bench:
             perf = stack.enter_context(PerfSampling()) if sample else None
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + 3 * _TAIL_S))
             roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
-            time.sleep(SETTLE_S)
             readings = {}
             for probed in self._random.permutation([False, True]).tolist():
                 readings[probed] = self._cpu_phase(deployment, roles, perf if probed else None, probed, seconds)
@@ -196,8 +195,10 @@ class Bench:
             generator.wait(_END_WITHIN_S)
             samples = perf.read(roles) if perf else None
         result = self._result(load)
+        if not all(_answered(result, reading[0]) for reading in readings.values()):
+            raise ProcessError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
         per_request = {
-            probed: proxy_ns / max(1.0, _answered(result, phase))
+            probed: proxy_ns / _answered(result, phase)
             for probed, (phase, _, _, proxy_ns) in readings.items()
         }
         phase, times, busy_ns, _ = readings[True]
@@ -282,12 +283,22 @@ class Bench:
         argv = generator.argv(deployment.address, deployment.port, load, seconds, self._load_directory)
         process = self._run.spawn("load", argv, netns=deployment.client.namespace)
         try:
+            self._wait_until_sending(generator, process)
+            time.sleep(SETTLE_S)
             yield process
             status = process.wait(seconds + _END_WITHIN_S)
             if status != 0:
                 process.check()
         finally:
             process.stop(grace_s=0.5)
+
+    def _wait_until_sending(self, generator: LoadGenerator, process: Process) -> None:
+        deadline_s = time.monotonic() + _START_WITHIN_S
+        while not generator.started(self._load_directory):
+            process.check()
+            if time.monotonic() > deadline_s:
+                raise ProcessError(f"{generator.name} sent nothing within {_START_WITHIN_S:g} s; is the machine busy?")
+            time.sleep(0.002)
 
     def _generator(self, load: Load) -> LoadGenerator:
         return self.tools.closed_loop if load.rate_rps is None else self.tools.open_loop

@@ -11,6 +11,7 @@ from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import MeshInsightError
+from profiler.probes.perf_sampling import perf_available
 from profiler.testbed.deployment import DIRECT, Hop
 from profiler.workload.base import Load
 
@@ -99,7 +100,7 @@ class Campaign:
     def _cpu_step(self, hop: Hop, scene: Scene) -> Step:
         def measure() -> None:
             load = self._cpu_load(scene)
-            window = self._bench.cpu_window(hop, scene, load, self._settings.duration_s, sample=True)
+            window = self._bench.cpu_window(hop, scene, load, self._settings.duration_s, sample=perf_available())
             self._readings.cpu[hop, scene].append(window)
 
         expected_s = _START_UP_S + SETTLE_S + 2 * self._settings.duration_s + _PERF_S

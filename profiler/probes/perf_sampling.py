@@ -272,6 +272,11 @@ class PerfSampling:
         )
 
 
+def perf_available() -> bool:
+    """Whether perf is installed; without it CPU is accounted by the tracepoints alone."""
+    return shutil.which("perf") is not None
+
+
 def _started(perf: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
     if perf is None:
         raise ProcessError("perf record was not started; use PerfSampling in a with statement")

@@ -60,6 +60,9 @@ class LoadGenerator(Protocol):
     def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
         """The command that puts `load` on the server for `duration_s` and leaves its samples in `directory`."""
 
+    def started(self, directory: Path) -> bool:
+        """Whether the command has begun to send."""
+
     def result(self, directory: Path) -> LoadResult:
         """Read what the command left. Raises ProcessError when it is unusable."""
 

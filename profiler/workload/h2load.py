@@ -34,6 +34,9 @@ class H2load:
         log.unlink(missing_ok=True)  # h2load appends
         return [*command, f"--log-file={log}", f"http://{address}:{port}/{load.response_bytes}"]
 
+    def started(self, directory: Path) -> bool:
+        return (directory / "h2load.log").exists()  # it is opened just before the first request
+
     def result(self, directory: Path) -> LoadResult:
         log = directory / "h2load.log"
         if not log.exists() or log.stat().st_size == 0:

@@ -11,6 +11,7 @@ import numpy as np
 
 from profiler.errors import ProcessError
 from profiler.workload.base import Load, LoadResult
+from profiler.workload.openloop_process import started_mark
 
 
 class OpenLoop:
@@ -24,6 +25,7 @@ class OpenLoop:
     def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
         out = directory / "openloop.bin"
         out.unlink(missing_ok=True)
+        started_mark(out).unlink(missing_ok=True)
         numbers = (load.connections, load.rate_rps, duration_s, load.request_bytes)
         path = f"/{load.response_bytes}"
         return [
@@ -31,6 +33,9 @@ class OpenLoop:
             *(str(number) for number in numbers),
             str(out),
         ]
+
+    def started(self, directory: Path) -> bool:
+        return started_mark(directory / "openloop.bin").exists()
 
     def result(self, directory: Path) -> LoadResult:
         out = directory / "openloop.bin"

@@ -28,6 +28,11 @@ _LEAD_NS: Final = 5_000_000
 _GRACE_NS: Final = 2 * _NS
 
 
+def started_mark(out: Path) -> Path:
+    """The file whose presence says that the generator has begun to send."""
+    return out.with_suffix(".started")
+
+
 class _Timer:
     """A timerfd on the monotonic clock."""
 
@@ -185,6 +190,7 @@ def main(arguments: list[str]) -> None:
     length = f"content-length: {len(body)}\r\n" if body else ""
     generator = _Generator((address, int(port)), f"{head}{length}\r\n".encode() + body, int(connections))
     gc.disable()
+    started_mark(Path(out)).touch()
     generator.run(float(rate_rps), float(duration_s))
     Path(out).write_bytes(generator.samples.tobytes())
 

@@ -64,9 +64,15 @@ def run_times_ns(neighbours: Neighbours) -> dict[str, int]:
     return {process.name.split("-")[1]: process.run_time_ns() for process in neighbours.processes}
 
 
-def victim_ns() -> float:
-    """How long a process on the same CPU takes to read 256 KiB that it had in its cache before it slept."""
-    return float(run_tool([sys.executable, "-c", VICTIM], timeout_s=60))
+def victim_ns(neighbours: Neighbours, mode: str) -> float | None:
+    """How long a process on the same CPU takes to read 256 KiB that it had in its cache before it slept.
+
+    None when something else took the CPU meanwhile, so that the neighbour could not do its work.
+    """
+    getattr(neighbours, mode)()
+    before_ns = run_times_ns(neighbours)[mode]
+    taken_ns = float(run_tool([sys.executable, "-c", VICTIM], timeout_s=60))  # sleeps for 60 ms in all
+    return taken_ns if run_times_ns(neighbours)[mode] - before_ns > 40_000_000 else None
 
 
 @pytest.mark.kernel
@@ -127,10 +133,12 @@ def test_switching_takes_less_than_a_millisecond(neighbours: Neighbours) -> None
 
 @pytest.mark.kernel
 def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> None:
+    deadline_s = time.monotonic() + 60
     times_ns: dict[str, list[float]] = {"awake": [], "cold": []}
-    for switch in (neighbours.awake, neighbours.cold) * 4:
-        switch()
-        times_ns[switch.__name__].append(victim_ns())
+    while min(map(len, times_ns.values())) < 3 and time.monotonic() < deadline_s:
+        for mode, values in times_ns.items():
+            taken_ns = victim_ns(neighbours, mode)
+            values += [] if taken_ns is None else [taken_ns]
     neighbours.off()
     # The least of each: what else runs on the machine evicts too, and must not blur the difference.
     assert min(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
