@@ -114,8 +114,13 @@ def _source(name: str, source: str, rounds: CpuRounds, split: bool) -> str:
 
 
 def disagreement(rounds: CpuRounds) -> dict[str, float]:
-    """By how many points of share the tracepoints and the samples differ, on classes that both can see."""
-    return disagreement_points(overhead(rounds, traced), overhead(rounds, _folded))
+    """By how many points the two methods differ on a component's share of all CPU time with sidecars.
+
+    On classes that both can see: netfilter is folded into what it is nested in. User time of the sidecars is compared
+    as a whole, since the ladder splits it for both in the same way.
+    """
+    points = disagreement_points(per_request(rounds.with_sidecar, traced), per_request(rounds.with_sidecar, _folded))
+    return {PROXY_CORE if name == USER else name: value for name, value in points.items()}
 
 
 def traced(entry: CpuRound) -> Mapping[str, float]:

@@ -162,7 +162,7 @@ class _Replay:
         thread.history.begin(stamp_ns, thread.state())
 
     def _waking(self, thread: _Running, _: int, stamp_ns: int, waker: int) -> None:
-        if thread.asleep:
+        if thread.asleep or not thread.history.starts:  # first seen here, it must have been asleep since before
             thread.asleep = False
             thread.history.wakers[len(thread.history.starts)] = waker
             thread.history.begin(stamp_ns, IPC)
@@ -253,10 +253,10 @@ def _path(threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int)
     while now > start_ns:
         history = threads[tid].history if tid else None
         index = history.at(now) if history else -1
-        if history is None or index < 0:
+        if history is None or (index < 0 and 0 not in history.wakers):
             yield 0, start_ns, now, OTHER
             return
-        state = history.states[index]
+        state = history.states[index] if index >= 0 else _ASLEEP
         if state is not _ASLEEP:
             first = max(history.starts[index], start_ns)
             yield tid, first, now, state

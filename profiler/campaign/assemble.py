@@ -160,7 +160,9 @@ class Assembly:
             "components": components,
             "perf_components": describe(rounds, sampled, "perf samples", self._seed) if samples else {},
             "disagreement_points": disagreement(rounds) if samples else {},
-            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples])) if samples else None,
+            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples]))
+            if samples
+            else None,
             "perf_samples": sum(window.samples for window in samples),
             "closure_residual": residual(components, "cpu_ns_per_request", with_ns - baseline_ns),
         }

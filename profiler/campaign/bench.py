@@ -6,6 +6,7 @@ apart from its reference, not minutes.
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ from profiler.attribution.statistics import steady_from
 from profiler.campaign.cells import Plan, Scene
 from profiler.campaign.settings import ProfileSettings
 from profiler.components import CLIENT_APP
-from profiler.errors import ProcessError
+from profiler.errors import ProbeError, ProcessError
 from profiler.machine import MachineCpu, Noise, run_time_ns
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.calibration import measure_probe_hit_ns
@@ -41,11 +42,11 @@ from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
 
 SETTLE_S: Final = 0.15
 _TAIL_S: Final = 0.03
+_SLACK_S: Final = 10.0
+"""How much longer than planned a window of CPU may take; its load ends with it, not with a time."""
+
 _GUARD_NS: Final = 3_000_000
 """Left out after a phase's beginning and before its end, where probes are being attached."""
-
-_FOLLOWED_EVENTS: Final = 40_000
-"""Events of one phase that are followed: some hundred exchanges, enough for its median."""
 
 _START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
@@ -141,7 +142,7 @@ class Bench:
             }
             for deployment in self.deployments.values():
                 deployment.wait_ready()
-            self.probe_hit_ns = measure_probe_hit_ns(self._run, self.timeline)
+            self.probe_hit_ns = measure_probe_hit_ns(self._run)
             self._stack = stack.pop_all()
         return self
 
@@ -157,7 +158,7 @@ class Bench:
     def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
         """Load `hop` and time every request, with the timeline on in half of the phases."""
         deployment = self.deployments[hop]
-        self._set_temperature(scene.temperature, measuring_cpu=False)
+        self._set_temperature(scene.temperature)
         before = Noise.read()
         with self._loaded(deployment, scene.load, SETTLE_S + seconds + _TAIL_S) as generator:
             self.timeline.reset({**deployment.places, generator.pid: CLIENT_APP})
@@ -182,24 +183,24 @@ class Bench:
     def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
         """Load `hop` at a fixed rate and account for all CPU time, in a phase with and one without the probes."""
         deployment = self.deployments[hop]
-        self._set_temperature(scene.temperature, measuring_cpu=True)
+        self._set_temperature(scene.temperature)
         before = Noise.read()
         with ExitStack() as stack:
             perf = stack.enter_context(PerfSampling()) if sample else None
-            generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + 3 * _TAIL_S))
+            generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + _SLACK_S))
             roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
             readings = {}
             for probed in self._random.permutation([False, True]).tolist():
                 readings[probed] = self._cpu_phase(deployment, roles, perf if probed else None, probed, seconds)
             deployment.check()
+            generator.signal(signal.SIGTERM)
             generator.wait(_END_WITHIN_S)
-            samples = perf.read(roles) if perf else None
+            samples = _sampled(perf, roles, readings[True][0]) if perf else None
         result = self._result(load)
         if not all(_answered(result, reading[0]) for reading in readings.values()):
             raise ProcessError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
         per_request = {
-            probed: proxy_ns / _answered(result, phase)
-            for probed, (phase, _, _, proxy_ns) in readings.items()
+            probed: proxy_ns / _answered(result, phase) for probed, (phase, _, _, proxy_ns) in readings.items()
         }
         phase, times, busy_ns, _ = readings[True]
         return CpuWindow(
@@ -256,7 +257,7 @@ class Bench:
             busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns(perf) - uncounted_ns)
             proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
             if perf:
-                perf.stop()
+                perf.pause()
             if probed:
                 self._count_cputime_hits()
         return Phase(probed, start_ns, end_ns), times, busy_ns, proxy_ns
@@ -272,8 +273,12 @@ class Bench:
         tables = []
         for phase in phases:
             if phase.probed:
-                part = events.between(phase.start_ns, phase.end_ns).first(_FOLLOWED_EVENTS)
-                tables.append(tabulate(follow(part, self._families), self.probe_hit_ns))
+                tables += [
+                    tabulate(follow(part, self._families), self.probe_hit_ns)
+                    for part in events.slices(phase.start_ns, phase.end_ns)
+                ]
+        if not tables:
+            raise ProbeError("the timeline recorded nothing while load ran; see `meshinsight doctor`")
         table = pool(tables)
         return ExchangeTable(table.time_ns, table.lost, events.dropped)
 
@@ -281,7 +286,7 @@ class Bench:
     def _loaded(self, deployment: Deployment, load: Load, seconds: float) -> Iterator[Process]:
         generator = self._generator(load)
         argv = generator.argv(deployment.address, deployment.port, load, seconds, self._load_directory)
-        process = self._run.spawn("load", argv, netns=deployment.client.namespace)
+        process = self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
         try:
             self._wait_until_sending(generator, process)
             time.sleep(SETTLE_S)
@@ -309,10 +314,10 @@ class Bench:
             raise ProcessError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
         return result
 
-    def _set_temperature(self, temperature: str, *, measuring_cpu: bool) -> None:
+    def _set_temperature(self, temperature: str) -> None:
         if temperature == "cold":
             self.neighbours.cold()
-        elif self._settings.idle == "awake" and not measuring_cpu:
+        elif self._settings.idle == "awake":
             self.neighbours.awake()
         else:
             self.neighbours.off()
@@ -324,6 +329,11 @@ class Bench:
     def _uncounted_ns(self, perf: PerfSampling | None) -> float:
         neighbours_ns = sum(process.run_time_ns() for process in self.neighbours.processes)
         return neighbours_ns + time.process_time_ns() + (run_time_ns(perf.process_id) if perf else 0)
+
+
+def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> SampledTimes:
+    perf.stop()
+    return perf.read(roles, (phase.start_ns, phase.end_ns))
 
 
 def _sizes(plan: Plan) -> Sizes:

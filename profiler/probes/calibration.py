@@ -17,12 +17,20 @@ _GUARD_NS: Final = 5_000_000
 _HITS_PER_CALL: Final = 2
 
 
-def measure_probe_hit_ns(run: Run, timeline: Timeline) -> float:
-    """Cost of one probe hit: a loop of system calls with the probes on and off by turns, medians, per hit.
+def measure_probe_hit_ns(run: Run) -> float:
+    """Cost of one recorded probe hit: a loop of system calls, probes on and off by turns, medians, per hit.
 
     Raises:
         ProbeError: the loop ran too little to tell.
     """
+    timeline = Timeline(duty_shift=0)
+    try:
+        return _measure(run, timeline)
+    finally:
+        timeline.close()
+
+
+def _measure(run: Run, timeline: Timeline) -> float:
     out = run.directory / "calibration.txt"
     loop = run.spawn("calibration", [sys.executable, "-m", "profiler.probes.getppid_loop"], stdout=out)
     phases: list[tuple[bool, int, int]] = []

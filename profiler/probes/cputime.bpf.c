@@ -4,13 +4,17 @@
 // How: each event closes the slice since the CPU's last event. The thread that ran a slice is the current thread at its
 // end, also in sched_switch, so threads are known by their id alone and no kernel structure is read. A thread's state is
 // kept when it is switched out and taken up again in the next slice it ends.
+// Reading the clock costs more than all the rest. So where the CPU turns from one piece of work to the next (a switch,
+// the return from an event wait, a tick) faster than every FAST_NS, only one piece in SAMPLE_ONE_OF, drawn at random, is split
+// into states; of the others only the whole is timed, and user space splits it like those drawn. Time by role and the
+// counts of entries stay exact.
 // Caveats: hard interrupts and page faults count for the state they interrupt; the entry and exit code of a system call
 // outside its tracepoints counts as user. read and write of files count like those of sockets. The program's own cost
 // lands in the states it watches. A softirq arriving inside another program's few instructions between reading and
 // moving `since_ns` is counted twice.
 //
-// Parameters: ROLE_REST and ROLE_IDLE, the numbers of two roles (those of others come in `roles`), and the system calls
-// of each family as bit sets SOCKET_READ_0.._7, SOCKET_WRITE_0.._7, EVENT_WAIT_0.._7, each for 64 numbers: in the code
+// Parameters: SAMPLE_ONE_OF (a power of two; 1 splits everything), FAST_NS, ROLE_REST and ROLE_IDLE, the numbers of two
+// roles (those of others come in `roles`), and the system calls of each family as bit sets SOCKET_READ_0.._7, SOCKET_WRITE_0.._7, EVENT_WAIT_0.._7, each for 64 numbers: in the code
 // rather than in a map, because on a busy machine a map's cache lines cost more than the work done here.
 
 #define MAX_ROLES 16
@@ -48,14 +52,18 @@ struct slot {
 
 struct cpu {
     u64 since_ns; // end of the last slice, 0 before the first
+    u64 piece_ns; // begin of the current piece of work
     u8 role;      // of the running thread, valid if resolved
     u8 state;     // of the running thread, outside softirqs, valid if resolved
     u8 softirq;   // state of the softirq that runs nested in it, or 0
     u8 resolved;  // 0 from a switch to the next event
     u8 leaving;   // the running thread is past sched_process_exit
-    u8 unused[3];
+    u8 fast;      // the piece before was short, so this one is subject to the draw
+    u8 skipped;   // and was not drawn
+    u8 unused;
     u32 hits[MAX_HITS]; // these wrap around
-    struct slot slots[MAX_ROLES * MAX_STATES];
+    struct slot slots[2 * MAX_ROLES * MAX_STATES]; // of pieces not subject to the draw, then of those drawn
+    u64 skipped_ns[MAX_ROLES];                     // of those not drawn
 };
 
 BPF_PERCPU_ARRAY(cpus, struct cpu, 1);
@@ -89,7 +97,8 @@ static __always_inline u32 family_of(u32 number)
 
 static __always_inline struct slot *slot_of(struct cpu *cpu, u32 state)
 {
-    return &cpu->slots[(cpu->role & (MAX_ROLES - 1)) * MAX_STATES + (state & (MAX_STATES - 1))];
+    u32 row = (cpu->fast & 1) * MAX_ROLES + (cpu->role & (MAX_ROLES - 1));
+    return &cpu->slots[row * MAX_STATES + (state & (MAX_STATES - 1))];
 }
 
 static __always_inline u32 role_of(u32 process)
@@ -120,18 +129,40 @@ static __always_inline struct cpu *close_slice(u32 hit, u32 revealed)
     struct cpu *cpu = cpus.lookup(&zero);
     if (!cpu)
         return 0;
-    u64 since_ns = cpu->since_ns;
-    u64 now_ns = bpf_ktime_get_ns();
-    cpu->since_ns = now_ns;
+    u64 since_ns = cpu->since_ns, now_ns = 0;
+    if (!cpu->skipped) {
+        now_ns = bpf_ktime_get_ns();
+        cpu->since_ns = now_ns;
+    }
     cpu->hits[hit]++;
     if (!cpu->resolved)
         resolve(cpu);
+    if (!now_ns || !since_ns)
+        return cpu;
     u32 state = cpu->state == STATE_KERNEL ? revealed : cpu->state;
     if (cpu->softirq)
         state = cpu->softirq;
-    if (since_ns)
-        slot_of(cpu, state)->time_ns += now_ns - since_ns;
+    slot_of(cpu, state)->time_ns += now_ns - since_ns;
     return cpu;
+}
+
+// Closes a piece that is not split into slices, up to now.
+static __always_inline void close_skipped(struct cpu *cpu)
+{
+    if (!cpu->skipped)
+        return;
+    u64 now_ns = bpf_ktime_get_ns();
+    cpu->skipped_ns[cpu->role & (MAX_ROLES - 1)] += now_ns - cpu->since_ns;
+    cpu->since_ns = now_ns;
+}
+
+// After close_slice, where the CPU turns to another piece of work.
+static __always_inline void next_piece(struct cpu *cpu)
+{
+    close_skipped(cpu);
+    cpu->fast = SAMPLE_ONE_OF > 1 && cpu->since_ns - cpu->piece_ns < FAST_NS;
+    cpu->piece_ns = cpu->since_ns;
+    cpu->skipped = cpu->fast && (bpf_get_prandom_u32() & (SAMPLE_ONE_OF - 1));
 }
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
@@ -148,8 +179,11 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
     struct cpu *cpu = close_slice(HIT_SYS_EXIT, STATE_SYSCALL_OTHER);
-    if (cpu)
-        cpu->state = STATE_USER;
+    if (!cpu)
+        return 0;
+    if (cpu->state == STATE_EVENT_WAIT)
+        next_piece(cpu);
+    cpu->state = STATE_USER;
     return 0;
 }
 
@@ -158,7 +192,11 @@ int on_softirq_entry(struct bpf_raw_tracepoint_args *ctx)
     struct cpu *cpu = close_slice(HIT_SOFTIRQ_ENTRY, STATE_KERNEL);
     if (!cpu)
         return 0;
-    u32 state = (u32)ctx->args[0] == VECTOR_NET_RX ? STATE_NET_RX : STATE_SOFTIRQ_OTHER;
+    u32 state = STATE_NET_RX;
+    if ((u32)ctx->args[0] != VECTOR_NET_RX) {
+        state = STATE_SOFTIRQ_OTHER;
+        next_piece(cpu); // these come with the tick, so work that goes on for long is not skipped for long
+    }
     cpu->softirq = state;
     slot_of(cpu, state)->entries++;
     return 0;
@@ -186,6 +224,7 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
         else
             threads.update(&thread, &value);
     }
+    next_piece(cpu);
     cpu->leaving = 0;
     cpu->resolved = 0;
     return 0;
@@ -214,22 +253,31 @@ int on_cpu_idle(struct bpf_raw_tracepoint_args *ctx)
 
 // The two below are run on each CPU by user space.
 
-// Before it reads, and after it changed `roles`: the running slice still goes to the old role.
-int flush(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline struct cpu *settle(void)
 {
     struct cpu *cpu = close_slice(HIT_NONE, STATE_KERNEL);
-    if (cpu)
-        cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
+    if (!cpu)
+        return 0;
+    close_skipped(cpu);
+    cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
+    cpu->fast = 0;
+    cpu->skipped = 0;
+    return cpu;
+}
+
+// Before it reads, and after it changed `roles`: what ran until now still goes to the old role.
+int flush(struct bpf_raw_tracepoint_args *ctx)
+{
+    settle();
     return 0;
 }
 
 // After all probes are attached: what was learnt while only some were is not to be trusted.
 int begin(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct cpu *cpu = close_slice(HIT_NONE, STATE_KERNEL);
+    struct cpu *cpu = settle();
     if (!cpu)
         return 0;
-    cpu->role = role_of(bpf_get_current_pid_tgid() >> 32);
     cpu->state = STATE_KERNEL;
     cpu->softirq = 0;
     cpu->leaving = 0;

@@ -1,21 +1,37 @@
-"""Exact on-CPU time of the whole machine by role and state, through `cputime.bpf.c`.
+"""On-CPU time of the whole machine by role and state, through `cputime.bpf.c`.
 
 Roles and states are those of attribution/cpu_classes.py. Together they cover every nanosecond of every CPU, so a
 reading adds up to wall time x CPUs. Sums are kept in the kernel and no event leaves it; taking a reading first closes
 the slice that runs on each CPU.
+
+Time by role is exact. So is time by state, except where a CPU changes its work more often than every FAST_NS: there
+one piece of work in `sample_one_of`, drawn at random, is split into states, and the others of the same role are taken
+to be split alike. The clock is what costs: tried on a virtual machine where reading it takes 27 ns, TCP proxies on both
+sides, 16 connections at saturation, throughput against none of it: empty programs on the same tracepoints 0.95, this
+one 0.94, the same splitting everything 0.89.
 """
 
 import ctypes
 import os
 import platform
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, ROLES, STATES, SYSCALL_OTHER, TOOL
+from profiler.attribution.cpu_classes import (
+    IDLE,
+    KERNEL,
+    KSOFTIRQD,
+    NEIGHBOUR,
+    REST,
+    ROLES,
+    STATES,
+    SYSCALL_OTHER,
+    TOOL,
+)
 from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 from profiler.errors import ProbeError
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
@@ -34,7 +50,11 @@ TRACEPOINTS: Final = (
 )
 """The probes, in the order of their hit counters in the program."""
 
-_STATES_PER_ROLE: Final = 16  # MAX_STATES in the program
+FAST_NS: Final = 200_000
+DEFAULT_SAMPLE_ONE_OF: Final = 8
+
+_MAX_ROLES: Final = 16  # as in the program
+_MAX_STATES: Final = 16
 RARE: Final = ("sched_process_exit", "cpu_idle")
 """Probes that may see nothing in a window: no process ended, no CPU had nothing to do."""
 
@@ -52,16 +72,23 @@ class CpuTimes:
 
     `time_ns` holds on-CPU time and `entries` the number of times that a system call or softirq began, both by (role,
     state) and only where not zero. `capacity_ns` is the time the CPUs had: the sum of `time_ns` must equal it.
+    `inferred_ns` is the part of it that was split into states like other work of its role.
     """
 
     time_ns: dict[tuple[str, str], int]
     entries: dict[tuple[str, str], int]
     capacity_ns: int
+    inferred_ns: int = 0
 
 
-def cputime_defines() -> dict[str, int]:
-    """The parameters that `cputime.bpf.c` is compiled with: two roles, and the system calls of each family as bits."""
+def cputime_defines(sample_one_of: int = DEFAULT_SAMPLE_ONE_OF) -> dict[str, int]:
+    """The parameters that `cputime.bpf.c` is compiled with.
+
+    Args:
+        sample_one_of: as for `CpuTime`.
+    """
     defines = {"ROLE_IDLE": ROLES.index(IDLE), "ROLE_REST": ROLES.index(REST)}
+    defines |= {"SAMPLE_ONE_OF": sample_one_of, "FAST_NS": FAST_NS}
     families = syscall_families()
     for family in (SOCKET_READ, SOCKET_WRITE, EVENT_WAIT):
         bits = sum(1 << number for number, name in families.items() if name == family)
@@ -76,12 +103,25 @@ class CpuTime:
     This process is of role `tool`, the kernel's softirq threads are of role `ksoftirqd`, and all others are `rest`
     until `set_roles` names them.
 
+    Args:
+        sample_one_of: how many short pieces of work to time as a whole for each that is split into states; a power of
+            two, 1 to split all.
+        load: loads a program by name with its parameters.
+
     Raises:
         MissingError: see `profiler.probes.bpf.require_bcc`.
         ProbeError: a probe did not load or attach.
+        ValueError: `sample_one_of` is not a power of two.
     """
 
-    def __init__(self, load: Callable[[str, Mapping[str, int]], Any] = load_program) -> None:
+    def __init__(
+        self,
+        sample_one_of: int = DEFAULT_SAMPLE_ONE_OF,
+        load: Callable[[str, Mapping[str, int]], Any] = load_program,
+    ) -> None:
+        if sample_one_of < 1 or sample_one_of & (sample_one_of - 1):
+            raise ValueError(f"sample_one_of must be a power of two, not {sample_one_of}")
+        self._defines = cputime_defines(sample_one_of)
         self._load = load
         self._bpf: Any = None
         self._programs: dict[str, int] = {}
@@ -92,7 +132,7 @@ class CpuTime:
     def __enter__(self) -> "CpuTime":
         from bcc import BPF
 
-        self._bpf = self._load(PROGRAM, cputime_defines())
+        self._bpf = self._load(PROGRAM, self._defines)
         try:
             self._probes = RawTracepoints(PROGRAM, self._bpf, TRACEPOINTS)
             self._programs = {
@@ -146,7 +186,8 @@ class CpuTime:
         for process, role in wanted.items():
             table[ctypes.c_uint(process)] = ctypes.c_uint(ROLES.index(role))
         self._roles = wanted
-        self._prime(process for process, role in wanted.items() if role != KSOFTIRQD)
+        # Neighbours make no calls, and asking where a thread is that never stops running takes seconds.
+        self._prime(process for process, role in wanted.items() if role not in (KSOFTIRQD, NEIGHBOUR))
         self._run("flush")
 
     def add_roles(self, roles: Mapping[int, str]) -> None:
@@ -164,7 +205,22 @@ class CpuTime:
     def measure(self) -> CpuTimes:
         """Everything counted since the last `reset`, which goes on."""
         window = self._window()
-        return CpuTimes(_by_role_and_state(window.time_ns), _by_role_and_state(window.entries), window.clock_ns)
+        half = _MAX_ROLES * _MAX_STATES
+        plain, drawn = _by_role(window.time_ns[:half]), _by_role(window.time_ns[half:])
+        skipped = dict(zip(ROLES, window.skipped_ns, strict=False))
+        time_ns = {
+            (role, state): spent_ns
+            for role in ROLES
+            for state, spent_ns in split_alike(plain[role], drawn[role], skipped[role]).items()
+        }
+        counts = (_by_role(window.entries[:half]), _by_role(window.entries[half:]))
+        entries = {
+            (role, state): count
+            for role in ROLES
+            for state in STATES
+            if (count := sum(half[role].get(state, 0) for half in counts))
+        }
+        return CpuTimes(time_ns, entries, window.clock_ns, sum(skipped.values()))
 
     def read(self) -> dict[tuple[str, str], int]:
         """On-CPU nanoseconds by (role, state) since the last `reset`, which goes on."""
@@ -231,9 +287,24 @@ class CpuTime:
         return _Totals(
             _sum_rows((slot.time_ns for slot in cpu.slots) for cpu in cpus),
             _sum_rows((slot.entries for slot in cpu.slots) for cpu in cpus),
+            _sum_rows(cpu.skipped_ns for cpu in cpus),
             _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
             sum(cpu.since_ns for cpu in cpus),
         )
+
+
+def split_alike(plain: Mapping[str, int], drawn: Mapping[str, int], skipped_ns: int) -> dict[str, int]:
+    """One role's time by state, where `skipped_ns` was split like `drawn` and `plain` stands for itself. Pure.
+
+    The sum of the result is the sum of all three. Without anything drawn it is split like `plain`, without either it is
+    of state `kernel`.
+    """
+    model = drawn or plain or {KERNEL: 1}
+    total = sum(model.values())
+    added = {state: skipped_ns * weight // total for state, weight in model.items()}
+    added[max(model, key=model.__getitem__)] += skipped_ns - sum(added.values())
+    found = {state: plain.get(state, 0) + drawn.get(state, 0) + added.get(state, 0) for state in STATES}
+    return {state: spent_ns for state, spent_ns in found.items() if spent_ns}
 
 
 def softirq_threads(proc: Path = Path("/proc")) -> list[int]:
@@ -274,6 +345,7 @@ class _Totals:
 
     time_ns: list[int]
     entries: list[int]
+    skipped_ns: list[int]
     hits: list[int]
     clock_ns: int
 
@@ -281,6 +353,7 @@ class _Totals:
         return _Totals(
             [now - then for now, then in zip(self.time_ns, earlier.time_ns, strict=True)],
             [now - then for now, then in zip(self.entries, earlier.entries, strict=True)],
+            [now - then for now, then in zip(self.skipped_ns, earlier.skipped_ns, strict=True)],
             [(now - then) % _HITS_WRAP for now, then in zip(self.hits, earlier.hits, strict=True)],
             self.clock_ns - earlier.clock_ns,
         )
@@ -290,13 +363,12 @@ def _sum_rows(rows: Iterable[Iterable[int]]) -> list[int]:
     return [sum(column) for column in zip(*rows, strict=True)]
 
 
-def _by_role_and_state(slots: list[int]) -> dict[tuple[str, str], int]:
-    found = {}
-    for number, role in enumerate(ROLES):
-        for state, value in zip(STATES, slots[number * _STATES_PER_ROLE :], strict=False):
-            if value:
-                found[role, state] = value
-    return found
+def _by_role(slots: Sequence[int]) -> dict[str, dict[str, int]]:
+    """Values by role and state, where not zero, from the program's slots."""
+    rows = {role: slots[number * _MAX_STATES :] for number, role in enumerate(ROLES)}
+    return {
+        role: {state: value for state, value in zip(STATES, row, strict=False) if value} for role, row in rows.items()
+    }
 
 
 def _text(path: Path) -> str:

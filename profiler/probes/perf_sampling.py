@@ -27,7 +27,7 @@ from profiler.probes.cputime import softirq_threads
 
 CPU_CLOCK: Final = "cpu-clock"
 CYCLES: Final = "cycles"
-DEFAULT_FREQUENCY_HZ: Final = 1999
+DEFAULT_FREQUENCY_HZ: Final = 2999
 """Not a multiple of the kernel's tick, so that samples do not keep step with it."""
 
 _FIELDS: Final = "pid,tid,cpu,misc,period,ip,sym"
@@ -204,6 +204,10 @@ class PerfSampling:
         """Begin the window."""
         self._command("enable")
 
+    def pause(self) -> None:
+        """End the window at once; `stop` is still to come."""
+        self._command("disable")
+
     def stop(self) -> None:
         """End the window and let perf finish its data."""
         self._command("disable")
@@ -214,19 +218,22 @@ class PerfSampling:
         except subprocess.TimeoutExpired as error:
             raise self._failure(f"did not end within {_ANSWER_S:.0f} s") from error
 
-    def read(self, roles: Mapping[int, str]) -> SampledTimes:
+    def read(self, roles: Mapping[int, str], between_ns: tuple[int, int] | None = None) -> SampledTimes:
         """Classify the samples of the window that `stop` ended.
 
         Args:
             roles: process id to role, as for `CpuTime.set_roles`.
+            between_ns: only those taken between two times of the monotonic clock.
         """
         known = {os.getpid(): TOOL, self.process_id: TOOL, **dict.fromkeys(softirq_threads(), KSOFTIRQD), **roles}
-        return add_up(ParsedScript(self.script().splitlines()), known, self.event)
+        return add_up(ParsedScript(self.script(between_ns).splitlines()), known, self.event)
 
-    def script(self) -> str:
+    def script(self, between_ns: tuple[int, int] | None = None) -> str:
         """The samples as text, as `ParsedScript` reads them."""
         command = [*_dying_with_us(_perf_program()), "script", "--input", str(self._directory / "perf.data")]
         command += ["--fields", _FIELDS, "--show-lost-events"]
+        if between_ns:
+            command += ["--time", ",".join(f"{at_ns // 10**9}.{at_ns % 10**9:09}" for at_ns in between_ns)]
         try:
             done = subprocess.run(command, capture_output=True, timeout=_PARSE_S, check=True, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired as error:
@@ -241,11 +248,22 @@ class PerfSampling:
         number = theirs.fileno()
         command = [*_dying_with_us(_perf_program()), "record", "--all-cpus", "--event", self.event]
         command += ["--freq", str(self.frequency_hz), "-g", "--kernel-callchains", "--mmap-pages", _BUFFER_PAGES]
-        command += ["--no-buildid", "--no-buildid-cache", "--delay", "-1", "--control", f"fd:{number},{number}"]
+        command += [
+            "--no-buildid",
+            "--no-buildid-cache",
+            "--clockid",
+            "mono",
+            "--delay",
+            "-1",
+            "--control",
+            f"fd:{number},{number}",
+        ]
         command += ["--output", str(self._directory / "perf.data")]
+        # Without its side thread for BPF events, which it would wait for up to a second at the end.
+        command += ["--no-bpf-event"]
         log = stack.enter_context((self._directory / "perf.log").open("wb"))
         self._perf = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(number,), start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(number,), process_group=0
         )
         stack.callback(_end, self._perf)
         theirs.close()  # so that its death ends our wait for an answer

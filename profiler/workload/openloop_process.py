@@ -5,14 +5,17 @@ turn comes while all connections are busy waits, and the wait counts. Run as:
 
     python -m profiler.workload.openloop_process ADDRESS PORT PATH CONNECTIONS RATE_RPS DURATION_S REQUEST_BYTES OUT
 
-OUT becomes pairs of little-endian int64: due time and latency, in ns of the monotonic clock; latency -1 is a failure.
+Ends after DURATION_S, or at once and in good order on SIGTERM. OUT becomes pairs of little-endian int64: due time and
+latency, in ns of the monotonic clock; latency -1 is a failure.
 """
 
 import array
+import contextlib
 import ctypes
 import gc
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -191,8 +194,18 @@ def main(arguments: list[str]) -> None:
     generator = _Generator((address, int(port)), f"{head}{length}\r\n".encode() + body, int(connections))
     gc.disable()
     started_mark(Path(out)).touch()
-    generator.run(float(rate_rps), float(duration_s))
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.suppress(_Stopped):
+        generator.run(float(rate_rps), float(duration_s))
     Path(out).write_bytes(generator.samples.tobytes())
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """SIGTERM: what was asked for has been seen. Requests in flight are neither answered nor failed."""
+
+
+def _stop(signum: int, frame: object) -> None:
+    raise _Stopped
 
 
 if __name__ == "__main__":

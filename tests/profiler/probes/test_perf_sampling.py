@@ -25,6 +25,7 @@ from profiler.components import (
     SOCKET_WRITE,
 )
 from profiler.errors import MissingError, ProcessError
+from profiler.machine import run_time_ns
 from profiler.probes.perf_sampling import (
     CPU_CLOCK,
     CYCLES,
@@ -175,10 +176,6 @@ def test_a_spinning_process_is_sampled_as_user_time() -> None:
         times = perf.read({process.pid: CLIENT_APP})
     assert inner * 0.95 - TICKS_NS < times.time_ns()[CLIENT_APP, USER] < outer * 1.05 + TICKS_NS
     assert times.unresolved_share < 0.05
-
-
-def run_time_ns(process: int) -> int:
-    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0])
 
 
 @pytest.mark.kernel
