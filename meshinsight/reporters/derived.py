@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from meshinsight.reporters import formats
 from profiler.components import COMPONENTS, OTHER
+from profiler.probes.cputime import RARE
 
 Cell: TypeAlias = dict[str, Any]
 
@@ -23,7 +24,6 @@ TOPOLOGY_NAMES: Final = {
 TEMPERATURE_NAMES: Final = {"hot": "hot caches", "cold": "cold caches", "natural": "natural idling"}
 _PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "none")
 _PREFERRED_TEMPERATURES: Final = ("hot", "cold", "natural")
-_MAY_STAY_SILENT: Final = frozenset({"sched_process_exit"})
 """Probes that see nothing in a healthy run: no thread ends while it is measured."""
 
 _LONGEST_EXTRA: Final = 40
@@ -273,7 +273,7 @@ def probe_status(probe: Mapping[str, Any]) -> str:
         return str(probe["error"])
     if not probe["attached"]:
         return "not attached"
-    return "ok" if probe["hits"] or probe["name"] in _MAY_STAY_SILENT else "attached but no hits"
+    return "ok" if probe["hits"] or probe["name"] in RARE else "attached but no hits"
 
 
 def hit_ns(calibration: Mapping[str, Any], probe: Mapping[str, Any]) -> float | None:

@@ -41,7 +41,8 @@ from profiler.testbed.run import Run
 from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
 
 SETTLE_S: Final = 0.15
-_TAIL_S: Final = 0.03
+_TAIL_S: Final = 0.06
+_ATTEMPTS: Final = 3
 _SLACK_S: Final = 10.0
 """How much longer than planned a window of CPU may take; its load ends with it, not with a time."""
 
@@ -116,6 +117,7 @@ class Bench:
     def __init__(self, run: Run, plan: Plan, settings: ProfileSettings, tools: Toolbox) -> None:
         self.tools = tools
         self.probe_hit_ns = 0.0
+        self.repeated_windows = 0
         self.cputime_probes: dict[str, ProbeStatus] = {}
         self._timeline_probes: list[ProbeStatus] = []
         self._run = run
@@ -156,7 +158,24 @@ class Bench:
         return [*self._timeline_probes, *self.cputime_probes.values()]
 
     def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
-        """Load `hop` and time every request, with the timeline on in half of the phases."""
+        """Load `hop` and time every request, with the timeline on in half of the phases.
+
+        A window in which some phase saw no request, because the machine was held up, is measured again and counted in
+        `repeated_windows`.
+
+        Raises:
+            ProcessError: no attempt saw requests in every phase.
+        """
+        for _ in range(_ATTEMPTS):
+            window = self._try_latency_window(hop, scene, seconds)
+            if window is not None:
+                return window
+            self.repeated_windows += 1
+        raise ProcessError(
+            f"{hop.name}: no window of {seconds:g} s had requests in all its phases; the machine is held up by others"
+        )
+
+    def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow | None:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
         before = Noise.read()
@@ -166,7 +185,11 @@ class Bench:
             deployment.check()
         noise = Noise.between(before, Noise.read())
         result = self._result(scene.load)
+        if not all(_answered(result, phase) for phase in phases):
+            return None
         exchanges = self._follow(phases) if scene.load.serial else None
+        if exchanges is not None and not len(exchanges):
+            return None
         whole = result.between(phases[0].start_ns, phases[-1].end_ns).astype(np.float64)
         return LatencyWindow(
             at_s=phases[0].start_ns / 1e9,

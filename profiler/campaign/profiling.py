@@ -15,7 +15,7 @@ from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
 from profiler.environment import describe_environment
-from profiler.errors import MeshInsightError
+from profiler.errors import MeshInsightError, ProbeError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
@@ -98,6 +98,7 @@ class Profiling:
                 report(_SETTING_UP, 0.0)
                 with bench:
                     Campaign(bench, self._plan, self._settings, self._readings).run(report)
+                _require_hits(bench.probes())
             except (KeyboardInterrupt, MeshInsightError) as error:
                 interrupted = error
             document = self._document(run.id, bench, interrupted)
@@ -127,7 +128,7 @@ class Profiling:
             "anchor": assembly.anchor(),
             "probes": [probe.as_json() for probe in probes],
             "cells": assembly.cells(),
-            "warnings": _warnings(probes, interrupted),
+            "warnings": _warnings(probes, interrupted, bench.repeated_windows),
             "files": {},
         }
 
@@ -147,17 +148,24 @@ class Profiling:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _warnings(probes: list[ProbeStatus], interrupted: BaseException | None) -> list[str]:
+def _require_hits(probes: list[ProbeStatus]) -> None:
+    silent = [f"{probe.name} of {probe.program}" for probe in probes if not probe.hits and probe.name not in RARE]
+    if silent:
+        raise ProbeError(
+            f"no hits on {', '.join(silent)} in the whole run, so its parts are missing; see `meshinsight doctor`"
+        )
+
+
+def _warnings(probes: list[ProbeStatus], interrupted: BaseException | None, repeated_windows: int) -> list[str]:
     found = []
     if interrupted:
         found.append(
             f"the run ended early ({str(interrupted) or 'interrupted'}); cells have fewer rounds than asked for"
         )
-    found += [
-        f"probe {probe.name} of {probe.program} had no hits; see `meshinsight doctor`"
-        for probe in probes
-        if probe.attached and not probe.hits and probe.name not in RARE
-    ]
+    if repeated_windows:
+        found.append(
+            f"{repeated_windows} windows were measured again because the machine was held up; use a quieter machine"
+        )
     dropped = max((probe.dropped for probe in probes), default=0)
     if dropped:
         found.append(f"{dropped} timeline events were dropped; use a shorter --duration")

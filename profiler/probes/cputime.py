@@ -53,6 +53,7 @@ TRACEPOINTS: Final = (
 FAST_NS: Final = 200_000
 DEFAULT_SAMPLE_ONE_OF: Final = 8
 
+_LEAST_DRAWN: Final = 64  # the largest ratio of skipped to drawn time that a draw of one in eight or so leads to
 _MAX_ROLES: Final = 16  # as in the program
 _MAX_STATES: Final = 16
 RARE: Final = ("sched_process_exit", "cpu_idle")
@@ -296,13 +297,16 @@ class CpuTime:
 def split_alike(plain: Mapping[str, int], drawn: Mapping[str, int], skipped_ns: int) -> dict[str, int]:
     """One role's time by state, where `skipped_ns` was split like `drawn` and `plain` stands for itself. Pure.
 
-    The sum of the result is the sum of all three. Without anything drawn it is split like `plain`, without either it is
-    of state `kernel`.
+    The sum of the result is the sum of all three. Where less was drawn than chance allows (a few tiny pieces beside one
+    long one that was not), it is split like `drawn` and `plain` together, and without either it is of state `kernel`.
     """
-    model = drawn or plain or {KERNEL: 1}
+    model = dict(drawn)
+    if sum(drawn.values()) * _LEAST_DRAWN < skipped_ns:
+        model = {state: drawn.get(state, 0) + plain.get(state, 0) for state in {**drawn, **plain}} or {KERNEL: 1}
     total = sum(model.values())
-    added = {state: skipped_ns * weight // total for state, weight in model.items()}
-    added[max(model, key=model.__getitem__)] += skipped_ns - sum(added.values())
+    added = {state: skipped_ns * weight // total for state, weight in model.items()} if skipped_ns else {}
+    if added:
+        added[max(model, key=model.__getitem__)] += skipped_ns - sum(added.values())
     found = {state: plain.get(state, 0) + drawn.get(state, 0) + added.get(state, 0) for state in STATES}
     return {state: spent_ns for state, spent_ns in found.items() if spent_ns}
 

@@ -111,6 +111,11 @@ def test_skipped_work_is_split_like_the_drawn_and_not_like_the_rest() -> None:
     assert split_alike({USER: 1000}, {USER: 10, SOCKET_READ: 30}, 400) == {USER: 1110, SOCKET_READ: 330}
 
 
+def test_tiny_draws_do_not_stand_for_a_long_piece() -> None:
+    found = split_alike({USER: 990_000}, {SOCKET_READ: 10_000}, 1_000_000)
+    assert found == {USER: 1_980_000, SOCKET_READ: 20_000}
+
+
 def test_skipped_work_of_a_role_with_nothing_to_go_by_is_of_unknown_state() -> None:
     assert split_alike({}, {}, 7) == {KERNEL: 7}
 
