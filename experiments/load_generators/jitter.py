@@ -56,6 +56,7 @@ def main() -> None:
     generators: tuple[tuple[LoadGenerator, float | None], ...] = ((H2load(), None), (OpenLoop(), OPEN_RATE_RPS))
     figures = defaultdict(list)
     with measuring_lock(), Run.start() as run:
+        run.suspend_autogroup()
         network = PodNetwork(run)
         client = network.add_pod("client")
         running = {server.name: serve(run, network, server) for server in servers}

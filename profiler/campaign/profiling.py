@@ -96,6 +96,7 @@ class Profiling:
             bench = Bench(run, self._plan, self._settings, self._tools)
             try:
                 report(_SETTING_UP, 0.0)
+                run.suspend_autogroup()
                 with bench:
                     Campaign(bench, self._plan, self._settings, self._readings).run(report)
                 _require_hits(bench.probes())

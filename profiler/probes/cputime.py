@@ -53,7 +53,8 @@ TRACEPOINTS: Final = (
 FAST_NS: Final = 200_000
 DEFAULT_SAMPLE_ONE_OF: Final = 8
 
-_LEAST_DRAWN: Final = 64  # the largest ratio of skipped to drawn time that a draw of one in eight or so leads to
+_DRAWS: Final = (1, 2, 4, 8, 16, 32)
+_LEAST_DRAWN: Final = 64  # chance does not make the ratio of skipped to drawn time larger than this
 _MAX_ROLES: Final = 16  # as in the program
 _MAX_STATES: Final = 16
 RARE: Final = ("sched_process_exit", "cpu_idle")
@@ -106,13 +107,13 @@ class CpuTime:
 
     Args:
         sample_one_of: how many short pieces of work to time as a whole for each that is split into states; a power of
-            two, 1 to split all.
+            two up to 32, 1 to split all.
         load: loads a program by name with its parameters.
 
     Raises:
         MissingError: see `profiler.probes.bpf.require_bcc`.
         ProbeError: a probe did not load or attach.
-        ValueError: `sample_one_of` is not a power of two.
+        ValueError: `sample_one_of` is none of these.
     """
 
     def __init__(
@@ -120,8 +121,8 @@ class CpuTime:
         sample_one_of: int = DEFAULT_SAMPLE_ONE_OF,
         load: Callable[[str, Mapping[str, int]], Any] = load_program,
     ) -> None:
-        if sample_one_of < 1 or sample_one_of & (sample_one_of - 1):
-            raise ValueError(f"sample_one_of must be a power of two, not {sample_one_of}")
+        if sample_one_of not in _DRAWS:
+            raise ValueError(f"sample_one_of must be a power of two up to {max(_DRAWS)}, not {sample_one_of}")
         self._defines = cputime_defines(sample_one_of)
         self._load = load
         self._bpf: Any = None

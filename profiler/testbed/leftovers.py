@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError
+from profiler.testbed import autogroup
 from profiler.testbed.netns import Namespace, namespace_names
 from profiler.testbed.process import read_stat
 
@@ -168,6 +169,7 @@ def remove_traces(directory: Path) -> None:
         except MeshInsightError as error:
             failures.append(str(error))
     try:
+        autogroup.resume(directory, [other for other in run_directories(directory.parent) if other != directory])
         for path in _recorded_paths(directory):
             _remove_path(path)
         if not failures:

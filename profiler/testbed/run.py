@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from profiler.errors import MeshInsightError
-from profiler.testbed import leftovers
+from profiler.testbed import autogroup, leftovers
 from profiler.testbed.leftovers import STATE_DIR, Leftover
 from profiler.testbed.netns import Namespace
 from profiler.testbed.process import Placement, Process, start_process, stop_all
@@ -150,6 +150,13 @@ class Run:
         if uid is not None:
             os.chown(directory, uid, uid)
         return directory
+
+    def suspend_autogroup(self) -> None:
+        """Have the scheduler treat all processes alike while the run lasts; see `profiler.testbed.autogroup`."""
+        state_dir = self.directory.parent
+        with self._interrupts.held_back(), leftovers.registry_lock(state_dir):
+            others = [other for other in leftovers.run_directories(state_dir) if other != self.directory]
+            autogroup.suspend(self.directory, others)
 
     def record_path(self, path: Path) -> None:
         """Have a file outside of the run's directory removed with the run, should it still be there at the end.

@@ -63,6 +63,7 @@ def traces() -> dict[str, list[str]]:
         "namespaces": sorted(path.name for path in Path("/run/netns").glob("mi-*")),
         "rules": [line for line in rules.splitlines() if line.startswith("-A")],
         "bpf": sorted(_bpf_owners()),
+        "autogroup": [Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip()],
         "directories": sorted(path.name for path in Path("/run/meshinsight").glob("[0-9a-f]*")),
     }
 

@@ -120,7 +120,7 @@ def test_skipped_work_of_a_role_with_nothing_to_go_by_is_of_unknown_state() -> N
     assert split_alike({}, {}, 7) == {KERNEL: 7}
 
 
-@pytest.mark.parametrize("sample_one_of", [0, 3, -4])
+@pytest.mark.parametrize("sample_one_of", [0, 3, -4, 64])
 def test_the_draw_needs_a_power_of_two(sample_one_of: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         CpuTime(sample_one_of)
