@@ -11,7 +11,7 @@ from typing import Final
 
 from profiler.errors import MissingError
 from profiler.probes.bpf import kernel_headers, require_bcc
-from profiler.probes.cputime import TRACEPOINTS as CPU_TRACEPOINTS
+from profiler.probes.cputime import available_tracepoints
 from profiler.probes.timeline import TRACEPOINTS as TIMELINE_TRACEPOINTS
 
 PROGRAM: Final = "int on_event(void *context) { return 0; }"
@@ -32,7 +32,7 @@ def trial() -> dict[str, str | None]:
     except Exception as error:  # noqa: BLE001 (bcc raises bare Exception)
         return {"load": str(error)}
     steps: dict[str, str | None] = {"load": None}
-    for name in dict.fromkeys((*TIMELINE_TRACEPOINTS, *CPU_TRACEPOINTS)):
+    for name in dict.fromkeys((*TIMELINE_TRACEPOINTS, *available_tracepoints())):
         try:
             bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=b"on_event")
             steps[name] = None

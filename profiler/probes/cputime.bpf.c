@@ -13,13 +13,14 @@
 // lands in the states it watches. A softirq arriving inside another program's few instructions between reading and
 // moving `since_ns` is counted twice.
 //
-// Parameters: SAMPLE_ONE_OF (a power of two; 1 splits everything), FAST_NS, ROLE_REST and ROLE_IDLE, the numbers of two
-// roles (those of others come in `roles`), and the system calls of each family as bit sets SOCKET_READ_0.._7, SOCKET_WRITE_0.._7, EVENT_WAIT_0.._7, each for 64 numbers: in the code
-// rather than in a map, because on a busy machine a map's cache lines cost more than the work done here.
+// Parameters: SAMPLE_ONE_OF (a power of two; 1 splits everything), FAST_NS, the numbers of the roles ROLE_REST,
+// ROLE_IDLE and ROLE_NEIGHBOUR (those of others come in `roles`), and the system calls of each family as bit sets
+// SOCKET_READ_0.._7, SOCKET_WRITE_0.._7, EVENT_WAIT_0.._7, each for 64 numbers: in the code rather than in a map,
+// because on a busy machine a map's cache lines cost more than the work done here.
 
 #define MAX_ROLES 16
 #define MAX_STATES 16
-#define MAX_HITS 8
+#define MAX_HITS 16
 
 // The numbers of STATES in cputime.py.
 #define STATE_USER 0
@@ -40,10 +41,12 @@
 #define HIT_SCHED_SWITCH 4
 #define HIT_PROCESS_EXIT 5
 #define HIT_CPU_IDLE 6
+#define HIT_RESCHEDULE 7
 #define HIT_NONE (MAX_HITS - 1)
 
 #define VECTOR_NET_RX 3
 #define IDLE_ENDS 0xffffffff
+#define WAKE_UP_NS 20000 // a reschedule interrupt that leads to no switch within this time was for nothing
 
 struct slot {
     u64 time_ns;
@@ -60,7 +63,7 @@ struct cpu {
     u8 leaving;   // the running thread is past sched_process_exit
     u8 fast;      // the piece before was short, so this one is subject to the draw
     u8 skipped;   // and was not drawn
-    u8 unused;
+    u8 waking;    // a reschedule interrupt came, and what it woke does not run yet
     u32 hits[MAX_HITS]; // these wrap around
     struct slot slots[2 * MAX_ROLES * MAX_STATES]; // of pieces not subject to the draw, then of those drawn
     u64 skipped_ns[MAX_ROLES];                     // of those not drawn
@@ -142,6 +145,9 @@ static __always_inline struct cpu *close_slice(u32 hit, u32 revealed)
     u32 state = cpu->state == STATE_KERNEL ? revealed : cpu->state;
     if (cpu->softirq)
         state = cpu->softirq;
+    if (cpu->waking && now_ns - since_ns < WAKE_UP_NS)
+        state = STATE_NET_RX;
+    cpu->waking = 0;
     slot_of(cpu, state)->time_ns += now_ns - since_ns;
     return cpu;
 }
@@ -248,6 +254,20 @@ int on_cpu_idle(struct bpf_raw_tracepoint_args *ctx)
     struct cpu *cpu = close_slice(HIT_CPU_IDLE, STATE_KERNEL);
     if (cpu)
         cpu->state = (u32)ctx->args[0] == IDLE_ENDS ? STATE_KERNEL : STATE_HALTED;
+    return 0;
+}
+
+// Another CPU has woken a thread that is to run here. From here to the switch a CPU that had nothing to do, or only a
+// neighbour, works for that thread: this is the rest of the wake-up, and counts with the receive work that caused it.
+int on_reschedule_entry(struct bpf_raw_tracepoint_args *ctx)
+{
+    struct cpu *cpu = close_slice(HIT_RESCHEDULE, STATE_KERNEL);
+    if (!cpu || (cpu->role != ROLE_NEIGHBOUR && cpu->role != ROLE_IDLE))
+        return 0;
+    close_skipped(cpu);
+    cpu->fast = 0;
+    cpu->skipped = 0;
+    cpu->waking = 1;
     return 0;
 }
 

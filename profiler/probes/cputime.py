@@ -34,7 +34,7 @@ from profiler.attribution.cpu_classes import (
 )
 from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 from profiler.errors import ProbeError
-from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
+from profiler.probes.bpf import TRACEFS_PATHS, ProbeStatus, RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
 
 PROGRAM: Final = "cputime"
@@ -47,6 +47,7 @@ TRACEPOINTS: Final = (
     "sched_switch",
     "sched_process_exit",
     "cpu_idle",
+    "reschedule_entry",
 )
 """The probes, in the order of their hit counters in the program."""
 
@@ -57,8 +58,8 @@ _DRAWS: Final = (1, 2, 4, 8, 16, 32)
 _LEAST_DRAWN: Final = 64  # chance does not make the ratio of skipped to drawn time larger than this
 _MAX_ROLES: Final = 16  # as in the program
 _MAX_STATES: Final = 16
-RARE: Final = ("sched_process_exit", "cpu_idle")
-"""Probes that may see nothing in a window: no process ended, no CPU had nothing to do."""
+RARE: Final = ("sched_process_exit", "cpu_idle", "reschedule_entry")
+"""Probes that may see nothing in a window: no process ended, no CPU had nothing to do, none was interrupted."""
 
 _SYSCALL_WORDS: Final = 8
 _HITS_WRAP: Final = 1 << 32
@@ -89,7 +90,7 @@ def cputime_defines(sample_one_of: int = DEFAULT_SAMPLE_ONE_OF) -> dict[str, int
     Args:
         sample_one_of: as for `CpuTime`.
     """
-    defines = {"ROLE_IDLE": ROLES.index(IDLE), "ROLE_REST": ROLES.index(REST)}
+    defines = {f"ROLE_{role.upper()}": ROLES.index(role) for role in (IDLE, NEIGHBOUR, REST)}
     defines |= {"SAMPLE_ONE_OF": sample_one_of, "FAST_NS": FAST_NS}
     families = syscall_families()
     for family in (SOCKET_READ, SOCKET_WRITE, EVENT_WAIT):
@@ -136,7 +137,7 @@ class CpuTime:
 
         self._bpf = self._load(PROGRAM, self._defines)
         try:
-            self._probes = RawTracepoints(PROGRAM, self._bpf, TRACEPOINTS)
+            self._probes = RawTracepoints(PROGRAM, self._bpf, available_tracepoints())
             self._programs = {
                 name: self._bpf.load_func(name.encode(), BPF.RAW_TRACEPOINT).fd for name in ("flush", "begin")
             }
@@ -310,6 +311,12 @@ def split_alike(plain: Mapping[str, int], drawn: Mapping[str, int], skipped_ns: 
         added[max(model, key=model.__getitem__)] += skipped_ns - sum(added.values())
     found = {state: plain.get(state, 0) + drawn.get(state, 0) + added.get(state, 0) for state in STATES}
     return {state: spent_ns for state, spent_ns in found.items() if spent_ns}
+
+
+def available_tracepoints() -> tuple[str, ...]:
+    """The probes that this kernel has: without `reschedule_entry` (x86 only) wake-ups count where they interrupt."""
+    has = any((path / "events" / "irq_vectors" / "reschedule_entry").exists() for path in TRACEFS_PATHS)
+    return TRACEPOINTS if has else tuple(name for name in TRACEPOINTS if name != "reschedule_entry")
 
 
 def softirq_threads(proc: Path = Path("/proc")) -> list[int]:
