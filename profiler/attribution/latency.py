@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.attribution.critical_path import PATH_STATES, USER, Exchanges
 from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean
@@ -50,9 +51,10 @@ _CORE, _PARSING, _REDIRECT = (COMPONENTS.index(name) for name in (PROXY_CORE, PA
 
 @dataclass(frozen=True)
 class ExchangeTable:
-    """Exchanges of one round: `time_ns` is n × len(COLUMNS), with the cost of the probes themselves taken off."""
+    """Exchanges of one round, n × len(COLUMNS): time on the path, and the number of pieces that it came in."""
 
     time_ns: Floats
+    segments: npt.NDArray[np.uint8]
     lost: int = 0
     dropped: int = 0
 
@@ -60,23 +62,31 @@ class ExchangeTable:
     def totals_ns(self) -> Floats:
         return np.asarray(self.time_ns.sum(axis=1))
 
+    def without_probes(self, probe_hit_ns: float) -> "ExchangeTable":
+        """The same relieved of what the probes cost: each piece holds about one hit."""
+        relieved = np.maximum(0.0, self.time_ns - probe_hit_ns * self.segments)
+        return ExchangeTable(relieved, self.segments, self.lost, self.dropped)
+
     def __len__(self) -> int:
         return len(self.time_ns)
 
 
-def tabulate(exchanges: Exchanges, probe_hit_ns: float, dropped: int = 0) -> ExchangeTable:
-    """Table of the exchanges; each segment of the path is relieved of one probe hit."""
-    table = np.zeros((len(exchanges.followed), len(COLUMNS)))
-    for row, exchange in zip(table, exchanges.followed, strict=True):
+def tabulate(exchanges: Exchanges) -> ExchangeTable:
+    """The exchanges as a table."""
+    times = np.zeros((len(exchanges.followed), len(COLUMNS)))
+    segments = np.zeros(times.shape, dtype=np.uint8)
+    for row, exchange in enumerate(exchanges.followed):
         for column, spent_ns in exchange.time_ns.items():
-            row[_INDEX[column]] = max(0.0, spent_ns - probe_hit_ns * exchange.segments[column])
-    return ExchangeTable(table, exchanges.lost, dropped)
+            times[row, _INDEX[column]] = spent_ns
+            segments[row, _INDEX[column]] = min(255, exchange.segments[column])
+    return ExchangeTable(times, segments, exchanges.lost)
 
 
 def pool(rounds: Sequence[ExchangeTable]) -> ExchangeTable:
     """All rounds as one table."""
     return ExchangeTable(
         np.concatenate([table.time_ns for table in rounds]),
+        np.concatenate([table.segments for table in rounds]),
         sum(table.lost for table in rounds),
         sum(table.dropped for table in rounds),
     )

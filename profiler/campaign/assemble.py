@@ -38,10 +38,29 @@ _OTHERS_SHARE: Final = 0.05
 class Assembly:
     """Makes the cells of a profile from readings; works on incomplete readings too."""
 
-    def __init__(self, plan: Plan, readings: Readings, seed: int) -> None:
+    def __init__(self, plan: Plan, readings: Readings, seed: int, loop_hit_ns: float) -> None:
         self._plan = plan
         self._readings = readings
         self._seed = seed
+        self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
+
+    def _in_place_hit_ns(self) -> float | None:
+        """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
+
+        Only hops without sidecars calibrate, so the closure of those with sidecars stays a test.
+        """
+        serial = [point for point in self._readings.latency if point[0] == DIRECT and point[1].load.serial]
+        windows = [window for point in serial for window in self._readings.latency[point]]
+        costs = [
+            (_median(window.burst_ns) - _median(window.gap_ns)) / window.exchanges.segments.sum(axis=1).mean()
+            for window in windows
+            if window.exchanges is not None and len(window.burst_ns) and len(window.gap_ns)
+        ]
+        return max(0.0, float(np.median(costs))) if costs else None
+
+    def _tables(self, windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
+        tables = [window.exchanges for window in windows if window.exchanges is not None]
+        return [table.without_probes(self.probe_hit_ns) for table in tables]
 
     def cells(self) -> list[dict[str, Any]]:
         """Every cell with at least two rounds with and without sidecars, in the order of the plan."""
@@ -102,13 +121,13 @@ class Assembly:
             "with_p50_ns": _p50(windows),
             "overhead_p50_ns": overhead_ns,
             "overhead_ci95_ns": [float(low[0]), float(high[0])],
-            "baseline": _percentiles(_unprobed(baseline)),
-            "with": _percentiles(_unprobed(windows)),
+            "baseline": _percentiles(_free(baseline)),
+            "with": _percentiles(_free(windows)),
         }
         if not cell.scene.load.serial:
-            return {**found, **_loaded_components(found, cpu, len(_unprobed(windows)))}
+            return {**found, **_loaded_components(found, cpu, len(_free(windows)))}
         rounds = LatencyRounds(
-            _tables(windows), _tables(baseline), self._rung_tables(cell), self._redirect_shares(cell)
+            self._tables(windows), self._tables(baseline), self._rung_tables(cell), self._redirect_shares(cell)
         )
         components = decompose(rounds, self._seed)
         factor = self._anchor_factor(cell)
@@ -119,7 +138,7 @@ class Assembly:
 
     def _rung_tables(self, cell: Cell) -> list[ExchangeTable] | None:
         rung = self._plan.tcp_rung(cell)
-        return _tables(self._readings.latency[rung.hop, rung.scene]) if rung else None
+        return self._tables(self._readings.latency[rung.hop, rung.scene]) if rung else None
 
     def _cpu_windows(self, cell: Cell) -> tuple[list[CpuWindow], list[CpuWindow]]:
         windows, baseline = (self._readings.cpu[hop, cell.scene] for hop in (cell.hop, DIRECT))
@@ -193,7 +212,7 @@ class Assembly:
         if not anchors:
             return None
         at_s = np.array([anchor.at_s for anchor in anchors])
-        medians_ns = np.array([_median(anchor.unprobed_ns) for anchor in anchors])
+        medians_ns = np.array([_median(anchor.free_ns) for anchor in anchors])
         nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
         return float(np.median(medians_ns) / np.median(nearest))
 
@@ -203,7 +222,7 @@ class Assembly:
         if not anchors:
             return None
         baseline = self._readings.latency[DIRECT, ANCHOR_SCENE]
-        medians_ns = [_median(window.unprobed_ns) for window in anchors]
+        medians_ns = [_median(window.free_ns) for window in anchors]
         start_s = anchors[0].at_s
         low, high = np.percentile(medians_ns, [10, 90])
         return {
@@ -280,12 +299,8 @@ def _cpu_round(window: CpuWindow) -> CpuRound:
     )
 
 
-def _tables(windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
-    return [window.exchanges for window in windows if window.exchanges is not None]
-
-
-def _unprobed(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
-    return np.concatenate([window.unprobed_ns for window in windows])
+def _free(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
+    return np.concatenate([window.free_ns for window in windows])
 
 
 def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
@@ -293,7 +308,7 @@ def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
 
 
 def _p50(windows: Sequence[LatencyWindow]) -> float:
-    return _median(_unprobed(windows))
+    return _median(_free(windows))
 
 
 def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -315,7 +330,7 @@ def _ratio(ratios: Sequence[float]) -> float | None:
 def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> float | None:
     if not others:
         return None
-    return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).unprobed_ns)
+    return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
 
 
 def _noise(windows: Sequence[Noise]) -> dict[str, Any]:

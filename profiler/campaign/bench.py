@@ -49,6 +49,12 @@ _SLACK_S: Final = 10.0
 _GUARD_NS: Final = 3_000_000
 """Left out after a phase's beginning and before its end, where probes are being attached."""
 
+_PERIOD_NS: Final = 32_000_000
+_BURST_NS: Final = 8_000_000
+"""The timeline is attached for 8 ms in 32 ms: attaching costs little, and what runs in between is not touched."""
+
+_BURST_EDGE_NS: Final = 200_000
+
 _START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
 
@@ -65,33 +71,52 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a window in monotonic time, guards already off, with the probes attached or not."""
+    """A part of a window in monotonic time, guards already off.
+
+    In a probed one the timeline is attached for short bursts, which `bursts_ns` lists; the CPU probes stay attached.
+    """
 
     probed: bool
     start_ns: int
     end_ns: int
+    bursts_ns: tuple[tuple[int, int], ...] = ()
 
     @property
     def seconds(self) -> float:
         return (self.end_ns - self.start_ns) / 1e9
 
+    def gaps_ns(self) -> list[tuple[int, int]]:
+        """The times between bursts, guards off on both sides."""
+        ends = [last_ns for _, last_ns in self.bursts_ns]
+        next_starts = [*(first_ns for first_ns, _ in self.bursts_ns[1:]), self.end_ns]
+        gaps = [(end + _GUARD_NS, start - _GUARD_NS) for end, start in zip(ends, next_starts, strict=False)]
+        return [(start, end) for start, end in gaps if start < end]
+
 
 @dataclass(frozen=True)
 class LatencyWindow:
-    """What a window told about latency: requests of its unprobed and probed phases, and the exchanges followed.
+    """What a window told about latency.
 
-    `exchanges` is None where several requests are in flight. `at_s` counts from the machine's start.
+    `unprobed_ns` and `probed_ns` are the requests of the two kinds of phases; `burst_ns` those of the probed ones that
+    were sent while the timeline was attached, `gap_ns` those sent between its bursts, `free_ns` all of the window that
+    no probe touched. `exchanges` is None where several requests are in flight. `at_s` counts from the machine's start.
     """
 
     at_s: float
     unprobed_ns: npt.NDArray[np.int64]
     probed_ns: npt.NDArray[np.int64]
+    burst_ns: npt.NDArray[np.int64]
+    gap_ns: npt.NDArray[np.int64]
     unprobed_rps: float
     probed_rps: float
     failed: int
     exchanges: ExchangeTable | None
     steady: bool
     noise: Noise
+
+    @property
+    def free_ns(self) -> npt.NDArray[np.int64]:
+        return np.concatenate([self.unprobed_ns, self.gap_ns])
 
 
 @dataclass(frozen=True)
@@ -195,6 +220,8 @@ class Bench:
             at_s=phases[0].start_ns / 1e9,
             unprobed_ns=_latencies(result, phases, probed=False),
             probed_ns=_latencies(result, phases, probed=True),
+            burst_ns=_in_all(result, [burst for phase in phases for burst in phase.bursts_ns]),
+            gap_ns=_in_all(result, [gap for phase in phases for gap in phase.gaps_ns()]),
             unprobed_rps=_rate(result, phases, probed=False),
             probed_rps=_rate(result, phases, probed=True),
             failed=result.failed,
@@ -248,13 +275,22 @@ class Bench:
         return [first, not first, not first, first]  # a linear drift cancels out
 
     def _timeline_phase(self, probed: bool, seconds: float) -> Phase:
-        if probed:
-            self.timeline.attach()
+        bursts = []
         start_ns = time.monotonic_ns()
-        time.sleep(seconds)
-        end_ns = time.monotonic_ns()
+        end_ns = start_ns + int(seconds * 1e9)
+        while probed and time.monotonic_ns() + _PERIOD_NS <= end_ns:
+            bursts.append(self._burst())
+            _sleep_until(start_ns + len(bursts) * _PERIOD_NS)
+        _sleep_until(end_ns)
+        return Phase(probed, start_ns + _GUARD_NS, time.monotonic_ns() - _GUARD_NS, tuple(bursts))
+
+    def _burst(self) -> tuple[int, int]:
+        self.timeline.attach()
+        first_ns = time.monotonic_ns() + _BURST_EDGE_NS
+        _sleep_until(first_ns + _BURST_NS)
+        last_ns = time.monotonic_ns() - _BURST_EDGE_NS
         self.timeline.detach()
-        return Phase(probed, start_ns + _GUARD_NS, end_ns - _GUARD_NS)
+        return first_ns, last_ns
 
     def _cpu_phase(
         self, deployment: Deployment, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
@@ -295,15 +331,12 @@ class Bench:
         events = self.timeline.read()
         tables = []
         for phase in phases:
-            if phase.probed:
-                tables += [
-                    tabulate(follow(part, self._families), self.probe_hit_ns)
-                    for part in events.slices(phase.start_ns, phase.end_ns)
-                ]
+            for burst in phase.bursts_ns:
+                tables.append(tabulate(follow(events.between(*burst), self._families)))
         if not tables:
             raise ProbeError("the timeline recorded nothing while load ran; see `meshinsight doctor`")
         table = pool(tables)
-        return ExchangeTable(table.time_ns, table.lost, events.dropped)
+        return replace(table, dropped=events.dropped)
 
     @contextmanager
     def _loaded(self, deployment: Deployment, load: Load, seconds: float) -> Iterator[Process]:
@@ -354,6 +387,10 @@ class Bench:
         return neighbours_ns + time.process_time_ns() + (run_time_ns(perf.process_id) if perf else 0)
 
 
+def _sleep_until(at_ns: int) -> None:
+    time.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+
+
 def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> SampledTimes:
     perf.stop()
     return perf.read(roles, (phase.start_ns, phase.end_ns))
@@ -365,8 +402,12 @@ def _sizes(plan: Plan) -> Sizes:
 
 
 def _latencies(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> npt.NDArray[np.int64]:
-    parts = [result.between(phase.start_ns, phase.end_ns) for phase in phases if phase.probed == probed]
-    return np.concatenate(parts)
+    return _in_all(result, [(phase.start_ns, phase.end_ns) for phase in phases if phase.probed == probed])
+
+
+def _in_all(result: LoadResult, times_ns: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """Latencies of the requests due in any of the times."""
+    return np.concatenate([np.empty(0, np.int64), *(result.between(*time_ns) for time_ns in times_ns)])
 
 
 def _rate(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> float:

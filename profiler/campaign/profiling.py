@@ -110,7 +110,7 @@ class Profiling:
         return Outcome(path, document, interrupted)
 
     def _document(self, run_id: str, bench: Bench, interrupted: BaseException | None) -> dict[str, Any]:
-        assembly = Assembly(self._plan, self._readings, self._settings.seed)
+        assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
         probes = bench.probes()
         return {
             "format": FORMAT,
@@ -124,7 +124,7 @@ class Profiling:
             "environment": describe_environment(),
             "proxies": {self._tools.proxy.name: self._proxy_json(self._proxy)},
             "workload": self._workload,
-            "calibration": {"probe_hit_ns": {"timeline": bench.probe_hit_ns}},
+            "calibration": {"probe_hit_ns": {"in_a_loop": bench.probe_hit_ns, "in_place": assembly.probe_hit_ns}},
             "noise": assembly.noise(),
             "anchor": assembly.anchor(),
             "probes": [probe.as_json() for probe in probes],

@@ -65,18 +65,25 @@ def _parquet(table: "pd.DataFrame", path: Path) -> None:
 
 
 def _exchanges(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
-    """One row per followed exchange: time on the path, in ns, by place, direction and state."""
+    """One row per followed exchange: time on the path in ns, probes included, and in how many pieces it came."""
     import pandas as pd
 
     columns = [".".join(column) for column in COLUMNS]
+    counts = [f"{column}.pieces" for column in columns]
     parts = [
-        pd.DataFrame(window.exchanges.time_ns.astype(np.float32), columns=columns).assign(cell=name, round=number)
+        pd.concat(
+            [
+                pd.DataFrame(window.exchanges.time_ns.astype(np.float32), columns=columns),
+                pd.DataFrame(window.exchanges.segments, columns=counts),
+            ],
+            axis=1,
+        ).assign(cell=name, round=number)
         for name, number, window in _latency_rounds(readings, names)
         if window.exchanges is not None
     ]
     if not parts:
-        return pd.DataFrame(columns=["cell", "round", *columns])
-    return pd.concat(parts, ignore_index=True)[["cell", "round", *columns]]
+        return pd.DataFrame(columns=["cell", "round", *columns, *counts])
+    return pd.concat(parts, ignore_index=True)[["cell", "round", *columns, *counts]]
 
 
 def _latency_rounds(readings: Readings, names: dict[Point, str]) -> Iterator[tuple[str, int, Any]]:
@@ -107,7 +114,7 @@ def _histogram_log(readings: Readings, names: dict[Point, str]) -> str:
     text.write("#[Histogram log format version 1.2]\n")
     text.write('"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n')
     for name, _, window in _latency_rounds(readings, names):
-        for probes, latencies_ns in (("off", window.unprobed_ns), ("on", window.probed_ns)):
+        for probes, latencies_ns in (("off", window.free_ns), ("on", window.burst_ns)):
             if len(latencies_ns):
                 payload = _histogram(latencies_ns).encode().decode()
                 longest_ms = latencies_ns.max() / 1e6

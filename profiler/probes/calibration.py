@@ -18,12 +18,12 @@ _HITS_PER_CALL: Final = 2
 
 
 def measure_probe_hit_ns(run: Run) -> float:
-    """Cost of one recorded probe hit: a loop of system calls, probes on and off by turns, medians, per hit.
+    """Cost of one probe hit: a loop of system calls, probes on and off by turns, medians, per hit.
 
     Raises:
         ProbeError: the loop ran too little to tell.
     """
-    timeline = Timeline(duty_shift=0)
+    timeline = Timeline()
     try:
         return _measure(run, timeline)
     finally:

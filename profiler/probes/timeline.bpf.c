@@ -4,11 +4,9 @@
 // array and are read after the window, so nothing is drained while it is measured.
 // Caveats: reads no kernel structure (threads are known by their task pointer, learnt at their first system call), so
 // it needs no matching headers; a full region drops events, which are still counted. Each CPU remembers the traced
-// thread that runs on it from switch to switch, so that the frequent probes need no search. Only slices of time are
-// recorded, since a probe that does not record costs half: a context switch begins and ends them.
+// thread that runs on it from switch to switch, so that the frequent probes need no search.
 //
-// Parameters: CAPACITY events per CPU, NCPU processors; of every 2^(SLICE_SHIFT + DUTY_SHIFT) ns the first
-// 2^SLICE_SHIFT are recorded.
+// Parameters: CAPACITY events per CPU, NCPU processors.
 
 struct event {
     u64 stamp_ns;
@@ -32,7 +30,6 @@ struct cpu {
 
 BPF_F_TABLE("array", u32, struct event, events, CAPACITY *NCPU, BPF_F_MMAPABLE);
 BPF_PERCPU_ARRAY(cpus, struct cpu, 1);
-BPF_ARRAY(recording, u64, 1); // whether this is a slice that is recorded
 BPF_HASH(places, u32, u32, 256);         // process id -> place number
 BPF_HASH(threads, u64, u32, 1024);       // task pointer -> thread id
 BPF_HASH(thread_places, u32, u32, 1024); // thread id -> place number
@@ -41,25 +38,6 @@ static __always_inline struct cpu *this_cpu(void)
 {
     int zero = 0;
     return cpus.lookup(&zero);
-}
-
-static __always_inline struct cpu *this_cpu_if_recording(void)
-{
-    int zero = 0;
-    u64 *on = recording.lookup(&zero);
-    return on && *on ? this_cpu() : 0;
-}
-
-static __always_inline u64 update_recording(void)
-{
-    int zero = 0;
-    u64 *on = recording.lookup(&zero);
-    if (!on)
-        return 0;
-    u64 now = !((bpf_ktime_get_ns() >> SLICE_SHIFT) & ((1 << DUTY_SHIFT) - 1));
-    if (*on != now)
-        *on = now;
-    return now;
 }
 
 static __always_inline void emit(struct cpu *cpu, u32 kind, u32 tid, u32 value)
@@ -100,7 +78,7 @@ static __always_inline u32 learn_running(struct cpu *cpu)
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct cpu *cpu = this_cpu_if_recording();
+    struct cpu *cpu = this_cpu();
     if (!cpu)
         return 0;
     u32 tid = cpu->running ? cpu->running : learn_running(cpu);
@@ -111,7 +89,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct cpu *cpu = this_cpu_if_recording();
+    struct cpu *cpu = this_cpu();
     if (cpu && cpu->running)
         emit(cpu, SYSCALL_EXIT, cpu->running, ctx->args[1]);
     return 0;
@@ -121,7 +99,7 @@ static __always_inline int on_softirq(struct bpf_raw_tracepoint_args *ctx, u32 k
 {
     if ((u32)ctx->args[0] != NET_RX)
         return 0;
-    struct cpu *cpu = this_cpu_if_recording();
+    struct cpu *cpu = this_cpu();
     if (cpu && cpu->running)
         emit(cpu, kind, cpu->running, 0);
     return 0;
@@ -139,7 +117,7 @@ int on_softirq_exit(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sched_waking(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct cpu *cpu = this_cpu_if_recording();
+    struct cpu *cpu = this_cpu();
     u32 woken = cpu ? thread_of(ctx->args[0]) : 0;
     if (woken)
         emit(cpu, WAKING, woken, cpu->running);
@@ -151,11 +129,10 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
     struct cpu *cpu = this_cpu();
     if (!cpu)
         return 0;
-    u64 record = update_recording();
-    if (record && cpu->running) // a preempted thread stays runnable whatever its state says
+    if (cpu->running) // a preempted thread stays runnable whatever its state says
         emit(cpu, SWITCH_OUT, cpu->running, ctx->args[0] ? 0 : ctx->args[3]);
     cpu->running = thread_of(ctx->args[2]);
-    if (record && cpu->running)
+    if (cpu->running)
         emit(cpu, SWITCH_IN, cpu->running, 0);
     return 0;
 }

@@ -3,7 +3,7 @@
 import ctypes
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,15 +14,6 @@ import numpy.typing as npt
 
 from profiler.components import PLACES
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
-
-SLICE_SHIFT: Final = 22
-"""A recorded slice lasts 2^22 ns, about 4 ms."""
-
-DUTY_SHIFT: Final = 2
-"""One slice in 2^2 is recorded."""
-
-_SLICE_EDGE_NS: Final = 100_000
-"""Left out at both ends of a slice: recording begins and ends with the first context switch after the stroke."""
 
 TRACEPOINTS: Final = ("sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking", "sched_switch")
 EVENT: Final = np.dtype([("stamp_ns", "<u8"), ("tid", "<u4"), ("kind_value", "<u4")])
@@ -61,15 +52,6 @@ class TimelineEvents:
         first, last = np.searchsorted(self.stamp_ns, [start_ns, end_ns])
         return self._part(slice(int(first), int(last)))
 
-    def slices(self, start_ns: int, end_ns: int) -> "Iterator[TimelineEvents]":
-        """The recorded slices in [start_ns, end_ns), without their edges. Nothing is known of the time between them."""
-        numbers = np.unique(self.between(start_ns, end_ns).stamp_ns >> SLICE_SHIFT).tolist()
-        for number in numbers:
-            first_ns, last_ns = number << SLICE_SHIFT, (number + 1) << SLICE_SHIFT
-            part = self.between(max(first_ns + _SLICE_EDGE_NS, start_ns), min(last_ns - _SLICE_EDGE_NS, end_ns))
-            if len(part):
-                yield part
-
     def _part(self, part: slice) -> "TimelineEvents":
         return TimelineEvents(
             self.stamp_ns[part], self.tid[part], self.kind[part], self.value[part], self.places, self.dropped
@@ -103,30 +85,23 @@ def possible_cpus(listing: Path = Path("/sys/devices/system/cpu/possible")) -> i
 class Timeline:
     """The loaded timeline program. Attach it around windows; `reset` before and `read` after each.
 
-    Records one slice of time in 2^`duty_shift`; 0 records everything.
-
     Raises:
         MissingError, ProbeError: as `load_program`.
     """
 
-    def __init__(self, capacity_per_cpu: int = 1 << 19, duty_shift: int = DUTY_SHIFT) -> None:
+    def __init__(self, capacity_per_cpu: int = 1 << 19) -> None:
         self._capacity = capacity_per_cpu
         self._cpus = possible_cpus()
-        self._bpf = load_program("timeline", self.defines(capacity_per_cpu, duty_shift))
+        self._bpf = load_program("timeline", self.defines(capacity_per_cpu))
         self._probes = RawTracepoints("timeline", self._bpf, TRACEPOINTS)
         size = self._capacity * self._cpus * EVENT.itemsize
         self._memory = mmap.mmap(self._bpf[b"events"].map_fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
         self._events = np.frombuffer(self._memory, EVENT)
 
     @staticmethod
-    def defines(capacity_per_cpu: int = 1 << 19, duty_shift: int = DUTY_SHIFT) -> dict[str, int]:
+    def defines(capacity_per_cpu: int = 1 << 19) -> dict[str, int]:
         """What the program is compiled with."""
-        return {
-            "CAPACITY": capacity_per_cpu,
-            "NCPU": possible_cpus(),
-            "SLICE_SHIFT": SLICE_SHIFT,
-            "DUTY_SHIFT": duty_shift,
-        }
+        return {"CAPACITY": capacity_per_cpu, "NCPU": possible_cpus()}
 
     @property
     def statuses(self) -> list[ProbeStatus]:

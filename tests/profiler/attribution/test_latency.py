@@ -29,7 +29,7 @@ def table(values: dict[Column, float], rows: int = 500, noise: float = 0.0) -> E
     random = np.random.default_rng(len(values))
     for column, value in values.items():
         time_ns[:, COLUMNS.index(column)] = value * random.lognormal(0, noise, rows)
-    return ExchangeTable(time_ns, lost=1, dropped=2)
+    return ExchangeTable(time_ns, np.zeros(time_ns.shape, dtype=np.uint8), lost=1, dropped=2)
 
 
 DIRECT = table({APP_USER: 5000, APP_WRITE: 2000})
@@ -82,7 +82,7 @@ def test_an_interval_spans_what_the_rounds_differ_by() -> None:
 
 def test_each_segment_is_relieved_of_one_probe_hit_but_never_below_zero() -> None:
     exchange = Exchange(0, 1000, {PROXY_USER: 900, PROXY_IPC: 100}, {PROXY_USER: 3, PROXY_IPC: 4})
-    found = tabulate(Exchanges([exchange], lost=0), probe_hit_ns=50)
+    found = tabulate(Exchanges([exchange], lost=0)).without_probes(50)
     assert found.time_ns[0, COLUMNS.index(PROXY_USER)] == 750
     assert found.time_ns[0, COLUMNS.index(PROXY_IPC)] == 0
 

@@ -43,7 +43,7 @@ def test_negative_return_values_survive_their_28_bits() -> None:
 
 @pytest.mark.kernel
 def test_23_writes_in_are_23_writes_counted() -> None:
-    timeline = Timeline(capacity_per_cpu=1 << 16, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=1 << 16)
     with child(WRITES.format(count=23)) as process, timeline:
         timeline.reset({process.pid: CLIENT_APP})
         work(process)
@@ -56,7 +56,7 @@ def test_23_writes_in_are_23_writes_counted() -> None:
 
 @pytest.mark.kernel
 def test_wake_ups_between_two_processes_name_the_waker() -> None:
-    timeline = Timeline(capacity_per_cpu=1 << 16, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=1 << 16)
     with child(PONG) as server, child(PING) as client, timeline:
         assert server.stdout
         assert client.stdin
@@ -75,7 +75,7 @@ def test_wake_ups_between_two_processes_name_the_waker() -> None:
 
 @pytest.mark.kernel
 def test_processes_that_were_not_named_leave_no_events() -> None:
-    timeline = Timeline(capacity_per_cpu=1 << 16, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=1 << 16)
     with child(WRITES.format(count=5)) as named, child(WRITES.format(count=5)) as stranger, timeline:
         timeline.reset({named.pid: CLIENT_APP})
         work(stranger)
@@ -87,7 +87,7 @@ def test_processes_that_were_not_named_leave_no_events() -> None:
 
 @pytest.mark.kernel
 def test_events_beyond_the_capacity_are_counted_as_dropped() -> None:
-    timeline = Timeline(capacity_per_cpu=64, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=64)
     with child(WRITES.format(count=500)) as process, timeline:
         timeline.reset({process.pid: CLIENT_APP})
         work(process)
@@ -99,7 +99,7 @@ def test_events_beyond_the_capacity_are_counted_as_dropped() -> None:
 
 @pytest.mark.kernel
 def test_a_detached_timeline_records_nothing() -> None:
-    timeline = Timeline(capacity_per_cpu=1 << 12, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=1 << 12)
     with child(WRITES.format(count=5)) as process:
         timeline.reset({process.pid: CLIENT_APP})
         work(process)
@@ -109,7 +109,7 @@ def test_a_detached_timeline_records_nothing() -> None:
 
 @pytest.mark.kernel
 def test_every_probe_says_that_it_is_attached_and_what_it_saw() -> None:
-    timeline = Timeline(capacity_per_cpu=1 << 12, duty_shift=0)
+    timeline = Timeline(capacity_per_cpu=1 << 12)
     with child(WRITES.format(count=5)) as process, timeline:
         timeline.reset({process.pid: CLIENT_APP})
         work(process)
