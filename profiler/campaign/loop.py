@@ -18,7 +18,7 @@ from profiler.workload.base import Load
 _SATURATING_CONNECTIONS: Final = 16
 _CPU_CONNECTIONS: Final = 8
 _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-_CPU_SHARE_OF_CAPACITY: Final = 0.4
+_CPU_SHARE_OF_CAPACITY: Final = 0.25
 """CPU is measured well below saturation: both sides must reach the same rate."""
 
 _START_UP_S: Final = 0.12
@@ -61,11 +61,12 @@ class Campaign:
         """All windows of the run, in the order they will be measured."""
         steps = self._capacity_round()
         cpu_rounds = max(2, self._settings.repeats // 2)
-        cpu_at = np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist()
+        cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
         for number in range(self._settings.repeats):
             steps += self._latency_round(number)
-            steps += self._cpu_round() * cpu_at.count(number)
-        return [*steps, *self._capacity_round()]
+            if number in cpu_at:
+                steps += [*self._cpu_round(), *self._capacity_round()]
+        return steps
 
     def _shuffled(self, steps: list[Step]) -> list[Step]:
         return [steps[index] for index in self._random.permutation(len(steps))]
