@@ -2,8 +2,8 @@
 
     .venv/bin/python experiments/repeatability/compare.py PROFILE_A PROFILE_B
 
-Anchored: B's figures are scaled by the ratio of the two runs' anchor medians, so that a machine that was slower
-altogether during one of them is not taken for a difference of the components.
+Anchored: B's figures are scaled by the ratio of the two runs' anchor medians at the same cache temperature, so that a
+machine that was slower altogether during one of them is not taken for a difference of the components.
 """
 
 import statistics
@@ -19,10 +19,11 @@ SMALLEST_NS = 5000
 def main(first: Path, second: Path) -> None:
     """Print one line per cell and component, then the summary."""
     a, b = load_profile(first), load_profile(second)
-    factor = a["anchor"]["median_with_p50_ns"] / b["anchor"]["median_with_p50_ns"]
-    print(
-        f"anchor: {a['anchor']['median_with_p50_ns'] / 1e3:.1f} µs and {b['anchor']['median_with_p50_ns'] / 1e3:.1f} µs"
-    )
+    anchors = [profile["anchor"]["median_by_temperature_ns"] for profile in (a, b)]
+    factors = {temperature: anchors[0][temperature] / anchors[1][temperature] for temperature in anchors[0]}
+    for temperature in factors:
+        first_us, second_us = (anchor[temperature] / 1e3 for anchor in anchors)
+        print(f"anchor, {temperature}: {first_us:.1f} µs and {second_us:.1f} µs")
     raw, anchored = [], []
     cells = {cell["id"]: cell for cell in b["cells"]}
     for cell in a["cells"]:
@@ -31,7 +32,7 @@ def main(first: Path, second: Path) -> None:
             if other is None or component["median_ns"] < SMALLEST_NS:
                 continue
             raw.append(other / component["median_ns"] - 1)
-            anchored.append(other * factor / component["median_ns"] - 1)
+            anchored.append(other * factors[cell["temperature"]] / component["median_ns"] - 1)
             print(
                 f"{cell['id']:42} {name:13} {component['median_ns'] / 1e3:8.1f} {other / 1e3:8.1f} µs"
                 f"  raw {raw[-1]:+6.1%}  anchored {anchored[-1]:+6.1%}"

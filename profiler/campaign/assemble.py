@@ -22,7 +22,7 @@ from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, by_place, decompose
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.campaign.bench import CpuWindow, LatencyWindow
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, anchor_scene
 from profiler.campaign.readings import Readings
 from profiler.components import COMPONENTS, QUEUEING
 from profiler.machine import NOISY_STEAL_RATIO, Noise
@@ -207,7 +207,7 @@ class Assembly:
 
     def _anchor_factor(self, cell: Cell) -> float | None:
         """What takes this cell's rounds to the run's median speed: anchor over all rounds / anchor around them."""
-        anchors = self._readings.anchor
+        anchors = self._anchors(cell.scene.temperature)
         windows, _ = self._windows(cell)
         if not anchors:
             return None
@@ -215,6 +215,9 @@ class Assembly:
         medians_ns = np.array([_median(anchor.free_ns) for anchor in anchors])
         nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
         return float(np.median(medians_ns) / np.median(nearest))
+
+    def _anchors(self, temperature: str) -> list[LatencyWindow]:
+        return self._readings.latency[ANCHOR_HOP, anchor_scene(temperature)]
 
     def anchor(self) -> dict[str, Any] | None:
         """The anchor cell over time, in the shape of `anchor` of a profile."""
@@ -238,6 +241,11 @@ class Assembly:
                 for window, median_ns in zip(anchors, medians_ns, strict=True)
             ],
             "median_with_p50_ns": float(np.median(medians_ns)),
+            "median_by_temperature_ns": {
+                temperature: float(np.median([_median(window.free_ns) for window in self._anchors(temperature)]))
+                for temperature in dict.fromkeys(scene.temperature for scene in self._plan.scenes)
+                if self._anchors(temperature)
+            },
             "drift_ratio": float((high - low) / np.median(medians_ns)),
         }
 

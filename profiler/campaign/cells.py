@@ -22,6 +22,11 @@ ANCHOR_SCENE: Final = Scene("hot", Load(connections=1, rate_rps=None, request_by
 """The anchor cell: one fixed configuration, measured again and again through every run."""
 
 
+def anchor_scene(temperature: str) -> Scene:
+    """The anchor's scene at the temperature of the cells beside it: a shared machine's cold end drifts on its own."""
+    return Scene(temperature, ANCHOR_SCENE.load)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One point of the profile. `reference` marks a rung of the ladder that the user did not ask for."""

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from profiler.campaign.bench import SETTLE_S, Bench
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import MeshInsightError
@@ -79,8 +79,8 @@ class Campaign:
         for index in self._random.permutation(len(self._plan.scenes)):
             scene = self._plan.scenes[index]
             points = [(hop, scene) for hop in self._hops(scene)]
-            if (ANCHOR_HOP, ANCHOR_SCENE) not in points:
-                points.append((ANCHOR_HOP, ANCHOR_SCENE))
+            anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
+            points = list(dict.fromkeys([*points, *anchors]))
             steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
         return steps
 
