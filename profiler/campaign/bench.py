@@ -41,8 +41,11 @@ from profiler.testbed.run import Run
 from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
 
 SETTLE_S: Final = 0.15
-_TAIL_S: Final = 0.06
-_ATTEMPTS: Final = 3
+_TAIL_S: Final = 0.25
+"""Load goes on for longer than planned, since attaching probes may take its time on a machine that is held up."""
+
+_ATTEMPTS: Final = 8
+_PAUSE_S: Final = 0.5
 _SLACK_S: Final = 10.0
 """How much longer than planned a window of CPU may take; its load ends with it, not with a time."""
 
@@ -196,6 +199,7 @@ class Bench:
             if window is not None:
                 return window
             self.repeated_windows += 1
+            time.sleep(_PAUSE_S)
         raise ProcessError(
             f"{hop.name}: no window of {seconds:g} s had requests in all its phases; the machine is held up by others"
         )
