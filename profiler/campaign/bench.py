@@ -45,6 +45,7 @@ _TAIL_S: Final = 0.25
 """Load goes on for longer than planned, since attaching probes may take its time on a machine that is held up."""
 
 _ATTEMPTS: Final = 8
+_CPU_ATTEMPTS: Final = 3
 _PAUSE_S: Final = 0.5
 _SLACK_S: Final = 10.0
 """How much longer than planned a window of CPU may take; its load ends with it, not with a time."""
@@ -235,7 +236,20 @@ class Bench:
         )
 
     def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
-        """Load `hop` at a fixed rate and account for all CPU time, in a phase with and one without the probes."""
+        """Load `hop` at a fixed rate and account for all CPU time, in a phase with and one without the probes.
+
+        A window in which the host took too much of the CPUs is measured again, a few times, and counted in
+        `repeated_windows`: stolen time passes for CPU time.
+        """
+        for _ in range(_CPU_ATTEMPTS - 1):
+            window = self._try_cpu_window(hop, scene, load, seconds, sample)
+            if not window.noise.noisy:
+                return window
+            self.repeated_windows += 1
+            time.sleep(_PAUSE_S)
+        return self._try_cpu_window(hop, scene, load, seconds, sample)
+
+    def _try_cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
         before = Noise.read()
