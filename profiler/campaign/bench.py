@@ -254,7 +254,7 @@ class Bench:
         self._set_temperature(scene.temperature)
         before = Noise.read()
         with ExitStack() as stack:
-            perf = stack.enter_context(PerfSampling()) if sample else None
+            perf = stack.enter_context(PerfSampling(directory=self._load_directory)) if sample else None
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + _SLACK_S))
             roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
             readings = {}

