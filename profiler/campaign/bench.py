@@ -21,7 +21,7 @@ from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
-from profiler.campaign.cells import Plan, Scene
+from profiler.campaign.cells import ANCHOR_SCENE, Plan, Scene
 from profiler.campaign.settings import ProfileSettings
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError, ProcessError
@@ -166,7 +166,7 @@ class Bench:
             self._load_directory = self._run.add_directory("load")
             self.neighbours = Neighbours(self._run)
             network = PodNetwork(self._run)
-            sizes = _sizes(self._plan)
+            sizes = sizes_of(self._plan)
             self.deployments = {
                 hop: Deployment(self._run, network, hop, self.tools.proxy, self.tools.server, sizes)
                 for hop in self._plan.hops
@@ -414,8 +414,9 @@ def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> Samp
     return perf.read(roles, (phase.start_ns, phase.end_ns))
 
 
-def _sizes(plan: Plan) -> Sizes:
-    loads = [scene.load for scene in plan.scenes]
+def sizes_of(plan: Plan) -> Sizes:
+    """The message sizes that servers must be ready for: those of all cells, and of the anchor."""
+    loads = [ANCHOR_SCENE.load, *(scene.load for scene in plan.scenes)]
     return Sizes(tuple(sorted({load.response_bytes for load in loads})), max(load.request_bytes for load in loads))
 
 
