@@ -221,7 +221,7 @@ class Assembly:
 
     def anchor(self) -> dict[str, Any] | None:
         """The anchor cell over time, in the shape of `anchor` of a profile."""
-        anchors = self._readings.anchor
+        anchors = self._anchors(ANCHOR_SCENE.temperature)
         if not anchors:
             return None
         baseline = self._readings.latency[DIRECT, ANCHOR_SCENE]

@@ -87,8 +87,6 @@ class Campaign:
     def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
         def measure() -> None:
             window = self._bench.latency_window(hop, scene, self._settings.duration_s)
-            if (hop, scene) == (ANCHOR_HOP, ANCHOR_SCENE):
-                self._readings.anchor.append(window)
             self._readings.latency[hop, scene].append(window)
 
         label = f"round {number + 1} of {self._settings.repeats}: latency, {hop.name}, {scene.temperature}"

@@ -22,4 +22,3 @@ class Readings:
     cpu: dict[Point, list[CpuWindow]] = field(default_factory=lambda: defaultdict(list))
     capacities_rps: dict[Point, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     cpu_rates_rps: dict[Scene, float] = field(default_factory=dict)
-    anchor: list[LatencyWindow] = field(default_factory=list)
