@@ -1,0 +1,128 @@
+"""Whether the parts of a call graph fit together: names, cycles, reach. Pure."""
+
+from collections.abc import Callable, Iterable
+
+from predictor.graph.types import CallGraph
+from profiler.errors import UsageError
+
+Where = Callable[[tuple[str | int, ...]], str]
+"""Names the place of a part, as `FILE:LINE: calls[2]`."""
+
+
+def in_memory(path: tuple[str | int, ...]) -> str:
+    """The place of a part of a graph that came from no file."""
+    return "call graph: " + "".join(f"[{part}]" if isinstance(part, int) else part for part in path)
+
+
+def check_graph(graph: CallGraph, where: Where = in_memory) -> None:
+    """Raise `UsageError`, one line that names the part and the remedy, unless the graph can be predicted.
+
+    Checked: services and edges have unique names, calls and ingress name known services, there is ingress, no cycle,
+    every service is reached, `required` and `mtls` agree. Linear in the size of the graph.
+    """
+    if not graph.services:
+        raise UsageError(f"{where(('services',))}: no services; list them under 'services:'")
+    _unique("services", (service.name for service in graph.services), where, "give each service its own name")
+    _known(graph, where)
+    _unique("calls", (call.id for call in graph.calls), where, "give the second one a 'name:'")
+    _unique("ingress", (entry.service for entry in graph.ingress), where, "add up their rates")
+    if not graph.ingress:
+        raise UsageError(f"{where(('ingress',))}: no ingress; say where requests come in: service and rate_rps")
+    _required(graph, where)
+    cycle = find_cycle(graph)
+    if cycle:
+        last = next(
+            index for index, call in enumerate(graph.calls) if (call.caller, call.callee) == (cycle[-2], cycle[-1])
+        )
+        raise UsageError(
+            f"{where(('calls', last))}: calls go in a circle: {' -> '.join(cycle)}; remove one, or enter the service "
+            "again under another name with the same 'workload:'"
+        )
+    _reached(graph, where)
+
+
+def _unique(kind: str, names: Iterable[str], where: Where, remedy: str) -> None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            raise UsageError(f"{where((kind, index))}: {name!r} is there twice; {remedy}")
+        seen.add(name)
+
+
+def _known(graph: CallGraph, where: Where) -> None:
+    names = {service.name for service in graph.services}
+    for index, call in enumerate(graph.calls):
+        for side, name in (("caller", call.caller), ("callee", call.callee)):
+            if name not in names:
+                raise UsageError(f"{where(('calls', index, side))}: unknown service {name!r}; {_known_names(names)}")
+    for index, entry in enumerate(graph.ingress):
+        if entry.service not in names:
+            place = where(("ingress", index, "service"))
+            raise UsageError(f"{place}: unknown service {entry.service!r}; {_known_names(names)}")
+
+
+def _known_names(names: set[str]) -> str:
+    listed = sorted(names)
+    return f"add it under 'services:', which has {', '.join(listed[:6])}{', …' if len(listed) > 6 else ''}"
+
+
+def _required(graph: CallGraph, where: Where) -> None:
+    for index, call in enumerate(graph.calls):
+        for name in call.required:
+            if not (call.tls == "mtls" if name == "mtls" else name in call.filters):
+                remedy = "set 'tls: mtls'" if name == "mtls" else "add it to 'filters:'"
+                place = where(("calls", index, "required"))
+                raise UsageError(f"{place}: {name!r} is required but the call has none; {remedy} or drop the mark")
+
+
+def find_cycle(graph: CallGraph) -> tuple[str, ...]:
+    """The services of one cycle, the first again at the end; empty when there is none."""
+    callees: dict[str, list[str]] = {}
+    for call in graph.calls:
+        callees.setdefault(call.caller, []).append(call.callee)
+    finished: set[str] = set()
+    for service in graph.services:
+        cycle = _cycle_from(service.name, callees, finished)
+        if cycle:
+            return cycle
+    return ()
+
+
+def _cycle_from(start: str, callees: dict[str, list[str]], finished: set[str]) -> tuple[str, ...]:
+    """Depth first without recursion, so that a chain of any length passes."""
+    path: dict[str, None] = {}
+    walk = [(start, iter(callees.get(start, ())))] if start not in finished else []
+    if walk:
+        path[start] = None
+    while walk:
+        name, rest = walk[-1]
+        following = next((callee for callee in rest if callee not in finished), None)
+        if following is None:
+            walk.pop()
+            path.pop(name)
+            finished.add(name)
+        elif following in path:
+            names = list(path)
+            return (*names[names.index(following) :], following)
+        else:
+            path[following] = None
+            walk.append((following, iter(callees.get(following, ()))))
+    return ()
+
+
+def _reached(graph: CallGraph, where: Where) -> None:
+    callees: dict[str, list[str]] = {}
+    for call in graph.calls:
+        callees.setdefault(call.caller, []).append(call.callee)
+    reached = dict.fromkeys(entry.service for entry in graph.ingress)
+    queue = list(reached)
+    for name in queue:
+        new = [callee for callee in dict.fromkeys(callees.get(name, ())) if callee not in reached]
+        reached.update(dict.fromkeys(new))
+        queue += new
+    for index, service in enumerate(graph.services):
+        if service.name not in reached:
+            raise UsageError(
+                f"{where(('services', index))}: no request reaches {service.name!r}; add a call to it or an ingress, "
+                "or remove it"
+            )

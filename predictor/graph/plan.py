@@ -1,0 +1,125 @@
+"""What a call graph does with one request: order, rates, stages. Pure functions, linear in the number of calls.
+
+The graph is a DAG whose paths may be very many more than its calls, so nothing here walks paths: a service's handling
+is the same wherever its request comes from, and the plan holds it once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from predictor.graph.types import Call, CallGraph, Ingress, SidecarMode
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Calls that start together; the stage ends with the last of them."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """One request in one service: its own service time and `stages` in order; `background` is asynchronous."""
+
+    service: str
+    stages: tuple[Stage, ...]
+    background: tuple[Call, ...] = ()
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls, those that are waited for first."""
+        return (*(call for stage in self.stages for call in stage.calls), *self.background)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The execution tree of every ingress request, shared parts once.
+
+    `order` has every caller before its callees (so reversed, callees come first, as latency needs them); `handlings` is
+    by service name, in that order. The tree of one ingress request starts at `handlings[ingress.service]`.
+    """
+
+    order: tuple[str, ...]
+    handlings: Mapping[str, Handling]
+
+
+def execution_plan(graph: CallGraph) -> Plan:
+    """The plan of a graph that `check_graph` accepts. Raises `ValueError` if it has a cycle."""
+    order = topological_order(graph)
+    waited: dict[str, dict[int, list[Call]]] = {name: {} for name in order}
+    background: dict[str, list[Call]] = {name: [] for name in order}
+    for call in graph.calls:
+        if call.asynchronous:
+            background[call.caller].append(call)
+        else:
+            waited[call.caller].setdefault(call.stage, []).append(call)
+    return Plan(order, {name: _handling(name, waited[name], background[name]) for name in order})
+
+
+def _handling(name: str, waited: Mapping[int, list[Call]], background: list[Call]) -> Handling:
+    return Handling(name, tuple(Stage(tuple(waited[stage])) for stage in sorted(waited)), tuple(background))
+
+
+def topological_order(graph: CallGraph) -> tuple[str, ...]:
+    """All services, callers before callees, otherwise in the order of the file. Raises `ValueError` on a cycle."""
+    callees: dict[str, list[str]] = {service.name: [] for service in graph.services}
+    waiting = dict.fromkeys(callees, 0)
+    for call in graph.calls:
+        callees[call.caller].append(call.callee)
+        waiting[call.callee] += 1
+    order = [name for name, callers in waiting.items() if callers == 0]
+    for name in order:  # grows while it is walked
+        for callee in callees[name]:
+            waiting[callee] -= 1
+            if waiting[callee] == 0:
+                order.append(callee)
+    if len(order) < len(callees):
+        raise ValueError("the call graph has a cycle")
+    return tuple(order)
+
+
+def request_rates(graph: CallGraph) -> dict[str, float]:
+    """Requests per second that each service handles, all its replicas together, all ingress entries together."""
+    return _propagate(graph, graph.ingress)
+
+
+def requests_per_ingress(graph: CallGraph, entry: Ingress) -> dict[str, float]:
+    """How many requests each service handles on average for one request that comes in through `entry`."""
+    return _propagate(graph, (Ingress(entry.service, 1.0),))
+
+
+def _propagate(graph: CallGraph, entries: tuple[Ingress, ...]) -> dict[str, float]:
+    rates = {service.name: 0.0 for service in graph.services}
+    for entry in entries:
+        rates[entry.service] += entry.rate_rps
+    outgoing: dict[str, list[Call]] = {}
+    for call in graph.calls:
+        outgoing.setdefault(call.caller, []).append(call)
+    for name in topological_order(graph):
+        for call in outgoing.get(name, ()):
+            rates[call.callee] += rates[name] * call.calls_per_request
+    return rates
+
+
+def call_rates(graph: CallGraph) -> dict[str, float]:
+    """Calls per second on each edge, by its id: ingress rate times the multiplicities on the way to it."""
+    rates = request_rates(graph)
+    return {call.id: rates[call.caller] * call.calls_per_request for call in graph.calls}
+
+
+def sidecar_modes(graph: CallGraph) -> dict[str, tuple[SidecarMode, SidecarMode]]:
+    """The proxies each call passes, `(client side, server side)` by edge id, ingress entries included.
+
+    As they treat the call: an `http` sidecar treats a TCP call as `tcp`. The caller `ingress` has no sidecar. `shared`
+    stays `shared`; what it parses follows from the call's protocol.
+    """
+    modes = {service.name: service.sidecar for service in graph.services}
+    found = {}
+    for call in (*graph.calls, *(entry.as_call() for entry in graph.ingress)):
+        client: SidecarMode = modes[call.caller].client if call.caller in modes else "none"
+        found[call.id] = (_treating(client, call), _treating(modes[call.callee].server, call))
+    return found
+
+
+def _treating(mode: SidecarMode, call: Call) -> SidecarMode:
+    return "tcp" if mode == "http" and call.protocol == "tcp" else mode

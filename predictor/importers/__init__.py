@@ -1,0 +1,1 @@
+"""Call graphs from what others recorded: traces, mesh metrics, service graphs, manifests. One file per format."""

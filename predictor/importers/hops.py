@@ -1,0 +1,258 @@
+"""Spans paired into hops. Pure arithmetic on columns.
+
+A hop is one request from one service to another, however many spans tell of it: the client's and the server's span of
+one RPC are one hop, spans inside a service are none. Either side may be missing: a callee that records nothing (a
+database) is known by the client's span, a caller that records no client span by the server's. Every request, with the
+hop that brought it, is one row of `Requests`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictor.importers.skew import correct_clocks
+from predictor.importers.spans import (
+    CLIENT,
+    CONSUMER,
+    INTERNAL,
+    PRODUCER,
+    SERVER,
+    UNKNOWN,
+    BoolArray,
+    IntArray,
+    SpanBatch,
+    Vocabulary,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """One row per request that a service handled, and the hop it came by.
+
+    `caller` is the row of the request that made this one, -1 for the first of a trace. `start_ns`, `end_ns`: in the
+    callee; `hop_start_ns`, `hop_end_ns`: as the caller saw it; all by one clock per trace. `waited`: the caller waited
+    for it. `protocol` is an index into PROTOCOLS or UNKNOWN; sizes are bytes or UNKNOWN. `recorded` is false for a
+    callee that left no span, whose times are then those of the hop. `span` is the row of its first span.
+    """
+
+    trace: IntArray
+    caller: IntArray
+    service: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
+    hop_start_ns: IntArray
+    hop_end_ns: IntArray
+    waited: BoolArray
+    protocol: IntArray
+    request_bytes: IntArray
+    response_bytes: IntArray
+    recorded: BoolArray
+    span: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """The part each span plays. `head`: begins the handling of a request; `client`: the client span of that hop."""
+
+    kind: IntArray
+    service: IntArray
+    asks: BoolArray
+    head: BoolArray
+    owner: IntArray
+    client: IntArray
+    bare: BoolArray
+
+
+def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
+    """The requests in a batch whose parents form trees. Clocks of different hosts are brought together first."""
+    roles = _roles(batch, words)
+    batch = correct_clocks(batch, words, roles.head, roles.owner, roles.client, _unwaited(batch, roles))
+    heads = np.flatnonzero(roles.head & (roles.owner == np.arange(roles.owner.size)))
+    bare = np.flatnonzero(roles.bare)
+    spans = np.concatenate((heads, bare))
+    row = np.full(roles.owner.size, UNKNOWN)
+    row[heads] = np.arange(heads.size)
+    parent = batch.parent[heads]
+    makers = np.concatenate((np.where(parent >= 0, roles.owner[np.maximum(parent, 0)], UNKNOWN), roles.owner[bare]))
+    caller = np.where(makers >= 0, row[np.maximum(makers, 0)], UNKNOWN)
+    seen_by = np.concatenate((np.where(roles.client[heads] >= 0, roles.client[heads], heads), bare))
+    start, end = _handling_times(batch, roles)
+    start, end = start[spans], end[spans]
+    start[heads.size :], end[heads.size :] = batch.start_ns[bare], batch.end_ns[bare]
+    hop_start, hop_end = batch.start_ns[seen_by], batch.end_ns[seen_by]
+    unseen = seen_by == spans
+    hop_start, hop_end = np.where(unseen, start, hop_start), np.where(unseen, end, hop_end)
+    waited = _waited(batch, roles, spans, seen_by, caller, (hop_start, hop_end), end)
+    facts = _fact_columns(words)
+    service = np.concatenate((roles.service[heads], _bare_services(batch, roles, bare, words)))
+    return Requests(
+        trace=batch.trace[spans],
+        caller=caller,
+        service=service,
+        start_ns=start,
+        end_ns=end,
+        hop_start_ns=hop_start,
+        hop_end_ns=hop_end,
+        waited=waited,
+        protocol=_first_known(facts[1][batch.facts[seen_by]], facts[1][batch.facts[spans]]),
+        request_bytes=_first_known(batch.request_bytes[seen_by], batch.request_bytes[spans]),
+        response_bytes=_first_known(batch.response_bytes[seen_by], batch.response_bytes[spans]),
+        recorded=np.arange(spans.size) < heads.size,
+        span=spans,
+    )
+
+
+def _fact_columns(words: Vocabulary) -> tuple[IntArray, IntArray, BoolArray]:
+    """Kind, protocol and `forwards` by code of facts."""
+    facts = words.facts.values
+    return (
+        np.array([fact.kind for fact in facts], dtype=np.int64),
+        np.array([fact.protocol for fact in facts], dtype=np.int64),
+        np.array([fact.forwards for fact in facts], dtype=np.bool_),
+    )
+
+
+def _roles(batch: SpanBatch, words: Vocabulary) -> _Roles:
+    kinds, _, forwards = _fact_columns(words)
+    kind = kinds[batch.facts]
+    services = np.array([words.services.code(service) for service, _ in words.processes.values], dtype=np.int64)
+    service = services[batch.process]
+    asks = (kind == CLIENT) | (kind == PRODUCER)
+    answers = (kind == SERVER) | (kind == CONSUMER)
+    top = batch.parent < 0
+    parent = np.where(top, 0, batch.parent)
+    crossing = ~top & ((service[parent] != service) | (asks[parent] & answers))
+    head = top | crossing
+    owner = _owners(batch, head, crossing, asks, answers, service)
+    client = _clients(batch, head, crossing, asks, answers)
+    outer = _outer_clients(batch, head, asks)
+    taken = np.zeros(asks.size, dtype=np.bool_)
+    taken[client[client >= 0]] = True
+    taken[parent[crossing]] = True
+    bare = asks & ~taken & ~outer
+    busy = np.zeros(asks.size, dtype=np.bool_)
+    busy[owner[bare]] = True
+    busy[owner[parent[crossing]]] = True
+    bare |= forwards[batch.facts] & head & ~busy
+    return _Roles(kind, service, asks, head, owner, client, bare)
+
+
+def _owners(
+    batch: SpanBatch, head: BoolArray, crossing: BoolArray, asks: BoolArray, answers: BoolArray, service: IntArray
+) -> IntArray:
+    """The head of the handling each span belongs to.
+
+    Where a callee's server span is missing, several of its spans stand under one client span: they are one handling.
+    """
+    owner = np.where(head, np.arange(head.size), batch.parent)
+    while not head[owner].all():
+        owner = owner[owner]
+    joined = np.flatnonzero(crossing & asks[np.where(crossing, batch.parent, 0)])
+    if np.bincount(batch.parent[joined]).max(initial=0) > 1:
+        owner = _stand_in(batch, joined, answers, service)[owner]
+    return owner
+
+
+def _stand_in(batch: SpanBatch, joined: IntArray, answers: BoolArray, service: IntArray) -> IntArray:
+    """The head that stands for each span: for heads without server span, the first of theirs under one client span."""
+    order = joined[np.lexsort((batch.start_ns[joined], ~answers[joined], service[joined], batch.parent[joined]))]
+    first = np.ones(order.size, dtype=np.bool_)
+    same = (batch.parent[order[1:]] == batch.parent[order[:-1]]) & (service[order[1:]] == service[order[:-1]])
+    first[1:] = ~same
+    leader = order[np.maximum.accumulate(np.where(first, np.arange(order.size), 0))]
+    follower = ~first & ~answers[order]
+    stands_for = np.arange(answers.size)
+    stands_for[order[follower]] = leader[follower]
+    return stands_for
+
+
+def _nearest(batch: SpanBatch, start: IntArray, head: BoolArray, wanted: BoolArray) -> IntArray:
+    """From each row of `start` up to the first `wanted` span, not beyond the head of its handling; -1 if none."""
+    found = start.copy()
+    searching = np.flatnonzero((found >= 0) & ~wanted[np.maximum(found, 0)])
+    while searching.size:
+        at = found[searching]
+        found[searching] = np.where(head[at], UNKNOWN, batch.parent[at])
+        searching = searching[found[searching] >= 0]
+        searching = searching[~wanted[found[searching]]]
+    return found
+
+
+def _clients(batch: SpanBatch, head: BoolArray, crossing: BoolArray, asks: BoolArray, answers: BoolArray) -> IntArray:
+    """The client span of the hop to each head, -1 if none; each client span belongs to one hop, a server's first."""
+    client = np.full(head.size, UNKNOWN)
+    rows = np.flatnonzero(crossing)
+    nearest = _nearest(batch, batch.parent[rows], head, asks)
+    rows, nearest = rows[nearest >= 0], nearest[nearest >= 0]
+    if np.bincount(nearest).max(initial=0) <= 1:
+        client[rows] = nearest
+        return client
+    order = np.lexsort((batch.start_ns[rows], ~answers[rows]))
+    _, first = np.unique(nearest[order], return_index=True)
+    chosen = order[first]
+    client[rows[chosen]] = nearest[chosen]
+    return client
+
+
+def _outer_clients(batch: SpanBatch, head: BoolArray, asks: BoolArray) -> BoolArray:
+    """Client spans around other client spans of the same handling: an outer layer of a library, no hop of its own."""
+    outer = np.zeros(head.size, dtype=np.bool_)
+    rows = np.flatnonzero(asks & ~head)
+    around = _nearest(batch, batch.parent[rows], head, asks)
+    outer[around[around >= 0]] = True
+    return outer
+
+
+def _handling_times(batch: SpanBatch, roles: _Roles) -> tuple[IntArray, IntArray]:
+    """Start and end of each handling at the row of its owner: of its head, or of all heads that stand for one.
+
+    Who takes a message often records that alone; what is then done with it is in the spans below.
+    """
+    start, end = batch.start_ns.copy(), batch.end_ns.copy()
+    other = roles.owner != np.arange(roles.owner.size)
+    more = np.flatnonzero(other & (roles.head | ((roles.kind[roles.owner] == CONSUMER) & (roles.kind == INTERNAL))))
+    np.minimum.at(start, roles.owner[more], batch.start_ns[more])
+    np.maximum.at(end, roles.owner[more], batch.end_ns[more])
+    return start, end
+
+
+def _unwaited(batch: SpanBatch, roles: _Roles) -> BoolArray:
+    """Spans that say of themselves that nobody waits for them."""
+    free: BoolArray = batch.follows | (roles.kind == PRODUCER) | (roles.kind == CONSUMER)
+    return free
+
+
+def _waited(
+    batch: SpanBatch,
+    roles: _Roles,
+    spans: IntArray,
+    seen_by: IntArray,
+    caller: IntArray,
+    hop: tuple[IntArray, IntArray],
+    end: IntArray,
+) -> BoolArray:
+    """Whether the caller waited: nothing says otherwise, and it did not answer before the hop was done.
+
+    A tenth of the hop may lie beyond the caller's end: clocks are coarse.
+    """
+    free = _unwaited(batch, roles)
+    bound = np.where(caller >= 0, end[np.maximum(caller, 0)], hop[1])
+    late = hop[1] - bound
+    outlasts = (late * 10 > hop[1] - hop[0]) | ((hop[0] >= bound) & (late > 0))
+    told = (free[seen_by] | free[spans]) & (caller >= 0)
+    waited: BoolArray = np.logical_not(told | (outlasts & (caller >= 0)))
+    return waited
+
+
+def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, words: Vocabulary) -> IntArray:
+    """Callees that left no span, by what the client's span says of them."""
+    names = []
+    for row in bare.tolist():
+        fact, own = words.facts.values[batch.facts[row]], words.services.values[roles.service[row]]
+        name = fact.peer if fact.peer not in ("", own) else fact.system
+        names.append(words.services.code(name or f"{own}-external"))
+    return np.array(names, dtype=np.int64)
+
+
+def _first_known(first: IntArray, second: IntArray) -> IntArray:
+    return np.where(first >= 0, first, second)
