@@ -34,8 +34,10 @@ from profiler.probes.perf_sampling import (
     Sample,
     SampledTimes,
     add_up,
+    add_up_user,
     best_event,
 )
+from profiler.symbols.maps import NOWHERE, AddressSpaces, MappedPages, UserAddress
 from tests.profiler.probes.workloads import child, work
 
 CAPTURES = Path(__file__).parents[2] / "data" / "perf"
@@ -115,6 +117,38 @@ def test_a_process_that_has_ended_is_rest() -> None:
 def test_no_text_breaks_the_parser(lines: list[str]) -> None:
     script = ParsedScript(lines)
     assert len(list(script)) + script.ignored <= len(lines)
+
+
+MAPPED = "    0 U     PERF_RECORD_MMAP2 12/12: [0x560000000000(0x1000) @ 0x2f000 fe:00 246999 0]: r-xp /usr/bin/proxy"
+USER_SAMPLES = [
+    MAPPED,
+    "   12 U         500250      560000000010",
+    "   12 U         500250      560000000010 ",
+    "   12 K         500250  ffffffff81000130",
+    "   13 U         500250      560000000010",
+    "",
+]
+
+
+def test_user_samples_are_added_up_by_their_place_in_a_file() -> None:
+    weights, samples = add_up_user(USER_SAMPLES, {12: CLIENT_SIDECAR})
+    assert weights == {(CLIENT_SIDECAR, UserAddress("/usr/bin/proxy", 0x2F010)): 2 * PERIOD_NS}
+    assert samples == 2
+
+
+def test_addresses_without_a_record_are_looked_up_in_the_living_process() -> None:
+    spaces = AddressSpaces({12: [MappedPages(0x560000000000, 0x560000001000, 0, "/usr/bin/late")]})
+    lines = [line for line in USER_SAMPLES if line != MAPPED]
+    weights, _ = add_up_user(lines, {12: CLIENT_SIDECAR, 13: SERVER_SIDECAR}, spaces)
+    assert weights == {
+        (CLIENT_SIDECAR, UserAddress("/usr/bin/late", 0x10)): 2 * PERIOD_NS,
+        (SERVER_SIDECAR, UserAddress(NOWHERE, 0x560000000010)): PERIOD_NS,
+    }
+
+
+@given(st.lists(st.text(max_size=60), max_size=30))
+def test_no_text_breaks_the_reader_of_addresses(lines: list[str]) -> None:
+    assert add_up_user(lines, {})[1] == 0
 
 
 def sampled(event: str) -> SampledTimes:
