@@ -12,8 +12,8 @@ PYTHON ?= python3
 OUT ?= profile-out
 ARGS ?= --quick
 PYTEST_ARGS ?=
-# nghttp2-client brings h2load, haproxy is the server behind the sidecar; tests use nginx, and readelf of binutils.
-SERVERS := haproxy nginx
+# nghttp2-client brings h2load, nghttp2-server the gRPC server, haproxy the other one and a sidecar, as nginx is one.
+SERVERS := haproxy nginx libnginx-mod-stream nghttp2-server
 APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
 	linux-perf nghttp2-client procps python3 python3-bpfcc python3-venv util-linux $(SERVERS)
 
@@ -72,7 +72,7 @@ packages:
 	  to read profiles here: $(PYTHON) -m pip install .)
 	[ -n "$(strip $(APT_PACKAGES))" ] || exit 0
 	command -v apt-get dpkg-query >/dev/null || $(call fail,this is no Debian-like system; install iproute2 iptables \
-	  haproxy nginx h2load perf bcc for Python and kernel headers yourself and run: make setup APT_PACKAGES=)
+	  haproxy nginx nghttpd h2load perf bcc for Python and kernel headers yourself and run: make setup APT_PACKAGES=)
 	installed=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(APT_PACKAGES) 2>/dev/null | sed -n 's/^installed //p' || :)
 	missing=$$(comm -23 <(printf '%s\n' $(APT_PACKAGES) | sort -u) <(sort -u <<<"$$installed") | xargs)
 	[ -n "$$missing" ] || exit 0

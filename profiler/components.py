@@ -1,6 +1,6 @@
 """The vocabulary of cost: components, places and directions. Pure: no I/O.
 
-Components are exclusive and add up to the measured overhead. Later configurations add `tls` and `filter:<name>`.
+Components are exclusive and add up to the measured overhead. Each filter adds one of its own, `filter:<name>`.
 """
 
 from typing import Final
@@ -12,11 +12,12 @@ EVENT_WAIT: Final = "event_wait"
 REDIRECT: Final = "redirect"
 PROXY_CORE: Final = "proxy_core"
 PARSING: Final = "parsing"
+TLS: Final = "tls"
 QUEUEING: Final = "queueing"
 OTHER: Final = "other"
 
-COMPONENTS: Final = (IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, QUEUEING, OTHER)
-"""Every component, in the order tables and charts show them."""
+COMPONENTS: Final = (IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, TLS, QUEUEING, OTHER)
+"""Every component but the filters, in the order tables and charts show them (filters follow `tls`)."""
 
 DESCRIPTIONS: Final = {
     IPC: "moving bytes between processes: loopback/veth receive work, wake-up, wait for a CPU, return from the wait",
@@ -26,6 +27,7 @@ DESCRIPTIONS: Final = {
     REDIRECT: "netfilter and conntrack work of the traffic capture",
     PROXY_CORE: "user time the proxy needs even as a plain TCP proxy",
     PARSING: "user time for the protocol: codec, header maps, routing",
+    TLS: "user time for mutual TLS: records, and the handshake of a new connection",
     QUEUEING: "waiting behind other requests (only where more than one is in flight)",
     OTHER: "what is left: the applications' own change, other system calls, preemption",
 }
@@ -34,11 +36,30 @@ CLIENT_APP: Final = "client_app"
 CLIENT_SIDECAR: Final = "client_sidecar"
 SERVER_SIDECAR: Final = "server_sidecar"
 SERVER_APP: Final = "server_app"
-PLACES: Final = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
-"""The processes of one hop, in the order a request meets them."""
+SHARED_PROXY: Final = "shared_proxy"
+FILTER_SERVICE: Final = "filter_service"
+PLACES: Final = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP, SHARED_PROXY, FILTER_SERVICE)
+"""The processes of one hop: those of a hop with sidecars in the order a request meets them, then the node's shared
+proxy, which stands in for sidecars, and the server that a filter asks."""
 
-SIDECARS: Final = (CLIENT_SIDECAR, SERVER_SIDECAR)
+SIDECARS: Final = (CLIENT_SIDECAR, SERVER_SIDECAR, SHARED_PROXY)
+"""The places where the proxy runs."""
 
 REQUEST: Final = "request"
 RESPONSE: Final = "response"
 DIRECTIONS: Final = (REQUEST, RESPONSE)
+
+
+def filter_component(name: str) -> str:
+    """The component of a filter: all it costs in the proxy."""
+    return f"filter:{name}"
+
+
+def filter_wait_component(name: str) -> str:
+    """The component of a filter's waiting for the server that it asks."""
+    return f"filter:{name}.wait"
+
+
+def filter_server_component(name: str) -> str:
+    """The component of what that server needs of the CPU."""
+    return f"filter:{name}.server"

@@ -1,5 +1,6 @@
 """`meshinsight profile`: measure sidecars on this machine, save the profile, show it."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,6 +16,11 @@ OUTPUTS: Final = ("table", "json")
 QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.5}
 """What `--quick` changes of the defaults: a first answer within two minutes."""
 
+BUDGET_MATRIX: Final = "budget"
+"""The matrix of a run with a budget and without a matrix of its own."""
+
+_HEADERS: Final = re.compile(r"(?P<count>\d+)(x(?P<bytes>\d+))?")
+
 
 def register(app: typer.Typer) -> None:
     """Add `profile` to the command line."""
@@ -24,20 +30,55 @@ def register(app: typer.Typer) -> None:
 def profile(
     quick: Annotated[bool, typer.Option("--quick", help="A first answer within two minutes.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to save; default profiles/<time>.")] = None,
-    protocol: Annotated[str | None, typer.Option(metavar="NAME,..", help="tcp, http1.")] = None,
+    matrix: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What to cover, as YAML; or filters, proxies, alternatives.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Measure what says most in 10m, 1h, …, not all combinations.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing else.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with an interrupted run.")] = None,
+    protocol: Annotated[str | None, typer.Option(metavar="NAME,..", help="tcp, http1, http2, grpc.")] = None,
     topology: Annotated[
-        str | None, typer.Option(metavar="NAME,..", help="Sides with a sidecar: none, client, server, both.")
+        str | None, typer.Option(metavar="NAME,..", help="Sides with a sidecar: none, client, server, both; shared.")
+    ] = None,
+    proxy: Annotated[str | None, typer.Option(metavar="NAME,..", help="envoy, haproxy, nginx.")] = None,
+    tls: Annotated[str | None, typer.Option(metavar="NAME,..", help="Between sidecars: none, mtls.")] = None,
+    filter_name: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="NAME", help="Measure this filter (several: each on its own; a+b: a chain)."),
+    ] = None,
+    filter_file: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Measure an Envoy filter of your own, as YAML.")
+    ] = None,
+    proxy_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure this complete Envoy bootstrap as it is.")
+    ] = None,
+    transport: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Between application and sidecar: ip, uds (Unix socket).")
     ] = None,
     request_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the request body.")] = None,
     response_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the response body.")] = None,
+    headers: Annotated[
+        str | None, typer.Option(metavar="N,..", help="Further request headers; 20x100 is 20 of 100 bytes each.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(metavar="N,..", help="Messages per gRPC answer: 1 unary, more server streaming.")
+    ] = None,
     rate: Annotated[
         str | None, typer.Option(metavar="R,..|max", help="Requests per second (open loop), or max (closed loop).")
     ] = None,
     connections: Annotated[str | None, typer.Option(metavar="N,..", help="Numbers of connections.")] = None,
+    new_connections: Annotated[
+        bool, typer.Option("--new-connections", help="A new connection for every request, instead of keep-alive.")
+    ] = False,
+    workers: Annotated[str | None, typer.Option(metavar="N,..", help="Worker threads of the proxy.")] = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="Seconds measured per round and cell.")] = None,
     repeats: Annotated[int | None, typer.Option(metavar="N", help="Rounds.")] = None,
     idle: Annotated[str | None, typer.Option(metavar="MODE", help="awake (default) or natural.")] = None,
-    temperature: Annotated[str | None, typer.Option(metavar="NAME,..", help="Cache temperatures: hot, cold.")] = None,
+    temperature: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Caches: hot, cold-25, cold-50, cold-75, cold, natural.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")
     ] = None,
@@ -53,37 +94,77 @@ def profile(
     given = {
         "protocols": _names(protocol),
         "topologies": _names(topology),
-        "request_bytes": _integers("request-bytes", request_bytes),
-        "response_bytes": _integers("response-bytes", response_bytes),
+        "proxies": _names(proxy),
+        "tls": _names(tls),
+        "filters": _filters(filter_name or [], filter_file or []),
+        "proxy_config": str(proxy_config.resolve()) if proxy_config else None,
+        "transports": _names(transport),
+        "request_bytes": _sizes("request-bytes", request_bytes),
+        "response_bytes": _sizes("response-bytes", response_bytes),
+        "headers": _header_levels(headers),
+        "messages": _integers("messages", messages),
         "rates_rps": _rates(rate),
         "connections": _integers("connections", connections),
+        "new_connections": (True,) if new_connections else None,
+        "workers": _integers("workers", workers),
         "duration_s": duration,
         "repeats": repeats,
         "idle": idle,
         "temperatures": _names(temperature),
         "seed": seed,
     }
-    _measure(_settings(quick, given), out, output)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if resume is not None:
+        _resume(resume, out, {**chosen, "matrix": matrix, "budget": budget, "quick": quick, "dry_run": dry_run}, output)
+        return
+    settings = _settings(quick, matrix, budget, chosen)
+    if dry_run:
+        _print_plan(settings)
+        return
+    _measure(settings, _new_directory(out), output)
 
 
-def _settings(quick: bool, given: dict[str, Any]) -> "ProfileSettings":
+def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[str, Any]) -> "ProfileSettings":
+    """Defaults, then what `--quick` or a matrix says, then what single options say."""
+    from profiler.campaign.matrix import load_matrix, parse_duration
     from profiler.campaign.settings import ProfileSettings
 
     chosen: dict[str, Any] = dict(QUICK) if quick else {}
-    chosen.update({name: value for name, value in given.items() if value is not None})
+    if matrix is not None or budget is not None:
+        chosen.update(load_matrix(matrix or BUDGET_MATRIX))
+    if budget is not None:
+        chosen["budget_s"] = parse_duration("--budget", budget)
+    chosen.update(given)
     return ProfileSettings(**chosen)
 
 
-def _measure(settings: "ProfileSettings", out: Path | None, output: str) -> None:
-    from meshinsight import __version__
-    from meshinsight.reporters import json_document, table
-    from meshinsight.reporters.progress import Progress
-    from profiler.campaign.profiling import Invocation, Profiling, default_directory
+def _new_directory(out: Path | None) -> Path:
+    from profiler.campaign.journal import Journal
+    from profiler.campaign.profiling import default_directory
     from profiler.profile.document import FILE_NAME
 
     directory = out or default_directory()
+    if Journal(directory).begun:
+        raise UsageError(f"--out {directory}: holds an unfinished run; go on with --resume {directory}, or remove it")
     if (directory / FILE_NAME).exists():
         raise UsageError(f"--out {directory}: already holds a profile, which is kept; choose another directory")
+    return directory
+
+
+def _resume(directory: Path, out: Path | None, others: dict[str, Any], output: str) -> None:
+    from profiler.campaign.journal import Journal
+
+    if out is not None or any(value for value in others.values()):
+        raise UsageError("--resume: goes on with the settings of the run; leave the other options out")
+    _measure(Journal(directory).settings(), directory, output)
+
+
+def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
+    from meshinsight import __version__
+    from meshinsight.reporters import json_document, table
+    from meshinsight.reporters.progress import Progress
+    from profiler.campaign.profiling import Invocation, Profiling
+
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
         outcome = profiling.run(directory, progress.update)
@@ -93,7 +174,16 @@ def _measure(settings: "ProfileSettings", out: Path | None, output: str) -> None
         table.print_profile(outcome.document)
     print(f"saved: {outcome.path}", file=sys.stderr)
     if outcome.interrupted:
+        print(f"go on with: meshinsight profile --resume {directory}", file=sys.stderr)
         raise outcome.interrupted
+
+
+def _print_plan(settings: "ProfileSettings") -> None:
+    from meshinsight.reporters.plan import print_plan
+    from profiler.campaign.profiling import Schedule
+
+    schedule = Schedule(settings)
+    print_plan(schedule.listing(), schedule.settings, sys.stdout)
 
 
 def _print_bpf() -> None:
@@ -105,6 +195,38 @@ def _print_bpf() -> None:
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _filters(names: list[str], files: list[Path]) -> tuple[tuple[str, ...], ...] | None:
+    """The chains to measure: none as the reference, then each that was named."""
+    chains = [tuple(part.strip() for part in name.split("+")) for name in names]
+    chains += [(str(file.resolve()),) for file in files]
+    return ((), *chains) if chains else None
+
+
+def _sizes(option: str, text: str | None) -> tuple[int, ...] | None:
+    from profiler.campaign.matrix import parse_size
+
+    if text is None:
+        return None
+    try:
+        return tuple(parse_size(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--{option}: {text!r} is not a list of whole numbers, or sizes such as 64KiB") from None
+
+
+def _header_levels(text: str | None) -> tuple[tuple[int, int], ...] | None:
+    from profiler.campaign.matrix import DEFAULT_HEADER_BYTES
+
+    if text is None:
+        return None
+    levels = []
+    for part in text.split(","):
+        found = _HEADERS.fullmatch(part.strip())
+        if not found:
+            raise UsageError(f"--headers: {part.strip()!r} is neither a number nor a number x bytes, as in 20x100")
+        levels.append((int(found["count"]), int(found["bytes"] or DEFAULT_HEADER_BYTES)))
+    return tuple(levels)
 
 
 def _integers(option: str, text: str | None) -> tuple[int, ...] | None:

@@ -15,11 +15,19 @@ _CELL: Final = (
     "protocol", "topology", "temperature", "request_bytes", "response_bytes", "connections", "loop", "rate_rps",
     "achieved_rps", "baseline_achieved_rps", "rounds",
 )  # fmt: skip
+_FURTHER: Final = (
+    "proxy", "application", "tls", "filters", "transport", "workers", "headers", "header_bytes", "messages",
+    "new_connections", "reference",
+)  # fmt: skip
+"""Dimensions that a profile of an earlier version does not have."""
+
 _OWN: Final = (
     "currency", "component", "place", "direction", "median_ns", "anchored_median_ns", "mean_ns", "p99_ns",
     "cpu_ns_per_request", "vcpu_per_1000_rps", "share", "ci95_low_ns", "ci95_high_ns", "disagreement_points", "samples",
     "dropped", "lost", "source",
 )  # fmt: skip
+_MEMORY: Final = ("rss_bytes", "per_connection_bytes")
+_NOT_COLUMNS: Final = ("ci95_ns", "rounds_ns")
 _LATENCY: Final = ("baseline_p50_ns", "with_p50_ns", "overhead_p50_ns")
 _PERCENTILES: Final = ("p90_ns", "p99_ns", "mean_ns", "count")
 _CPU: Final = ("baseline_cpu_ns_per_request", "with_cpu_ns_per_request", "perf_unresolved_share", "perf_samples")
@@ -32,7 +40,7 @@ _MEASURED: Final = (
     *(f"perturbation_{name}" for name in _PERTURBATION), *_NOISE,
 )  # fmt: skip
 
-COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_OWN, *_MEASURED, "warnings", "errors")
+COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_FURTHER, *_MEMORY, *_OWN, *_MEASURED, "warnings", "errors")
 """Every column, in order."""
 
 
@@ -54,10 +62,16 @@ def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _cell_columns(cell: Cell) -> dict[str, Any]:
     columns = {"cell": cell["id"], **{name: cell[name] for name in _CELL}}
+    columns |= {name: _text(cell.get(name)) for name in _FURTHER}
+    columns |= {name: (cell.get("memory") or {}).get(name) for name in _MEMORY}
     columns |= {f"perturbation_{name}": cell["perturbation"][name] for name in _PERTURBATION}
     columns |= {name: cell["noise"][name] for name in _NOISE}
     columns |= {name: "; ".join(cell[name]) for name in ("warnings", "errors")}
     return columns | _latency_columns(cell["latency"]) | _cpu_columns(cell["cpu"])
+
+
+def _text(value: Any) -> Any:
+    return "+".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _latency_columns(latency: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def _interval(interval: tuple[float, float] | None, prefix: str) -> dict[str, An
 def _latency_rows(cell: Cell) -> Iterator[dict[str, Any]]:
     components = cell["latency"]["components"] if cell["latency"] else {}
     for name in ordered(components):
-        numbers = {key: value for key, value in components[name].items() if key != "ci95_ns"}
+        numbers = {key: value for key, value in components[name].items() if key not in _NOT_COLUMNS}
         yield {"currency": "latency", "component": name, **numbers, **_interval(components[name]["ci95_ns"], "ci95")}
 
 
@@ -99,7 +113,7 @@ def _cpu_rows(cell: Cell) -> Iterator[dict[str, Any]]:
     cpu = cell["cpu"] or {"components": {}, "perf_components": {}}
     for currency, key in (("cpu_ebpf", "components"), ("cpu_perf", "perf_components")):
         for name in ordered(cpu[key]):
-            numbers = {column: value for column, value in cpu[key][name].items() if column != "ci95_ns"}
+            numbers = {column: value for column, value in cpu[key][name].items() if column not in _NOT_COLUMNS}
             points = cpu["disagreement_points"].get(name)
             interval = _interval(cpu[key][name]["ci95_ns"], "ci95")
             yield {"currency": currency, "component": name, "disagreement_points": points, **numbers, **interval}

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from meshinsight.reporters import formats
-from profiler.components import COMPONENTS, OTHER
+from profiler.components import COMPONENTS, OTHER, TLS
 from profiler.probes.cputime import RARE
 
 Cell: TypeAlias = dict[str, Any]
@@ -20,14 +20,42 @@ TOPOLOGY_NAMES: Final = {
     "client": "a client-side sidecar",
     "server": "a server-side sidecar",
     "both": "two sidecars (one on each side)",
+    "shared": "one proxy shared by the node",
 }
-TEMPERATURE_NAMES: Final = {"hot": "hot caches", "cold": "cold caches", "natural": "natural idling"}
-_PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "none")
-_PREFERRED_TEMPERATURES: Final = ("hot", "cold", "natural")
-"""Probes that see nothing in a healthy run: no thread ends while it is measured."""
+TEMPERATURE_NAMES: Final = {
+    "hot": "hot caches",
+    "cold-25": "caches a quarter cold",
+    "cold-50": "caches half cold",
+    "cold-75": "caches three quarters cold",
+    "cold": "cold caches",
+    "natural": "natural idling",
+}
+_PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "shared", "none")
+_PREFERRED_TEMPERATURES: Final = tuple(TEMPERATURE_NAMES)
 
 _LONGEST_EXTRA: Final = 40
-_LABEL_EXTRAS: Final = ("proxy", "tls", "filters", "transport", "headers")
+_LABEL_EXTRAS: Final = (
+    "tls",
+    "filters",
+    "proxy",
+    "transport",
+    "headers",
+    "messages",
+    "workers",
+    "extra_headers",
+    "application",
+)
+_USUAL: Final = {
+    "tls": "none",
+    "filters": [],
+    "proxy": "envoy",
+    "transport": "ip",
+    "headers": 0,
+    "messages": 1,
+    "workers": 1,
+    "new_connections": False,
+    "extra_headers": [],
+}
 
 
 def protocol_name(protocol: str) -> str:
@@ -70,8 +98,17 @@ def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
 def _label_parts(cell: Cell) -> list[str]:
     rate = "max" if cell["rate_rps"] is None else f"{cell['rate_rps']:g}rps"
     sizes = [f"q{cell['request_bytes']}", f"s{cell['response_bytes']}", f"c{cell['connections']}"]
-    extras = [_extra_text(name, cell.get(name)) for name in _LABEL_EXTRAS]
+    extras = ["" if _is_usual(cell, name) else _extra_text(name, cell.get(name)) for name in _LABEL_EXTRAS]
+    extras.append("new" if cell.get("new_connections") else "")
     return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, *extras]
+
+
+def _is_usual(cell: Cell, name: str) -> bool:
+    """Whether a dimension is what people take for granted, so that a label need not say it."""
+    if name == "application":
+        usual = "http1" if cell["protocol"] in ("tcp", "none") else cell["protocol"]
+        return cell.get(name, usual) == usual
+    return name in _USUAL and cell.get(name) == _USUAL[name]
 
 
 def _extra_text(name: str, value: object) -> str:
@@ -81,6 +118,9 @@ def _extra_text(name: str, value: object) -> str:
     if isinstance(value, Mapping):
         value = list(value.values())
     text = "+".join(map(str, value)) if isinstance(value, list) else name if value is True else str(value)
+    text = {"headers": f"{text}headers", "messages": f"{text}messages", "workers": f"{text}workers"}.get(name, text)
+    text = f"with.{text}" if name == "extra_headers" else text
+    text = f"for.{text}" if name == "application" else text
     return re.sub(r"[^A-Za-z0-9_.:+]", "_", text)[:_LONGEST_EXTRA]
 
 
@@ -193,13 +233,15 @@ def place_name(place: Mapping[str, Any]) -> str:
 def representatives(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Per protocol the cells that stand for the rest, one per temperature and otherwise alike.
 
-    Most sidecars, fewest connections, smallest messages: the figure people quote.
+    Nothing special configured, most sidecars, fewest connections, smallest messages: the figure people quote.
     """
 
     def preference(group: Sequence[Cell]) -> tuple[Any, ...]:
         first = group[0]
         return (
             all(cell["latency"] is None for cell in group),
+            sum(not _is_usual(first, name) for name in _USUAL if name in first),
+            first.get("reference", False),
             _rank(_PREFERRED_TOPOLOGIES, first["topology"]),
             first["connections"],
             first["rate_rps"] is not None,
@@ -347,3 +389,45 @@ def _rank(preferred: Sequence[str], name: str) -> int:
 
 def _prefixed(prefix: str, value: object) -> str | None:
     return None if value is None else f"{prefix}{value}"
+
+
+def added_costs(cells: Sequence[Cell]) -> list[tuple[Cell, str, dict[str, Any] | None, dict[str, Any] | None]]:
+    """What TLS and each filter cost: (cell, component, its latency entry, its CPU entry)."""
+    found = []
+    for cell in cells:
+        latency = cell["latency"]["components"] if cell["latency"] else {}
+        cpu = cell["cpu"]["components"] if cell["cpu"] else {}
+        for name in ordered({**latency, **cpu}):
+            if name == TLS or name.startswith("filter:"):
+                found.append((cell, name, latency.get(name), cpu.get(name)))
+    return found
+
+
+def tells_from_zero(interval: Sequence[float] | None) -> bool:
+    """Whether a 95 % interval leaves zero out."""
+    return interval is not None and not interval[0] <= 0 <= interval[1]
+
+
+def user_splits(cells: Sequence[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
+    """Cells whose user time was split by more than one source, with the split."""
+    found = [(cell, cell["cpu"].get("user_split", {})) for cell in cells if cell["cpu"] is not None]
+    return [(cell, splits) for cell, splits in found if len(splits) > 1]
+
+
+def handshakes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    """Pairs of mTLS cells that differ in nothing but a new connection per request: with it, and kept alive.
+
+    As TCP proxies only: HTTP proxies keep their connections to each other whatever the client does.
+    """
+
+    def key(cell: Cell) -> tuple[Any, ...]:
+        names = ("protocol", "topology", "proxy", "temperature", "request_bytes", "response_bytes", "headers")
+        return (*(cell.get(name) for name in names), tuple(cell.get("filters", ())), cell.get("messages"))
+
+    mutual = [
+        cell
+        for cell in cells
+        if cell.get("tls") == "mtls" and cell["protocol"] == "tcp" and cell["latency"] is not None
+    ]
+    kept = {key(cell): cell for cell in mutual if not cell.get("new_connections")}
+    return [(cell, kept[key(cell)]) for cell in mutual if cell.get("new_connections") and key(cell) in kept]

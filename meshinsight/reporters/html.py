@@ -33,6 +33,9 @@ def render(document: Mapping[str, Any], title: str | None = None) -> str:
         "headlines": _headlines(cells),
         "latency_cells": [cell for cell in cells if cell["latency"] is not None],
         "cpu_cells": [cell for cell in cells if cell["cpu"] is not None],
+        "added_costs": derived.added_costs(cells),
+        "user_splits": derived.user_splits(cells),
+        "coefficients": document.get("coefficients", []),
         "problems": derived.problems(document),
         "components": _component_rows(cells),
         **_charts(document),
@@ -71,8 +74,10 @@ def _component_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
 
 def _description(name: str) -> str:
     if name.startswith("filter:"):
-        return f"the configured filter {name.removeprefix('filter:')}"
-    return DESCRIPTIONS.get(name, "crypto of handshake and records" if name == "tls" else "")
+        kind, _, part = name.removeprefix("filter:").partition(".")
+        what = {"wait": "waiting for the server that it asks", "server": "CPU of the server that it asks"}.get(part)
+        return f"the configured filter {kind}" + (f": {what}" if what else "")
+    return DESCRIPTIONS.get(name, "")
 
 
 def _charts(document: Mapping[str, Any]) -> dict[str, Any]:

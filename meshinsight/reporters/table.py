@@ -47,6 +47,10 @@ def render_profile(document: Mapping[str, Any], console: Console) -> None:
         _print_latency(cells, labels, console)
         _print_components(cells, labels, console)
         _print_cpu(cells, labels, console)
+        _print_user_splits(cells, labels, console)
+        _print_added(cells, labels, console)
+        _print_memory(cells, labels, console)
+        _print_coefficients(document.get("coefficients", []), console)
         _print_places(cells, labels, console)
     else:
         console.print("\nNo cell was measured.")
@@ -264,6 +268,108 @@ def _cpu_summary(cell: Cell) -> Text:
         f"at {achieved} of {offered} per s; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
     )
     return Text(f"{machine}; {sampled}", style="dim")
+
+
+def _print_user_splits(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    """User time of the proxies by source; the ladder is what the components above are made of."""
+    splits = derived.user_splits(cells)
+    if not splits:
+        return
+    sources = [name for name in ("ladder", "eh_frame", "symbols") if any(name in split for _, split in splits)]
+    columns = ["component", *(f"{name}\nµs" for name in sources), *(f"{name}\nunresolved" for name in sources[1:])]
+    table = _table("cell", columns)
+    for cell, split in splits:
+        names = derived.ordered({name for part in split.values() for name in part["cpu_ns_per_request"]})
+        shares = [split[source]["unresolved_share"] if source in split else None for source in sources[1:]]
+        for number, name in enumerate(names):
+            values = [split.get(source, {}).get("cpu_ns_per_request", {}).get(name) for source in sources]
+            unresolved = [formats.percent(share, 1) for share in shares] if number == 0 else ["" for _ in shares]
+            label = labels[cell["id"]] if number == 0 else ""
+            table.add_row(label, name, *(formats.micros(value) for value in values), *unresolved)
+    _print("User time of the proxies by source, µs of CPU per request", table, console)
+    legend = (
+        "eh_frame and symbols leave functions that both rungs enter with the first; the ladder moves what they grow by"
+    )
+    console.print(Text(legend, style="dim"))
+
+
+def _print_added(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    costs = derived.added_costs(cells)
+    if not costs:
+        return
+    table = _table("cell", ["component", "latency\nµs", "\n95 % interval", "CPU\nµs", "\n95 % interval"])
+    same_as_zero = []
+    for cell, name, latency, cpu in costs:
+        intervals = [part["ci95_ns"] if part else None for part in (latency, cpu)]
+        table.add_row(
+            labels[cell["id"]],
+            name,
+            formats.micros(latency["median_ns"] if latency else None),
+            formats.micros_interval(intervals[0]),
+            formats.micros(cpu["cpu_ns_per_request"] if cpu else None),
+            formats.micros_interval(intervals[1]),
+        )
+        if not any(derived.tells_from_zero(interval) for interval in intervals):
+            same_as_zero.append(f"{name} ({labels[cell['id']]})")
+    _print("What TLS and filters add, µs per request", table, console)
+    for text in same_as_zero:
+        console.print(Text(f"indistinguishable from zero: {text}"))
+    for new, kept in derived.handshakes(cells):
+        console.print(Text(f"handshake, {labels[new['id']]}: {_handshake_text(new, kept)}"))
+
+
+def _handshake_text(new: Cell, kept: Cell) -> str:
+    """TLS of a new connection less that of a kept one: the handshake; sessions are never resumed here."""
+
+    def tls(cell: Cell, currency: str, key: str) -> float:
+        part = (cell[currency] or {}).get("components", {}).get("tls")
+        return float(part[key]) if part else 0.0
+
+    latency_ns = tls(new, "latency", "median_ns") - tls(kept, "latency", "median_ns")
+    cpu_ns = tls(new, "cpu", "cpu_ns_per_request") - tls(kept, "cpu", "cpu_ns_per_request")
+    return (
+        f"{formats.micros(latency_ns)} µs of latency and {formats.micros(cpu_ns)} µs of CPU above records alone, "
+        "per new connection; full handshakes, no session is resumed"
+    )
+
+
+def _print_memory(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    """Once per configuration: memory does not depend on the temperature."""
+    table = _table("configuration", ["RSS, all proxies\nMiB", "per connection\nMiB"])
+    seen = set()
+    for cell in cells:
+        memory = cell.get("memory")
+        if not memory or cell.get("new_connections"):
+            continue
+        name = derived.group_name([cell], labels)
+        if name not in seen:
+            seen.add(name)
+            table.add_row(name, *(_mebibytes(memory[key]) for key in ("rss_bytes", "per_connection_bytes")))
+    if seen:
+        _print("Memory of the proxies", table, console)
+
+
+def _mebibytes(value_bytes: float) -> str:
+    return f"{value_bytes / (1 << 20):,.3f}"
+
+
+def _print_coefficients(coefficients: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Only where there is more than a base to tell."""
+    several = {
+        (entry["configuration"], entry["temperature"], entry["currency"])
+        for entry in coefficients
+        if entry["term"] != "base"
+    }
+    if not several:
+        return
+    table = _table("configuration", ["temperature", "currency", "term", "µs", "95 % interval", "cells"])
+    for entry in coefficients:
+        if (entry["configuration"], entry["temperature"], entry["currency"]) in several:
+            interval = formats.micros_interval([entry["low"], entry["high"]])
+            value = formats.micros(entry["value"])
+            row = [entry[key] for key in ("configuration", "temperature", "currency", "term")]
+            table.add_row(*row, value, interval, str(entry["cells"]))
+    _print("Coefficients of the overhead, µs per request", table, console)
 
 
 def _print_places(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:

@@ -5,6 +5,11 @@ from typing import Any, Final
 CLOSURE_RATIO: Final = 0.10
 """Largest share by which the components may miss the measured difference."""
 
+QUIET_STEAL_RATIO: Final = 0.02
+FEWEST_EXCHANGES: Final = 300
+SMALL_OVERHEAD_NS: Final = 5000.0
+"""Below it a few percent of closure are fractions of a microsecond."""
+
 LATENCY_RATIO: Final = {"tcp": 1.06, "http1": 1.03}
 """Largest change of median latency by the probes, per protocol; others are held to `LATENCY_RATIO_OTHERS`."""
 

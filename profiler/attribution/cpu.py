@@ -5,14 +5,15 @@ counts as `ipc`: a sampled stack cannot tell the two ways apart, and the two met
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from profiler.attribution.cpu_classes import USER, disagreement_points
-from profiler.attribution.statistics import Floats, bootstrap_interval
-from profiler.components import COMPONENTS, IPC, PARSING, PROXY_CORE, REDIRECT, SOCKET_READ, SOCKET_WRITE
+from profiler.attribution.cpu_classes import FILTER_SERVER, USER, disagreement_points
+from profiler.attribution.statistics import Floats, bootstrap_interval, widened
+from profiler.components import COMPONENTS, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_READ, SOCKET_WRITE
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,32 @@ class CpuRound:
 
 
 @dataclass(frozen=True)
+class CpuRung:
+    """A rung of the configuration ladder: its component, and the rounds of the hop that has everything up to it.
+
+    `outside` says that all that is more than on the rung before belongs to the component, not user time only; what the
+    server needs that a filter asks goes to `server_component`. `share` is the part of the cell's user time in functions
+    that only this rung enters, where that is known, with its standard error.
+    """
+
+    component: str
+    rounds: list[CpuRound]
+    outside: bool = False
+    server_component: str | None = None
+    share: float | None = None
+    share_error: float = 0.0
+
+
+@dataclass(frozen=True)
 class CpuRounds:
-    """The rounds of a cell: with sidecars, without, and of the TCP rung where user time is to be split."""
+    """The rounds of a cell, with sidecars and without, and the rungs of the ladder that its user time is split by.
+
+    The last rung is the cell itself; without rungs all user time is proxy_core.
+    """
 
     with_sidecar: list[CpuRound]
     baseline: list[CpuRound]
-    tcp_rung: list[CpuRound] | None = None
+    rungs: tuple[CpuRung, ...] = ()
 
     def drawn(self, indices: Sequence[int]) -> "CpuRounds":
         """The same with the rounds at `indices` only, repeated as they are there."""
@@ -44,7 +65,8 @@ class CpuRounds:
         def pick(rounds: list[CpuRound]) -> list[CpuRound]:
             return [rounds[index % len(rounds)] for index in indices]
 
-        return CpuRounds(pick(self.with_sidecar), pick(self.baseline), pick(self.tcp_rung) if self.tcp_rung else None)
+        rungs = tuple(replace(rung, rounds=pick(rung.rounds)) for rung in self.rungs)
+        return CpuRounds(pick(self.with_sidecar), pick(self.baseline), rungs)
 
 
 Reading = Callable[[CpuRound], Mapping[str, float]]
@@ -75,11 +97,36 @@ def overhead(
         moved_ns = share * with_sidecar.get(name, 0.0)
         delta[name] -= moved_ns
         delta[REDIRECT] = delta.get(REDIRECT, 0.0) + moved_ns
-    user_ns = delta.pop(USER, 0.0)
-    if rounds.tcp_rung is None:
-        return {**delta, PROXY_CORE: user_ns}
-    core_ns = per_request(rounds.tcp_rung, reading).get(USER, 0.0)
-    return {**delta, PROXY_CORE: core_ns, PARSING: user_ns - core_ns}
+    delta[PROXY_CORE] = delta.pop(USER, 0.0)
+    user_left_ns = with_sidecar.get(USER, 0.0)
+    for lower, upper in reversed(list(pairwise(rounds.rungs))):
+        user_left_ns -= _move_step(delta, lower, upper, reading, with_sidecar.get(USER, 0.0), user_left_ns)
+    if FILTER_SERVER in delta:  # a server that is asked of its own accord, as a collector of spans
+        delta[OTHER] = delta.get(OTHER, 0.0) + delta.pop(FILTER_SERVER)
+    return delta
+
+
+def _move_step(
+    delta: dict[str, float], lower: CpuRung, upper: CpuRung, reading: Reading, user_ns: float, user_left_ns: float
+) -> float:
+    """Move what the upper rung costs more than the lower one to its component; returns the user time in it.
+
+    What is left of user time when all others have theirs is parsing (where that is a rung), less the first rung's.
+    """
+    below, above = per_request(lower.rounds, reading), per_request(upper.rounds, reading)
+    more = {name: above.get(name, 0.0) - below.get(name, 0.0) for name in {**below, **above}}
+    if upper.component == PARSING:
+        more = {USER: user_left_ns - below.get(USER, 0.0)}
+    elif upper.share is not None:
+        more = {USER: upper.share * user_ns}
+    elif not upper.outside:
+        more = {USER: more.get(USER, 0.0)}
+    for name, moved_ns in more.items():
+        source = PROXY_CORE if name == USER else name
+        target = upper.server_component if name == FILTER_SERVER and upper.server_component else upper.component
+        delta[source] = delta.get(source, 0.0) - moved_ns
+        delta[target] = delta.get(target, 0.0) + moved_ns
+    return more.get(USER, 0.0)
 
 
 def describe(
@@ -87,7 +134,7 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
     """CPU components of the overhead, in the shape of `cpu.components` of a profile cell."""
     found = overhead(rounds, reading, redirect_shares)
-    names = [name for name in COMPONENTS if name in found]
+    names = [*(name for name in COMPONENTS if name in found), *(name for name in found if name not in COMPONENTS)]
     total_ns = sum(found.values())
 
     def statistic(drawn: list[int]) -> Floats:
@@ -95,12 +142,14 @@ def describe(
         return np.array([again.get(name, 0.0) for name in names])
 
     low, high = bootstrap_interval(range(len(rounds.with_sidecar)), statistic, seed)
+    user_ns = per_request(rounds.with_sidecar, reading).get(USER, 0.0)
+    errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.share is not None}
     return {
         name: {
             "cpu_ns_per_request": found[name],
             "vcpu_per_1000_rps": found[name] * 1000 / 1e9,
             "share": found[name] / total_ns if total_ns else None,
-            "ci95_ns": [float(low[index]), float(high[index])],
+            "ci95_ns": widened(found[name], (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
             "source": _source(name, source, rounds, bool(redirect_shares)),
         }
         for index, name in enumerate(names)
@@ -108,7 +157,11 @@ def describe(
 
 
 def _source(name: str, source: str, rounds: CpuRounds, split: bool) -> str:
-    if name in (PROXY_CORE, PARSING) and rounds.tcp_rung:
+    if any(rung.component == name and rung.share is not None for rung in rounds.rungs):
+        return f"{source}, eh_frame"
+    if len(rounds.rungs) > 1 and name in {
+        part for rung in rounds.rungs for part in (rung.component, rung.server_component)
+    }:
         return f"{source}, ladder"
     return f"{source}, split by the share of netfilter in perf's stacks" if name == REDIRECT and split else source
 
@@ -119,8 +172,15 @@ def disagreement(rounds: CpuRounds) -> dict[str, float]:
     On classes that both can see: netfilter is folded into what it is nested in. User time of the sidecars is compared
     as a whole, since the ladder splits it for both in the same way.
     """
-    points = disagreement_points(per_request(rounds.with_sidecar, traced), per_request(rounds.with_sidecar, _folded))
-    return {PROXY_CORE if name == USER else name: value for name, value in points.items()}
+    tracepoints, samples = (_comparable(per_request(rounds.with_sidecar, reading)) for reading in (traced, _folded))
+    return disagreement_points(tracepoints, samples)
+
+
+def _comparable(parts: Mapping[str, float]) -> dict[str, float]:
+    found = {name: value for name, value in parts.items() if name not in (USER, FILTER_SERVER)}
+    found[PROXY_CORE] = parts.get(USER, 0.0)
+    found[OTHER] = found.get(OTHER, 0.0) + parts.get(FILTER_SERVER, 0.0)
+    return found
 
 
 def traced(entry: CpuRound) -> Mapping[str, float]:
@@ -145,3 +205,11 @@ def redirect_shares(rounds: Sequence[CpuRound]) -> dict[str, float]:
         if folded.get(name):
             shares[name] = min(1.0, max(0.0, 1 - apart.get(name, 0.0) / folded[name]))
     return shares
+
+
+def rounds_per_request(
+    rounds: CpuRounds, reading: Reading, redirect_shares: Mapping[str, float] | None = None
+) -> dict[str, list[float]]:
+    """Each component in each round on its own, in CPU ns per request: what models resample."""
+    each = [overhead(rounds.drawn([index]), reading, redirect_shares) for index in range(len(rounds.with_sidecar))]
+    return {name: [found.get(name, 0.0) for found in each] for name in {key: None for found in each for key in found}}

@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from profiler.components import EVENT_WAIT, IPC, OTHER, PLACES, REDIRECT, SIDECARS, SOCKET_READ, SOCKET_WRITE
+from profiler.components import (
+    EVENT_WAIT,
+    FILTER_SERVICE,
+    IPC,
+    OTHER,
+    PLACES,
+    REDIRECT,
+    SIDECARS,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
 
 NEIGHBOUR: Final = "neighbour"
 """Role of the processes that keep CPUs awake or caches cold; never counted as cost."""
@@ -50,6 +60,9 @@ PROBE: Final = "probe"
 UNRESOLVED: Final = "unresolved"
 """Class of kernel samples without a usable stack."""
 CLASSES: Final = (USER, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, OTHER, PROBE, IDLE, UNRESOLVED)
+
+FILTER_SERVER: Final = "filter_server"
+"""What a server needs that a filter asks, for the caller to give to that filter."""
 
 _COMPONENT_OF_STATE: Final = {
     SOCKET_READ: SOCKET_READ,
@@ -204,6 +217,8 @@ def _by_role(time_ns: Mapping[tuple[str, str], float], components: Mapping[str, 
         component = components.get(kind, OTHER)
         if role in SIDECARS and kind == USER:
             component = USER
+        elif role == FILTER_SERVICE and component != IPC:
+            component = FILTER_SERVER
         elif role == IDLE and kind == KERNEL:
             component = IPC
         if kind in _UNUSED or (role in (NEIGHBOUR, TOOL) and component != IPC):

@@ -70,6 +70,8 @@ class _Running:
     syscall: str = USER
     resumed: bool = False
     asleep: bool = False
+    sent: bool = False
+    """Whether the moment at which the current send call handed its data over is known."""
 
     def state(self) -> str:
         # From the switch-in to the end of an event wait: the way back from the wait, part of the hand-over.
@@ -133,7 +135,7 @@ class _Replay:
 
     def _enter(self, thread: _Running, tid: int, stamp_ns: int, number: int) -> None:
         thread.syscall = self._families.get(number, OTHER)
-        thread.resumed = False
+        thread.resumed = thread.sent = False
         thread.history.begin(stamp_ns, thread.syscall)
         if self._awaiting_use and self._places.get(tid) == CLIENT_APP:
             self._last_read_end, self._awaiting_use = stamp_ns, False
@@ -141,16 +143,22 @@ class _Replay:
     def _exit(self, thread: _Running, tid: int, stamp_ns: int, returned: int) -> None:
         if thread.syscall == SOCKET_READ and returned > 0 and self._places.get(tid) == CLIENT_APP:
             self._awaiting_use = True
+        if returned > 0:  # to a receiver that was awake, over a Unix socket
+            self._note_send(thread, tid, stamp_ns)
         thread.syscall = USER
         thread.resumed = False
         thread.history.begin(stamp_ns, USER)
 
     def _softirq_enter(self, thread: _Running, tid: int, stamp_ns: int, _: int) -> None:
-        if thread.syscall == SOCKET_WRITE:
-            self._note_send(self._places.get(tid), stamp_ns)
+        self._note_send(thread, tid, stamp_ns)
         thread.history.begin(stamp_ns, IPC)
 
-    def _note_send(self, place: str | None, stamp_ns: int) -> None:
+    def _note_send(self, thread: _Running, tid: int, stamp_ns: int) -> None:
+        """A send call hands over its data where its softirq begins, or, over a Unix socket, where it wakes someone."""
+        if thread.syscall != SOCKET_WRITE or thread.sent:
+            return
+        thread.sent = True
+        place = self._places.get(tid)
         if place == SERVER_APP:
             self.server_sends_ns.append(stamp_ns)
         elif place == CLIENT_APP and self._last_read_end is not None:
@@ -162,6 +170,8 @@ class _Replay:
         thread.history.begin(stamp_ns, thread.state())
 
     def _waking(self, thread: _Running, _: int, stamp_ns: int, waker: int) -> None:
+        if waker in self.threads:
+            self._note_send(self.threads[waker], waker, stamp_ns)
         if thread.asleep or not thread.history.starts:  # first seen here, it must have been asleep since before
             thread.asleep = False
             thread.history.wakers[len(thread.history.starts)] = waker

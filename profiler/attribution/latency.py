@@ -5,19 +5,21 @@ middle fifth, minus the same without sidecars. So components add up to the diffe
 subtracted term by term would not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.critical_path import PATH_STATES, USER, Exchanges
-from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean
+from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean, widened
 from profiler.components import (
     COMPONENTS,
     DIRECTIONS,
+    FILTER_SERVICE,
+    IPC,
     OTHER,
     PARSING,
     PLACES,
@@ -25,6 +27,7 @@ from profiler.components import (
     QUEUEING,
     REDIRECT,
     SIDECARS,
+    TLS,
 )
 
 COLUMNS: Final = tuple(product(PLACES, DIRECTIONS, PATH_STATES))
@@ -46,7 +49,10 @@ def _component_of(place: str, state: str) -> str:
 
 _TARGET: Final = np.array([COMPONENTS.index(_component_of(place, state)) for place, _, state in COLUMNS])
 _SIDECAR_USER: Final = np.array([state == USER and place in SIDECARS for place, _, state in COLUMNS])
-_CORE, _PARSING, _REDIRECT = (COMPONENTS.index(name) for name in (PROXY_CORE, PARSING, REDIRECT))
+_WAITING: Final = np.array([place == FILTER_SERVICE or state == IPC for place, _, state in COLUMNS])
+"""Columns of time that a proxy waits for a server that it asks: the server's, and the hand-overs."""
+
+_CORE, _REDIRECT = (COMPONENTS.index(name) for name in (PROXY_CORE, REDIRECT))
 
 
 @dataclass(frozen=True)
@@ -103,34 +109,85 @@ def _mean(rounds: Sequence[ExchangeTable]) -> Floats:
 
 
 @dataclass(frozen=True)
-class LatencyRounds:
-    """The rounds of a cell: with sidecars, without, and of the TCP rung of the ladder where user time is to be split.
+class LatencyRung:
+    """A rung of the configuration ladder: its component, and the rounds of the hop that has everything up to it.
 
-    `redirect_shares` says which part of a component's time, with sidecars, is netfilter (as perf's stacks told it).
+    `outside` says that all that is more than on the rung before belongs to the component, not user time only; the time
+    spent waiting for a server then goes to `wait_component`, where there is one. `shares` is, by place, the part of the
+    cell's user time in functions that only this rung enters, where that is known, with its standard error for all
+    places together: it drifts less than the difference of two rungs.
+    """
+
+    component: str
+    rounds: list[ExchangeTable]
+    outside: bool = False
+    wait_component: str | None = None
+    shares: Mapping[str, float] | None = None
+    share_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class LatencyRounds:
+    """The rounds of a cell, with sidecars and without, and the rungs of the ladder that its user time is split by.
+
+    The last rung is the cell itself; without rungs all user time is proxy_core. `redirect_shares` says which part of a
+    component's time, with sidecars, is netfilter (as perf's stacks told it).
     """
 
     with_sidecar: list[ExchangeTable]
     baseline: list[ExchangeTable]
-    tcp_rung: list[ExchangeTable] | None = None
+    rungs: tuple[LatencyRung, ...] = ()
     redirect_shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def _redirected(self) -> Floats:
         return np.array([self.redirect_shares.get(state, 0.0) for _, _, state in COLUMNS])
 
+    @property
+    def _components(self) -> list[str]:
+        """All components, those of this cell's filters last."""
+        added = [name for rung in self.rungs for name in (rung.component, rung.wait_component) if name]
+        return list(dict.fromkeys([*COMPONENTS, *added]))
+
     def split(self, summarise: Callable[[Sequence[ExchangeTable]], Floats]) -> Floats:
-        """Overhead by place and direction (rows) and component (columns), of whatever `summarise` makes of rounds."""
+        """Overhead by place and direction (rows) and component (columns), of whatever `summarise` makes of rounds.
+
+        Columns are COMPONENTS, then what the rungs add.
+        """
         with_sidecar, baseline = summarise(self.with_sidecar), summarise(self.baseline)
         moved = self._redirected * with_sidecar
         delta = with_sidecar - baseline - moved
-        found = np.zeros((len(_ROWS), len(COMPONENTS)))
+        names = self._components
+        found = np.zeros((len(_ROWS), len(names)))
         np.add.at(found, (_COLUMN_ROW, _TARGET), delta)
         np.add.at(found[:, _REDIRECT], _COLUMN_ROW, moved)
-        if self.tcp_rung:
-            above_tcp = np.where(_SIDECAR_USER, with_sidecar - summarise(self.tcp_rung), 0.0)
-            np.add.at(found[:, _CORE], _COLUMN_ROW, -above_tcp)
-            np.add.at(found[:, _PARSING], _COLUMN_ROW, above_tcp)
+        for component, more in self._steps(with_sidecar, summarise):
+            np.add.at(found, (_COLUMN_ROW, _TARGET), -more)
+            np.add.at(found[:, names.index(component)], _COLUMN_ROW, more)
         return found
+
+    def _steps(
+        self, with_sidecar: Floats, summarise: Callable[[Sequence[ExchangeTable]], Floats]
+    ) -> Iterator[tuple[str, Floats]]:
+        """Components above the first rung and their time by column, the last rung first.
+
+        What is left of user time when all others have theirs is parsing (where that is a rung), less the first rung's.
+        """
+        left = with_sidecar.copy()
+        for lower, upper in reversed(list(pairwise(self.rungs))):
+            if upper.component == PARSING:
+                more = np.where(_SIDECAR_USER, left - summarise(lower.rounds), 0.0)
+            elif upper.shares is not None:
+                shares = np.array([upper.shares.get(place, 0.0) for place, _, _ in COLUMNS])
+                more = np.where(_SIDECAR_USER, shares * with_sidecar, 0.0)
+            else:
+                more = summarise(upper.rounds) - summarise(lower.rounds)
+                more = np.where(upper.outside | _SIDECAR_USER, more, 0.0)
+            left = left - more
+            waiting = _WAITING if upper.wait_component else np.zeros(len(COLUMNS), bool)
+            yield upper.component, np.where(waiting, 0.0, more)
+            if upper.wait_component:
+                yield upper.wait_component, np.where(waiting, more, 0.0)
 
     def drawn(self, indices: Sequence[int]) -> "LatencyRounds":
         """The same with the rounds at `indices` only, repeated as they are there."""
@@ -138,14 +195,23 @@ class LatencyRounds:
         def pick(rounds: list[ExchangeTable]) -> list[ExchangeTable]:
             return [rounds[index % len(rounds)] for index in indices]
 
-        rung = pick(self.tcp_rung) if self.tcp_rung else None
-        return LatencyRounds(pick(self.with_sidecar), pick(self.baseline), rung, self.redirect_shares)
+        rungs = tuple(replace(rung, rounds=pick(rung.rounds)) for rung in self.rungs)
+        return LatencyRounds(pick(self.with_sidecar), pick(self.baseline), rungs, self.redirect_shares)
 
     @property
     def names(self) -> list[str]:
-        """The components that this cell has."""
-        absent = {QUEUEING, *(() if self.tcp_rung else (PARSING,)), *(() if self.redirect_shares else (REDIRECT,))}
-        return [name for name in COMPONENTS if name not in absent]
+        """The components that this cell has, in the order of the columns of `split`."""
+        has = {rung.component for rung in self.rungs}
+        absent = {QUEUEING, *({PARSING, TLS} - has), *(() if self.redirect_shares else (REDIRECT,))}
+        return [name for name in self._components if name not in absent]
+
+    def column(self, name: str) -> int:
+        """The column of a component in `split`."""
+        return self._components.index(name)
+
+    @property
+    def rounds(self) -> int:
+        return len(self.with_sidecar)
 
 
 def decompose(rounds: LatencyRounds, seed: int) -> dict[str, dict[str, Any]]:
@@ -155,48 +221,72 @@ def decompose(rounds: LatencyRounds, seed: int) -> dict[str, dict[str, Any]]:
     """
     table = pool(rounds.with_sidecar)
     medians, means = rounds.split(_at_median).sum(axis=0), rounds.split(_mean).sum(axis=0)
-    p99 = _p99(rounds)
+    p99 = _p99(rounds, medians)
     low, high = bootstrap_interval(
-        range(len(rounds.with_sidecar)), lambda drawn: rounds.drawn(drawn).split(_at_median).sum(axis=0), seed, 100
+        range(rounds.rounds), lambda drawn: rounds.drawn(drawn).split(_at_median).sum(axis=0), seed, 100
     )
     counts = {"samples": len(table), "dropped": table.dropped, "lost": table.lost}
-    return {
-        name: {
+    user_ns = float(_at_median(rounds.with_sidecar)[_SIDECAR_USER].sum())
+    errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.shares is not None}
+    found = {}
+    for name in rounds.names:
+        index = rounds.column(name)
+        found[name] = {
             "median_ns": float(medians[index]),
             "mean_ns": float(means[index]),
-            "p99_ns": float(p99[index]),
-            "ci95_ns": [float(low[index]), float(high[index])],
+            "p99_ns": p99.get(name),
+            "ci95_ns": widened(
+                float(medians[index]), (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)
+            ),
             **counts,
             "source": _source(name, rounds),
         }
-        for index, name in enumerate(COMPONENTS)
-        if name in rounds.names
-    }
+    return found
 
 
-def _p99(rounds: LatencyRounds) -> Floats:
-    """99th percentile of each component over the exchanges; what the ladder and the samples split off is constant."""
+def per_round(rounds: LatencyRounds) -> dict[str, list[float]]:
+    """Each component in each round on its own, in ns: what models resample."""
+    splits = [rounds.drawn([index]).split(_at_median).sum(axis=0) for index in range(rounds.rounds)]
+    return {name: [float(split[rounds.column(name)]) for split in splits] for name in rounds.names}
+
+
+def _p99(rounds: LatencyRounds, medians: Floats) -> dict[str, float]:
+    """99th percentile of each component over the exchanges.
+
+    What the samples split off is constant; user time above the first rung varies with its largest part.
+    """
     table = pool(rounds.with_sidecar)
     excess = table.time_ns - _at_median(rounds.baseline)
     by_component = np.zeros((len(table), len(COMPONENTS)))
     for column, target in enumerate(_TARGET):
         by_component[:, target] += excess[:, column]
-    found = np.asarray(np.percentile(by_component, 99, axis=0))
-    medians = rounds.split(_at_median).sum(axis=0)
-    if rounds.tcp_rung:
-        found[_PARSING] = found[_CORE] - medians[_CORE]
-        found[_CORE] = medians[_CORE]
-    found[_REDIRECT] = medians[_REDIRECT]
+    tail = np.asarray(np.percentile(by_component, 99, axis=0))
+    split_off = [rung.component for rung in rounds.rungs[1:]]
+    constant = {REDIRECT, *split_off, *(rung.wait_component for rung in rounds.rungs), PROXY_CORE}
+    found = {
+        name: float(medians[rounds.column(name)] if name in constant else tail[COMPONENTS.index(name)])
+        for name in rounds.names
+    }
+    user = [PROXY_CORE, *split_off]
+    largest = max(user, key=lambda name: found.get(name, 0.0))
+    found[largest] += float(tail[_CORE]) - sum(found[name] for name in user if name in found)
     return found
 
 
 def _source(name: str, rounds: LatencyRounds) -> str:
     if name == REDIRECT:
         return "timeline, split by the share of netfilter in perf's stacks"
-    if name in (PROXY_CORE, PARSING):
-        if not rounds.tcp_rung:
-            return "timeline: all user time of the sidecars"
-        return "ladder: user time as TCP proxy" if name == PROXY_CORE else "ladder: user time, this protocol − tcp"
+    components = [rung.component for rung in rounds.rungs]
+    if name == PROXY_CORE:
+        return "ladder: user time as TCP proxy" if len(components) > 1 else "timeline: all user time of the sidecars"
+    for lower, upper in pairwise(rounds.rungs):
+        if name == upper.component and upper.shares is not None:
+            return f"eh_frame: share of user time in functions entered above {lower.component} only"
+        if name == PARSING and name == upper.component:
+            return "ladder: user time above that as TCP proxy"
+        if name in (upper.component, upper.wait_component):
+            what = "all time" if upper.outside else "user time"
+            return f"ladder: {what}, with − without ({upper.component} above {lower.component})"
     return "timeline"
 
 
@@ -207,7 +297,7 @@ def by_place(rounds: LatencyRounds) -> list[dict[str, Any]]:
         {
             "place": place,
             "direction": direction,
-            "components": {name: float(row[COMPONENTS.index(name)]) for name in rounds.names},
+            "components": {name: float(row[rounds.column(name)]) for name in rounds.names},
         }
         for (place, direction), row in zip(_ROWS, split, strict=True)
         if row.any()

@@ -4,6 +4,7 @@ Means on shared machines are ruled by the host taking the CPU away, so everythin
 the middle of a distribution, with an interval from resampling whole rounds.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ MIDDLE: Final = (0.4, 0.6)
 
 _MSER_BATCHES: Final = 50
 _INTERVAL: Final = (2.5, 97.5)
+_Z95: Final = 1.96
 
 
 def spread_ties(values: npt.NDArray[np.int64], resolution_ns: int) -> Floats:
@@ -33,7 +35,7 @@ def spread_ties(values: npt.NDArray[np.int64], resolution_ns: int) -> Floats:
 
 def middle_mask(totals: Floats) -> npt.NDArray[np.bool_]:
     """Which entries lie in the middle fifth of `totals`."""
-    low, high = np.quantile(totals, MIDDLE)
+    low, high = np.quantile(totals, MIDDLE, method="nearest")  # entries themselves: never none, however few there are
     return np.asarray((totals >= low) & (totals <= high))
 
 
@@ -71,3 +73,9 @@ def bootstrap_interval(
     ]
     low, high = np.percentile(np.array(draws), _INTERVAL, axis=0)
     return low, high
+
+
+def widened(value: float, interval: tuple[float, float], error: float) -> list[float]:
+    """A 95 % interval about `value` with an independent standard error added in quadrature on both sides."""
+    low, high = interval
+    return [value - math.hypot(value - low, _Z95 * error), value + math.hypot(high - value, _Z95 * error)]

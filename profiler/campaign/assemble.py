@@ -1,6 +1,6 @@
 """Readings to profile cells: pure arithmetic over what has been measured so far."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,23 +11,36 @@ from profiler.attribution.closure import residual, trust_warnings
 from profiler.attribution.cpu import (
     CpuRound,
     CpuRounds,
+    CpuRung,
     busy_per_request,
     describe,
     disagreement,
     redirect_shares,
+    rounds_per_request,
     sampled,
     traced,
 )
 from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples, components_from_states
-from profiler.attribution.latency import ExchangeTable, LatencyRounds, by_place, decompose
+from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.campaign.bench import CpuWindow, LatencyWindow
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, anchor_scene
-from profiler.campaign.readings import Readings
-from profiler.components import COMPONENTS, QUEUEING
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, anchor_scene, ladder
+from profiler.campaign.readings import Point, Readings
+from profiler.campaign.user_split import UserSplits
+from profiler.components import (
+    COMPONENTS,
+    OTHER,
+    PARSING,
+    PROXY_CORE,
+    QUEUEING,
+    filter_server_component,
+    filter_wait_component,
+)
 from profiler.machine import NOISY_STEAL_RATIO, Noise
 from profiler.probes.perf_sampling import CPU_CLOCK
-from profiler.testbed.deployment import DIRECT
+from profiler.proxies.filters import label_of
+from profiler.symbols.split import Entered
+from profiler.testbed.deployment import NONE
 
 _CLOCK_RESOLUTION_NS: Final = 1000
 _FEWEST_ROUNDS: Final = 2
@@ -42,6 +55,7 @@ class Assembly:
         self._plan = plan
         self._readings = readings
         self._seed = seed
+        self._user_splits = UserSplits(readings)
         self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
 
     def _in_place_hit_ns(self) -> float | None:
@@ -49,7 +63,7 @@ class Assembly:
 
         Only hops without sidecars calibrate, so the closure of those with sidecars stays a test.
         """
-        serial = [point for point in self._readings.latency if point[0] == DIRECT and point[1].load.serial]
+        serial = [point for point in self._readings.latency if _direct(point) and point[1].load.serial]
         windows = [window for point in serial for window in self._readings.latency[point]]
         costs = [
             (_median(window.burst_ns) - _median(window.gap_ns)) / window.exchanges.segments.sum(axis=1).mean()
@@ -67,12 +81,12 @@ class Assembly:
         return [self._cell(cell) for cell in self._plan.cells if self._measured(cell)]
 
     def _measured(self, cell: Cell) -> bool:
-        points = [(cell.hop, cell.scene), (DIRECT, cell.scene)]
+        points = [(cell.hop, cell.scene), cell.baseline]
         return all(len(self._readings.latency[point]) >= _FEWEST_ROUNDS for point in points)
 
     def _windows(self, cell: Cell) -> tuple[list[LatencyWindow], list[LatencyWindow]]:
-        windows, baseline = (self._readings.latency[hop, cell.scene] for hop in (cell.hop, DIRECT))
-        if cell.hop == DIRECT:  # an A/A test: every other round against the rest
+        windows, baseline = (self._readings.latency[point] for point in ((cell.hop, cell.scene), cell.baseline))
+        if cell.hop.topology == NONE:  # an A/A test: every other round against the rest
             return windows[::2], windows[1::2]
         rounds = min(len(windows), len(baseline))
         return windows[:rounds], baseline[:rounds]
@@ -86,8 +100,22 @@ class Assembly:
             "protocol": cell.hop.protocol,
             "topology": cell.hop.topology,
             "temperature": cell.scene.temperature,
+            "proxy": cell.hop.proxy,
+            "application": cell.hop.application,
+            "tls": cell.hop.tls,
+            "filters": [label_of(name) for name in cell.hop.filters],
+            "transport": cell.hop.transport,
+            "workers": cell.hop.workers,
+            "proxy_config": cell.hop.bootstrap or None,
+            "reference": cell.reference,
             "request_bytes": load.request_bytes,
             "response_bytes": load.response_bytes,
+            "headers": load.headers,
+            "header_bytes": load.headers * load.header_bytes,
+            "messages": load.messages,
+            "new_connections": load.new_connections,
+            "extra_headers": [line.partition(":")[0] for line in load.extra_headers],
+            "memory": self._readings.memory.get(cell.hop) or None,
             "connections": load.connections,
             "rate_rps": load.rate_rps,
             "achieved_rps": float(np.median([window.unprobed_rps for window in windows])),
@@ -127,41 +155,62 @@ class Assembly:
         if not cell.scene.load.serial:
             return {**found, **_loaded_components(found, cpu, len(_free(windows)))}
         rounds = LatencyRounds(
-            self._tables(windows), self._tables(baseline), self._rung_tables(cell), self._redirect_shares(cell)
+            self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect_shares(cell)
         )
         components = decompose(rounds, self._seed)
+        for name, values_ns in per_round(rounds).items():
+            components[name]["rounds_ns"] = values_ns
         factor = self._anchor_factor(cell)
         for component in components.values():
             component["anchored_median_ns"] = None if factor is None else component["median_ns"] * factor
         closure = residual(components, "median_ns", overhead_ns)
         return {**found, "components": components, "by_place": by_place(rounds), "closure_residual": closure}
 
-    def _rung_tables(self, cell: Cell) -> list[ExchangeTable] | None:
-        rung = self._plan.tcp_rung(cell)
-        return self._tables(self._readings.latency[rung.hop, rung.scene]) if rung else None
+    def _latency_rungs(self, cell: Cell) -> tuple[LatencyRung, ...]:
+        """The cell's ladder; empty while a rung has too few rounds, so that user time stays whole."""
+        rungs = []
+        for rung in ladder(cell.hop):
+            found = self._entered(cell, rung)
+            tables = self._tables(self._readings.latency[rung.hop, cell.scene])
+            waits = _wait_component(rung, filter_wait_component)
+            shares, error = (found.by_role, found.error) if found else (None, 0.0)
+            rungs.append(LatencyRung(rung.component, tables, rung.outside, waits, shares, error))
+        return tuple(rungs) if all(len(rung.rounds) >= _FEWEST_ROUNDS for rung in rungs) else ()
 
     def _cpu_windows(self, cell: Cell) -> tuple[list[CpuWindow], list[CpuWindow]]:
-        windows, baseline = (self._readings.cpu[hop, cell.scene] for hop in (cell.hop, DIRECT))
-        if cell.hop == DIRECT:
+        windows, baseline = (self._readings.cpu[point] for point in ((cell.hop, cell.scene), cell.baseline))
+        if cell.hop.topology == NONE:
             return windows[::2], windows[1::2]
         rounds = min(len(windows), len(baseline))
         return windows[:rounds], baseline[:rounds]
 
     def _cpu_rounds(self, cell: Cell) -> CpuRounds | None:
         windows, baseline = self._cpu_windows(cell)
-        rung = self._plan.tcp_rung(cell)
-        rung_windows = self._readings.cpu[rung.hop, rung.scene] if rung else None
-        if not windows or not baseline or (rung and not rung_windows):
+        rungs = []
+        for rung in ladder(cell.hop):
+            found = self._entered(cell, rung)
+            of_rung = [_cpu_round(window) for window in self._readings.cpu[rung.hop, cell.scene]]
+            server = _wait_component(rung, filter_server_component)
+            share, error = (found.share, found.error) if found else (None, 0.0)
+            rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
+        if not windows or not baseline or not all(rung.rounds for rung in rungs):
             return None
-        return CpuRounds(
-            [_cpu_round(window) for window in windows],
-            [_cpu_round(window) for window in baseline],
-            [_cpu_round(window) for window in rung_windows] if rung_windows else None,
-        )
+        with_sidecar, without = ([_cpu_round(window) for window in part] for part in (windows, baseline))
+        return CpuRounds(with_sidecar, without, tuple(rungs))
+
+    def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
+        """What function ranges tell of a rung above the protocol's own; None where the ladder has to tell.
+
+        A step from TCP to HTTP changes how much shared functions do, so there the ladder is the definition.
+        """
+        if rung.component in (PROXY_CORE, PARSING) or rung.outside:
+            return None
+        rungs = ladder(cell.hop)
+        return self._user_splits.entered(cell.hop, rungs[rungs.index(rung) - 1].hop, rung.hop, cell.scene)
 
     def _redirect_shares(self, cell: Cell) -> dict[str, float]:
         rounds = self._cpu_rounds(cell)
-        return redirect_shares(rounds.with_sidecar) if rounds and cell.hop != DIRECT else {}
+        return redirect_shares(rounds.with_sidecar) if rounds and cell.hop.topology != NONE else {}
 
     def _cpu(self, cell: Cell) -> dict[str, Any] | None:
         rounds = self._cpu_rounds(cell)
@@ -169,7 +218,10 @@ class Assembly:
             return None
         windows, _ = self._cpu_windows(cell)
         with_ns, baseline_ns = busy_per_request(rounds.with_sidecar), busy_per_request(rounds.baseline)
-        components = describe(rounds, traced, "tracepoints", self._seed, self._redirect_shares(cell))
+        shares = self._redirect_shares(cell)
+        components = describe(rounds, traced, "tracepoints", self._seed, shares)
+        for name, values_ns in rounds_per_request(rounds, traced, shares).items():
+            components[name]["rounds_ns"] = values_ns
         samples = [window.samples for window in windows if window.samples]
         return {
             "rate_rps": self._readings.cpu_rates_rps[cell.scene],
@@ -178,6 +230,7 @@ class Assembly:
             "with_cpu_ns_per_request": with_ns,
             "components": components,
             "perf_components": describe(rounds, sampled, "perf samples", self._seed) if samples else {},
+            "user_split": self._user_splits.split(cell),
             "disagreement_points": disagreement(rounds) if samples else {},
             "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples]))
             if samples
@@ -224,7 +277,7 @@ class Assembly:
         anchors = self._anchors(ANCHOR_SCENE.temperature)
         if not anchors:
             return None
-        baseline = self._readings.latency[DIRECT, ANCHOR_SCENE]
+        baseline = self._readings.latency[ANCHOR_HOP.baseline, ANCHOR_SCENE]
         medians_ns = [_median(window.free_ns) for window in anchors]
         start_s = anchors[0].at_s
         low, high = np.percentile(medians_ns, [10, 90])
@@ -275,7 +328,8 @@ def _loaded_components(found: dict[str, Any], cpu: dict[str, Any] | None, sample
         "p99_ns": left["p99_ns"],
         "source": "measured overhead − on-CPU time",
     }
-    ordered = {name: components[name] for name in COMPONENTS if name in components}
+    names = [*(name for name in COMPONENTS if name != OTHER), *sorted(set(components) - set(COMPONENTS)), OTHER]
+    ordered = {name: components[name] for name in names if name in components}
     return {"components": ordered, "by_place": [], "closure_residual": None}
 
 
@@ -305,6 +359,14 @@ def _cpu_round(window: CpuWindow) -> CpuRound:
         components_from_samples(samples.time_ns(busy_ns=busy_ns)) if samples else {},
         components_from_samples(samples.time_ns(folded=True, busy_ns=busy_ns)) if samples else {},
     )
+
+
+def _wait_component(rung: Rung, named: Callable[[str], str]) -> str | None:
+    return named(rung.component.partition(":")[2]) if rung.waits else None
+
+
+def _direct(point: Point) -> bool:
+    return point[0].topology == NONE
 
 
 def _free(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +22,7 @@ from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
-from profiler.campaign.cells import ANCHOR_SCENE, Plan, Scene
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene
 from profiler.campaign.settings import ProfileSettings
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError, ProcessError
@@ -32,13 +33,15 @@ from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import PerfSampling, SampledTimes
 from profiler.probes.syscalls import syscall_families
 from profiler.probes.timeline import Timeline
-from profiler.proxies.base import Proxy
-from profiler.testbed.deployment import Deployment, Hop, Sizes
-from profiler.testbed.neighbour import Neighbours
+from profiler.proxies.base import Certificates
+from profiler.testbed.certificates import copy_certificates, make_certificates
+from profiler.testbed.deployment import Deployment, Hop, Secrets
+from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
+from profiler.testbed.tokens import make_token
+from profiler.workload.base import Answers, Load, LoadGenerator, LoadResult, Server
 
 SETTLE_S: Final = 0.15
 _TAIL_S: Final = 0.25
@@ -59,6 +62,10 @@ _BURST_NS: Final = 8_000_000
 
 _BURST_EDGE_NS: Final = 200_000
 
+_FUNCTION_FREQUENCY_HZ: Final = 9973
+_MEMORY_CONNECTIONS: Final = 200
+_MEMORY_S: Final = 0.4
+
 _START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
 
@@ -67,10 +74,13 @@ _END_WITHIN_S: Final = 15.0
 class Toolbox:
     """The programs a bench is made of, each behind its interface."""
 
-    proxy: Proxy
-    server: Server
+    servers: tuple[Server, ...]
     closed_loop: LoadGenerator
     open_loop: LoadGenerator
+
+    def server(self, application: str) -> Server:
+        """The server that speaks the application's protocol."""
+        return next(server for server in self.servers if application in server.applications)
 
 
 @dataclass(frozen=True)
@@ -164,13 +174,10 @@ class Bench:
             self._cputime = stack.enter_context(CpuTime())
             self._cputime.detach()
             self._load_directory = self._run.add_directory("load")
-            self.neighbours = Neighbours(self._run)
+            self.neighbours = Neighbours(self._run, modes=_modes(self._plan))
             network = PodNetwork(self._run)
-            sizes = sizes_of(self._plan)
-            self.deployments = {
-                hop: Deployment(self._run, network, hop, self.tools.proxy, self.tools.server, sizes)
-                for hop in self._plan.hops
-            }
+            self._secrets = Secrets(self._certificates(self._run.add_directory("certificates")), make_token())
+            self.deployments = {hop: self._deploy(network, number, hop) for number, hop in enumerate(self._plan.hops)}
             for deployment in self.deployments.values():
                 deployment.wait_ready()
             self.probe_hit_ns = measure_probe_hit_ns(self._run)
@@ -181,6 +188,14 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _certificates(self, directory: Path) -> Certificates:
+        own = self._settings.certificates
+        return copy_certificates(self._settings.own_certificates, directory) if own else make_certificates(directory)
+
+    def _deploy(self, network: PodNetwork, number: int, hop: Hop) -> Deployment:
+        server = self.tools.server(hop.application)
+        return Deployment(self._run, network, number, hop, server, answers_of(self._plan, hop), self._secrets)
 
     def probes(self) -> list[ProbeStatus]:
         """Every probe with its hits and drops so far."""
@@ -202,7 +217,8 @@ class Bench:
             self.repeated_windows += 1
             time.sleep(_PAUSE_S)
         raise ProcessError(
-            f"{hop.name}: no window of {seconds:g} s had requests in all its phases; the machine is held up by others"
+            f"{hop.name}: no window of {seconds:g} s had requests in all its phases that could be followed; "
+            "the machine is held up by others, or --duration is too short for this load"
         )
 
     def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow | None:
@@ -282,9 +298,23 @@ class Bench:
             noise=Noise.between(before, Noise.read()),
         )
 
+    def function_window(self, hop: Hop, load: Load, seconds: float) -> SampledTimes:
+        """Sample the hop at saturation, often: which functions the proxies' user time is spent in."""
+        deployment = self.deployments[hop]
+        self._set_temperature("hot")
+        perf = PerfSampling(frequency_hz=_FUNCTION_FREQUENCY_HZ, directory=self._load_directory)
+        with perf, self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S) as generator:
+            perf.start()
+            start_ns = time.monotonic_ns()
+            time.sleep(seconds)
+            perf.pause()
+            perf.stop()
+            roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
+            return perf.read(roles, (start_ns, time.monotonic_ns()))
+
     def capacity_rps(self, hop: Hop, scene: Scene, connections: int, seconds: float) -> tuple[float, float]:
         """Requests per second at saturation, without and with the timeline attached."""
-        load = Load(connections, None, scene.load.request_bytes, scene.load.response_bytes)
+        load = replace(scene.load, connections=connections, rate_rps=None)
         window = self.latency_window(hop, Scene(scene.temperature, load), seconds)
         return window.unprobed_rps, window.probed_rps
 
@@ -359,7 +389,7 @@ class Bench:
     @contextmanager
     def _loaded(self, deployment: Deployment, load: Load, seconds: float) -> Iterator[Process]:
         generator = self._generator(load)
-        argv = generator.argv(deployment.address, deployment.port, load, seconds, self._load_directory)
+        argv = generator.argv(deployment.target, self._secrets.filled(load), seconds, self._load_directory)
         process = self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
         try:
             self._wait_until_sending(generator, process)
@@ -380,7 +410,8 @@ class Bench:
             time.sleep(0.002)
 
     def _generator(self, load: Load) -> LoadGenerator:
-        return self.tools.closed_loop if load.rate_rps is None else self.tools.open_loop
+        closed = load.rate_rps is None and not load.new_connections
+        return self.tools.closed_loop if closed else self.tools.open_loop
 
     def _result(self, load: Load) -> LoadResult:
         result = self._generator(load).result(self._load_directory)
@@ -389,12 +420,32 @@ class Bench:
         return result
 
     def _set_temperature(self, temperature: str) -> None:
-        if temperature == "cold":
-            self.neighbours.cold()
-        elif self._settings.idle == "awake":
-            self.neighbours.awake()
-        else:
+        if temperature in (*COLD_STEPS, "cold"):
+            self.neighbours.cold(temperature)
+        elif temperature == "natural" or self._settings.idle == "natural":
             self.neighbours.off()
+        else:
+            self.neighbours.awake()
+
+    def memory_window(self, hop: Hop, load: Load) -> dict[str, float]:
+        """RSS of the hop's proxies with no and with many connections open, in bytes; empty without proxies.
+
+        `rss_bytes` is the sum over the proxies after the load, `per_connection_bytes` what each further connection
+        through the hop added to it.
+        """
+        deployment = self.deployments[hop]
+        if not deployment.sidecars:
+            return {}
+        many = replace(load, connections=_MEMORY_CONNECTIONS, rate_rps=None)
+        before = sum(process.rss_bytes() for process in deployment.sidecars)
+        with self._loaded(deployment, many, SETTLE_S + _MEMORY_S):
+            time.sleep(_MEMORY_S / 2)
+            during = sum(process.rss_bytes() for process in deployment.sidecars)
+        return {
+            "rss_bytes": float(before),
+            "per_connection_bytes": max(0.0, (during - before) / _MEMORY_CONNECTIONS),
+            "connections": float(_MEMORY_CONNECTIONS),
+        }
 
     def _other_roles(self, perf: PerfSampling | None) -> dict[int, str]:
         roles = {process.pid: NEIGHBOUR for process in self.neighbours.processes}
@@ -414,10 +465,18 @@ def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> Samp
     return perf.read(roles, (phase.start_ns, phase.end_ns))
 
 
-def sizes_of(plan: Plan) -> Sizes:
-    """The message sizes that servers must be ready for: those of all cells, and of the anchor."""
-    loads = [ANCHOR_SCENE.load, *(scene.load for scene in plan.scenes)]
-    return Sizes(tuple(sorted({load.response_bytes for load in loads})), max(load.request_bytes for load in loads))
+def answers_of(plan: Plan, hop: Hop) -> Answers:
+    """What the hop's server must be ready for: the loads of its cells and rungs, and the anchor's."""
+    applications = [cell.scene.load for cell in plan.cells if cell.hop.application == hop.application]
+    loads = [*applications, *([ANCHOR_SCENE.load] if hop.application == ANCHOR_HOP.application else [])]
+    sizes = sorted({(load.response_bytes, load.messages) for load in loads})
+    return Answers(tuple(sizes), max(load.request_bytes for load in loads))
+
+
+def _modes(plan: Plan) -> list[Mode]:
+    """The neighbours that the plan's temperatures need."""
+    steps = [mode for mode in (*COLD_STEPS, "cold") if any(scene.temperature == mode for scene in plan.scenes)]
+    return ["awake", *steps]
 
 
 def _latencies(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> npt.NDArray[np.int64]:

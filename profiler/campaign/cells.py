@@ -1,23 +1,28 @@
 """The cells of a run: every combination asked for, and what each needs besides. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
 from profiler.campaign.settings import ProfileSettings
-from profiler.testbed.deployment import DIRECT, NONE, Hop
+from profiler.components import PARSING, PROXY_CORE, TLS, filter_component
+from profiler.proxies.base import GRPC, HTTP1, TCP
+from profiler.proxies.filters import FilterNeeds, label_of, needs_of
+from profiler.proxies.registry import find_proxy
+from profiler.testbed.deployment import BOTH, IP, NONE, PLAIN, SHARED, Hop
 from profiler.workload.base import Load
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What cells with the same baseline share: the load and the cache temperature."""
+    """What cells with the same baseline share, but for the applications' protocol: load and cache temperature."""
 
     temperature: str
     load: Load
 
 
-ANCHOR_HOP: Final = Hop("http1", "both")
+ANCHOR_HOP: Final = Hop(HTTP1, BOTH)
 ANCHOR_SCENE: Final = Scene("hot", Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024))
 """The anchor cell: one fixed configuration, measured again and again through every run."""
 
@@ -37,17 +42,72 @@ class Cell:
 
     @property
     def id(self) -> str:
-        load = self.scene.load
-        rate = "max" if load.rate_rps is None else f"{load.rate_rps:g}rps"
-        sizes = f"q{load.request_bytes}-s{load.response_bytes}"
-        return f"{self.hop.protocol}-{self.hop.topology}-{self.scene.temperature}-{sizes}-c{load.connections}-{rate}"
+        name = f"none-{self.hop.name}" if self.hop.topology == NONE else self.hop.name
+        return f"{name}-{self.scene.temperature}-{load_name(self.scene.load)}"
+
+    @property
+    def baseline(self) -> tuple[Hop, Scene]:
+        """Where the same load meets no sidecar."""
+        return self.hop.baseline, self.scene
+
+
+def load_name(load: Load) -> str:
+    """The load as a part of cell ids; what is not as usual comes last."""
+    parts = [f"q{load.request_bytes}", f"s{load.response_bytes}", f"c{load.connections}"]
+    parts.append("max" if load.rate_rps is None else f"{load.rate_rps:g}rps")
+    parts += [f"h{load.headers}x{load.header_bytes}"] if load.headers else []
+    parts += [f"m{load.messages}"] if load.messages != 1 else []
+    parts += ["new"] if load.new_connections else []
+    parts += [f"with.{line.partition(':')[0]}" for line in load.extra_headers]
+    return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the configuration ladder: what the hop's proxies cost more than those of the rung before.
+
+    `outside` says that all that is more belongs to the component (a filter that waits or writes), not user time only;
+    `waits`, that the component asks a server, whose time is kept apart.
+    """
+
+    component: str
+    hop: Hop
+    outside: bool = False
+    waits: bool = False
+
+
+def ladder(hop: Hop) -> tuple[Rung, ...]:
+    """The rungs of the configuration ladder up to the hop itself: tcp → its protocol → TLS → each filter."""
+    if hop.topology == NONE:
+        return ()
+    plain = replace(hop, tls=PLAIN, filters=(), bootstrap="")
+    rungs = [Rung(PROXY_CORE, replace(plain, protocol=TCP))]
+    if hop.protocol != TCP or hop.bootstrap:
+        rungs.append(Rung(PARSING, replace(plain, bootstrap=hop.bootstrap)))
+    if hop.tls != PLAIN:
+        rungs.append(Rung(TLS, replace(plain, tls=hop.tls)))
+    for count, name in enumerate(hop.filters, 1):
+        needs = needs_of(hop.proxy, name)
+        component = filter_component(label_of(name))
+        upto = replace(hop, filters=hop.filters[:count])
+        rungs.append(Rung(component, upto, needs.outside, needs.service is not None and not _asynchronous(needs)))
+    return tuple(rungs)
+
+
+def _asynchronous(needs: FilterNeeds) -> bool:
+    return needs.service == "collector"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run measures: its cells, in scenes."""
+    """Everything a run, or a block of one, measures: its cells, in scenes."""
 
     cells: tuple[Cell, ...]
+
+    @property
+    def asked(self) -> list[Cell]:
+        """The cells that were asked for, without the rungs that come with them."""
+        return [cell for cell in self.cells if not cell.reference]
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
@@ -55,42 +115,109 @@ class Plan:
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """What must be deployed, the baseline and the anchor included."""
-        return tuple(dict.fromkeys([DIRECT, ANCHOR_HOP, *(cell.hop for cell in self.cells)]))
+        """What must be deployed, the baselines and the anchor included."""
+        hops = [cell.hop for cell in self.cells]
+        return tuple(dict.fromkeys([ANCHOR_HOP.baseline, ANCHOR_HOP, *(hop.baseline for hop in hops), *hops]))
 
     def cells_of(self, scene: Scene) -> list[Cell]:
         return [cell for cell in self.cells if cell.scene == scene]
 
-    def tcp_rung(self, cell: Cell) -> Cell | None:
-        """The same cell as a TCP proxy, where user time is to be split by the ladder."""
-        if cell.hop.protocol == "tcp" or cell.hop.topology == NONE:
-            return None
-        rung = Hop("tcp", cell.hop.topology)
-        return next(other for other in self.cells_of(cell.scene) if other.hop == rung)
+    def hops_of(self, scene: Scene) -> list[Hop]:
+        """The hops that the scene's load is put on, baselines first."""
+        hops = [cell.hop for cell in self.cells_of(scene)]
+        return list(dict.fromkeys([*(hop.baseline for hop in hops), *hops]))
+
+
+def with_rungs(cells: Sequence[Cell]) -> Plan:
+    """The cells, and the rungs of their ladders that are not among them."""
+    known = {(cell.hop, cell.scene) for cell in cells}
+    rungs = [
+        Cell(rung.hop, cell.scene, reference=True)
+        for cell in cells
+        for rung in ladder(cell.hop)
+        if (rung.hop, cell.scene) not in known
+    ]
+    return Plan((*cells, *dict.fromkeys(rungs)))
 
 
 def make_plan(settings: ProfileSettings) -> Plan:
-    """All combinations asked for, and the TCP rungs that the ladder needs besides."""
-    loads = [
-        Load(connections, rate_rps, request_bytes, response_bytes)
-        for request_bytes, response_bytes, connections, rate_rps in product(
-            settings.request_bytes, settings.response_bytes, settings.connections, settings.rates_rps
+    """All combinations asked for that exist, and the rungs that their ladders need besides."""
+    return with_rungs([cell for cell in _all_cells(settings, make_loads(settings)) if exists(cell)])
+
+
+def make_loads(settings: ProfileSettings) -> list[Load]:
+    """All loads of the settings, the base first: the first value of each dimension."""
+    return [
+        Load(connections, rate_rps, request_bytes, response_bytes, count, size if count else 0, messages, new)
+        for new, messages, (count, size), request_bytes, response_bytes, connections, rate_rps in product(
+            settings.new_connections,
+            settings.messages,
+            settings.headers,
+            settings.request_bytes,
+            settings.response_bytes,
+            settings.connections,
+            settings.rates_rps,
         )
     ]
-    asked = [
-        Cell(hop, Scene(temperature, load))
-        for load, temperature, hop in product(loads, settings.temperatures, _hops(settings))
-    ]
-    known = {(cell.hop, cell.scene) for cell in asked}
-    rungs = [
-        Cell(Hop("tcp", cell.hop.topology), cell.scene, reference=True)
-        for cell in asked
-        if cell.hop.topology != NONE and (Hop("tcp", cell.hop.topology), cell.scene) not in known
-    ]
-    return Plan((*asked, *dict.fromkeys(rungs)))
+
+
+def cells_at(settings: ProfileSettings, load: Load) -> list[Cell]:
+    """Every cell asked for that has this load."""
+    return [cell for cell in _all_cells(settings, [load]) if exists(cell)]
+
+
+def _all_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
+    return list(
+        dict.fromkeys(
+            Cell(hop, Scene(temperature, load_for(hop, load)))
+            for load, temperature, hop in product(loads, settings.temperatures, _hops(settings))
+        )
+    )
+
+
+def load_for(hop: Hop, load: Load) -> Load:
+    """The load as this hop's filters need it, and without what its applications do not have."""
+    lines = [line for name in hop.filters for line in needs_of(hop.proxy, name).request_headers]
+    messages = load.messages if hop.application == GRPC else 1
+    return replace(load, extra_headers=tuple(dict.fromkeys(lines)), messages=messages)
+
+
+def exists(cell: Cell) -> bool:
+    """Whether the combination can be built at all; the settings have checked that every value is in one that can."""
+    hop = cell.hop
+    if hop.topology == NONE:
+        return True
+    proxy = find_proxy(hop.proxy)
+    network_only = all(needs_of(hop.proxy, name).network for name in hop.filters)
+    return (
+        (hop.tls == PLAIN or (hop.topology == BOTH and hop.protocol in proxy.tls_protocols))
+        and (hop.transport == IP or (hop.topology != SHARED and hop.application != GRPC))
+        and (hop.protocol != TCP or network_only)
+    )
 
 
 def _hops(settings: ProfileSettings) -> list[Hop]:
-    hops = [Hop(protocol, topology) for topology, protocol in product(settings.topologies, settings.protocols)]
+    hops = [
+        Hop(
+            protocol,
+            topology,
+            HTTP1 if protocol == TCP else protocol,
+            proxy,
+            tls,
+            filters,
+            transport,
+            workers,
+            settings.proxy_config,
+        )
+        for proxy, topology, transport, workers, protocol, tls, filters in product(
+            settings.proxies,
+            settings.topologies,
+            settings.transports,
+            settings.workers,
+            settings.protocols,
+            settings.tls,
+            settings.filters,
+        )
+    ]
     # Without sidecars there is nothing that could speak a protocol: one cell, an A/A test of the method itself.
-    return list(dict.fromkeys(DIRECT if hop.topology == NONE else hop for hop in hops))
+    return list(dict.fromkeys(hop.baseline if hop.topology == NONE else hop for hop in hops))

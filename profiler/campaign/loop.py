@@ -8,11 +8,11 @@ import numpy as np
 
 from profiler.campaign.bench import SETTLE_S, Bench
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene
-from profiler.campaign.readings import Readings
+from profiler.campaign.readings import Readings, request_of
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import perf_available
-from profiler.testbed.deployment import DIRECT, Hop
+from profiler.testbed.deployment import Hop
 from profiler.workload.base import Load
 
 _SATURATING_CONNECTIONS: Final = 16
@@ -21,6 +21,7 @@ _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _CPU_SHARE_OF_CAPACITY: Final = 0.25
 """CPU is measured well below saturation: both sides must reach the same rate."""
 
+_FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 1.0
 
@@ -39,14 +40,20 @@ Report = Callable[[str, float], None]
 
 
 class Campaign:
-    """Measures a plan on a bench into `readings`."""
+    """Measures a plan on a bench into `readings`. Without a bench it only tells the steps."""
 
-    def __init__(self, bench: Bench, plan: Plan, settings: ProfileSettings, readings: Readings) -> None:
-        self._bench = bench
+    def __init__(self, bench: Bench | None, plan: Plan, settings: ProfileSettings, readings: Readings) -> None:
+        self._on = bench
         self._plan = plan
         self._settings = settings
         self._readings = readings
         self._random = np.random.default_rng(settings.seed)
+
+    @property
+    def _bench(self) -> Bench:
+        if self._on is None:
+            raise ValueError("a campaign without a bench cannot measure")
+        return self._on
 
     def run(self, report: Report) -> None:
         """Measure everything. Readings are complete up to the last finished window whenever it is interrupted."""
@@ -59,7 +66,7 @@ class Campaign:
 
     def steps(self) -> list[Step]:
         """All windows of the run, in the order they will be measured."""
-        steps = self._capacity_round()
+        steps = [*self._memory_round(), *self._capacity_round(), *self._function_round()]
         cpu_rounds = max(2, self._settings.repeats // 2)
         cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
         for number in range(self._settings.repeats):
@@ -71,14 +78,22 @@ class Campaign:
     def _shuffled(self, steps: list[Step]) -> list[Step]:
         return [steps[index] for index in self._random.permutation(len(steps))]
 
-    def _hops(self, scene: Scene) -> list[Hop]:
-        return list(dict.fromkeys([DIRECT, *(cell.hop for cell in self._plan.cells_of(scene))]))
+    def _memory_round(self) -> list[Step]:
+        """Before anything else: a proxy keeps what it has once used."""
+        loads = {cell.hop: cell.scene.load for cell in reversed(self._plan.cells) if cell.hop.sidecar_places}
+        return [self._memory_step(hop, load) for hop, load in loads.items()]
+
+    def _memory_step(self, hop: Hop, load: Load) -> Step:
+        def measure() -> None:
+            self._readings.memory[hop] = self._bench.memory_window(hop, load)
+
+        return Step(f"memory, {hop.name}", _START_UP_S + SETTLE_S + 0.5, measure)
 
     def _latency_round(self, number: int) -> list[Step]:
         steps = []
         for index in self._random.permutation(len(self._plan.scenes)):
             scene = self._plan.scenes[index]
-            points = [(hop, scene) for hop in self._hops(scene)]
+            points = [(hop, scene) for hop in self._plan.hops_of(scene)]
             anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
             points = list(dict.fromkeys([*points, *anchors]))
             steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
@@ -93,7 +108,7 @@ class Campaign:
         return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
 
     def _cpu_round(self) -> list[Step]:
-        points = [(hop, scene) for scene in self._plan.scenes for hop in self._hops(scene)]
+        points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]
         return self._shuffled([self._cpu_step(hop, scene) for hop, scene in points])
 
     def _cpu_step(self, hop: Hop, scene: Scene) -> Step:
@@ -118,19 +133,36 @@ class Campaign:
             unprobed_rps
             for (_, measured), pairs in self._readings.capacities_rps.items()
             for unprobed_rps, _ in pairs
-            if _same_sizes(measured.load, scene.load)
+            if request_of(measured.load) == request_of(scene.load)
         ]
         if not capacities:
             raise MeshInsightError("the rate for CPU cells could not be chosen: no capacity was measured before them")
         most_rps = _CPU_SHARE_OF_CAPACITY * min(capacities)
         return float(max([rate for rate in _CPU_RATES_RPS if rate <= most_rps], default=_CPU_RATES_RPS[0]))
 
+    def _function_round(self) -> list[Step]:
+        """Once for each kind of request: at saturation there are samples enough, and only their shares are used."""
+        points = {
+            (cell.hop, request_of(cell.scene.load)): cell.scene.load
+            for cell in self._plan.cells
+            if cell.hop.sidecar_places and perf_available()
+        }
+        return self._shuffled([self._function_step(hop, request, load) for (hop, request), load in points.items()])
+
+    def _function_step(self, hop: Hop, request: Load, load: Load) -> Step:
+        saturating = replace(load, connections=max(_SATURATING_CONNECTIONS, load.connections), rate_rps=None)
+
+        def measure() -> None:
+            sampled = self._bench.function_window(hop, saturating, _FUNCTIONS_S)
+            self._readings.functions[hop, request] = sampled
+
+        return Step(f"functions, {hop.name}", _START_UP_S + SETTLE_S + _FUNCTIONS_S + _PERF_S, measure)
+
     def _capacity_round(self) -> list[Step]:
         """At saturation caches are hot and CPUs awake, whatever the cell's temperature: one scene for each size."""
         points = {}
         for cell in self._plan.cells:
-            load = cell.scene.load
-            points[cell.hop, load.request_bytes, load.response_bytes] = (cell.hop, Scene("hot", cell.scene.load))
+            points[cell.hop, request_of(cell.scene.load)] = (cell.hop, Scene("hot", cell.scene.load))
         return self._shuffled([self._capacity_step(hop, scene) for hop, scene in points.values()])
 
     def _capacity_step(self, hop: Hop, scene: Scene) -> Step:
@@ -144,5 +176,14 @@ class Campaign:
         return Step(f"throughput at saturation, {hop.name}", expected_s, measure)
 
 
-def _same_sizes(one: Load, other: Load) -> bool:
-    return (one.request_bytes, one.response_bytes) == (other.request_bytes, other.response_bytes)
+_DEPLOY_S: Final = 4.0
+_DEPLOY_HOP_S: Final = 0.9
+_OVERRUN: Final = 1.08
+"""Windows that wait for the machine, reading and evaluating: seen on top of what the steps expect."""
+
+
+def expected_seconds(plan: Plan, settings: ProfileSettings) -> float:
+    """About how long it takes to deploy and measure a plan, in seconds."""
+    steps = Campaign(None, plan, settings, Readings()).steps()
+    deploying_s = _DEPLOY_S + _DEPLOY_HOP_S * len(plan.hops)
+    return deploying_s + _OVERRUN * sum(step.expected_s for step in steps)

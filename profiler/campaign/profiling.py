@@ -1,31 +1,46 @@
 """One profile run from beginning to end: set up, measure, put together, save. Interrupted, it saves what it has."""
 
 import hashlib
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from profiler.campaign.assemble import Assembly
 from profiler.campaign.bench import Bench, Toolbox
-from profiler.campaign.cells import make_plan
-from profiler.campaign.loop import Campaign, Report
+from profiler.campaign.blocks import Block, make_blocks
+from profiler.campaign.cells import ANCHOR_HOP, make_plan
+from profiler.campaign.coefficients import fit, machine_error
+from profiler.campaign.design import Design
+from profiler.campaign.journal import Journal
+from profiler.campaign.loop import Campaign, Report, expected_seconds
+from profiler.campaign.merge import merge
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
 from profiler.environment import describe_environment
-from profiler.errors import MeshInsightError, ProbeError
+from profiler.errors import MeshInsightError, ProbeError, UsageError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import FORMAT, VERSION, save_profile
-from profiler.proxies.base import ProxyVersion, SidecarConfig
-from profiler.proxies.envoy import Envoy
+from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion
+from profiler.proxies.filters import is_file, load_filter
+from profiler.proxies.registry import find_proxy
+from profiler.testbed.certificates import KEY, make_certificates
+from profiler.testbed.deployment import PLAIN, Hop, filter_values, sidecar_config
 from profiler.testbed.run import Run, measuring_lock
+from profiler.testbed.tokens import Token, make_token
+from profiler.workload.base import LoadGenerator, Server
 from profiler.workload.h2load import H2load
 from profiler.workload.haproxy_server import HaproxyServer
-from profiler.workload.openloop import OpenLoop
+from profiler.workload.nghttpd_server import NghttpdServer
+from profiler.workload.own_generator import OwnGenerator
+
+TLS_DETAILS: Final = {"version": "TLSv1.3", "key": KEY, "session_resumption": "off: every handshake is a full one"}
 
 _SETTING_UP: Final = "setting up the testbed"
 
@@ -49,7 +64,7 @@ class Outcome:
 
 def default_toolbox() -> Toolbox:
     """The programs that a profile of the local testbed is measured with."""
-    return Toolbox(Envoy(), HaproxyServer(), H2load(), OpenLoop())
+    return Toolbox((HaproxyServer(), NghttpdServer()), H2load(), OwnGenerator())
 
 
 def bpf_texts() -> dict[str, str]:
@@ -61,92 +76,231 @@ def bpf_texts() -> dict[str, str]:
 
 
 class Profiling:
-    """A profile run on this machine.
+    """A profile run on this machine, block by block.
 
     Raises:
-        MissingError: something it needs is not here; said before anything is started.
+        MissingError: something it needs is not here; UsageError: a configuration that its proxy refuses. Both are said
+        before anything is measured.
     """
 
     def __init__(self, settings: ProfileSettings, invocation: Invocation, tools: Toolbox | None = None) -> None:
         require_bcc()
-        self._settings = settings
+        self._schedule = Schedule(settings)
+        self._settings = self._schedule.settings
         self._invocation = invocation
         self._tools = tools or default_toolbox()
-        self._proxy = self._tools.proxy.identify()
-        self._workload = {
-            role: {"name": program.name, "version": program.version()}
-            for role, program in (
-                ("server", self._tools.server),
-                ("load_generator", self._tools.closed_loop),
-                ("open_loop_generator", self._tools.open_loop),
-            )
+        self._proxies = {name: find_proxy(name).identify() for name in ("envoy", *settings.proxies)}
+        programs: dict[str, Server | LoadGenerator] = {
+            **{f"server_{server.applications[0]}": server for server in self._tools.servers},
+            "load_generator": self._tools.closed_loop,
+            "open_loop_generator": self._tools.open_loop,
         }
-        self._plan = make_plan(settings)
-        self._readings = Readings()
-        self._created = datetime.now(UTC)
+        self._workload = {
+            role: {"name": program.name, "version": program.version()} for role, program in programs.items()
+        }
+        check_configurations(self._schedule.hops())
 
     def run(self, directory: Path, report: Report) -> Outcome:
-        """Measure and save into `directory`; an interrupted run with finished rounds is saved as partial.
+        """Measure and save into `directory`; what was finished there before is kept and not measured again.
+
+        An interrupted run is saved as partial.
 
         Raises:
             MeshInsightError: the run failed; KeyboardInterrupt: it was stopped before there was anything to save.
         """
         interrupted: BaseException | None = None
-        with measuring_lock(), Run.start() as run:
+        journal = Journal(directory)
+        facts = {
+            "machine": describe_environment()["machine_id_hash"],
+            **{name: found.version for name, found in self._proxies.items()},
+        }
+        journal.begin(self._settings, facts)
+        if changed := [name for name, value in facts.items() if journal.facts().get(name) != value]:
+            raise UsageError(
+                f"--resume {directory}: the run was begun with another {changed[0]}; figures of two do not mix, "
+                "so measure anew"
+            )
+        results = journal.results()
+        unfinished: dict[str, Any] | None = None
+        began_s = time.monotonic() - sum(result["took_s"] for result in results.values())
+        with measuring_lock():
+            report(_SETTING_UP, 0.0)
+            while (block := self._schedule.next(results, time.monotonic() - began_s)) and not interrupted:
+                left_s = self._schedule.left_s(results, block, time.monotonic() - began_s)
+                measuring = Measuring(block, self._settings, self._tools, time.monotonic() - began_s)
+                result, interrupted = measuring.run(directory, journal.blocks, _later(report, left_s))
+                if interrupted:
+                    unfinished = result
+                else:
+                    results[block.name] = result
+                    journal.save(block.name, result)
+        found = [*results.values(), *([unfinished] if unfinished and unfinished["cells"] else [])]
+        if interrupted and not found:
+            raise interrupted
+        document = self._document(found, interrupted)
+        path = save_profile(document, directory)
+        if not interrupted:
+            journal.close()
+        return Outcome(path, document, interrupted)
+
+    def _document(self, results: list[dict[str, Any]], interrupted: BaseException | None) -> dict[str, Any]:
+        merged = merge(results)
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "status": "partial" if interrupted else "complete",
+            "run_id": merged["run_id"],
+            "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "meshinsight_version": self._invocation.version,
+            "command": list(self._invocation.command),
+            "settings": self._settings.as_json(),
+            "environment": describe_environment(),
+            "proxies": {name: self._proxy_json(name, version) for name, version in self._proxies.items()},
+            "workload": self._workload,
+            "calibration": merged["calibration"],
+            "noise": merged["noise"],
+            "anchor": merged["anchor"],
+            "probes": merged["probes"],
+            "cells": merged["cells"],
+            "coefficients": [asdict(entry) for entry in fit(merged["cells"], machine_error(merged["anchor"]))],
+            "warnings": _warnings(merged, interrupted),
+            "files": merged["files"],
+        }
+
+    def _proxy_json(self, name: str, version: ProxyVersion) -> dict[str, Any]:
+        hops = [hop for hop in self._schedule.hops() if hop.proxy == name and hop.sidecar_places]
+        return {
+            "version": version.version,
+            "build": version.build,
+            "binary_sha256": version.binary_sha256,
+            "workers": max((hop.workers for hop in hops), default=1),
+            **({"tls": TLS_DETAILS} if any(hop.tls != PLAIN for hop in hops) else {}),
+            "configs": {hop.name: config_sha256(hop) for hop in hops},
+        }
+
+
+def _later(report: Report, later_s: float) -> Report:
+    """Report the time that is left of a block together with that of the blocks after it."""
+    return lambda label, here_s: report(label, here_s + later_s)
+
+
+class Schedule:
+    """Which block comes next: all of a fixed plan in turn, or what a design picks for a budget.
+
+    Attributes: `settings`, with the rounds that the budget allows.
+    """
+
+    def __init__(self, settings: ProfileSettings) -> None:
+        self._design = Design(settings) if settings.budget_s else None
+        self.settings = self._design.settings if self._design else settings
+        self._blocks = [] if self._design else make_blocks(make_plan(settings).asked)
+
+    def hops(self) -> list[Hop]:
+        """Every hop that any block may deploy, the anchor's first."""
+        blocks = [entry.block for entry in self._design.candidates] if self._design else self._blocks
+        return list(dict.fromkeys([ANCHOR_HOP, *(hop for block in blocks for hop in block.plan.hops)]))
+
+    def next(self, results: Mapping[str, dict[str, Any]], spent_s: float) -> Block | None:
+        """The block to measure next."""
+        if self._design:
+            cells = [cell for result in results.values() for cell in result["cells"]]
+            left_s = (self.settings.budget_s or 0.0) - spent_s
+            return self._design.next(results, cells, left_s)
+        return next((block for block in self._blocks if block.name not in results), None)
+
+    def left_s(self, results: Mapping[str, dict[str, Any]], block: Block, spent_s: float) -> float:
+        """About how many seconds the run still needs after `block`."""
+        if self._design:
+            return max(0.0, (self.settings.budget_s or 0.0) - spent_s - expected_seconds(block.plan, self.settings))
+        later = [entry for entry in self._blocks if entry.name not in results and entry.name != block.name]
+        return sum(expected_seconds(entry.plan, self.settings) for entry in later)
+
+    def listing(self) -> list[tuple[Block, float]]:
+        """All blocks in the order in which they will be, or with a budget may be, measured, with their seconds."""
+        if self._design:
+            return [(entry.block, entry.expected_s) for entry in self._design.rehearse()]
+        return [(block, expected_seconds(block.plan, self.settings)) for block in self._blocks]
+
+
+def check_configurations(hops: Iterable[Hop]) -> None:
+    """Let the proxies themselves check every configuration that cannot be known to be good.
+
+    Raises:
+        UsageError: in the proxy's own words.
+    """
+    token = make_token()
+    with tempfile.TemporaryDirectory(prefix="meshinsight-check-") as name:
+        directory = Path(name)
+        certificates = make_certificates(directory)
+        for hop in hops:
+            if not hop.sidecar_places or not (hop.filters or hop.bootstrap):
+                continue
+            proxy = find_proxy(hop.proxy)
+            filters = tuple(load_filter(hop.proxy, one, filter_values(directory, token)) for one in hop.filters)
+            listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+            try:
+                proxy.validate(sidecar_config(hop, listener, certificates), directory)
+            except UsageError as error:
+                raise UsageError(f"{_blamed(hop)}: {error}") from error
+
+
+def _blamed(hop: Hop) -> str:
+    """The option that a refused configuration came from."""
+    if hop.bootstrap:
+        return f"--proxy-config {hop.bootstrap}"
+    name = hop.filters[-1]
+    return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
+
+
+def config_sha256(hop: Hop) -> str:
+    """Hash of a sidecar's configuration, rendered for fixed places, so that equal ones are equal in all runs."""
+    directory = Path("/sidecar")
+    token = Token("token", '{"keys":[]}')
+    filters = tuple(load_filter(hop.proxy, name, filter_values(directory, token)) for name in hop.filters)
+    listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+    certificates = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+    text = find_proxy(hop.proxy).render(sidecar_config(hop, listener, certificates), directory)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Measuring:
+    """One block from beginning to end: deploy, measure, evaluate, save its raw samples."""
+
+    def __init__(self, block: Block, settings: ProfileSettings, tools: Toolbox, at_s: float) -> None:
+        self._plan = block.plan
+        self._settings = settings
+        self._tools = tools
+        self._at_s = at_s
+        self._readings = Readings()
+
+    def run(self, directory: Path, number: int, report: Report) -> tuple[dict[str, Any], BaseException | None]:
+        """Measure, and save raw samples as files of block `number`. Returns the result and what ended it early."""
+        interrupted: BaseException | None = None
+        began_s = time.monotonic()
+        with Run.start() as run:
             bench = Bench(run, self._plan, self._settings, self._tools)
             try:
-                report(_SETTING_UP, 0.0)
                 run.suspend_autogroup()
                 with bench:
                     Campaign(bench, self._plan, self._settings, self._readings).run(report)
                 _require_hits(bench.probes())
             except (KeyboardInterrupt, MeshInsightError) as error:
                 interrupted = error
-            document = self._document(run.id, bench, interrupted)
-            if interrupted and not document["cells"]:
-                raise interrupted
-            document["files"] = save_samples(self._plan, self._readings, directory)
-            path = save_profile(document, directory)
-        return Outcome(path, document, interrupted)
-
-    def _document(self, run_id: str, bench: Bench, interrupted: BaseException | None) -> dict[str, Any]:
-        assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
-        probes = bench.probes()
+            assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
+            cells = assembly.cells()
+            files = save_samples(self._plan, self._readings, directory, number) if cells else {}
         return {
-            "format": FORMAT,
-            "version": VERSION,
-            "status": "partial" if interrupted else "complete",
-            "run_id": run_id,
-            "created": self._created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "meshinsight_version": self._invocation.version,
-            "command": list(self._invocation.command),
-            "settings": self._settings.as_json(),
-            "environment": describe_environment(),
-            "proxies": {self._tools.proxy.name: self._proxy_json(self._proxy)},
-            "workload": self._workload,
-            "calibration": {"probe_hit_ns": {"in_a_loop": bench.probe_hit_ns, "in_place": assembly.probe_hit_ns}},
-            "noise": assembly.noise(),
+            "run_id": run.id,
+            "at_s": self._at_s,
+            "took_s": time.monotonic() - began_s,
+            "cells": cells,
+            "probe_hit_ns": {"in_a_loop": bench.probe_hit_ns, "in_place": assembly.probe_hit_ns},
             "anchor": assembly.anchor(),
-            "probes": [probe.as_json() for probe in probes],
-            "cells": assembly.cells(),
-            "warnings": _warnings(probes, interrupted, bench.repeated_windows),
-            "files": {},
-        }
-
-    def _proxy_json(self, version: ProxyVersion) -> dict[str, Any]:
-        protocols = {hop.protocol for hop in self._plan.hops if hop.sidecar_places}
-        return {
-            "version": version.version,
-            "build": version.build,
-            "binary_sha256": version.binary_sha256,
-            "workers": SidecarConfig("tcp").workers,
-            "configs": {protocol: self._config_sha256(protocol) for protocol in sorted(protocols)},
-        }
-
-    def _config_sha256(self, protocol: str) -> str:
-        # Rendered for a fixed directory, so that equal configurations have equal hashes in all runs.
-        text = self._tools.proxy.render(SidecarConfig(protocol), Path("/sidecar"))
-        return hashlib.sha256(text.encode()).hexdigest()
+            "noise": assembly.noise(),
+            "probes": [probe.as_json() for probe in bench.probes()],
+            "repeated_windows": bench.repeated_windows,
+            "files": files,
+        }, interrupted
 
 
 def _require_hits(probes: list[ProbeStatus]) -> None:
@@ -157,17 +311,15 @@ def _require_hits(probes: list[ProbeStatus]) -> None:
         )
 
 
-def _warnings(probes: list[ProbeStatus], interrupted: BaseException | None, repeated_windows: int) -> list[str]:
+def _warnings(merged: dict[str, Any], interrupted: BaseException | None) -> list[str]:
     found = []
     if interrupted:
         found.append(
-            f"the run ended early ({str(interrupted) or 'interrupted'}); cells have fewer rounds than asked for"
+            f"the run ended early ({str(interrupted) or 'interrupted'}); go on with --resume, or use what is finished"
         )
-    if repeated_windows:
-        found.append(
-            f"{repeated_windows} windows were measured again because the machine was held up; use a quieter machine"
-        )
-    dropped = max((probe.dropped for probe in probes), default=0)
+    if repeated := merged["repeated_windows"]:
+        found.append(f"{repeated} windows were measured again because the machine was held up; use a quieter machine")
+    dropped = max((probe["dropped"] for probe in merged["probes"]), default=0)
     if dropped:
         found.append(f"{dropped} timeline events were dropped; use a shorter --duration")
     return found

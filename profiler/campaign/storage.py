@@ -16,7 +16,6 @@ from profiler.attribution.latency import COLUMNS
 from profiler.campaign.cells import Cell, Plan
 from profiler.campaign.readings import Point, Readings
 from profiler.errors import MeshInsightError
-from profiler.testbed.deployment import DIRECT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +31,10 @@ FILES: Final = {
 }
 
 
-def save_samples(plan: Plan, readings: Readings, directory: Path) -> dict[str, str]:
-    """Write all raw samples into `directory`; returns the `files` of the profile.
+def save_samples(plan: Plan, readings: Readings, directory: Path, block: int = 0) -> dict[str, str]:
+    """Write all raw samples of a block into `directory`; returns its part of the `files` of the profile.
+
+    The files of the first block have plain names, those of later ones its number in them.
 
     Raises:
         MeshInsightError: a file could not be written.
@@ -41,11 +42,23 @@ def save_samples(plan: Plan, readings: Readings, directory: Path) -> dict[str, s
     directory.mkdir(parents=True, exist_ok=True)
     names = {(cell.hop, cell.scene): cell.id for cell in plan.cells}
     for scene in plan.scenes:
-        names.setdefault((DIRECT, scene), Cell(DIRECT, scene).id)
-    _write(directory / FILES["exchanges"], lambda path: _parquet(_exchanges(readings, names), path))
-    _write(directory / FILES["cpu"], lambda path: _parquet(_cpu(readings, names), path))
-    _write(directory / FILES["histograms"], lambda path: path.write_text(_histogram_log(readings, names)))
-    return dict(FILES)
+        for hop in plan.hops_of(scene):
+            names.setdefault((hop, scene), Cell(hop, scene).id)
+    files = {_numbered(key, block): str(_numbered_file(name, block)) for key, name in FILES.items()}
+    exchanges, cpu, histograms = (directory / name for name in files.values())
+    _write(exchanges, lambda path: _parquet(_exchanges(readings, names), path))
+    _write(cpu, lambda path: _parquet(_cpu(readings, names), path))
+    _write(histograms, lambda path: path.write_text(_histogram_log(readings, names)))
+    return files
+
+
+def _numbered(key: str, block: int) -> str:
+    return f"{key}_{block + 1}" if block else key
+
+
+def _numbered_file(name: str, block: int) -> Path:
+    path = Path(name)
+    return path.with_stem(_numbered(path.stem, block))
 
 
 def _write(target: Path, write: Callable[[Path], object]) -> None:

@@ -12,6 +12,7 @@ from profiler.errors import MissingError, UsageError
 from profiler.proxies.envoy import Envoy, find_binary
 from profiler.workload.h2load import H2load
 from profiler.workload.haproxy_server import HaproxyServer
+from profiler.workload.nghttpd_server import NghttpdServer
 
 _OPTIONAL_GENERATORS: Final = ("wrk", "fortio", "sockperf")
 
@@ -29,12 +30,12 @@ def envoy(_host: Host) -> list[Check]:
 
 
 def haproxy(host: Host) -> list[Check]:
-    """HAProxy, looked at only: it is not measured as a sidecar yet."""
+    """The HAProxy that `--proxy haproxy` measures, and the server of every hop."""
     return _other_proxy(host, "haproxy", "-vv")
 
 
 def nginx(host: Host) -> list[Check]:
-    """nginx, looked at only: it is not measured as a sidecar yet."""
+    """The nginx that `--proxy nginx` measures."""
     return _other_proxy(host, "nginx", "-V")
 
 
@@ -70,6 +71,7 @@ def workload(host: Host) -> list[Check]:
     needed = [
         _needed("h2load", H2load().version, "nghttp2-client"),
         _needed("haproxy (server)", HaproxyServer().version, "haproxy"),
+        _needed("nghttpd (gRPC server)", NghttpdServer().version, "nghttp2-server"),
     ]
     return [*needed, *(_optional(host, name) for name in _OPTIONAL_GENERATORS)]
 

@@ -1,21 +1,88 @@
-"""What a sidecar proxy is to the testbed. Adding a proxy is adding one file with such a class and its configuration."""
+"""What a sidecar proxy is to the testbed. Adding a proxy is adding one file with such a class, and its data.
+
+See docs/adding-a-proxy.md.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
-OUTBOUND_PORT = 15001
-INBOUND_PORT = 15006
-PROXY_UID = 1337
+OUTBOUND_PORT: Final = 15001
+INBOUND_PORT: Final = 15006
+PROXY_UID: Final = 1337
 """Ports and user of the capture, as Istio has them."""
+
+TCP, HTTP1, HTTP2, GRPC = "tcp", "http1", "http2", "grpc"
+PROTOCOLS: Final = (TCP, HTTP1, HTTP2, GRPC)
+"""What a sidecar can proxy captured connections as."""
+
+OUTBOUND, INBOUND = "outbound", "inbound"
+"""The two listeners: from the pod's application, and to it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something listens: an IPv4 address and port, or a Unix domain socket."""
+
+    host: str = ""
+    port: int = 0
+    socket: Path | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """PEM files of one workload: its certificate chain, its key, and the authority that it trusts."""
+
+    chain: Path
+    key: Path
+    authority: Path
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter of a listener, as its data file or the user describes it, ready to be put into the configuration.
+
+    `settings` is what the data file holds, its placeholders filled in.
+    """
+
+    name: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One way through a sidecar: where it takes connections and where it sends them.
+
+    `upstream` None is the connection's original destination; a proxy that cannot look it up uses `destination`, which
+    is always the address that the connections of this testbed are bound for. `accept_tls` and `connect_tls` say
+    whether the connection from before and the one onwards are mutual TLS.
+    """
+
+    name: str
+    listen: Address
+    destination: Address
+    upstream: Address | None = None
+    accept_tls: bool = False
+    connect_tls: bool = False
+    filters: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True)
 class SidecarConfig:
-    """How one sidecar is to run. `protocol` is what it proxies the captured connections as."""
+    """How one sidecar is to run: the protocol it proxies connections as, and its listeners.
+
+    `bootstrap` is a complete configuration of the user's, taken as it is; everything else is then without effect, but
+    for `workers`.
+    """
 
     protocol: str
+    listeners: tuple[Listener, ...]
     workers: int = 1
+    certificates: Certificates | None = None
+    bootstrap: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,9 +100,20 @@ class Proxy(Protocol):
     name: str
     protocols: tuple[str, ...]
     """Protocols it can proxy captured connections as."""
+    tls_protocols: tuple[str, ...]
+    """Those of them that it can carry inside mutual TLS."""
+    unix_sockets: bool
+    """Whether it takes and makes connections over Unix domain sockets."""
+    original_destination: bool
+    """Whether it looks up where a captured connection was bound for; one that cannot is given the address."""
+    most_workers: int
+    """Largest number of worker threads it can run with here."""
 
     def identify(self) -> ProxyVersion:
         """Version and build. Raises MissingError when it is not installed, UsageError for a debug build."""
+
+    def executable(self) -> Path:
+        """The program whose functions its user time is spent in."""
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         """The configuration text of a sidecar that keeps its files in `directory`. Pure."""
@@ -43,5 +121,8 @@ class Proxy(Protocol):
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         """Write the configuration into `directory` and return the command that runs the sidecar."""
 
+    def validate(self, config: SidecarConfig, directory: Path) -> None:
+        """Let the proxy itself check the configuration. Raises UsageError with the proxy's own words."""
+
     def ready(self, directory: Path) -> bool:
-        """Whether the sidecar that runs from `directory` accepts connections."""
+        """Whether the sidecar that runs from `directory` has taken its configuration; listeners are tried besides."""

@@ -1,18 +1,20 @@
 """Envoy as a sidecar: captured connections in, original destination out, as Istio configures it."""
 
-import hashlib
 import importlib.util
+import re
 import shutil
 import socket
-from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from profiler.errors import MissingError, UsageError
-from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT, ProxyVersion, SidecarConfig
+from profiler.proxies.base import PROTOCOLS, ProxyVersion, SidecarConfig
+from profiler.proxies.building import check_by_program, digest, render_template
+from profiler.testbed.certificates import SERVER_NAME
 from profiler.workload.programs import first_line
 
 _TEMPLATE: Final = "envoy.yaml.j2"
+_COMPLAINT: Final = re.compile(r"error initializing configuration '[^']*': (?P<said>.*)", re.DOTALL)
 
 
 def find_binary() -> Path:
@@ -35,7 +37,11 @@ class Envoy:
     """Envoy, one worker unless told otherwise."""
 
     name = "envoy"
-    protocols: tuple[str, ...] = ("tcp", "http1")
+    protocols: tuple[str, ...] = PROTOCOLS
+    tls_protocols: tuple[str, ...] = PROTOCOLS
+    unix_sockets = True
+    original_destination = True
+    most_workers = 64
 
     def identify(self) -> ProxyVersion:
         binary = find_binary()
@@ -44,40 +50,69 @@ class Envoy:
         _, version, _, build, _ = words.split("/")
         if build != "RELEASE":
             raise UsageError(f"{binary} is a {build} build of Envoy; its costs mean nothing, use a release build")
-        return ProxyVersion(version, build, _digest(binary))
+        return ProxyVersion(version, build, digest(binary))
+
+    def executable(self) -> Path:
+        return find_binary()
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        loader = PackageLoader("profiler", "proxies")
-        environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)  # noqa: S701 - YAML
-        return environment.get_template(_TEMPLATE).render(
+        if config.bootstrap is not None:
+            return config.bootstrap
+        filters = [entry.settings for listener in config.listeners for entry in listener.filters]
+        return render_template(
+            _TEMPLATE,
             admin_socket=str(directory / "admin.sock"),
             protocol=config.protocol,
-            outbound_port=OUTBOUND_PORT,
-            inbound_port=INBOUND_PORT,
+            listeners=config.listeners,
+            certificates=config.certificates,
+            server_name=SERVER_NAME,
+            clusters=[cluster for settings in filters for cluster in settings.get("clusters", [])],
+            bootstrap_settings=_merged([settings.get("bootstrap", {}) for settings in filters]),
         )
 
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
-        file = directory / "envoy.yaml"
-        file.write_text(self.render(config, directory))
+        file = self._write(config, directory)
         return [
             *(str(find_binary()), "--config-path", str(file), "--concurrency", str(config.workers)),
             *("--disable-hot-restart", "--log-level", "error"),
         ]
 
+    def validate(self, config: SidecarConfig, directory: Path) -> None:
+        file = self._write(config, directory)
+        command = [str(find_binary()), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
+        check_by_program("Envoy", command, _COMPLAINT, as_proxy=False)
+
     def ready(self, directory: Path) -> bool:
+        admin_socket = directory / "admin.sock"
+        if not admin_socket.exists() and _has_own_bootstrap(directory):
+            return True  # its listeners are tried, which is all that is known of it
         try:
             with socket.socket(socket.AF_UNIX) as admin:
                 admin.settimeout(2)
-                admin.connect(str(directory / "admin.sock"))
+                admin.connect(str(admin_socket))
                 admin.sendall(b"GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
                 return admin.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
             return False
 
+    def _write(self, config: SidecarConfig, directory: Path) -> Path:
+        file = directory / "envoy.yaml"
+        file.write_text(self.render(config, directory))
+        return file
 
-@cache
-def _digest(binary: Path) -> str:
-    with binary.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+
+PROXY: Final = Envoy()
+
+
+def _has_own_bootstrap(directory: Path) -> bool:
+    file = directory / "envoy.yaml"
+    return file.exists() and str(directory / "admin.sock") not in file.read_text()
+
+
+def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The filters' additions to the bootstrap. Two that set the same key are merged one level deep."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            merged[key] = {**merged[key], **value} if isinstance(merged.get(key), dict) else value
+    return merged

@@ -1,45 +1,114 @@
-"""One hop, deployed: a client pod and a server pod, each with or without a sidecar, and an echo server."""
+"""One hop, deployed: a client pod and a server pod, with or without sidecars, and the application's server."""
 
+import base64
 import os
-import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from profiler.components import CLIENT_APP, CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
+from profiler.components import CLIENT_APP, CLIENT_SIDECAR, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR, SHARED_PROXY
 from profiler.errors import ProcessError
-from profiler.proxies.base import PROXY_UID, Proxy, SidecarConfig
+from profiler.proxies.base import (
+    HTTP1,
+    INBOUND,
+    INBOUND_PORT,
+    OUTBOUND,
+    OUTBOUND_PORT,
+    PROXY_UID,
+    TCP,
+    Address,
+    Certificates,
+    Filter,
+    Listener,
+    SidecarConfig,
+)
+from profiler.proxies.filters import label_of, load_filter, needs_of
+from profiler.proxies.registry import find_proxy
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.workload.base import Server
+from profiler.testbed.tokens import Token
+from profiler.workload.base import Answers, Load, Server, Target
+from profiler.workload.filter_services import PORTS as FILTER_SERVICE_PORTS
+from profiler.workload.filter_services import filter_services_argv
 
-NONE, CLIENT, SERVER, BOTH = "none", "client", "server", "both"
-TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH)
-"""On which side of the hop there is a sidecar."""
+NONE, CLIENT, SERVER, BOTH, SHARED = "none", "client", "server", "both", "shared"
+TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH, SHARED)
+"""On which side of the hop there is a sidecar; `shared` is one proxy for the whole node instead."""
+
+PLAIN, MTLS = "none", "mtls"
+TLS_MODES: Final = (PLAIN, MTLS)
+IP, UDS = "ip", "uds"
+TRANSPORTS: Final = (IP, UDS)
+"""How an application and its own sidecar reach each other."""
+
+_PLACES_OF: Final = {
+    CLIENT: (CLIENT_SIDECAR,),
+    SERVER: (SERVER_SIDECAR,),
+    BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR),
+    SHARED: (SHARED_PROXY,),
+}
+_ANY: Final = "0.0.0.0"  # noqa: S104 - inside a namespace of the run
+_LISTEN: Final = "0A"
+"""State of a listening socket in /proc/net/tcp."""
 
 _READY_WITHIN_S: Final = 20.0
 
 
 @dataclass(frozen=True)
 class Hop:
-    """What is deployed: the protocol the sidecars speak and the sides that have one."""
+    """What is deployed: the applications' protocol, the sidecars and all that is configured of them.
+
+    `application` is what client and server speak, `protocol` what the sidecars take it for. `filters` are names, or
+    paths of the user's own. `bootstrap` is the path of a complete configuration of the user's, taken as it is.
+    """
 
     protocol: str
     topology: str
+    application: str = HTTP1
+    proxy: str = "envoy"
+    tls: str = PLAIN
+    filters: tuple[str, ...] = ()
+    transport: str = IP
+    workers: int = 1
+    bootstrap: str = ""
 
     @property
     def name(self) -> str:
-        return "direct" if self.topology == NONE else f"{self.protocol}-{self.topology}"
+        """A name for people and for cell ids: what is not as usual is in it."""
+        if self.topology == NONE:
+            return "direct" if self.application == HTTP1 else f"direct-{self.application}"
+        usual = HTTP1 if self.protocol == TCP else self.protocol
+        parts = [
+            f"{self.protocol}-{self.topology}",
+            "" if self.application == usual else f"for-{self.application}",
+            "" if self.proxy == "envoy" else self.proxy,
+            "" if self.tls == PLAIN else self.tls,
+            "+".join(label_of(name) for name in self.filters),
+            "" if self.transport == IP else self.transport,
+            "" if self.workers == 1 else f"w{self.workers}",
+            f"own.{label_of(self.bootstrap)}" if self.bootstrap else "",
+        ]
+        return "-".join(part for part in parts if part)
+
+    @property
+    def baseline(self) -> "Hop":
+        """The same applications without any sidecar."""
+        return Hop(NONE, NONE, self.application)
 
     @property
     def sidecar_places(self) -> tuple[str, ...]:
-        """The places of its sidecars, in the order a request meets them."""
-        places = {CLIENT: (CLIENT_SIDECAR,), SERVER: (SERVER_SIDECAR,), BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR)}
-        return places.get(self.topology, ())
+        """The places of its proxies, in the order a request meets them."""
+        return _PLACES_OF.get(self.topology, ())
+
+    @property
+    def filter_place(self) -> str | None:
+        """Where the filters run: on the server's side as in a mesh, if there is a sidecar; each filter runs once."""
+        return self.sidecar_places[-1] if self.filters else None
 
     def cpu_of(self, place: str, cpus: Sequence[int]) -> int:
         """The CPU of a place: each process of the chain runs on the one after its predecessor's.
@@ -48,19 +117,22 @@ class Hop:
         median of single rounds spread over a factor of two, as processes happened to share a CPU or not).
         """
         chain = (CLIENT_APP, *self.sidecar_places, SERVER_APP)
+        if place == FILTER_SERVICE:
+            return cpus[(chain.index(self.filter_place or SERVER_APP) + 1) % len(cpus)]
         return cpus[chain.index(place) % len(cpus)]
 
 
-DIRECT: Final = Hop("none", NONE)
-"""The baseline: no sidecar on either side."""
-
-
 @dataclass(frozen=True)
-class Sizes:
-    """All sizes of the run: the server is set up for every one of them."""
+class Secrets:
+    """What the run made for its sidecars: certificates, and a token with the key set that verifies it."""
 
-    response_bytes: tuple[int, ...]
-    largest_request_bytes: int
+    certificates: Certificates
+    token: Token
+
+    def filled(self, load: Load) -> Load:
+        """The load with the token in the headers that ask for it."""
+        lines = tuple(line.replace("${token}", self.token.token) for line in load.extra_headers)
+        return replace(load, extra_headers=lines)
 
 
 class Deployment:
@@ -69,28 +141,44 @@ class Deployment:
     Attributes: `client` (the pod that load is sent from), `processes` by place.
     """
 
-    def __init__(self, run: Run, network: PodNetwork, hop: Hop, proxy: Proxy, server: Server, sizes: Sizes) -> None:
+    def __init__(
+        self, run: Run, network: PodNetwork, number: int, hop: Hop, server: Server, answers: Answers, secrets: Secrets
+    ) -> None:
         self.hop = hop
-        self.port = server.port
         self.processes: dict[str, Process] = {}
         self._run = run
-        self._proxy = proxy
+        self._number = number
+        self._proxy = find_proxy(hop.proxy)
+        self._server = server
+        self._secrets = secrets
+        self._listeners: dict[str, Listener] = {}
         self._directories: dict[str, Path] = {}
         self._cpus = sorted(os.sched_getaffinity(0))
-        self.client = network.add_pod(f"{hop.name}-c", capture=CLIENT_SIDECAR in hop.sidecar_places)
-        self._server_pod = network.add_pod(f"{hop.name}-s", capture=SERVER_SIDECAR in hop.sidecar_places)
-        directory = run.add_directory(f"{hop.name}-server")
-        argv = server.argv(directory, sizes.response_bytes, sizes.largest_request_bytes)
-        self.processes[SERVER_APP] = run.spawn(
-            f"{hop.name}-server", argv, netns=self._server_pod.namespace, cpu=self.cpu_of(SERVER_APP)
-        )
+        by_socket = hop.transport == UDS
+        captured = CLIENT_SIDECAR in hop.sidecar_places and not by_socket
+        self.client = network.add_pod(f"h{number}-c", capture=captured)
+        self._server_pod = network.add_pod(f"h{number}-s", capture=SERVER_SIDECAR in hop.sidecar_places)
+        self._pods = {CLIENT_SIDECAR: self.client, SERVER_SIDECAR: self._server_pod}
+        if hop.topology == SHARED:
+            self._pods[SHARED_PROXY] = network.add_pod(f"h{number}-n")
+        self._server_directory = run.add_directory(f"h{number}-server")
+        argv = server.argv(self._server_directory, answers)
+        self._spawn(SERVER_APP, "server", argv, self._server_pod)
+        if hop.filter_place and (services := self._filter_services()):
+            directory = run.add_directory(f"h{number}-{'-'.join(services)}")
+            self._spawn(FILTER_SERVICE, "-".join(services), filter_services_argv(directory), self._filter_pod)
         for place in hop.sidecar_places:
-            self._start_sidecar(place, self.client if place == CLIENT_SIDECAR else self._server_pod)
+            self._start_sidecar(place)
 
     @property
-    def address(self) -> str:
-        """Where the client reaches the server."""
-        return self._server_pod.address
+    def target(self) -> Target:
+        """Where the client sends its load."""
+        server = Address(self._server_pod.address, self._server.port(self.hop.application))
+        if self.hop.topology == SHARED:
+            server = Address(self._pods[SHARED_PROXY].address, OUTBOUND_PORT)
+        elif self.hop.transport == UDS and CLIENT_SIDECAR in self.hop.sidecar_places:
+            server = self._listeners[CLIENT_SIDECAR].listen
+        return Target(server, self.hop.application)
 
     @property
     def places(self) -> dict[int, str]:
@@ -105,12 +193,61 @@ class Deployment:
     def sidecars(self) -> list[Process]:
         return [self.processes[place] for place in self.hop.sidecar_places]
 
-    def _start_sidecar(self, place: str, pod: Pod) -> None:
-        name = f"{self.hop.name}-{place.replace('_', '-')}"
-        directory = self._run.add_directory(name, uid=PROXY_UID)
-        argv = self._proxy.argv(SidecarConfig(self.hop.protocol), directory)
-        self.processes[place] = self._run.spawn(name, argv, netns=pod.namespace, uid=PROXY_UID, cpu=self.cpu_of(place))
+    @property
+    def _filter_pod(self) -> Pod:
+        return self._pods[self.hop.filter_place or SERVER_SIDECAR]
+
+    def _filter_services(self) -> list[str]:
+        needs = [needs_of(self.hop.proxy, name) for name in self.hop.filters]
+        return sorted({need.service for need in needs if need.service})
+
+    def _spawn(self, place: str, role: str, argv: list[str], pod: Pod, uid: int | None = None) -> None:
+        # Several workers are left to the scheduler: pinned, they would all share one CPU.
+        cpu = self.cpu_of(place) if self.hop.workers == 1 or uid is None else None
+        name = f"{self.hop.name}-{role}".replace("+", "-")
+        self.processes[place] = self._run.spawn(f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=cpu)
+
+    def _start_sidecar(self, place: str) -> None:
+        directory = self._run.add_directory(f"h{self._number}-{place.replace('_', '-')}", uid=PROXY_UID)
         self._directories[place] = directory
+        self._listeners[place] = self._listener(place, directory)
+        config = sidecar_config(self.hop, self._listeners[place], self._secrets.certificates)
+        argv = self._proxy.argv(config, directory)
+        _give_to_proxy(directory)
+        self._spawn(place, place.replace("_", "-"), argv, self._pods[place], PROXY_UID)
+
+    def _listener(self, place: str, directory: Path) -> Listener:
+        """The one listener that the sidecar at `place` needs: out of the client's pod, into the server's, or shared."""
+        hop, server_port = self.hop, self._server.port(self.hop.application)
+        server = Address(self._server_pod.address, server_port)
+        by_socket = hop.transport == UDS
+        filters = self._filters(place, directory)
+        if place == SERVER_SIDECAR:
+            app = Address(socket=self._server.socket(hop.application, self._server_directory)) if by_socket else None
+            return Listener(
+                INBOUND,
+                Address(_ANY, INBOUND_PORT),
+                app or Address("127.0.0.1", server_port),
+                upstream=app,
+                accept_tls=hop.tls == MTLS,
+                filters=filters,
+            )
+        listen = Address(socket=directory / "outbound.sock") if by_socket else Address(_ANY, OUTBOUND_PORT)
+        fixed = by_socket or place == SHARED_PROXY
+        return Listener(
+            OUTBOUND,
+            listen,
+            server,
+            upstream=server if fixed else None,
+            connect_tls=hop.tls == MTLS,
+            filters=filters,
+        )
+
+    def _filters(self, place: str, directory: Path) -> tuple[Filter, ...]:
+        if place != self.hop.filter_place:
+            return ()
+        values = filter_values(directory, self._secrets.token)
+        return tuple(load_filter(self.hop.proxy, name, values) for name in self.hop.filters)
 
     def wait_ready(self) -> None:
         """Wait until the server and every sidecar take connections.
@@ -119,13 +256,17 @@ class Deployment:
             ProcessError: one ended, or was not ready in time.
         """
         deadline_s = time.monotonic() + _READY_WITHIN_S
-        self._wait_for(SERVER_APP, lambda: self._server_pod.namespace.call(self._server_listens), deadline_s)
+        port = self._server.port(self.hop.application)
+        self._wait_for(SERVER_APP, partial(_listens, self._server_pod, Address("127.0.0.1", port)), deadline_s)
+        if FILTER_SERVICE in self.processes:
+            for service in self._filter_services():
+                address = Address("127.0.0.1", FILTER_SERVICE_PORTS[service])
+                self._wait_for(FILTER_SERVICE, partial(_listens, self._filter_pod, address), deadline_s)
         for place, directory in self._directories.items():
             self._wait_for(place, partial(self._proxy.ready, directory), deadline_s)
-
-    def _server_listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            listen = self._listeners[place].listen
+            address = listen if listen.socket else Address("127.0.0.1", listen.port)
+            self._wait_for(place, partial(_listens, self._pods[place], address), deadline_s)
 
     def _wait_for(self, place: str, ready: Callable[[], bool], deadline_s: float) -> None:
         process = self.processes[place]
@@ -142,3 +283,39 @@ class Deployment:
         """Raise ProcessError, with the end of its log, if a process of the hop has ended."""
         for process in self.processes.values():
             process.check()
+
+
+def sidecar_config(hop: Hop, listener: Listener, certificates: Certificates | None) -> SidecarConfig:
+    """The configuration of a sidecar of the hop with this listener."""
+    bootstrap = Path(hop.bootstrap).read_text(encoding="utf-8") if hop.bootstrap else None
+    return SidecarConfig(hop.protocol, (listener,), hop.workers, certificates, bootstrap)
+
+
+def filter_values(directory: Path, token: Token) -> Mapping[str, str]:
+    """What the placeholders of filter data stand for."""
+    module = resources.files("profiler.proxies").joinpath("envoy_filters", "wasm.wasm").read_bytes()
+    wasm = base64.b64encode(module).decode()
+    return {"directory": str(directory), "jwks": token.jwks, "token": token.token, "wasm": wasm}
+
+
+def _give_to_proxy(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        os.chown(path, PROXY_UID, PROXY_UID)
+
+
+def _listens(pod: Pod, address: Address) -> bool:
+    """Whether something listens at the address inside the pod.
+
+    Looked up, not tried: a connection to a listener that forwards to the original destination, and was not captured,
+    has itself as destination and would go round for ever.
+    """
+    if address.socket:
+        return address.socket.exists()
+    return pod.namespace.call(lambda: address.port in _listening_ports())
+
+
+def _listening_ports() -> set[int]:
+    """TCP ports that this thread's network namespace has listeners on."""
+    lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return {int(entry[1].rpartition(":")[2], 16) for entry in fields if entry[3] == _LISTEN}

@@ -5,7 +5,9 @@ still in the cache, the *hot* end. `cold` walks a buffer of about the size of th
 line, so that what ran before is evicted: the *cold* end. Both run under SCHED_IDLE, one of each per CPU, and give way
 at once to anything else in their session. They are started paused, and paused and resumed by signals.
 
-Run as a program: `python -m profiler.testbed.neighbour --mode awake|cold --cpu N [--walk-bytes B]`.
+`cold-25`, `cold-50` and `cold-75` walk a part of it.
+
+Run as a program: `python -m profiler.testbed.neighbour --mode awake|cold|cold-N --cpu N [--walk-bytes B]`.
 """
 
 import argparse
@@ -23,8 +25,11 @@ if TYPE_CHECKING:  # the program itself stays small
     from profiler.testbed.process import Process
     from profiler.testbed.run import Run
 
-Mode = Literal["awake", "cold"]
-MODES: Final[tuple[Mode, ...]] = ("awake", "cold")
+Mode = Literal["awake", "cold-25", "cold-50", "cold-75", "cold"]
+COLD_STEPS: Final[tuple[Mode, ...]] = ("cold-25", "cold-50", "cold-75")
+"""Between hot and cold: the neighbour walks that percentage of the cache's size."""
+MODES: Final[tuple[Mode, ...]] = ("awake", *COLD_STEPS, "cold")
+_PERCENT: Final = {"cold-25": 25, "cold-50": 50, "cold-75": 75}
 CACHE_LINE_BYTES: Final = 64
 FALLBACK_L2_BYTES: Final = 1 << 20
 """Walked where the kernel does not tell the size of the second-level cache (some virtual machines)."""
@@ -33,17 +38,23 @@ _CPU_DIR: Final = Path("/sys/devices/system/cpu")
 
 
 class Neighbours:
-    """The neighbours of a run, one of each mode per CPU; off at first.
+    """The neighbours of a run, one of each mode asked for per CPU; off at first.
 
     Attributes: `mode`, `walk_bytes` per CPU, and `processes` (their run time is never part of a result).
     """
 
-    def __init__(self, run: "Run", cpus: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, run: "Run", cpus: Sequence[int] | None = None, modes: Sequence[Mode] = ("awake", "cold")
+    ) -> None:
         """Start all of them, paused. Raises ProcessError when one does not come up."""
         self.mode: Mode | None = None
         self.walk_bytes = {cpu: l2_bytes(cpu) or FALLBACK_L2_BYTES for cpu in cpus or sorted(os.sched_getaffinity(0))}
         self._groups: dict[Mode, list[Process]] = {
-            mode: [_spawn(run, mode, cpu, walk_bytes) for cpu, walk_bytes in self.walk_bytes.items()] for mode in MODES
+            mode: [
+                _spawn(run, mode, cpu, walk_bytes * _PERCENT.get(mode, 100) // 100)
+                for cpu, walk_bytes in self.walk_bytes.items()
+            ]
+            for mode in modes
         }
         deadline_s = time.monotonic() + _READY_WAIT_S
         for process in self.processes:
@@ -51,16 +62,16 @@ class Neighbours:
 
     @property
     def processes(self) -> "list[Process]":
-        """All of them, of both modes."""
+        """All of them, of all modes."""
         return [process for group in self._groups.values() for process in group]
 
     def awake(self) -> None:
         """Keep the CPUs awake with their caches left alone."""
         self._switch("awake")
 
-    def cold(self) -> None:
-        """Keep the CPUs awake and evict what sidecars leave in the second-level cache."""
-        self._switch("cold")
+    def cold(self, mode: Mode = "cold") -> None:
+        """Keep the CPUs awake and evict what sidecars leave in the second-level cache, or a part of it."""
+        self._switch(mode)
 
     def off(self) -> None:
         """Pause all: the CPUs idle as they would without us."""

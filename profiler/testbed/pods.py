@@ -19,6 +19,13 @@ from profiler.testbed.run import Run
 SUBNET: Final = ipaddress.IPv4Network("10.99.0.0/16")
 _FIRST_POD: Final = 10
 _BRIDGE: Final = "bridge"
+_POD_SYSCTLS: Final = {
+    "net/ipv6/conf/all/disable_ipv6": "1",
+    # Room for loads that open a connection per request: ports are used again after a second.
+    "net/ipv4/ip_local_port_range": "16384 65535",
+    "net/ipv4/tcp_tw_reuse": "1",
+    "net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2",
+}
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -60,7 +67,7 @@ class PodNetwork:
         return pod
 
     def _connect(self, pod: Pod, port: str) -> None:
-        _set_sysctls(pod.namespace, {"net/ipv6/conf/all/disable_ipv6": "1"})
+        _set_sysctls(pod.namespace, _POD_SYSCTLS)
         pod.namespace.ip_batch(
             f"link add eth0 type veth peer name {port} netns {self._bridge.name}\n"
             f"address add {pod.address}/{SUBNET.prefixlen} dev eth0\n"

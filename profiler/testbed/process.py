@@ -121,6 +121,14 @@ class Process:
             return self._final_run_time_ns
         return time.clock_gettime_ns(_cpu_clock(self.pid))
 
+    def rss_bytes(self) -> int:
+        """Resident memory of the process in bytes; 0 if it has ended."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def is_paused(self) -> bool:
         """Whether a stop signal holds it, so that it uses no CPU."""
         stat = read_stat(self.pid)

@@ -1,11 +1,19 @@
 """What a load generator and a server are, and what a window of load returns."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
+
+APPLICATIONS: Final = (HTTP1, HTTP2, GRPC)
+"""What the two applications of a hop can speak."""
+
+_HEADER_NAME: Final = "x-header-{:03}"
 
 
 @dataclass(frozen=True)
@@ -14,17 +22,63 @@ class Load:
 
     `rate_rps` None is a closed loop: each connection sends its next request when it has the answer to the last.
     A rate is an open loop over all connections: requests are due at fixed times whatever the answers do.
+    `headers` further request headers have values of `header_bytes` each. A gRPC answer has `messages` messages of
+    `response_bytes` each: one is a unary call, more are server streaming. With `new_connections` every request comes
+    over a connection of its own. `extra_headers` are lines that a filter needs, with or without sidecars.
     """
 
     connections: int
     rate_rps: float | None
     request_bytes: int
     response_bytes: int
+    headers: int = 0
+    header_bytes: int = 0
+    messages: int = 1
+    new_connections: bool = False
+    extra_headers: tuple[str, ...] = ()
 
     @property
     def serial(self) -> bool:
         """Whether at most one request is in flight at a time."""
         return self.connections == 1
+
+    @property
+    def answer(self) -> str:
+        """The path that is asked for: the answer's size, and number of messages where there are several."""
+        return f"/{self.response_bytes}" if self.messages == 1 else f"/{self.response_bytes}x{self.messages}"
+
+    def header_lines(self) -> list[tuple[str, str]]:
+        """The further request headers, names in lower case."""
+        made = [(_HEADER_NAME.format(number), "v" * self.header_bytes) for number in range(self.headers)]
+        lines = (line.partition(":") for line in self.extra_headers)
+        return [*made, *((name.strip(), value.strip()) for name, _, value in lines)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where load is sent, and what the server there speaks."""
+
+    address: Address
+    application: str
+
+    def path(self, load: Load) -> str:
+        """The path of a request. A gRPC method has a name like any other; the ending is for the server's file types."""
+        return f"/meshinsight.Echo{load.answer}.grpc" if self.application == GRPC else load.answer
+
+    def body(self, load: Load) -> bytes:
+        """The request's body: `request_bytes` long, and framed where that is a gRPC message."""
+        payload = b"q" * load.request_bytes
+        return grpc_frame(payload) if self.application == GRPC else payload
+
+    def header_lines(self, load: Load) -> list[tuple[str, str]]:
+        """The request's headers beyond those of the protocol."""
+        grpc = [("content-type", "application/grpc"), ("te", "trailers")] if self.application == GRPC else []
+        return [*grpc, *load.header_lines()]
+
+
+def grpc_frame(message: bytes) -> bytes:
+    """A gRPC length-prefixed message, not compressed."""
+    return struct.pack(">BI", 0, len(message)) + message
 
 
 @dataclass(frozen=True)
@@ -57,8 +111,8 @@ class LoadGenerator(Protocol):
     def version(self) -> str:
         """Its version. Raises MissingError when it is not installed."""
 
-    def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
-        """The command that puts `load` on the server for `duration_s` and leaves its samples in `directory`."""
+    def argv(self, target: Target, load: Load, duration_s: float, directory: Path) -> list[str]:
+        """The command that puts `load` on the target for `duration_s` and leaves its samples in `directory`."""
 
     def started(self, directory: Path) -> bool:
         """Whether the command has begun to send."""
@@ -67,14 +121,30 @@ class LoadGenerator(Protocol):
         """Read what the command left. Raises ProcessError when it is unusable."""
 
 
+@dataclass(frozen=True)
+class Answers:
+    """All answers of the run, which servers are set up for: (bytes, messages) each, and the largest request."""
+
+    sizes: tuple[tuple[int, int], ...]
+    largest_request_bytes: int
+
+
 class Server(Protocol):
     """A program that answers every request with a given number of bytes once it has read all of it."""
 
     name: str
-    port: int
+    applications: tuple[str, ...]
+    unix_sockets: bool
+    """Whether it can listen on a Unix domain socket as well."""
 
     def version(self) -> str:
         """Its version. Raises MissingError when it is not installed."""
 
-    def argv(self, directory: Path, response_bytes: tuple[int, ...], largest_request_bytes: int) -> list[str]:
-        """Write its configuration into `directory` and return the command that serves it."""
+    def port(self, application: str) -> int:
+        """The port that it serves the application's protocol on."""
+
+    def socket(self, application: str, directory: Path) -> Path:
+        """The Unix domain socket that it serves the same on, where it can."""
+
+    def argv(self, directory: Path, answers: Answers) -> list[str]:
+        """Write its configuration into `directory` and return the command that serves all its applications."""

@@ -5,34 +5,48 @@ It is not used for open loops: its `--rps` fires in ticks of 10 ms, so requests 
 
 import time
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from profiler.errors import ProcessError
-from profiler.workload.base import Load, LoadResult
+from profiler.proxies.base import HTTP1
+from profiler.workload.base import Load, LoadResult, Target
 from profiler.workload.programs import first_line, require_program
 
-_HALF_MICROSECOND_NS = 500
+_HALF_MICROSECOND_NS: Final = 500
+_WINDOW_BITS: Final = 30
+"""Flow control out of the way: it would turn large answers into round trips."""
 
 
 class H2load:
-    """HTTP/1.1 over any number of connections, one request in flight on each."""
+    """HTTP/1.1, HTTP/2 and gRPC over any number of connections, one request in flight on each."""
 
     name = "h2load"
 
     def version(self) -> str:
         return first_line(require_program("h2load", "nghttp2-client"), "--version").removeprefix("h2load ")
 
-    def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
+    def argv(self, target: Target, load: Load, duration_s: float, directory: Path) -> list[str]:
         program = require_program("h2load", "nghttp2-client")
-        command = [program, "--h1", f"--clients={load.connections}", f"--duration={round(duration_s * 1000)}ms"]
-        if load.request_bytes:
-            body = directory / f"request-{load.request_bytes}"
-            body.write_bytes(b"q" * load.request_bytes)
-            command.append(f"--data={body}")
+        command = [program, f"--clients={load.connections}", f"--duration={round(duration_s * 1000)}ms"]
+        if target.application == HTTP1:
+            command.append("--h1")
+        else:
+            bits = str(_WINDOW_BITS)
+            command += ["--max-concurrent-streams=1", "--window-bits", bits, "--connection-window-bits", bits]
+        if body := target.body(load):
+            file = directory / f"request-{target.application}-{load.request_bytes}"
+            file.write_bytes(body)
+            command.append(f"--data={file}")
+        command += [f"--header={name}: {value}" for name, value in target.header_lines(load)]
         log = directory / "h2load.log"
         log.unlink(missing_ok=True)  # h2load appends
-        return [*command, f"--log-file={log}", f"http://{address}:{port}/{load.response_bytes}"]
+        address = target.address
+        if address.socket:
+            command.append(f"--base-uri=unix:{address.socket}")
+        host = "localhost" if address.socket else f"{address.host}:{address.port}"
+        return [*command, f"--log-file={log}", f"http://{host}{target.path(load)}"]
 
     def started(self, directory: Path) -> bool:
         return (directory / "h2load.log").exists()  # it is opened just before the first request

@@ -1,46 +1,61 @@
-"""The open-loop generator as the testbed starts it.
+"""The own generator as the testbed starts it: open loops, and everything with a new connection per request.
 
 Written here because none of the packaged generators keeps a schedule to the microsecond: h2load fires every 10 ms, wrk
 has no rate, sockperf speaks no HTTP (see docs/method.md).
 """
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from profiler.errors import ProcessError
-from profiler.workload.base import Load, LoadResult
-from profiler.workload.openloop_process import started_mark
+from profiler.workload.base import Load, LoadResult, Target
+from profiler.workload.own_generator_process import started_mark
 
 
-class OpenLoop:
-    """HTTP/1.1 at a fixed rate over any number of connections, timed from when each request was due."""
+class OwnGenerator:
+    """HTTP/1.1, HTTP/2 and gRPC over any number of connections, timed from when each request was due."""
 
-    name = "meshinsight-openloop"
+    name = "meshinsight-load"
 
     def version(self) -> str:
-        return "1"
+        return "2"
 
-    def argv(self, address: str, port: int, load: Load, duration_s: float, directory: Path) -> list[str]:
-        out = directory / "openloop.bin"
+    def argv(self, target: Target, load: Load, duration_s: float, directory: Path) -> list[str]:
+        out = directory / "load.bin"
         out.unlink(missing_ok=True)
         started_mark(out).unlink(missing_ok=True)
-        numbers = (load.connections, load.rate_rps, duration_s, load.request_bytes)
-        path = f"/{load.response_bytes}"
-        return [
-            *(sys.executable, "-m", "profiler.workload.openloop_process", address, str(port), path),
-            *(str(number) for number in numbers),
-            str(out),
-        ]
+        body = directory / "load.body"
+        body.write_bytes(target.body(load))
+        address = target.address
+        order = directory / "load.json"
+        order.write_text(
+            json.dumps(
+                {
+                    "address": str(address.socket) if address.socket else [address.host, address.port],
+                    "application": target.application,
+                    "path": target.path(load),
+                    "headers": target.header_lines(load),
+                    "body": str(body),
+                    "connections": load.connections,
+                    "rate_rps": load.rate_rps,
+                    "duration_s": duration_s,
+                    "new_connections": load.new_connections,
+                    "out": str(out),
+                }
+            )
+        )
+        return [sys.executable, "-m", "profiler.workload.own_generator_process", str(order)]
 
     def started(self, directory: Path) -> bool:
-        return started_mark(directory / "openloop.bin").exists()
+        return started_mark(directory / "load.bin").exists()
 
     def result(self, directory: Path) -> LoadResult:
-        out = directory / "openloop.bin"
+        out = directory / "load.bin"
         if not out.exists():
-            raise ProcessError("the open-loop generator left no samples; see its log in the run's directory")
+            raise ProcessError("the load generator left no samples; see its log in the run's directory")
         rows = np.fromfile(out, "<i8").reshape(-1, 2)
         answered = rows[rows[:, 1] >= 0]
         answered = answered[np.argsort(answered[:, 0], kind="stable")]

@@ -1,27 +1,29 @@
-"""The open-loop generator's own process: request k is due at start + k / rate, and its latency counts from there.
+"""The own generator's process: request k is due at start + k / rate, and its latency counts from there.
 
-Imports nothing heavy, so that it starts at once. A timerfd wakes it when a request is due; a request whose
-turn comes while all connections are busy waits, and the wait counts. Run as:
+Without a rate it is a closed loop: a request is due when the one before on its connection was answered. Imports nothing
+heavy, so that it starts at once. A timerfd wakes it when a request is due; a request whose turn comes while all
+connections are busy waits, and the wait counts. With a new connection per request connecting is part of the latency.
 
-    python -m profiler.workload.openloop_process ADDRESS PORT PATH CONNECTIONS RATE_RPS DURATION_S REQUEST_BYTES OUT
-
-Ends after DURATION_S, or at once and in good order on SIGTERM. OUT becomes pairs of little-endian int64: due time and
-latency, in ns of the monotonic clock; latency -1 is a failure.
+Run as `python -m profiler.workload.own_generator_process ORDER.json`; profiler/workload/own_generator.py writes the
+order. Ends after its duration, or at once and in good order on SIGTERM. Its result is pairs of little-endian int64: due
+time and latency, in ns of the monotonic clock; latency -1 is a failure.
 """
 
 import array
 import contextlib
 import ctypes
 import gc
+import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from profiler.workload.connections import Connection, Http1Connection, Http2Connection
 
 _CLOCK_MONOTONIC: Final = 1
 _TFD_NONBLOCK: Final = os.O_NONBLOCK
@@ -30,6 +32,8 @@ _NS: Final = 1_000_000_000
 _LEAD_NS: Final = 5_000_000
 _NEVER_NS: Final = 0
 _GRACE_NS: Final = 2 * _NS
+_HTTP1: Final = "http1"
+_GRPC: Final = "grpc"
 
 
 def started_mark(out: Path) -> Path:
@@ -55,84 +59,65 @@ class _Timer:
         self._libc.timerfd_settime(self.descriptor, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None)
 
 
-class _Connection:
-    """One keep-alive connection with at most one request in flight."""
+class _Slot:
+    """One connection and the request that is in flight on it."""
 
-    def __init__(self, address: tuple[str, int], request: bytes) -> None:
-        self.socket = socket.create_connection(address, timeout=5)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.due_ns = -1
-        self._request = request
-        self._unsent = memoryview(b"")
-        self._head = b""
-        self._expected = -1
-        self._received = 0
 
-    def send(self, due_ns: int) -> bool:
-        """Send the request; True while a part of it must wait for the socket."""
-        self.due_ns, self._expected, self._received, self._head = due_ns, -1, 0, b""
-        self._unsent = memoryview(self._request)
-        return self.send_rest()
-
-    def send_rest(self) -> bool:
-        """Send what is left; True while there is more."""
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[self.socket.send(self._unsent) :]
-        except BlockingIOError:
-            return True
-        return False
-
-    def receive(self) -> bool:
-        """Read what is there; True when the answer is complete.
-
-        Raises:
-            ConnectionError: closed, or an answer that is not 200.
-        """
-        try:
-            data = self.socket.recv(262_144)
-        except BlockingIOError:
-            return False
-        if not data:
-            raise ConnectionError("closed by the server")
-        self._received += len(data)
-        if self._expected < 0:
-            self._head += data
-            self._expected = _message_bytes(self._head)
-        return 0 <= self._expected <= self._received
-
-
-def _message_bytes(head: bytes) -> int:
-    """Length of the whole message, header and body, or -1 while the header is incomplete."""
-    end = head.find(b"\r\n\r\n")
-    if end < 0:
-        return -1
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise ConnectionError(f"answered {head.splitlines()[0].decode(errors='replace')}")
-    start = head[:end].lower().index(b"content-length:") + len(b"content-length:")
-    return end + 4 + int(head[start:end].split(b"\r\n", 1)[0])
+    @property
+    def descriptor(self) -> int:
+        return self.connection.connected().fileno()
 
 
 class _Generator:
-    def __init__(self, address: tuple[str, int], request: bytes, connections: int) -> None:
-        self._address = address
-        self._request = request
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+        self._new_connections: bool = order["new_connections"]
+        self._body = Path(order["body"]).read_bytes()
         self._timer = _Timer()
         self._epoll = select.epoll()
         self._epoll.register(self._timer.descriptor, select.EPOLLIN)
-        self._busy: dict[int, _Connection] = {}
-        self._idle = [self._open() for _ in range(connections)]
+        self._open: dict[int, _Slot] = {}
+        self._idle = [_Slot(self._connection()) for _ in range(order["connections"])]
         self._due: deque[int] = deque()
         self.samples = array.array("q")
+        if not self._new_connections:
+            for slot in self._idle:
+                self._connect(slot)
 
-    def _open(self) -> _Connection:
-        connection = _Connection(self._address, self._request)
-        self._busy[connection.socket.fileno()] = connection
-        self._epoll.register(connection.socket.fileno(), select.EPOLLIN)
-        return connection
+    def _connection(self) -> Connection:
+        order = self._order
+        address = order["address"]
+        where = address if isinstance(address, str) else (address[0], address[1])
+        authority = "localhost" if isinstance(address, str) else f"{address[0]}:{address[1]}"
+        headers = [(name, value) for name, value in order["headers"]]
+        if order["application"] == _HTTP1:
+            return Http1Connection(where, order["path"], authority, headers, self._body)
+        return Http2Connection(where, order["path"], authority, headers, self._body, grpc=order["application"] == _GRPC)
 
-    def run(self, rate_rps: float, duration_s: float) -> None:
+    def _connect(self, slot: _Slot) -> None:
+        slot.connection.open()
+        self._open[slot.descriptor] = slot
+        self._epoll.register(slot.descriptor, select.EPOLLIN)
+
+    def _disconnect(self, slot: _Slot) -> None:
+        if slot.connection.socket is not None:
+            self._epoll.unregister(slot.descriptor)
+            del self._open[slot.descriptor]
+            slot.connection.close()
+
+    def run_closed(self, duration_s: float) -> None:
+        """Send one request after another on every connection for the duration."""
+        end_ns = time.monotonic_ns() + int(duration_s * _NS)
+        while (now_ns := time.monotonic_ns()) < end_ns:
+            while self._idle:
+                self._send(self._idle.pop(), time.monotonic_ns())
+            for descriptor, mask in self._epoll.poll(min(0.5, (end_ns - now_ns) / _NS)):
+                self._serve(self._open[descriptor], mask)
+
+    def run_open(self, rate_rps: float, duration_s: float) -> None:
         """Send rate × duration requests on schedule and wait for their answers, but no longer than the grace."""
         total = round(rate_rps * duration_s)
         start_ns = time.monotonic_ns() + _LEAD_NS
@@ -142,62 +127,74 @@ class _Generator:
         while len(self.samples) < 2 * total and time.monotonic_ns() < give_up_ns:
             for descriptor, mask in self._epoll.poll(0.5):
                 if descriptor != self._timer.descriptor:
-                    self._serve(self._busy[descriptor], mask)
+                    self._serve(self._open[descriptor], mask)
             now_ns = time.monotonic_ns()
             while sent < total and (due_ns := start_ns + int(sent * _NS / rate_rps)) <= now_ns:
                 self._due.append(due_ns)
                 sent += 1
             # Arming also clears the timer: reading it would look like the read of an answer to who traces us.
             self._timer.arm(start_ns + int(sent * _NS / rate_rps) if sent < total else _NEVER_NS)
-            self._send_due()
-        for due_ns in [*self._due, *(c.due_ns for c in self._busy.values() if c.due_ns >= 0)]:
+            while self._due and self._idle:
+                self._send(self._idle.pop(), self._due.popleft())
+        for due_ns in [*self._due, *(slot.due_ns for slot in self._open.values() if slot.due_ns >= 0)]:
             self.samples.extend((due_ns, -1))
 
-    def _send_due(self) -> None:
-        while self._due and self._idle:
-            connection = self._idle.pop()
-            if connection.send(self._due.popleft()):
-                self._epoll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
-
-    def _serve(self, connection: _Connection, mask: int) -> None:
+    def _send(self, slot: _Slot, due_ns: int) -> None:
+        slot.due_ns = due_ns
         try:
-            if mask & select.EPOLLOUT and not connection.send_rest():
-                self._epoll.modify(connection.socket.fileno(), select.EPOLLIN)
-            if not mask & ~select.EPOLLOUT or not connection.receive():
-                return
-        except (ConnectionError, ValueError) as error:
-            self._replace(connection, error)
-            return
-        self.samples.extend((connection.due_ns, time.monotonic_ns() - connection.due_ns))
-        connection.due_ns = -1
-        self._idle.append(connection)
+            if slot.connection.socket is None:
+                self._connect(slot)
+            if slot.connection.send():
+                self._epoll.modify(slot.descriptor, select.EPOLLIN | select.EPOLLOUT)
+        except OSError as error:
+            self._fail(slot, error)
 
-    def _replace(self, connection: _Connection, error: Exception) -> None:
+    def _serve(self, slot: _Slot, mask: int) -> None:
+        try:
+            if mask & select.EPOLLOUT and not slot.connection.send_rest():
+                self._epoll.modify(slot.descriptor, select.EPOLLIN)
+            answered = bool(mask & ~select.EPOLLOUT) and slot.connection.receive()
+            if slot.connection.unsent:  # what came let more of the request go than the socket takes
+                self._epoll.modify(slot.descriptor, select.EPOLLIN | select.EPOLLOUT)
+            if not answered:
+                return
+        except (OSError, ValueError) as error:
+            self._fail(slot, error)
+            return
+        if slot.due_ns < 0:
+            return  # an answer that nobody waits for: settings and the like
+        self.samples.extend((slot.due_ns, time.monotonic_ns() - slot.due_ns))
+        slot.due_ns = -1
+        if self._new_connections:
+            self._disconnect(slot)
+        self._idle.append(slot)
+
+    def _fail(self, slot: _Slot, error: Exception) -> None:
         sys.stderr.write(f"request failed: {error}\n")
-        descriptor = connection.socket.fileno()
-        self._epoll.unregister(descriptor)
-        del self._busy[descriptor]
-        connection.socket.close()
-        if connection.due_ns >= 0:
-            self.samples.extend((connection.due_ns, -1))
-        elif connection in self._idle:
-            self._idle.remove(connection)
-        self._idle.append(self._open())
+        if slot.due_ns >= 0:
+            self.samples.extend((slot.due_ns, -1))
+        self._disconnect(slot)
+        if slot.due_ns >= 0:
+            self._idle.append(slot)
+        slot.due_ns = -1
+        if not self._new_connections:
+            self._connect(slot)
 
 
 def main(arguments: list[str]) -> None:
     """Run the generator as the module docstring says."""
-    address, port, path, connections, rate_rps, duration_s, request_bytes, out = arguments
-    method, body = ("POST", b"q" * int(request_bytes)) if int(request_bytes) else ("GET", b"")
-    head = f"{method} {path} HTTP/1.1\r\nhost: {address}:{port}\r\nuser-agent: meshinsight\r\n"
-    length = f"content-length: {len(body)}\r\n" if body else ""
-    generator = _Generator((address, int(port)), f"{head}{length}\r\n".encode() + body, int(connections))
+    order = json.loads(Path(arguments[0]).read_text())
+    generator = _Generator(order)
     gc.disable()
-    started_mark(Path(out)).touch()
+    out = Path(order["out"])
+    started_mark(out).touch()
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(_Stopped):
-        generator.run(float(rate_rps), float(duration_s))
-    Path(out).write_bytes(generator.samples.tobytes())
+        if order["rate_rps"] is None:
+            generator.run_closed(float(order["duration_s"]))
+        else:
+            generator.run_open(float(order["rate_rps"]), float(order["duration_s"]))
+    out.write_bytes(generator.samples.tobytes())
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,9 +85,26 @@ def _bpf_owners() -> set[str]:
     [
         (("--protocol", "quic"), "--protocol: unknown protocol 'quic'; known: tcp, http1"),
         (("--request-bytes", "-5"), "--request-bytes: -5 is outside 0 to 1048576"),
-        (("--response-bytes", "many"), "--response-bytes: 'many' is not a whole number"),
+        (("--response-bytes", "many"), "--response-bytes: 'many' is not a list of whole numbers, or sizes such as"),
         (("--rate", "fast"), "--rate: 'fast' is not a number or max"),
         (("-o", "xml"), "-o xml: unknown output format"),
+        (("--connections", "1.5"), "--connections: '1.5' is not a whole number"),
+        (("--headers", "abc"), "--headers: 'abc' is neither a number nor a number x bytes, as in 20x100"),
+        (("--headers", "20x"), "--headers: '20x' is neither"),
+        (("--filter", "rback"), "--filter rback: unknown filter of envoy; known: access_log"),
+        (("--filter", "rbac+"), "--filter : unknown filter"),
+        (("--filter-file", "/no/such.yaml"), "--filter-file /no/such.yaml: cannot be read: No such file"),
+        (("--proxy", "squid"), "--proxy: unknown proxy 'squid'; known: envoy, haproxy, nginx"),
+        (("--proxy-config", "/no/such.yaml"), "--proxy-config /no/such.yaml: cannot be read"),
+        (("--tls", "mtls", "--topology", "client"), "--tls mtls: runs between two sidecars"),
+        (("--budget", "soon"), "--budget: 'soon' is not a length of time; write it as 90s, 10m or 1.5h"),
+        (("--budget", "10s"), "--budget 10s: the base load of all configurations takes"),
+        (("--matrix", "no-such"), "--matrix no-such: no such file; give one, or a name that comes along: alternatives"),
+        (("--resume", "/no/such"), "--resume /no/such: holds no unfinished run"),
+        (("--resume", "/no/such", "--seed", "3"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--dry-run"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--quick"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--out", "x"), "--resume: goes on with the settings of the run; leave the other"),
     ],
 )
 def test_bad_requests_get_one_line_and_status_2(arguments: tuple[str, ...], message: str) -> None:
@@ -94,6 +112,44 @@ def test_bad_requests_get_one_line_and_status_2(arguments: tuple[str, ...], mess
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def dry_run(*arguments: str) -> str:
+    done = meshinsight("profile", "--dry-run", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_dry_run_prints_every_cell_with_its_reason_and_the_time() -> None:
+    text = dry_run("--protocol", "http1", "--topology", "both", "--temperature", "hot", "--tls", "mtls")
+    assert "http1-both-mtls-hot-q128-s1024-c1-max" in text
+    assert text.count("asked for") == 2  # the cell, and the sum
+    assert text.count("rung of the ladder") == 2
+    assert "1 cells asked for, 10 rounds of 0.8 s each: about " in text
+
+
+def test_a_dry_run_with_a_budget_stays_within_it() -> None:
+    text = dry_run("--budget", "30m")
+    minutes, seconds = map(int, text.split("each: about ")[1].split(" min")[0].split(":"))
+    assert 15 * 60 < 60 * minutes + seconds <= 30 * 60
+    assert "Budget 30:00 min." in text
+
+
+def test_a_matrix_is_overruled_by_single_options() -> None:
+    text = dry_run("--matrix", "alternatives", "--protocol", "tcp")
+    assert "tcp-shared-" in text
+    assert "http1-" not in text
+
+
+def test_several_filters_are_measured_apart_and_against_none() -> None:
+    text = dry_run("--protocol", "http1", "--topology", "server", "--filter", "rbac", "--filter", "lua+cors")
+    for name in ("http1-server-hot", "http1-server-rbac-hot", "http1-server-lua+cors-hot"):
+        assert f"{name}-q128" in text
+
+
+def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
+    dry_run("--out", str(tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_profile_is_never_overwritten(tmp_path: Path) -> None:
@@ -231,3 +287,83 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot write" in done.stderr.splitlines()[-1]
     assert not any(name == "profile.json" or name.endswith(".tmp") for name in left)
+
+
+@pytest.mark.kernel
+def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
+    began = time.monotonic()
+    options = ("--protocol", "grpc", "--tls", "none,mtls", "--topology", "both", "--temperature", "hot")
+    done = meshinsight("profile", *options, "--repeats", "2", "--duration", "0.3", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    cells = {cell["id"]: cell for cell in load_profile(tmp_path / "run")["cells"]}  # against the schema
+    plain, secure = (cells[f"grpc-both{tls}-hot-q128-s1024-c1-max"] for tls in ("", "-mtls"))
+    assert [cell["reference"] for cell in (plain, secure)] == [False, False]
+    assert "tls" not in plain["latency"]["components"]
+    for part in (secure["latency"]["components"]["tls"], secure["cpu"]["components"]["tls"]):
+        low, high = part["ci95_ns"]
+        assert low <= high
+        assert part["source"]
+    assert secure["cpu"]["components"]["tls"]["cpu_ns_per_request"] > 0
+    assert set(secure["cpu"]["perf_components"]) >= {"tls", "parsing", "proxy_core"}
+    assert secure["memory"]["rss_bytes"] > 20 << 20
+    assert all(abs(cell["latency"]["closure_residual"]) < 1 for cell in (plain, secure))
+    assert time.monotonic() - began < 60
+
+
+SMALL_BLOCKS = """
+import sys
+import profiler.campaign.blocks as blocks
+blocks._MOST_HOPS = 3
+from meshinsight.cli import main
+sys.argv[0] = "meshinsight"
+main()
+"""
+
+
+@contextmanager
+def in_small_blocks(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """`meshinsight` with one cell in each block, so that two blocks are soon measured."""
+    command = [sys.executable, "-c", SMALL_BLOCKS, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def as_measured(profile: dict[str, Any], topology: str) -> dict[str, Any]:
+    """A cell without what is scaled to the anchor of the whole run."""
+    cell: dict[str, Any] = next(cell for cell in profile["cells"] if cell["topology"] == topology)
+    components = cell["latency"]["components"]
+    return {
+        **cell,
+        "latency": {
+            **cell["latency"],
+            "components": {name: {**part, "anchored_median_ns": None} for name, part in components.items()},
+        },
+    }
+
+
+@pytest.mark.kernel
+def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ("--protocol", "tcp", "--topology", "client,server", "--temperature", "hot")
+    with in_small_blocks("profile", *options, "--repeats", "2", "--duration", "0.2", "--out", str(run)) as process:
+        wait_for(lambda: any((run / "unfinished").glob("000-*.json")) or process.poll() is not None, seconds=100)
+        assert process.poll() is None, process.communicate()[1]
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on with: meshinsight profile --resume {run}" in stderr
+    first = load_profile(run)
+    assert first["status"] == "partial"
+    with in_small_blocks("profile", "--resume", str(run)) as process:
+        _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 0, stderr
+    whole = load_profile(run)
+    assert whole["status"] == "complete"
+    assert sorted(cell["topology"] for cell in whole["cells"]) == ["client", "server"]
+    assert as_measured(whole, "client") == as_measured(first, "client")
+    assert not (run / "unfinished").exists()
+    assert all((run / name).stat().st_size > 0 for name in whole["files"].values())

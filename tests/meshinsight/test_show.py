@@ -230,7 +230,7 @@ def test_cells_that_differ_only_in_temperature_stand_together(document: dict[str
 
 def test_other_components_come_before_other() -> None:
     assert derived.ordered(["other", "tls", "parsing", "filter:lua", "ipc"]) == [
-        "ipc", "parsing", "filter:lua", "tls", "other",
+        "ipc", "parsing", "tls", "filter:lua", "other",
     ]  # fmt: skip
 
 

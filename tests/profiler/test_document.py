@@ -135,7 +135,7 @@ def test_an_unknown_cell_key_is_refused(tmp_path: Path, document: dict[str, Any]
         ("filters", ["rbac"]),
         ("transport", "unix"),
         ("headers", 12),
-        ("memory", {"rss_bytes": 1}),
+        ("memory", {"rss_bytes": 1, "per_connection_bytes": 2}),
     ],
 )
 def test_later_cell_dimensions_are_already_allowed(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from profiler.attribution.cpu_classes import (
     CLASSES,
+    FILTER_SERVER,
     HALTED,
     IDLE,
     KERNEL,
@@ -32,10 +33,12 @@ from profiler.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
     EVENT_WAIT,
+    FILTER_SERVICE,
     IPC,
     OTHER,
     REDIRECT,
     SERVER_SIDECAR,
+    SHARED_PROXY,
     SOCKET_READ,
     SOCKET_WRITE,
 )
@@ -204,6 +207,15 @@ def test_components_add_up_to_all_time_that_was_used(times: dict[tuple[str, str]
         spent for (role, state), spent in times.items() if role in (NEIGHBOUR, TOOL) and state == SOFTIRQ_NET_RX
     )
     assert sum(components_from_states(times).values()) == pytest.approx(sum(used.values()) + received)
+
+
+def test_user_time_of_a_shared_proxy_is_that_of_a_sidecar() -> None:
+    assert components_from_states({(SHARED_PROXY, USER): 3.0}) == {USER: 3.0}
+
+
+def test_what_a_filters_server_needs_is_kept_for_the_filter() -> None:
+    times = {(FILTER_SERVICE, USER): 1.0, (FILTER_SERVICE, SOCKET_READ): 2.0, (FILTER_SERVICE, SOFTIRQ_NET_RX): 4.0}
+    assert components_from_states(times) == {FILTER_SERVER: 3.0, IPC: 4.0}
 
 
 def test_roles_keep_their_components_apart() -> None:

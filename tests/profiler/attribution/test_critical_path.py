@@ -15,7 +15,7 @@ from profiler.components import (
     SOCKET_WRITE,
 )
 from profiler.probes.timeline import SWITCH_IN, SWITCH_OUT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING
-from tests.profiler.attribution.timelines import FAMILIES, WAIT, Event, round_trip, timeline
+from tests.profiler.attribution.timelines import FAMILIES, WAIT, WRITE, Event, over_unix_socket, round_trip, timeline
 
 CLIENT, SIDECAR, SERVER, STRANGER = 11, 22, 33, 44
 PLACES = {CLIENT: CLIENT_APP, SIDECAR: CLIENT_SIDECAR, SERVER: SERVER_APP}
@@ -115,3 +115,44 @@ def test_an_exchange_needs_one_before_and_one_after_it(count: int) -> None:
 def test_stamps_are_kept_in_order_whatever_their_order_in_the_regions() -> None:
     events = timeline(exchanges(3), PLACES)
     assert np.all(np.diff(events.stamp_ns) >= 0)
+
+
+def test_a_send_over_a_unix_socket_is_known_by_whom_it_wakes() -> None:
+    events = over_unix_socket(exchanges(5))
+    found = follow(timeline(events, PLACES), FAMILIES)
+    assert (len(found.followed), found.lost) == (3, 0)
+    assert all(sum(exchange.time_ns.values()) == exchange.total_ns == PERIOD for exchange in found.followed)
+
+
+def test_a_unix_socket_has_no_receive_work_in_its_sends() -> None:
+    tcp, unix = (
+        follow(timeline(events, PLACES), FAMILIES).followed[0].time_ns
+        for events in (exchanges(4), over_unix_socket(exchanges(4)))
+    )
+    key = (CLIENT_SIDECAR, REQUEST, SOCKET_WRITE)
+    assert unix[key] - tcp[key] == 3  # the softirq's time until the wake-up stays in the write
+
+
+def test_a_send_to_a_receiver_that_is_awake_ends_with_its_call() -> None:
+    # The client's writes wake nobody and raise no softirq: the sidecar polls.
+    events = [
+        event
+        for event in over_unix_socket(exchanges(5))
+        if not (event[2] == WAKING and event[1] == SIDECAR and event[3] == CLIENT)
+        and not (event[1] == SIDECAR and event[2] in (SWITCH_IN, SWITCH_OUT))
+    ]
+    assert len(follow(timeline(events, PLACES), FAMILIES).followed) > 0
+
+
+def test_a_wake_up_outside_a_send_is_no_send() -> None:
+    noise = [(1000 + 2 * PERIOD + 15, SIDECAR, WAKING, SERVER), (1000 + 2 * PERIOD + 15, STRANGER, WAKING, SERVER)]
+    quiet = follow(timeline(exchanges(5), PLACES), FAMILIES)
+    noisy = follow(timeline([*exchanges(5), *noise], PLACES | {STRANGER: CLIENT_SIDECAR}), FAMILIES)
+    assert [exchange.total_ns for exchange in noisy.followed] == [exchange.total_ns for exchange in quiet.followed]
+
+
+def test_a_failed_send_is_no_send() -> None:
+    again = [(1000 + PERIOD - 3, CLIENT, SYSCALL_ENTER, WRITE), (1000 + PERIOD - 2, CLIENT, SYSCALL_EXIT, -11)]
+    quiet = follow(timeline(exchanges(4), PLACES), FAMILIES)
+    noisy = follow(timeline([*exchanges(4), *again], PLACES), FAMILIES)
+    assert len(noisy.followed) == len(quiet.followed)

@@ -54,3 +54,9 @@ def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say() -> Non
         low, high = bootstrap_interval(rounds, lambda drawn: np.array([np.mean(drawn)]), trial)
         covered += bool(low[0] <= 50.0 <= high[0])
     assert 85 <= covered <= 99
+
+
+@given(st.lists(st.floats(1, 1e9), min_size=1, max_size=20))
+def test_the_middle_is_never_empty_however_few_there_are(values: list[float]) -> None:
+    totals = np.array(values)
+    assert min(values) * (1 - 1e-12) <= middle_mean(totals[:, None], totals)[0] <= max(values) * (1 + 1e-12)

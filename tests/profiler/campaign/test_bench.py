@@ -1,14 +1,28 @@
-from profiler.campaign.bench import Phase, sizes_of
-from profiler.campaign.cells import make_plan
+from profiler.campaign.bench import Phase, answers_of
+from profiler.campaign.cells import ANCHOR_HOP, make_plan
+from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
+from profiler.proxies.base import PROTOCOLS, TCP
+from profiler.testbed.deployment import Hop
 
 MS = 1_000_000
 
 
 def test_the_server_is_set_up_for_the_anchor_too() -> None:
-    sizes = sizes_of(make_plan(ProfileSettings(request_bytes=(0,), response_bytes=(65_536,))))
-    assert sizes.response_bytes == (1024, 65_536)
-    assert sizes.largest_request_bytes == 128
+    answers = answers_of(make_plan(ProfileSettings(request_bytes=(0,), response_bytes=(65_536,))), ANCHOR_HOP)
+    assert answers.sizes == ((1024, 1), (65_536, 1))
+    assert answers.largest_request_bytes == 128
+
+
+def test_a_grpc_server_is_set_up_for_the_grpc_loads_only() -> None:
+    plan = make_plan(ProfileSettings(protocols=("http1", "grpc"), messages=(1, 10), response_bytes=(0, 7)))
+    assert answers_of(plan, Hop("grpc", "both", "grpc")).sizes == ((0, 1), (0, 10), (7, 1), (7, 10))
+    assert answers_of(plan, ANCHOR_HOP).sizes == ((0, 1), (7, 1), (1024, 1))
+
+
+def test_every_application_has_a_server() -> None:
+    tools = default_toolbox()
+    assert all(name in tools.server(name).applications for name in PROTOCOLS if name != TCP)
 
 
 def test_gaps_are_the_times_after_each_burst_without_the_guards() -> None:

@@ -1,85 +1,229 @@
-"""One hop for real: Envoy, HAProxy and h2load in their pods."""
+"""One hop for real: proxies, servers and load in their pods."""
 
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from profiler.components import CLIENT_APP, CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
+from profiler.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    FILTER_SERVICE,
+    SERVER_APP,
+    SERVER_SIDECAR,
+    SHARED_PROXY,
+)
 from profiler.errors import ProcessError
-from profiler.proxies.base import INBOUND_PORT
-from profiler.proxies.envoy import Envoy
-from profiler.testbed.deployment import DIRECT, Deployment, Hop, Sizes
-from profiler.testbed.pods import PodNetwork
+from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
+from profiler.proxies.filters import filter_names
+from profiler.testbed.certificates import SERVER_NAME
+from profiler.testbed.deployment import Hop
 from profiler.testbed.run import Run
+from profiler.workload.base import Answers, Load
 from profiler.workload.haproxy_server import HaproxyServer
+from tests.profiler.testbed.conftest import eventually
+from tests.profiler.testbed.hops import Deployed, deploy
 
-SIZES = Sizes((0, 1024), 4096)
+DIRECT = Hop("none", "none")
+ONE_BY_ONE = Load(1, None, 128, 1024)
+HTTP_HOPS = [
+    DIRECT,
+    Hop("tcp", "both"),
+    Hop("http1", "client"),
+    Hop("http1", "server"),
+    Hop("http1", "both"),
+    Hop("http1", "shared"),
+    Hop("tcp", "shared"),
+    Hop("http1", "both", transport="uds"),
+    Hop("http1", "client", transport="uds"),
+    Hop("http1", "server", transport="uds"),
+    Hop("tcp", "both", transport="uds"),
+    Hop("http1", "both", tls="mtls"),
+    Hop("tcp", "both", tls="mtls", transport="uds"),
+    Hop("http1", "both", workers=2),
+]
+OTHER_HOPS = [
+    Hop("none", "none", "http2"),
+    Hop("none", "none", "grpc"),
+    *(Hop(name, topology, name) for name in ("http2", "grpc") for topology in ("client", "both", "shared")),
+    *(Hop(name, "both", name, tls="mtls") for name in ("http2", "grpc")),
+    Hop("http2", "both", "http2", transport="uds"),
+    Hop("http2", "both", "http2", transport="uds", tls="mtls"),
+    Hop("tcp", "both", "grpc"),
+]
 
 
-def get(deployment: Deployment, path: str, body: str = "") -> str:
-    """Status, size, and the headers that a sidecar adds, of one request from the client's pod."""
-    url = f"http://{deployment.address}:{deployment.port}{path}"
-    argv = ["python3", "-c", CLIENT, url, body]
-    return deployment.client.namespace.run(argv).strip()
+@pytest.mark.kernel
+@pytest.mark.parametrize("hop", HTTP_HOPS, ids=lambda hop: str(hop.name))
+def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> None:
+    hop_up = deploy(run, hop)
+    answer = hop_up.curl("/1024", "--include", "--data", "q" * 300)
+    assert answer.startswith("HTTP/1.1 200")
+    assert answer.endswith("r" * 1024)
+    assert ("server: envoy" in answer) == (hop.protocol == "http1")
+    assert set(hop_up.deployment.processes) == {SERVER_APP, *hop.sidecar_places}
 
 
-CLIENT = """
-import sys, urllib.request
-request = urllib.request.Request(sys.argv[1], data=sys.argv[2].encode() or None)
-with urllib.request.urlopen(request, timeout=5) as answer:
-    print(answer.status, len(answer.read()), "envoy" if answer.headers.get("server") == "envoy" else "plain")
-"""
-
-
-def deploy(run: Run, hop: Hop) -> Deployment:
-    deployment = Deployment(run, PodNetwork(run), hop, Envoy(), HaproxyServer(), SIZES)
-    deployment.wait_ready()
-    return deployment
+@pytest.mark.kernel
+@pytest.mark.parametrize("hop", OTHER_HOPS, ids=lambda hop: str(hop.name))
+def test_http2_and_grpc_pass_the_proxies(run: Run, hop: Hop) -> None:
+    hop_up = deploy(run, hop)
+    before = [process.run_time_ns() for process in hop_up.deployment.sidecars]
+    result = hop_up.load(ONE_BY_ONE)
+    assert result.failed == 0
+    assert len(result.due_ns) > 50
+    after = [process.run_time_ns() for process in hop_up.deployment.sidecars]
+    assert all(late > early for early, late in zip(before, after, strict=True))
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(
-    ("hop", "answer"),
-    [
-        (DIRECT, "200 1024 plain"),
-        (Hop("tcp", "both"), "200 1024 plain"),
-        (Hop("http1", "client"), "200 1024 envoy"),
-        (Hop("http1", "server"), "200 1024 envoy"),
-        (Hop("http1", "both"), "200 1024 envoy"),
-    ],
-    ids=lambda value: value.name if isinstance(value, Hop) else "",
+    "hop",
+    [Hop("http2", "both", "http2", transport="uds"), Hop("http2", "both", "http2"), Hop("grpc", "both", "grpc")],
+    ids=lambda hop: str(hop.name),
 )
-def test_requests_pass_the_sidecars_that_the_topology_has(run: Run, hop: Hop, answer: str) -> None:
-    deployment = deploy(run, hop)
-    assert get(deployment, "/1024", body="q" * 300) == answer
-    assert set(deployment.processes) == {SERVER_APP, *hop.sidecar_places}
+def test_a_mebibyte_passes_both_ways_without_waiting(run: Run, hop: Hop) -> None:
+    result = deploy(run, hop).load(Load(1, 10, 1 << 20, 1 << 20, new_connections=True), 1.0)
+    assert (len(result.due_ns), result.failed) == (10, 0)
+    assert np.median(result.latency_ns) < 500_000_000
+
+
+@pytest.mark.kernel
+def test_ten_messages_pass_as_a_stream(run: Run) -> None:
+    result = deploy(run, Hop("grpc", "both", "grpc", tls="mtls")).load(Load(1, None, 0, 1024, messages=10))
+    assert (len(result.due_ns) > 50, result.failed) == (True, 0)
 
 
 @pytest.mark.kernel
 def test_captured_connections_really_go_through_both_sidecars(run: Run) -> None:
-    deployment = deploy(run, Hop("tcp", "both"))
-    before = [process.run_time_ns() for process in deployment.sidecars]
+    hop_up = deploy(run, Hop("tcp", "both"))
+    before = [process.run_time_ns() for process in hop_up.deployment.sidecars]
     for _ in range(20):
-        get(deployment, "/0")
-    after = [process.run_time_ns() for process in deployment.sidecars]
+        hop_up.curl("/0")
+    after = [process.run_time_ns() for process in hop_up.deployment.sidecars]
     assert all(late > early for early, late in zip(before, after, strict=True))
+
+
+TLS_CLIENT = """
+import socket, ssl, sys
+host, port, name, authority, chain, key = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+if chain:
+    context.load_cert_chain(chain, key)
+with socket.create_connection((host, int(port)), 5) as plain:
+    with context.wrap_socket(plain, server_hostname=name) as secure:
+        secure.sendall(b"GET /1024 HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n")
+        print(secure.version(), secure.recv(12).decode())
+"""
+
+
+def by_tls(hop_up: Deployed, *, with_certificate: bool) -> str:
+    """What a stranger in the same network is answered over TLS, sent straight to the server's sidecar."""
+    files, address = hop_up.secrets.certificates, hop_up.deployment.target.address
+    own = [str(files.chain), str(files.key)] if with_certificate else ["", ""]
+    stranger = hop_up.network.add_pod("stranger")
+    where = [address.host, str(address.port), SERVER_NAME]
+    return stranger.namespace.run([sys.executable, "-c", TLS_CLIENT, *where, str(files.authority), *own]).strip()
+
+
+@pytest.mark.kernel
+def test_between_the_sidecars_there_is_only_tls(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both", tls="mtls"))
+    assert hop_up.status("/1024") == "200"
+    with pytest.raises(ProcessError, match="curl"):
+        hop_up.curl("/1024", pod=hop_up.network.add_pod("stranger"))
+
+
+@pytest.mark.kernel
+def test_without_tls_the_sidecar_answers_in_the_clear(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both"))
+    assert hop_up.curl("/1024", pod=hop_up.network.add_pod("stranger")) == "r" * 1024
+
+
+@pytest.mark.kernel
+def test_who_has_the_runs_certificate_is_let_in_by_tls_1_3(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both", tls="mtls"))
+    assert by_tls(hop_up, with_certificate=True) == "TLSv1.3 HTTP/1.1 200"
+
+
+@pytest.mark.kernel
+def test_who_has_no_certificate_is_not_let_in(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both", tls="mtls"))
+    with pytest.raises(ProcessError, match=r"CERTIFICATE_REQUIRED|certificate required|Errno 104"):
+        by_tls(hop_up, with_certificate=False)
+
+
+@pytest.mark.kernel
+def test_a_shared_proxy_is_in_a_pod_of_its_own(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "shared"))
+    assert hop_up.deployment.target.address.port == OUTBOUND_PORT
+    pods = {
+        place: Path(f"/proc/{process.pid}/ns/net").stat().st_ino
+        for place, process in hop_up.deployment.processes.items()
+    }
+    assert set(pods) == {SERVER_APP, SHARED_PROXY}
+    assert len(set(pods.values())) == 2
+
+
+@pytest.mark.kernel
+def test_by_unix_socket_the_applications_open_no_tcp_connection_to_their_sidecars(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both", transport="uds"))
+    assert hop_up.deployment.target.address.socket is not None
+    hop_up.load(ONE_BY_ONE, 0.2)
+    loopback = hop_up.deployment.client.namespace.call(lambda: Path("/proc/thread-self/net/dev").read_text())
+    assert int(loopback.split("lo:")[1].split()[0]) == 0
+
+
+ALL_FILTERS = tuple("tracing-100" if name == "tracing" else name for name in filter_names("envoy"))
+
+
+@pytest.mark.kernel
+def test_all_filters_in_one_chain_do_their_work(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "server", filters=ALL_FILTERS))
+    token = ("--header", f"authorization: Bearer {hop_up.secrets.token.token}")
+    assert hop_up.status("/1024") == "401"  # no token
+    assert hop_up.status("/1024", *token) == "200"
+    assert hop_up.status("/denied", *token) == "403"  # by the authorisation server
+    answer = hop_up.curl("/1024", "--include", "--compressed", *token)
+    assert "content-encoding: gzip" in answer
+    assert "x-lua: 200" in answer
+    log = next(hop_up.run.directory.rglob("access.log"))
+    assert eventually(lambda: log.read_text().count('"GET /1024 HTTP/1.1" 200') == 2)
+    assert FILTER_SERVICE in hop_up.deployment.processes
+
+
+@pytest.mark.kernel
+def test_a_closed_loop_passes_all_filters(run: Run) -> None:
+    hop_up = deploy(run, Hop("grpc", "both", "grpc", filters=ALL_FILTERS, tls="mtls"))
+    lines = ("authorization: Bearer ${token}",)
+    result = hop_up.load(Load(1, None, 128, 1024, extra_headers=lines))
+    assert (len(result.due_ns) > 20, result.failed) == (True, 0)
+
+
+@pytest.mark.kernel
+def test_each_filter_runs_once_on_the_servers_side(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "both", filters=("access_log",)))
+    assert hop_up.status("/1024") == "200"
+    logs = [path.parent.name for path in hop_up.run.directory.rglob("access.log")]
+    assert logs == ["h0-server-sidecar"]
 
 
 class TakenPort(HaproxyServer):
     """A server that holds the sidecar's own port, and shares it with nobody."""
 
-    port = INBOUND_PORT
+    def port(self, application: str) -> int:
+        return INBOUND_PORT
 
-    def argv(self, directory: Path, response_bytes: tuple[int, ...], largest_request_bytes: int) -> list[str]:
-        return [sys.executable, "-m", "http.server", str(self.port)]
+    def argv(self, directory: Path, answers: Answers) -> list[str]:
+        return [sys.executable, "-m", "http.server", str(INBOUND_PORT)]
 
 
 @pytest.mark.kernel
 def test_a_port_that_is_taken_is_named_by_who_wanted_it(run: Run) -> None:
-    deployment = Deployment(run, PodNetwork(run), Hop("tcp", "server"), Envoy(), TakenPort(), SIZES)
+    deployment = deploy(run, Hop("tcp", "server"), TakenPort(), ready=False).deployment
 
     def watch() -> None:
         deployment.wait_ready()
@@ -96,6 +240,26 @@ def test_each_process_runs_on_the_cpu_after_its_predecessors() -> None:
     chain = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
     assert [hop.cpu_of(place, [0, 1]) for place in chain] == [0, 1, 0, 1]
     assert [hop.cpu_of(place, [2, 3, 5, 7]) for place in chain] == [2, 3, 5, 7]
+
+
+def test_the_server_of_a_filter_runs_on_the_cpu_after_the_filters() -> None:
+    hop = Hop("http1", "both", filters=("ext_authz",))
+    assert hop.cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 7
+    assert Hop("http1", "shared", filters=("ext_authz",)).cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 5
+
+
+def test_filters_are_on_the_servers_side_where_there_is_one() -> None:
+    places = {
+        topology: Hop("http1", topology, filters=("rbac",)).filter_place for topology in ("client", "both", "shared")
+    }
+    assert places == {"client": CLIENT_SIDECAR, "both": SERVER_SIDECAR, "shared": SHARED_PROXY}
+    assert Hop("http1", "both").filter_place is None
+
+
+def test_a_hop_is_named_by_what_is_not_as_usual() -> None:
+    hop = Hop("tcp", "both", "grpc", "nginx", "mtls", ("rbac", "/x/own.yaml"), "uds", 4, "/y/boot.yaml")
+    assert hop.name == "tcp-both-for-grpc-nginx-mtls-rbac+own-uds-w4-own.boot"
+    assert (Hop("http2", "both", "http2").name, DIRECT.name) == ("http2-both", "direct")
 
 
 @pytest.mark.kernel

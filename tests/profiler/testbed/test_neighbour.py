@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import ProcessError
-from profiler.testbed.neighbour import Neighbours, l2_bytes
+from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours, l2_bytes
 from profiler.testbed.netns import run_tool
 from profiler.testbed.run import Run
 from tests.profiler.testbed.conftest import eventually
@@ -57,6 +57,11 @@ def run_with_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 @pytest.fixture(scope="module")
 def neighbours(run_with_neighbours: Run) -> Neighbours:
     return Neighbours(run_with_neighbours, [0])
+
+
+def walk_bytes(pid: int) -> int:
+    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return next(int(text.split("=")[1]) for text in arguments if text.startswith("--walk-bytes="))
 
 
 def run_times_ns(neighbours: Neighbours) -> dict[str, int]:
@@ -129,6 +134,28 @@ def test_switching_takes_less_than_a_millisecond(neighbours: Neighbours) -> None
             switch()
             taken_ns.append(time.perf_counter_ns() - started_ns)
     assert statistics.median(taken_ns) < 1_000_000
+
+
+@pytest.mark.kernel
+def test_steps_walk_their_part_of_the_cache(run: Run) -> None:
+    neighbours = Neighbours(run, [0], ["awake", *COLD_STEPS, "cold"])
+    walked = [walk_bytes(process.pid) for process in neighbours.processes]
+    whole = neighbours.walk_bytes[0]
+    assert walked == [whole, whole // 4, whole // 2, whole * 3 // 4, whole]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("mode", COLD_STEPS)
+def test_a_step_runs_alone(run: Run, mode: Mode) -> None:
+    neighbours = Neighbours(run, [0], ["awake", *COLD_STEPS])
+    neighbours.cold(mode)
+    awake = [process.name for process in neighbours.processes if not process.is_paused()]
+    assert awake == [f"neighbour-{mode}-0"]
+
+
+@pytest.mark.kernel
+def test_modes_that_are_not_asked_for_are_not_started(run: Run) -> None:
+    assert [process.name for process in Neighbours(run, [0], ["awake"]).processes] == ["neighbour-awake-0"]
 
 
 @pytest.mark.kernel

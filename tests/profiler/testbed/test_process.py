@@ -25,7 +25,7 @@ def status_field(pid: int, name: str) -> list[str]:
 
 def test_start_time_tells_two_processes_of_one_pid_apart() -> None:
     stat = read_stat(os.getpid())
-    parent = read_stat(os.getppid())
+    parent = read_stat(1)
     assert stat is not None
     assert parent is not None
     assert stat.state == "R"
@@ -155,6 +155,18 @@ class TestWatch:
         process.wait(20)
         said_ns = int(process.log_path.read_text())
         assert said_ns <= process.run_time_ns() <= said_ns * 1.1
+
+    def test_resident_memory_of_a_known_hoard_is_what_it_holds(self, run: Run) -> None:
+        hoard = "import time; kept = b'x' * (64 << 20); print('ready', flush=True); time.sleep(1000)"
+        process = run.spawn("hoarder", [sys.executable, "-c", hoard])
+        assert eventually(lambda: "ready" in process.log_path.read_text())
+        assert 64 << 20 <= process.rss_bytes() < 100 << 20
+
+    def test_a_process_that_has_ended_holds_no_memory(self, run: Run) -> None:
+        process = run.spawn("quick", ["true"])
+        process.wait(20)
+        process.stop()
+        assert process.rss_bytes() == 0
 
     def test_run_time_is_kept_after_stop(self, run: Run) -> None:
         process = run.spawn("quick", ["true"])

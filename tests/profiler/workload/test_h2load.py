@@ -4,8 +4,11 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import ProcessError
-from profiler.workload.base import Load
+from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
+from profiler.workload.base import Load, Target, grpc_frame
 from profiler.workload.h2load import H2load
+
+SERVER = Address("10.99.0.10", 8080)
 
 
 def write_log(directory: Path, rows: list[tuple[int, int, int]]) -> None:
@@ -37,12 +40,38 @@ def test_an_empty_log_is_an_error(tmp_path: Path) -> None:
 
 def test_the_log_of_the_window_before_is_not_read_again(tmp_path: Path) -> None:
     write_log(tmp_path, [(1000, 200, 25)])
-    H2load().argv("10.99.0.10", 8080, Load(1, None, 0, 64), 0.5, tmp_path)
+    H2load().argv(Target(SERVER, HTTP1), Load(1, None, 0, 64), 0.5, tmp_path)
     assert not (tmp_path / "h2load.log").exists()
 
 
 def test_request_and_response_sizes_are_independent(tmp_path: Path) -> None:
-    argv = H2load().argv("10.99.0.10", 8080, Load(4, None, 300, 2000), 0.5, tmp_path)
+    argv = H2load().argv(Target(SERVER, HTTP1), Load(4, None, 300, 2000), 0.5, tmp_path)
     assert argv[-1] == "http://10.99.0.10:8080/2000"
-    assert (tmp_path / "request-300").stat().st_size == 300
+    assert (tmp_path / "request-http1-300").stat().st_size == 300
     assert "--clients=4" in argv
+
+
+def test_one_request_is_in_flight_on_each_connection_of_http2(tmp_path: Path) -> None:
+    argv = H2load().argv(Target(SERVER, HTTP2), Load(4, None, 0, 10), 0.5, tmp_path)
+    assert "--max-concurrent-streams=1" in argv
+    assert "--h1" not in argv
+
+
+def test_a_grpc_call_is_framed_and_asks_for_trailers(tmp_path: Path) -> None:
+    argv = H2load().argv(Target(SERVER, GRPC), Load(1, None, 3, 10, messages=4), 0.5, tmp_path)
+    assert argv[-1].endswith("/meshinsight.Echo/10x4.grpc")
+    assert {"--header=content-type: application/grpc", "--header=te: trailers"} <= set(argv)
+    assert (tmp_path / "request-grpc-3").read_bytes() == grpc_frame(b"qqq")
+
+
+def test_further_headers_are_sent(tmp_path: Path) -> None:
+    load = Load(1, None, 0, 10, headers=2, header_bytes=3, extra_headers=("authorization: Bearer t",))
+    argv = H2load().argv(Target(SERVER, HTTP1), load, 0.5, tmp_path)
+    sent = [word for word in argv if word.startswith("--header=")]
+    assert sent == ["--header=x-header-000: vvv", "--header=x-header-001: vvv", "--header=authorization: Bearer t"]
+
+
+def test_a_unix_socket_is_the_base_uri(tmp_path: Path) -> None:
+    argv = H2load().argv(Target(Address(socket=Path("/run/x.sock")), HTTP1), Load(1, None, 0, 10), 0.5, tmp_path)
+    assert "--base-uri=unix:/run/x.sock" in argv
+    assert argv[-1] == "http://localhost/10"

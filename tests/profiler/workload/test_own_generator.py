@@ -1,4 +1,4 @@
-"""The open-loop generator against servers of known behaviour, on loopback."""
+"""The own generator against servers of known behaviour, on loopback."""
 
 import subprocess
 import threading
@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from profiler.errors import ProcessError
-from profiler.workload.base import Load, LoadResult
-from profiler.workload.openloop import OpenLoop
+from profiler.proxies.base import HTTP1, Address
+from profiler.workload.base import Load, LoadResult, Target
+from profiler.workload.own_generator import OwnGenerator
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 20  # an answer is one packet
     stall_once_s = 0.0
     status = 200
 
@@ -56,9 +58,10 @@ def server(stall_once_s: float = 0.0, status: int = 200) -> Iterator[int]:
 
 
 def run(port: int, load: Load, directory: Path, seconds: float = 0.5) -> LoadResult:
-    argv = OpenLoop().argv("127.0.0.1", port, load, seconds, directory)
+    target = Target(Address("127.0.0.1", port), HTTP1)
+    argv = OwnGenerator().argv(target, load, seconds, directory)
     subprocess.run(argv, check=True, timeout=20, capture_output=True)
-    return OpenLoop().result(directory)
+    return OwnGenerator().result(directory)
 
 
 def test_every_request_is_due_on_schedule(tmp_path: Path) -> None:
@@ -90,4 +93,47 @@ def test_answers_that_are_errors_count_as_failed(tmp_path: Path) -> None:
 
 def test_missing_samples_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="no samples"):
-        OpenLoop().result(tmp_path)
+        OwnGenerator().result(tmp_path)
+
+
+def test_a_closed_loop_sends_as_soon_as_it_has_the_answer(tmp_path: Path) -> None:
+    with server() as port:
+        result = run(port, Load(1, None, 0, 10), tmp_path)
+    assert result.failed == 0
+    gaps_ns = result.due_ns[1:] - (result.due_ns + result.latency_ns)[:-1]
+    assert len(gaps_ns) > 20
+    assert 0 <= np.median(gaps_ns) < 1_000_000
+
+
+def test_a_closed_loop_goes_on_after_failures(tmp_path: Path) -> None:
+    with server(status=404) as port:
+        result = run(port, Load(2, None, 0, 10), tmp_path, seconds=0.3)
+    assert len(result.due_ns) == 0
+    assert result.failed > 10
+
+
+def test_a_request_that_is_never_answered_is_a_failure(tmp_path: Path) -> None:
+    with server(stall_once_s=4) as port:
+        result = run(port, Load(1, 10, 0, 10), tmp_path, seconds=0.2)
+    assert (len(result.due_ns), result.failed) == (0, 2)
+
+
+def test_sigterm_ends_it_in_good_order(tmp_path: Path) -> None:
+    with server() as port:
+        target = Target(Address("127.0.0.1", port), HTTP1)
+        process = subprocess.Popen(OwnGenerator().argv(target, Load(1, None, 0, 10), 30, tmp_path))
+        while not OwnGenerator().started(tmp_path):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.terminate()
+        assert process.wait(5) == 0
+    assert len(OwnGenerator().result(tmp_path).due_ns) > 10
+
+
+def test_samples_of_the_window_before_are_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "load.bin").write_bytes(b"x" * 16)
+    (tmp_path / "load.started").touch()
+    OwnGenerator().argv(Target(Address("127.0.0.1", 1), HTTP1), Load(1, None, 0, 10), 1, tmp_path)
+    assert not OwnGenerator().started(tmp_path)
+    with pytest.raises(ProcessError, match="no samples"):
+        OwnGenerator().result(tmp_path)

@@ -1,0 +1,96 @@
+"""HAProxy as a sidecar: it asks the kernel itself where a captured connection was bound for."""
+
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from profiler.errors import UsageError
+from profiler.proxies.base import GRPC, HTTP2, PROTOCOLS, Certificates, ProxyVersion, SidecarConfig
+from profiler.proxies.building import check_by_program, digest, refuse_filters, render_template
+from profiler.workload.programs import first_line, require_program
+
+_TEMPLATE: Final = "haproxy.cfg.j2"
+_CONFIGURATION: Final = "haproxy.cfg"
+_WORKERS: Final = "workers.cfg"
+_IDENTITY: Final = "identity.pem"
+_ALERT: Final = re.compile(r"^\[ALERT\]\s+\(\d+\) : (?:config : )?(?P<said>.*)$", re.MULTILINE)
+
+
+class Haproxy:
+    """HAProxy, one thread unless told otherwise."""
+
+    name = "haproxy"
+    protocols: tuple[str, ...] = PROTOCOLS
+    tls_protocols: tuple[str, ...] = PROTOCOLS
+    unix_sockets = True
+    original_destination = True
+    most_workers = 64
+
+    def identify(self) -> ProxyVersion:
+        binary = self.executable()
+        if "-O0" in _build_options(binary):
+            raise UsageError(f"{binary} was compiled without optimisation; its costs mean nothing, use a release build")
+        # "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"
+        return ProxyVersion(first_line(str(binary), "-v").split()[2], "release", digest(binary))
+
+    def executable(self) -> Path:
+        return Path(require_program("haproxy", "haproxy")).resolve()
+
+    def render(self, config: SidecarConfig, directory: Path) -> str:
+        if config.bootstrap is not None:
+            return config.bootstrap
+        refuse_filters("HAProxy", config)
+        return render_template(
+            _TEMPLATE,
+            protocol=config.protocol,
+            h2=config.protocol in (HTTP2, GRPC),
+            listeners=config.listeners,
+            workers=config.workers,
+            certificates=config.certificates,
+            identity=directory / _IDENTITY,
+        )
+
+    def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
+        # -db: one process in the foreground.
+        return [str(self.executable()), "-db", *self._write(config, directory)]
+
+    def validate(self, config: SidecarConfig, directory: Path) -> None:
+        command = [str(self.executable()), "-c", *self._write(config, directory)]
+        check_by_program("HAProxy", command, _ALERT)
+
+    def ready(self, directory: Path) -> bool:
+        """It listens only once it has taken its configuration."""
+        return True
+
+    def _write(self, config: SidecarConfig, directory: Path) -> list[str]:
+        """Write what the sidecar reads and return the options that name its configuration files."""
+        file = directory / _CONFIGURATION
+        file.write_text(self.render(config, directory))
+        if config.bootstrap is not None:
+            # The last nbthread holds: the user's configuration runs with the workers that the profile says, too.
+            (directory / _WORKERS).write_text(f"global\n    nbthread {config.workers}\n")
+            return ["-f", str(file), "-f", str(directory / _WORKERS)]
+        if config.certificates is not None:
+            _write_identity(config.certificates, directory / _IDENTITY)
+        return ["-f", str(file)]
+
+
+PROXY: Final = Haproxy()
+
+
+def _write_identity(certificates: Certificates, file: Path) -> None:
+    """Certificate chain and key in one file, as HAProxy wants them, for the directory's owner only."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_bytes(certificates.chain.read_bytes().rstrip() + b"\n" + certificates.key.read_bytes())
+    owner = file.parent.stat()
+    os.chown(file, owner.st_uid, owner.st_gid)
+
+
+@cache
+def _build_options(binary: Path) -> list[str]:
+    run = subprocess.run([str(binary), "-vv"], capture_output=True, text=True, timeout=20, check=True)
+    return run.stdout.split()

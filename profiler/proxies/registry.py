@@ -1,0 +1,24 @@
+"""Finding a proxy by its name: every module of this package that defines `PROXY` is one."""
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+import profiler.proxies
+from profiler.errors import UsageError
+from profiler.proxies.base import Proxy
+
+
+@cache
+def proxies() -> dict[str, Proxy]:
+    """Every proxy by name, in alphabetical order."""
+    modules = (import_module(f"profiler.proxies.{entry.name}") for entry in iter_modules(profiler.proxies.__path__))
+    found: list[Proxy] = [module.PROXY for module in modules if hasattr(module, "PROXY")]
+    return {proxy.name: proxy for proxy in sorted(found, key=lambda proxy: proxy.name)}
+
+
+def find_proxy(name: str) -> Proxy:
+    """The proxy called `name`. Raises UsageError for an unknown one."""
+    if name not in proxies():
+        raise UsageError(f"--proxy: unknown proxy {name!r}; known: {', '.join(proxies())}")
+    return proxies()[name]

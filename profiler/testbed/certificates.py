@@ -1,0 +1,118 @@
+"""Certificates made for one run: an authority and one workload certificate, as a mesh's control plane issues them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from profiler.errors import UsageError
+from profiler.proxies.base import Certificates
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+SERVER_NAME: Final = "server.meshinsight.local"
+KEY: Final = "RSA 2048"
+"""Kind of the workload's key: what Istio's agent asks for unless told otherwise."""
+
+_IDENTITY: Final = "spiffe://meshinsight.local/ns/run/sa/workload"
+_KEY_BITS: Final = 2048
+_VALID: Final = timedelta(days=1)
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+
+
+def make_certificates(directory: Path) -> Certificates:
+    """Make an authority and a workload certificate signed by it, as PEM files in `directory`."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS) for _ in range(2))
+    authority = _certificate("meshinsight run authority", authority_key, None, authority_key)
+    workload = _certificate(SERVER_NAME, key, authority, authority_key)
+    files = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+    _write(files.authority, _pem(authority))
+    _write(files.chain, _pem(workload))
+    _write(files.key, _key_pem(key))
+    return files
+
+
+def copy_certificates(files: Certificates, directory: Path) -> Certificates:
+    """The user's files in `directory`, where the proxy's user can read them."""
+    copies = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+    for source, target in ((files.chain, copies.chain), (files.key, copies.key), (files.authority, copies.authority)):
+        _write(target, source.read_bytes())
+    return copies
+
+
+def check_certificates(files: Certificates) -> None:
+    """Look at certificates that the user gave.
+
+    Raises:
+        UsageError: a file cannot be read, is no PEM, has expired or is not valid yet; the message names it.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for path in (files.chain, files.authority):
+        try:
+            found = x509.load_pem_x509_certificate(path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{path}: certificate cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
+            raise UsageError(f"{path}: not a certificate in PEM format; convert it with openssl x509") from error
+        first, last = _validity(found)
+        if not first <= now <= last:
+            raise UsageError(f"{path}: certificate is valid from {first} to {last} UTC only; renew it")
+    try:
+        load_pem_private_key(files.key.read_bytes(), password=None)
+    except OSError as error:
+        raise UsageError(f"{files.key}: key cannot be read: {error.strerror or error}") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{files.key}: not an unencrypted key in PEM format; convert it with openssl pkey") from error
+
+
+def _validity(certificate: "x509.Certificate") -> tuple[datetime, datetime]:
+    first = certificate.not_valid_before_utc.replace(tzinfo=None)
+    return first, certificate.not_valid_after_utc.replace(tzinfo=None)
+
+
+def _certificate(
+    name: str, key: "RSAPrivateKey", issuer: "x509.Certificate | None", signing_key: "RSAPrivateKey"
+) -> "x509.Certificate":
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import NameOID
+
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer is not None:
+        names = [x509.DNSName(name), x509.UniformResourceIdentifier(_IDENTITY)]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(signing_key, hashes.SHA256())
+
+
+def _pem(certificate: "x509.Certificate") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _key_pem(key: "RSAPrivateKey") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    path.chmod(0o644)  # for the proxy's user; the run's directory is gone after the run
