@@ -167,8 +167,9 @@ def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> N
             taken_ns = victim_ns(neighbours, mode)
             values += [] if taken_ns is None else [taken_ns]
     neighbours.off()
-    # The least of each: what else runs on the machine evicts too, and must not blur the difference.
-    assert min(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
+    # The least of awake: what else runs on the machine evicts too, and must not blur the difference. Not of cold: what
+    # else runs keeps a neighbour from walking as well.
+    assert statistics.median(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
 
 
 @pytest.mark.kernel
