@@ -1,0 +1,173 @@
+"""From the cells of a profile to a fitted model. Pure numpy: no I/O, no scikit-learn.
+
+Every component of a configuration is fitted with the same terms and weights, so coefficients of components add up to
+those of the total. Intervals: each round measured its components once, and rounds are drawn again, all components of a
+round together; each cell moves by what the fit leaves unexplained; and the machine's speed, which the anchor tells,
+moves all cells together. For few rounds the spread is widened by Student's factor: two rounds alone claim too much.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from predictor.models.readings import Reading, dimension, feature_row, mean_ratio, memory, reading, shares, usable
+from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
+from predictor.models.types import BASE, CURRENCIES, FEATURES, Configuration, Cost, FittedModel, Floats, HeldOut
+from profiler.campaign.coefficients import machine_error
+
+DRAWS: Final = 200
+"""How often another run is imagined."""
+
+_SEED: Final = 20230
+_LEAST_RELATIVE_ERROR: Final = 0.01
+_HINGES: Final = (FEATURES.index("request_bytes"), FEATURES.index("response_bytes"))
+_STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""Student's t at 97.5 % for 1, 2, … degrees of freedom; 1.96 in the limit."""
+
+_KEY: Final = (
+    "proxy", "protocol", "topology", "tls", "filters", "transport", "temperature", "application", "extra_headers",
+    "workers",
+)  # fmt: skip
+
+
+def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = _SEED) -> FittedModel:
+    """The model of a profile (the document as `load_profile` gives it). A profile without usable cells gives none."""
+    error = machine_error(document["anchor"])
+    random = np.random.default_rng(seed)
+    machine = random.standard_normal(draws)
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for cell in document["cells"]:
+        if usable(cell) and not cell.get("proxy_config"):
+            groups.setdefault(tuple(dimension(cell, name) for name in _KEY), []).append(cell)
+    fitted = tuple(_configuration(key, cells, error, machine, random) for key, cells in groups.items())
+    environment = document["environment"]
+    return FittedModel(
+        run_id=document["run_id"],
+        cpu_model=str(environment.get("cpu_model") or ""),
+        kernel=str(environment.get("kernel") or ""),
+        machine_error=error,
+        configurations=fitted,
+        held_out=tuple(_held_out(groups, error)),
+        warnings=tuple(document["warnings"]),
+    )
+
+
+def _configuration(
+    key: Sequence[Any], cells: Sequence[Mapping[str, Any]], error: float, machine: Floats, random: np.random.Generator
+) -> Configuration:
+    costs: dict[str, Any] = {}
+    for currency in CURRENCIES:
+        readings = [found for cell in cells if (found := reading(cell, currency)) is not None]
+        costs[currency] = _cost(readings, error, machine, random) if readings else None
+    features = np.array([feature_row(cell) for cell in cells])
+    rss, per_connection = memory(cells)
+    headers = features[:, FEATURES.index("headers")]
+    return Configuration(
+        **dict(zip(_KEY, key, strict=True)),
+        **costs,
+        mean_ratio=mean_ratio(cells),
+        client_share=shares(cells, "client"),
+        request_share=shares(cells, "request"),
+        ranges={
+            name: (float(low), float(high))
+            for name, low, high in zip(FEATURES, features.min(axis=0), features.max(axis=0), strict=True)
+        },
+        headers=float(headers.min()),
+        rss_bytes=rss,
+        per_connection_bytes=per_connection,
+    )
+
+
+def _weights(readings: Sequence[Reading], error: float) -> Floats:
+    """One over the variance: that of the rounds and that of the machine, and no cell is known better than to 1 %."""
+    relative = max(error, _LEAST_RELATIVE_ERROR)
+    deviations = [np.hypot(entry.error(), max(abs(entry.total), 1.0) * relative) for entry in readings]
+    return np.asarray(1.0 / np.square(deviations))
+
+
+def _cost(readings: Sequence[Reading], error: float, machine: Floats, random: np.random.Generator) -> Cost:
+    names = tuple(dict.fromkeys(name for entry in readings for name in entry.values))
+    features = np.array([entry.features for entry in readings])
+    values = np.array([[entry.values.get(name, 0.0) for name in names] for entry in readings])
+    totals, weights = values.sum(axis=1), _weights(readings, error)
+    terms = choose_terms(features, totals, weights, hinges=_HINGES)
+    rows = design(features, terms)
+    solved = operator(rows, weights)
+    if solved is None:
+        raise AssertionError("choose_terms gave terms that the cells do not determine")
+    coefficients = solved @ values
+    moved = np.array([_moved(entry, names, len(machine), random) for entry in readings])  # cells × draws × components
+    spare = len(readings) - rows.shape[1]
+    if spare > 0:
+        excess = float(np.sum(weights * (totals - rows @ coefficients.sum(axis=1)) ** 2)) / spare
+        known = np.sqrt(excess / weights)  # ns by which a cell lies off, typically
+        share = values / np.where(totals == 0.0, 1.0, totals)[:, None]
+        noise = random.standard_normal((len(readings), len(machine)))
+        moved += (noise * known[:, None])[:, :, None] * share[:, None, :]
+    drawn = np.einsum("tc,cdk->dtk", solved, values[:, None, :] + moved) * (1.0 + error * machine)[:, None, None]
+    labels = (BASE, *(_label(term) for term in terms))
+    return Cost(labels, names, coefficients, drawn, len(readings))
+
+
+def _label(term: Term) -> str:
+    name = FEATURES[term.column]
+    return name if term.knot is None else f"{name}>{term.knot:.17g}"
+
+
+def _moved(entry: Reading, names: Sequence[str], draws: int, random: np.random.Generator) -> Floats:
+    """By how much a cell's components might have come out otherwise: draws × components, ns."""
+    if entry.rounds:
+        table = np.array([list(entry.rounds.get(name, ())) or [0.0] * _count(entry) for name in names])
+        count = table.shape[1]
+        chosen = random.integers(0, count, (draws, count))
+        student = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else 1.96
+        factor = student / 1.96 * np.sqrt(count / (count - 1))
+        moved = factor * (table[:, chosen].mean(axis=2) - table.mean(axis=1)[:, None]).T
+        return np.asarray(moved)
+    errors = np.array([entry.errors.get(name, 0.0) for name in names])
+    return np.asarray(random.standard_normal((draws, len(names))) * errors)
+
+
+def _count(entry: Reading) -> int:
+    return len(next(iter(entry.rounds.values())))
+
+
+def _held_out(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]], error: float) -> Iterable[HeldOut]:
+    """Leave-one-cell-out errors by protocol and currency, terms chosen again without the cell."""
+    protocols = dict.fromkeys(key[_KEY.index("protocol")] for key in groups)
+    for protocol in protocols:
+        for currency in CURRENCIES:
+            errors = [
+                found
+                for key, cells in groups.items()
+                if key[_KEY.index("protocol")] == protocol
+                for found in _left_out(cells, currency, error)
+            ]
+            tested = [abs(found) for found in errors if np.isfinite(found)]
+            yield HeldOut(
+                protocol=protocol,
+                currency=currency,
+                median=float(np.median(tested)) if tested else None,
+                worst=float(np.max(tested)) if tested else None,
+                tested=len(tested),
+                untested=len(errors) - len(tested),
+            )
+
+
+def _left_out(cells: Sequence[Mapping[str, Any]], currency: str, error: float) -> list[float]:
+    """Relative error of each cell as the others predict it; NaN where they cannot."""
+    readings = [found for cell in cells if (found := reading(cell, currency)) is not None]
+    if not readings:
+        return []
+    features = np.array([entry.features for entry in readings])
+    totals, weights = np.array([entry.total for entry in readings]), _weights(readings, error)
+    terms = choose_terms(features, totals, weights, hinges=_HINGES)
+    varying = [Term(column) for column in range(features.shape[1]) if np.ptp(features[:, column]) > 0]
+    undetermined = np.isnan(left_out_residuals(design(features, varying), totals, weights))
+    residuals = left_out_residuals(design(features, terms), totals, weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        relative = residuals / totals
+    return [float("nan") if skip else float(value) for skip, value in zip(undetermined, relative, strict=True)]

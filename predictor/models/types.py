@@ -1,0 +1,195 @@
+"""The fitted model: plain values with a versioned JSON form. Pure: no I/O, no scikit-learn.
+
+A model holds one `Configuration` for everything that has coefficients of its own. Coefficients are in ns per request
+(latency, at the median) or CPU ns per request, per unit of their term: bytes, headers, connections.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+
+FORMAT: Final = "meshinsight-model"
+VERSION: Final = 1
+"""The newest version of the stored model that this package reads, and the one it writes."""
+
+BASE: Final = "base"
+FEATURES: Final = ("request_bytes", "response_bytes", "headers", "further_messages", "new_connections")
+"""What the cost of a hop may depend on. A term is `base`, a feature, or `FEATURE>KNOT`, the part above a knot."""
+
+UNEXPLAINED: Final = "unexplained"
+"""Measured overhead minus the sum of the measured components: part of every total, so that totals are the measured."""
+
+CURRENCIES: Final = ("latency", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Coefficients of one configuration in one currency.
+
+    `coefficients` is terms × components, `draws` repeats × terms × components: what another run might have given.
+    """
+
+    terms: tuple[str, ...]
+    components: tuple[str, ...]
+    coefficients: Floats
+    draws: Floats
+    cells: int
+
+    def rows(self, features: Floats) -> Floats:
+        """The terms of hops whose `features` are n × len(FEATURES): n × terms."""
+        return np.column_stack([_column(term, features) for term in self.terms])
+
+
+def _column(term: str, features: Floats) -> Floats:
+    if term == BASE:
+        return np.ones(len(features))
+    name, _, knot = term.partition(">")
+    column = features[:, FEATURES.index(name)]
+    return np.maximum(column - float(knot), 0.0) if knot else column
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What was measured of one hop configuration at one temperature.
+
+    `client_share` and `request_share` are by component: the fraction of its latency on the client's side, and on the
+    request's way. `ranges` are the lowest and highest measured value by feature. `mean_ratio` is the mean overhead over
+    the median one. Memory is per proxy, in bytes, None where not measured.
+    """
+
+    proxy: str
+    protocol: str
+    topology: str
+    tls: str
+    filters: tuple[str, ...]
+    transport: str
+    temperature: str
+    application: str
+    extra_headers: tuple[str, ...]
+    workers: int
+    latency: Cost | None
+    cpu: Cost | None
+    mean_ratio: float
+    client_share: Mapping[str, float]
+    request_share: Mapping[str, float]
+    ranges: Mapping[str, tuple[float, float]]
+    headers: float
+    rss_bytes: float | None
+    per_connection_bytes: float | None
+
+    @property
+    def name(self) -> str:
+        """The configuration in a word, what is usual left out: `http1-both-mtls-hot`."""
+        usual = {"envoy", "none", "ip", "w1", "http1" if self.protocol == "tcp" else self.protocol}
+        further = (self.proxy, self.tls, *self.filters, self.transport, f"w{self.workers}", self.application)
+        further += tuple(f"with.{header}" for header in self.extra_headers)
+        return "-".join((self.protocol, self.topology, *(p for p in further if p not in usual), self.temperature))
+
+    def cost(self, currency: str) -> Cost | None:
+        """The coefficients in `latency` or `cpu`."""
+        return self.latency if currency == "latency" else self.cpu
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Error of predicting a cell from the others, over the cells of a protocol, as fractions of what was measured.
+
+    `untested` cells are alone with a value of some dimension: without them the others say nothing about them.
+    """
+
+    protocol: str
+    currency: str
+    median: float | None
+    worst: float | None
+    tested: int
+    untested: int
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """Everything a prediction needs of a profile. `machine_error` is a standard deviation, as a fraction."""
+
+    run_id: str
+    cpu_model: str
+    kernel: str
+    machine_error: float
+    configurations: tuple[Configuration, ...]
+    held_out: tuple[HeldOut, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The model as plain JSON values."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "run_id": self.run_id,
+            "cpu_model": self.cpu_model,
+            "kernel": self.kernel,
+            "machine_error": self.machine_error,
+            "configurations": [_configuration_json(item) for item in self.configurations],
+            "held_out": [asdict(item) for item in self.held_out],
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "FittedModel":
+        """The model of `to_json`. Raises `UsageError` for anything else, and for a newer version."""
+        if document.get("format") != FORMAT:
+            raise UsageError(f'not a fitted model (no "format": "{FORMAT}"); make one with `meshinsight fit -o json`')
+        if document["version"] > VERSION:
+            raise UsageError(
+                f"model version {document['version']} is newer than this meshinsight reads ({VERSION}); upgrade it"
+            )
+        try:
+            return cls(
+                run_id=document["run_id"],
+                cpu_model=document["cpu_model"],
+                kernel=document["kernel"],
+                machine_error=document["machine_error"],
+                configurations=tuple(_configuration(item) for item in document["configurations"]),
+                held_out=tuple(HeldOut(**item) for item in document["held_out"]),
+                warnings=tuple(document["warnings"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"damaged model ({error}); make it again with `meshinsight fit -o json`") from error
+
+
+def _configuration_json(item: Configuration) -> dict[str, Any]:
+    document = {field.name: getattr(item, field.name) for field in fields(item)}
+    for currency in CURRENCIES:
+        cost = item.cost(currency)
+        if cost is not None:
+            document[currency] = {
+                "terms": list(cost.terms),
+                "components": list(cost.components),
+                "coefficients": cost.coefficients.tolist(),
+                "draws": cost.draws.tolist(),
+                "cells": cost.cells,
+            }
+    document["ranges"] = {name: list(span) for name, span in item.ranges.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in document.items()}
+
+
+def _configuration(document: Mapping[str, Any]) -> Configuration:
+    values = dict(document)
+    for currency in CURRENCIES:
+        cost = values[currency]
+        if cost is not None:
+            values[currency] = Cost(
+                terms=tuple(cost["terms"]),
+                components=tuple(cost["components"]),
+                coefficients=np.array(cost["coefficients"], dtype=float),
+                draws=np.array(cost["draws"], dtype=float),
+                cells=cost["cells"],
+            )
+    for name in ("filters", "extra_headers"):
+        values[name] = tuple(values[name])
+    values["ranges"] = {name: (span[0], span[1]) for name, span in values["ranges"].items()}
+    return Configuration(**values)

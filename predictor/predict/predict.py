@@ -1,0 +1,255 @@
+"""A call graph and a model give a prediction. Pure: no I/O.
+
+Latency follows the critical path recomputed with the overhead in it; CPU is rate × cost over all edges, asynchronous
+and off the path alike, both sidecars. Intervals: see `predictor.models.fitting`; those of latency move along the path
+of the point estimate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
+from predictor.graph.types import Call, CallGraph, Service
+from predictor.models.types import FittedModel, Floats
+from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
+from predictor.predict.hops import CLIENT, SERVER, Part, Resolver
+from predictor.predict.latency import Answer, answer
+from predictor.predict.load import Load, cold_weights, deployments, sidecar_load
+from predictor.predict.memory import memory_bytes, total
+from predictor.predict.sampling import Sampler
+from predictor.predict.types import (
+    EdgePrediction,
+    Estimate,
+    Latency,
+    Options,
+    Prediction,
+    ServicePrediction,
+    estimate,
+    estimates,
+)
+from profiler.components import QUEUEING
+
+FOREIGN_PLATFORM: float = 0.3
+"""Relative error that another CPU model adds (a judgement)."""
+
+PERCENTILES = (50, 90, 99)
+_LEAST_SAMPLES = 2000
+_MOST_DRAWN = 4_000_000
+"""Large graphs are sampled less often, so that an answer takes no more than a second: requests times edges."""
+
+_SEED = 7
+_NS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all parts of a prediction share. `edges` include entries; tables are by their order."""
+
+    graph: CallGraph
+    plan: Plan
+    edges: tuple[Call, ...]
+    rates: Floats
+    costs: EdgeCosts
+    load: Load
+    hop_ns: Floats
+    draws: int
+    doubt: Floats
+
+    def own_ns(self) -> dict[str, float]:
+        return {service.name: service.service_time.mean_ns for service in self.graph.services}
+
+    def hops(self, factor: float) -> dict[str, float]:
+        return {call.id: factor * ns for call, ns in zip(self.edges, self.hop_ns.tolist(), strict=True)}
+
+
+def predict(graph: CallGraph, model: FittedModel, options: Options | None = None) -> Prediction:
+    """The overhead of `graph`, which `check_graph` accepts. Raises `UsageError` where the model lacks something."""
+    options = options or Options()
+    edges = (*(entry.as_call() for entry in graph.ingress), *graph.calls)
+    rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
+    resolver = Resolver(model, options.proxy, options.transport)
+    kinds = kinds_of(edges, sidecar_modes(graph))
+    found = resolver.resolve(kinds)
+    cold, cold_notes = cold_weights(graph, edges, rates)
+    owners = deployments(graph, edges)
+    weights = np.array([[cold[name] if name is not None else 0.0 for name in pair] for pair in owners]).reshape(-1, 2)
+    table = CostTable(model, edges, options)
+    parts: list[tuple[Part, ...]] = [()] * len(edges)
+    for kind, chosen in kinds.items():
+        table.add(chosen, found[kind], weights[chosen])
+        for index in chosen:
+            parts[index] = found[kind]
+    costs = table.costs()
+    load = sidecar_load(graph, edges, rates, costs.components, costs.values["cpu"], costs.workers)
+    if not options.load:
+        load = replace(load, waits_ns=np.zeros_like(load.waits_ns))
+    costs.values["latency"][:, :, costs.components.index(QUEUEING)] += load.waits_ns
+    foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
+    draws = next((len(c.draws) for item in model.configurations for c in (item.latency, item.cpu) if c), 1)
+    draws = draws if options.intervals else 1
+    work = _Work(
+        graph, execution_plan(graph), edges, np.array([rates[call.id] for call in edges]), costs, load,
+        costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
+    )  # fmt: skip
+    memory, memory_notes = memory_bytes(graph, edges, parts)
+    notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
+    notes += [
+        *(cold_notes if any(parts) else ()),
+        *memory_notes,
+        "baseline CPU: a service is on the CPU for all of its service time",
+    ]
+    notes.append(
+        f"platform: {options.cpu_model}, profiled on {model.cpu_model or 'an unknown CPU'}; the interval is wider"
+        if foreign
+        else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
+    )
+    return _prediction(work, options, cold, memory, notes, (*costs.warnings, *load.warnings))
+
+
+def _prediction(
+    work: _Work,
+    options: Options,
+    cold: Mapping[str, float],
+    memory: Mapping[str, float] | None,
+    notes: Sequence[str],
+    warnings: tuple[str, ...],
+) -> Prediction:
+    own, entries = work.own_ns(), work.graph.ingress
+    before = answer(work.plan, entries, own, work.hops(0.0))
+    after = answer(work.plan, entries, own, work.hops(1.0))
+    weights = np.array([after.edge_weights[call.id] for call in work.edges])
+    spread = np.random.default_rng(_SEED).standard_normal(work.draws) * options.intervals
+    latency_draws, cpu_draws = (_doubted(work, currency, spread) for currency in ("latency", "cpu"))
+    latency = _components(work, "latency", weights, spread)
+    hidden = sum(own[name] * after.service_weights[name] for name in own) - before.mean_ns
+    overhead = after.mean_ns - before.mean_ns
+    mean = Latency(
+        before.mean_ns, after.mean_ns, estimate(overhead, hidden + weights @ latency_draws.sum(axis=1), least=0.0)
+    )
+    cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
+    vcpu = estimate(float(work.rates @ cpu_values) * _NS, work.rates @ cpu_draws.sum(axis=1) * _NS, least=0.0)
+    rates = dict.fromkeys(own, 0.0)
+    for call, rate in zip(work.edges, work.rates.tolist(), strict=True):
+        rates[call.callee] += rate
+    return Prediction(
+        graph=work.graph.name,
+        latency={"mean": mean, **(_percentiles(work, options, mean) if options.samples else {})},
+        latency_by_component_ns=latency,
+        hidden_ns=hidden,
+        vcpu=vcpu,
+        baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
+        vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
+        memory_bytes=total(memory),
+        services=_services(work, weights, latency_draws, cpu_draws, rates, cold, memory),
+        edges=_edges(work, before, after, latency_draws, cpu_draws),
+        path_before=before.path,
+        path_after=after.path,
+        assumptions=tuple(notes),
+        extrapolations=work.costs.extrapolations,
+        warnings=warnings,
+    )
+
+
+def _doubted(work: _Work, currency: str, spread: Floats) -> Floats:
+    """Draws of each edge's total by side, doubt included: edges × 2 × draws, ns."""
+    draws = work.costs.edge_draws(currency, work.draws)
+    values = work.costs.values[currency].sum(axis=2)
+    if currency == "latency":
+        draws += work.load.waits_ns[:, :, None]
+    doubted: Floats = draws + (work.doubt[:, None] * values)[:, :, None] * spread
+    return doubted
+
+
+def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> dict[str, Estimate]:
+    """Each component summed over the edges with their weights; those that are nowhere are left out."""
+    table = work.costs.values[currency].sum(axis=1)
+    values, doubt = weights @ table, (weights * work.doubt) @ table
+    draws = work.costs.component_draws(currency, weights, work.draws) + spread[:, None] * doubt
+    if currency == "latency":
+        draws[:, work.costs.components.index(QUEUEING)] += float(weights @ work.load.waits_ns.sum(axis=1))
+    used = np.abs(table).sum(axis=0) > 0.0
+    return {
+        name: estimate(float(values[index]), draws[:, index])
+        for index, name in enumerate(work.costs.components)
+        if used[index]
+    }
+
+
+def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Latency]:
+    """By sampling. The interval is that of the mean overhead, in proportion."""
+    means = work.costs.values["latency"].sum(axis=2) - work.load.waits_ns
+    shapes = (means, work.costs.spread, work.load.waits_ns, work.load.busy)
+    count = min(options.samples, max(_LEAST_SAMPLES, _MOST_DRAWN // len(work.edges)))
+    sampler = Sampler(count, options.seed, {c.id: i for i, c in enumerate(work.edges)}, shapes)
+    services: dict[str, Service] = {service.name: service for service in work.graph.services}
+    times = sampler.requests(work.plan, services, work.graph.ingress)
+    point = mean.overhead_ns
+    found = {}
+    for percent, (without, with_) in zip(PERCENTILES, np.percentile(times, PERCENTILES, axis=1), strict=True):
+        over = float(with_ - without)
+        low, high = (over * end / point.value if point.value > 0 else over for end in (point.low, point.high))
+        found[f"p{percent}"] = Latency(float(without), float(with_), Estimate(over, min(low, over), max(high, over)))
+    return found
+
+
+def _services(
+    work: _Work,
+    weights: Floats,
+    latency_draws: Floats,
+    cpu_draws: Floats,
+    rates: Mapping[str, float],
+    cold: Mapping[str, float],
+    memory: Mapping[str, float] | None,
+) -> tuple[ServicePrediction, ...]:
+    """By service: what the sidecar beside it does, as the client's of its calls and the server's of its callers'."""
+    index = {service.name: number for number, service in enumerate(work.graph.services)}
+    totals = np.zeros((2, len(index)))
+    draws = np.zeros((2, len(index), work.draws))
+    tables = [work.costs.values[currency].sum(axis=2) for currency in ("latency", "cpu")]
+    for side in (CLIENT, SERVER):
+        names = [call.caller if side == CLIENT else call.callee for call in work.edges]
+        edges = np.array([edge for edge, name in enumerate(names) if name in index], dtype=np.intp)
+        owners = np.array([index[name] for name in names if name in index], dtype=np.intp)
+        for row, (weight, drawn) in enumerate(((weights, latency_draws), (work.rates, cpu_draws))):
+            np.add.at(totals[row], owners, weight[edges] * tables[row][edges, side])
+            np.add.at(draws[row], owners, weight[edges, None] * drawn[edges, side])
+    latency, vcpu = (estimates(totals[row], draws[row], least=0.0) for row in (0, 1))
+    return tuple(
+        ServicePrediction(
+            name=service.name,
+            latency_ns=latency[number],
+            vcpu=vcpu[number].scaled(_NS),
+            baseline_vcpu=rates[service.name] * service.service_time.mean_ns * _NS,
+            memory_bytes=None if memory is None else memory.get(service.deployment, 0.0),
+            utilisation=float(work.load.utilisation.get(service.deployment, 0.0)),
+            cold_weight=cold[service.deployment],
+        )
+        for number, service in enumerate(work.graph.services)
+    )
+
+
+def _edges(
+    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats
+) -> tuple[EdgePrediction, ...]:
+    latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
+    names = work.costs.components
+    overheads = estimates(latency.sum(axis=1), latency_draws.sum(axis=1), least=0.0)
+    cpus = estimates(cpu.sum(axis=1), cpu_draws.sum(axis=1), least=0.0)
+    found = []
+    for edge, call in enumerate(work.edges):
+        rate = float(work.rates[edge])
+        found.append(
+            EdgePrediction(
+                id=call.id,
+                rate_rps=rate,
+                latency_ns=overheads[edge],
+                vcpu=cpus[edge].scaled(rate * _NS),
+                path_weight_before=before.edge_weights[call.id],
+                path_weight=after.edge_weights[call.id],
+                by_component_ns={n: v for n, v in zip(names, latency[edge].tolist(), strict=True) if v != 0.0},
+                cpu_by_component_ns={n: v for n, v in zip(names, cpu[edge].tolist(), strict=True) if v != 0.0},
+            )
+        )
+    return tuple(found)

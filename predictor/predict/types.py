@@ -1,0 +1,139 @@
+"""What a prediction is. Pure values; times in ns, CPU in processors kept busy (vCPU), memory in bytes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictor.models.types import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> "Estimate":
+        """The same times a positive factor."""
+        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One statistic of the time to answer a request from outside, without and with sidecars, and their difference."""
+
+    without_ns: float
+    with_ns: float
+    overhead_ns: Estimate
+
+    @property
+    def overhead_share(self) -> float | None:
+        """The overhead over the baseline, None where there is no baseline."""
+        return self.overhead_ns.value / self.without_ns if self.without_ns > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePrediction:
+    """One edge.
+
+    `latency_ns` is the overhead of one call on it; `path_weight` how many of its calls a request from outside waits
+    for, before and with the overhead; `by_component_ns` splits latency, `cpu_by_component_ns` CPU per call.
+    """
+
+    id: str
+    rate_rps: float
+    latency_ns: Estimate
+    vcpu: Estimate
+    path_weight_before: float
+    path_weight: float
+    by_component_ns: Mapping[str, float]
+    cpu_by_component_ns: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrediction:
+    """One service: what its sidecars add to the time of a request from outside (on the path), to CPU and memory.
+
+    `utilisation` is that of a worker of its sidecar, `cold_weight` the temperature used.
+    """
+
+    name: str
+    latency_ns: Estimate
+    vcpu: Estimate
+    baseline_vcpu: float
+    memory_bytes: float | None
+    utilisation: float
+    cold_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The overhead of a call graph. Components of latency and `hidden_ns` add up to the mean overhead.
+
+    `hidden_ns`, never positive, is overhead that no request waits for since it runs beside a longer branch: it appears
+    when the critical path moves. `latency` has `mean`, and `p50`, `p90`, `p99` where they were asked for.
+    """
+
+    graph: str
+    latency: Mapping[str, Latency]
+    latency_by_component_ns: Mapping[str, Estimate]
+    hidden_ns: float
+    vcpu: Estimate
+    baseline_vcpu: float
+    vcpu_by_component: Mapping[str, Estimate]
+    memory_bytes: float | None
+    services: tuple[ServicePrediction, ...]
+    edges: tuple[EdgePrediction, ...]
+    path_before: tuple[str, ...]
+    path_after: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    extrapolations: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to predict. `proxy` None: Envoy if it was measured. `samples` 0: no percentiles.
+
+    `cpu_model` is that of the nodes, where known: another one than the profile's widens the interval. `load` adds
+    waiting at the sidecars' workers. Without `intervals` each is its figure alone, which is faster.
+    """
+
+    proxy: str | None = None
+    transport: str = "ip"
+    samples: int = 10_000
+    seed: int = 1
+    cpu_model: str | None = None
+    load: bool = True
+    intervals: bool = True
+    speedup: Mapping[str, "Factors"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What-if factors of a component: CPU at base and per unit (`C`, `c`), latency at base and per unit (`L`, `l`).
+
+    A factor of 0.5 means that it takes half; 1 changes nothing.
+    """
+
+    cpu_base: float = 1.0
+    cpu_slope: float = 1.0
+    latency_base: float = 1.0
+    latency_slope: float = 1.0
+
+
+def estimate(value: float, draws: Floats, *, least: float = -math.inf) -> Estimate:
+    """The figure with the central 95 % of its draws, none below `least`; the interval holds the figure."""
+    return estimates(np.array([value]), draws[None], least=least)[0]
+
+
+def estimates(values: Floats, draws: Floats, *, least: float = -math.inf) -> list[Estimate]:
+    """`estimate` of many figures at once; `draws` is figures × draws."""
+    low, high = np.quantile(draws, (0.025, 0.975), axis=1)
+    low = np.minimum(np.maximum(low, least), values)
+    high = np.maximum(high, values)
+    return [Estimate(*row) for row in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]

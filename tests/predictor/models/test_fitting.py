@@ -1,0 +1,107 @@
+"""Models of profiles whose coefficients are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from predictor.models.fitting import fit_profile
+from predictor.models.types import Cost, FittedModel
+from profiler.errors import UsageError
+from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile
+
+
+def cost(model: FittedModel, currency: str = "latency") -> Cost:
+    found = model.configurations[0].cost(currency)
+    assert found is not None
+    return found
+
+
+def test_known_coefficients_are_found_in_both_currencies() -> None:
+    model = fit_profile(known_profile())
+    for currency, factor in (("latency", 1.0), ("cpu", 2.0)):
+        found = cost(model, currency)
+        for index, name in enumerate(found.components[:2]):
+            assert found.coefficients[:, index] == pytest.approx(factor * np.array(HTTP[name]), rel=1e-9, abs=1e-6)
+
+
+def test_components_and_what_they_leave_unexplained_add_up_to_the_measured_overhead() -> None:
+    single = cell(HTTP, (0, 0, 0, 0))
+    single["latency"]["overhead_p50_ns"] = 80e3
+    found = cost(fit_profile(profile([single])))
+    assert found.components[-1] == "unexplained"
+    assert found.coefficients.sum() == pytest.approx(80e3)
+
+
+def test_one_load_gives_a_base_only() -> None:
+    assert cost(fit_profile(profile([cell(HTTP, LOADS[0])]))).terms == ("base",)
+
+
+def test_a_knot_is_found_where_the_slope_changes() -> None:
+    cells = []
+    for size in (0, 2000, 4000, 8000, 16000, 32000, 64000):
+        slow = 5.0 * max(0, size - 8000)
+        cells.append(cell({"ipc": (1e4 + slow, 1.0, 0, 0, 0)}, (size, 0, 0, 0)))
+    assert cost(fit_profile(profile(cells))).terms == ("base", "request_bytes", "request_bytes>8000")
+
+
+def test_a_cost_that_falls_with_size_is_taken_as_none() -> None:
+    cells = [cell({"ipc": (1e4, -1.0, 0, 0, 0)}, (size, 0, 0, 0)) for size in (0, 100, 200)]
+    assert cost(fit_profile(profile(cells))).terms == ("base",)
+
+
+def test_leaving_a_cell_out_of_an_exact_profile_has_no_error() -> None:
+    found = fit_profile(known_profile()).held_out
+    assert {entry.protocol for entry in found} == {"http1", "tcp"}
+    assert all(entry.worst is not None and entry.worst < 1e-9 for entry in found)
+
+
+def test_a_cell_alone_with_its_value_is_untested() -> None:
+    cells = [cell(HTTP, (0, 0, 0, 0)), cell(HTTP, (0, 0, 0, 0)), cell(HTTP, (0, 0, 10, 0))]
+    assert fit_profile(profile(cells)).held_out[0].untested == 1
+
+
+def test_rounds_that_differ_make_an_interval_and_equal_ones_none() -> None:
+    wide = cost(fit_profile(profile([cell(HTTP, LOADS[0], rounds=(0.8, 1.0, 1.2, 1.0))]))).draws.sum(axis=(1, 2))
+    none = cost(fit_profile(profile([cell(HTTP, LOADS[0], rounds=(1.0, 1.0))]))).draws.sum(axis=(1, 2))
+    assert np.ptp(none) == 0.0
+    assert np.percentile(wide, 97.5) - 70e3 > 0.1 * 70e3
+
+
+def test_the_anchors_drift_widens_all_alike() -> None:
+    draws = cost(fit_profile(profile([cell(HTTP, LOADS[0])], drift=0.256))).draws
+    assert draws.sum(axis=(1, 2)).std() == pytest.approx(0.1 * 70e3, rel=0.2)
+
+
+def test_intervals_cover_the_truth() -> None:
+    random, covered = np.random.default_rng(5), 0
+    for trial in range(200):
+        one = cell(HTTP, LOADS[0], rounds=list(1 + 0.1 * random.standard_normal(5)))
+        one["latency"]["overhead_p50_ns"] = sum(np.mean(c["rounds_ns"]) for c in one["latency"]["components"].values())
+        for component in one["latency"]["components"].values():
+            component["median_ns"] = float(np.mean(component["rounds_ns"]))
+        draws = cost(fit_profile(profile([one]), seed=trial)).draws.sum(axis=(1, 2))
+        covered += np.percentile(draws, 2.5) <= 70e3 <= np.percentile(draws, 97.5)
+    assert 0.90 <= covered / 200 <= 0.98
+
+
+def test_cells_with_errors_or_many_connections_say_nothing_about_costs() -> None:
+    cells = [cell(HTTP, LOADS[0], errors=["x"]), cell(HTTP, LOADS[0], connections=16)]
+    assert fit_profile(profile(cells)).configurations == ()
+
+
+def test_a_model_reads_back_from_json_as_it_was() -> None:
+    document = json.loads(json.dumps(fit_profile(known_profile()).to_json()))
+    assert FittedModel.from_json(document).to_json() == document
+
+
+@pytest.mark.parametrize("document", [{}, {"format": "meshinsight-model", "version": 2}])
+def test_other_documents_are_refused(document: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        FittedModel.from_json(document)
+
+
+def test_a_profile_without_rounds_uses_its_intervals() -> None:
+    one = cell({"ipc": (1e5, 0, 0, 0, 0)}, (0, 0, 0, 0))
+    one["latency"]["components"]["ipc"]["ci95_ns"] = [1e5 - 1.96e4, 1e5 + 1.96e4]
+    assert cost(fit_profile(profile([one]))).draws.sum(axis=(1, 2)).std() == pytest.approx(1e4, rel=0.2)
