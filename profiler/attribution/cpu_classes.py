@@ -74,6 +74,9 @@ _COMPONENT_OF_CLASS: Final = {kind: kind for kind in (IPC, REDIRECT, SOCKET_READ
 _UNUSED: Final = (HALTED, IDLE)
 """State and class of CPU time that nobody used."""
 
+_OF_PROCESSES: Final = (USER, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, SYSCALL_OTHER)
+"""What only processes do: of strangers it is no cost of the mesh. Kernel threads may well work for it."""
+
 _SYSCALL = re.compile(r"_*(?:(?:x64|arm64|ia32|se|do|core)_)?(?:k?sys|do)_(?P<name>\w+)")
 _FAMILIES: Final = {
     SOCKET_READ: ("read", "readv", "recvfrom", "recvmsg", "recvmmsg"),
@@ -186,8 +189,8 @@ def components_from_states(time_ns: Mapping[tuple[str, str], float]) -> dict[str
     """CPU nanoseconds by component (and `user`, of the sidecars) from tracepoint times by (role, state).
 
     Network receive work counts as ipc whosever context it ran in, and so does the way in and out of a CPU's halt, which
-    a wake-up costs where the CPU was idle. Halted CPUs, the neighbours and the tool do not count otherwise, so the
-    result adds up to what the machine spent on the mesh, its applications, and the rest.
+    a wake-up costs where the CPU was idle. Halted CPUs, the neighbours, the tool and processes without part in the
+    measurement do not count otherwise, so the result adds up to what the mesh and its applications cost the machine.
     """
     return _total(components_by_role_from_states(time_ns))
 
@@ -221,11 +224,16 @@ def _by_role(time_ns: Mapping[tuple[str, str], float], components: Mapping[str, 
             component = FILTER_SERVER
         elif role == IDLE and kind == KERNEL:
             component = IPC
-        if kind in _UNUSED or (role in (NEIGHBOUR, TOOL) and component != IPC):
+        if kind in _UNUSED or is_foreign(role, kind) or (role in (NEIGHBOUR, TOOL) and component != IPC):
             continue
         parts = found.setdefault(role, {})
         parts[component] = parts.get(component, 0.0) + spent_ns
     return found
+
+
+def is_foreign(role: str, kind: str) -> bool:
+    """Whether it is time of a process that has no part in the measurement: never a cost of the mesh."""
+    return role == REST and kind in _OF_PROCESSES
 
 
 def _total(by_role: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

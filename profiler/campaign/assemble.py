@@ -20,7 +20,7 @@ from profiler.attribution.cpu import (
     sampled,
     traced,
 )
-from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples, components_from_states
+from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples, components_from_states, is_foreign
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.campaign.bench import CpuWindow, LatencyWindow
@@ -352,9 +352,10 @@ def _cpu_round(window: CpuWindow) -> CpuRound:
     # Cycles are no time: they are scaled to the busy time that the tracepoints saw.
     clock = samples is None or samples.event == CPU_CLOCK
     busy_ns = None if clock else float(sum(spent for (role, _), spent in times_ns.items() if role != IDLE))
+    foreign_ns = sum(spent_ns for (role, state), spent_ns in times_ns.items() if is_foreign(role, state))
     return CpuRound(
         window.requests,
-        window.busy_ns,
+        window.busy_ns - foreign_ns,
         components_from_states(times_ns),
         components_from_samples(samples.time_ns(busy_ns=busy_ns)) if samples else {},
         components_from_samples(samples.time_ns(folded=True, busy_ns=busy_ns)) if samples else {},

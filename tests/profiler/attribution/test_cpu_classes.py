@@ -27,6 +27,7 @@ from profiler.attribution.cpu_classes import (
     components_from_samples,
     components_from_states,
     disagreement_points,
+    is_foreign,
     shares,
 )
 from profiler.components import (
@@ -173,9 +174,15 @@ def test_every_stack_falls_in_exactly_one_class(stack: list[str]) -> None:
 
 
 def test_user_time_is_a_component_of_sidecars_and_other_elsewhere() -> None:
-    times = {(CLIENT_SIDECAR, USER): 5.0, (SERVER_SIDECAR, USER): 7.0, (CLIENT_APP, USER): 11.0, (REST, USER): 13.0}
-    assert components_from_states(times) == {USER: 12.0, OTHER: 24.0}
-    assert components_from_samples(times) == {USER: 12.0, OTHER: 24.0}
+    times = {(CLIENT_SIDECAR, USER): 5.0, (SERVER_SIDECAR, USER): 7.0, (CLIENT_APP, USER): 11.0}
+    assert components_from_states(times) == {USER: 12.0, OTHER: 11.0}
+    assert components_from_samples(times) == {USER: 12.0, OTHER: 11.0}
+
+
+def test_processes_without_part_in_the_measurement_do_not_count_but_kernel_threads_do() -> None:
+    times = {(REST, USER): 13.0, (REST, SOCKET_WRITE): 2.0, (REST, SYSCALL_OTHER): 3.0, (REST, KERNEL): 5.0}
+    assert components_from_states(times) == {OTHER: 5.0}
+    assert components_from_samples({(REST, USER): 13.0, (REST, OTHER): 4.0}) == {OTHER: 4.0}
 
 
 def test_network_receive_work_is_ipc_in_any_role() -> None:
@@ -202,7 +209,11 @@ def test_what_has_no_component_of_its_own_is_other() -> None:
 
 @given(st.dictionaries(st.tuples(st.sampled_from(ROLES), st.sampled_from(STATES)), st.integers(1, 10**12)))
 def test_components_add_up_to_all_time_that_was_used(times: dict[tuple[str, str], int]) -> None:
-    used = {key: spent for key, spent in times.items() if key[0] not in (NEIGHBOUR, TOOL) and key[1] != HALTED}
+    used = {
+        key: spent
+        for key, spent in times.items()
+        if key[0] not in (NEIGHBOUR, TOOL) and key[1] != HALTED and not is_foreign(*key)
+    }
     received = sum(
         spent for (role, state), spent in times.items() if role in (NEIGHBOUR, TOOL) and state == SOFTIRQ_NET_RX
     )
