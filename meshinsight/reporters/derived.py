@@ -431,3 +431,32 @@ def handshakes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     ]
     kept = {key(cell): cell for cell in mutual if not cell.get("new_connections")}
     return [(cell, kept[key(cell)]) for cell in mutual if cell.get("new_connections") and key(cell) in kept]
+
+
+def record_costs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell, float]]:
+    """What TLS records cost per KiB of message: (smallest cell, largest cell, ns per KiB) of each configuration.
+
+    Of mTLS cells over kept connections that differ in nothing but the sizes of request and response.
+    """
+
+    def key(cell: Cell) -> tuple[Any, ...]:
+        names = ("protocol", "topology", "proxy", "temperature", "connections", "rate_rps", "headers", "messages")
+        return (*(cell.get(name) for name in names), tuple(cell.get("filters", ())))
+
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        mutual = cell.get("tls") == "mtls" and not cell.get("new_connections")
+        if mutual and cell["latency"] is not None and TLS in cell["latency"]["components"]:
+            groups.setdefault(key(cell), []).append(cell)
+    found = []
+    for group in groups.values():
+        smallest, largest = min(group, key=_message_bytes), max(group, key=_message_bytes)
+        further_kib = (_message_bytes(largest) - _message_bytes(smallest)) / 1024
+        if further_kib > 0:
+            tls_ns = [cell["latency"]["components"][TLS]["median_ns"] for cell in (smallest, largest)]
+            found.append((smallest, largest, (tls_ns[1] - tls_ns[0]) / further_kib))
+    return found
+
+
+def _message_bytes(cell: Cell) -> int:
+    return int(cell["request_bytes"] + cell["response_bytes"] * cell.get("messages", 1))

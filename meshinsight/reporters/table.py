@@ -314,6 +314,11 @@ def _print_added(cells: Sequence[Cell], labels: Mapping[str, str], console: Cons
     _print("What TLS and filters add, µs per request", table, console)
     for text in same_as_zero:
         console.print(Text(f"indistinguishable from zero: {text}"))
+    for smallest, largest, cost_ns in derived.record_costs(cells):
+        text = (
+            f"records, {labels[smallest['id']]} to {labels[largest['id']]}: {cost_ns / 1000:.2f} µs of latency per KiB"
+        )
+        console.print(Text(text))
     for new, kept in derived.handshakes(cells):
         console.print(Text(f"handshake, {labels[new['id']]}: {_handshake_text(new, kept)}"))
 

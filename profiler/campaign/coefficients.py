@@ -149,18 +149,31 @@ def _rank(rows: Floats, columns: Sequence[int]) -> int:
 
 
 def overhead(cell: Mapping[str, Any], currency: str) -> tuple[float, float] | None:
-    """Overhead of a cell and its standard error in ns, None where it was not measured."""
+    """Overhead of a cell and its standard error in ns, at the run's median speed; None where it was not measured."""
     part = cell[currency]
     if part is None:
         return None
+    factor = anchor_factor(cell)
     if currency == "latency":
         low, high = part["overhead_ci95_ns"]
-        return float(part["overhead_p50_ns"]), float(high - low) / (2 * _Z95)
+        return factor * float(part["overhead_p50_ns"]), factor * float(high - low) / (2 * _Z95)
     value = float(part["with_cpu_ns_per_request"] - part["baseline_cpu_ns_per_request"])
     rounds = [component["rounds_ns"] for component in part["components"].values() if component.get("rounds_ns")]
     totals = np.sum(np.array(rounds), axis=0) if rounds else np.array([value])
     error = float(np.std(totals, ddof=1) / np.sqrt(len(totals))) if len(totals) > 1 else abs(value)
-    return value, error
+    return factor * value, factor * error
+
+
+def anchor_factor(cell: Mapping[str, Any]) -> float:
+    """What takes a cell to the run's median speed, as the anchor cell beside it tells; 1 where that is not known.
+
+    A shared machine's speed moves by tens of percent within a run. Without this, what changed between two blocks would
+    pass for the cost of what was configured.
+    """
+    components = (cell["latency"] or {}).get("components", {}).values()
+    anchored = [part for part in components if part.get("anchored_median_ns") and part["median_ns"]]
+    largest = max(anchored, key=lambda part: abs(part["median_ns"]), default=None)
+    return float(largest["anchored_median_ns"] / largest["median_ns"]) if largest else 1.0
 
 
 def machine_error(anchor: Mapping[str, Any] | None) -> float:

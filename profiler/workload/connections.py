@@ -153,7 +153,11 @@ def _message_bytes(head: bytes) -> int | None:
 
 
 class Http2Connection(_Socket):
-    """HTTP/2 by prior knowledge, and gRPC inside it: a call is good if its trailers say `grpc-status: 0`."""
+    """HTTP/2 by prior knowledge, and gRPC inside it: a call is good if its trailers say `grpc-status: 0`.
+
+    What the peer is owed besides requests (acknowledgements, windows) goes out with the next request: sent while an
+    answer is awaited it would look like a request to who traces us. Windows are so wide that nothing waits for it.
+    """
 
     def __init__(
         self, address: tuple[str, int] | str, path: str, authority: str, headers: Headers, body: bytes, grpc: bool
@@ -179,6 +183,7 @@ class Http2Connection(_Socket):
         self._buffer = b""
         self._block = b""
         self._unread = 0
+        self._later = b""
         self._window = self._peer_initial = _DEFAULT_WINDOW
         self._stream_window = 0
         self._body_sent = 0
@@ -192,7 +197,8 @@ class Http2Connection(_Socket):
         self._body_sent, self._stream_window = 0, self._peer_initial
         flags = _END_HEADERS | (0 if self._body else _END_STREAM)
         block = self._encoder.encode(self._fields)
-        self._queue(_header_frames(block, flags, self._stream))
+        self._queue(self._later + _header_frames(block, flags, self._stream))
+        self._later = b""
         return self._send_body()
 
     def _send_body(self) -> bool:
@@ -240,7 +246,7 @@ class Http2Connection(_Socket):
         elif kind == _SETTINGS and not flags & _ACK:
             self._apply_settings(payload)
         elif kind == _PING and not flags & _ACK:
-            self._queue(_frame(_PING, _ACK, 0, payload))
+            self._later += _frame(_PING, _ACK, 0, payload)
         elif kind == _WINDOW_UPDATE:
             self._widen(stream, int.from_bytes(payload, "big") & _LARGEST_WINDOW)
         elif kind == _GOAWAY or (kind == _RST_STREAM and stream == self._stream):
@@ -266,7 +272,7 @@ class Http2Connection(_Socket):
     def _count(self, received: int) -> None:
         self._unread += received
         if self._unread >= _REFILL:
-            self._queue(_frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unread)))
+            self._later += _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unread))
             self._unread = 0
 
     def _apply_settings(self, payload: bytes) -> None:
@@ -274,7 +280,7 @@ class Http2Connection(_Socket):
             if identifier == _INITIAL_WINDOW_SIZE:
                 self._stream_window += value - self._peer_initial
                 self._peer_initial = value
-        self._queue(_frame(_SETTINGS, _ACK, 0, b""))
+        self._later += _frame(_SETTINGS, _ACK, 0, b"")
         if self._body_sent < len(self._body) and self._stream > 0:
             self._send_body()
 

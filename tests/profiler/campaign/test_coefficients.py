@@ -146,3 +146,11 @@ def test_cells_with_other_hops_are_other_configurations() -> None:
     keys = ("protocol", "topology", "application", "proxy", "tls", "transport", "workers")
     names = {configuration_of({**{k: getattr(hop, k) for k in keys}, "filters": list(hop.filters)}) for hop in hops}
     assert len(names) == len(hops)
+
+
+def test_a_cell_measured_while_the_machine_was_slow_is_taken_to_the_runs_speed() -> None:
+    slow = synthetic_cell(100_000, 2000)
+    slow["latency"]["components"] = {"parsing": {"median_ns": 80_000.0, "anchored_median_ns": 40_000.0}}
+    reading = overhead(slow, "latency")
+    assert reading is not None
+    assert list(reading) == pytest.approx([50_000, 1000], rel=0.01)
