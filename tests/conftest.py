@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from typing import Final
 
+import hypothesis
 import pytest
 
 from profiler.errors import MissingError
@@ -19,6 +20,12 @@ from profiler.probes.bpf import require_bcc
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
 WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
+
+# How fast examples are made says nothing on a machine whose CPU others take away.
+hypothesis.settings.register_profile(
+    "shared-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared-machine")
 
 
 def kernel_gap() -> str | None:

@@ -280,9 +280,12 @@ class Http2Connection(_Socket):
             if identifier == _INITIAL_WINDOW_SIZE:
                 self._stream_window += value - self._peer_initial
                 self._peer_initial = value
-        self._later += _frame(_SETTINGS, _ACK, 0, b"")
+        acknowledgement = _frame(_SETTINGS, _ACK, 0, b"")
         if self._body_sent < len(self._body) and self._stream > 0:
+            self._queue(acknowledgement)  # the peer lets no more of the body in before it
             self._send_body()
+        else:
+            self._later += acknowledgement
 
     def _widen(self, stream: int, by: int) -> None:
         if stream == 0:
