@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from profiler.proxies.base import HTTP1, Address
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run, measuring_lock
-from profiler.workload.base import Load, LoadGenerator, Server
+from profiler.workload.base import Answers, Load, LoadGenerator, Server, Target
 from profiler.workload.h2load import H2load
 from profiler.workload.haproxy_server import HaproxyServer
-from profiler.workload.openloop import OpenLoop
+from profiler.workload.own_generator import OwnGenerator
 from profiler.workload.programs import require_program
 
 ROUNDS = 8
@@ -39,21 +40,29 @@ class NginxServer:
     """nginx with a canned answer: here only for comparison."""
 
     name = "nginx"
-    port = 8080
+    applications = (HTTP1,)
+    unix_sockets = False
+
+    def port(self, application: str) -> int:
+        return 8080
+
+    def socket(self, application: str, directory: Path) -> Path:
+        raise NotImplementedError("here it listens on TCP only")
 
     def version(self) -> str:
         return ""
 
-    def argv(self, directory: Path, response_bytes: tuple[int, ...], largest_request_bytes: int) -> list[str]:
+    def argv(self, directory: Path, answers: Answers) -> list[str]:
         configuration = directory / "nginx.conf"
-        configuration.write_text(NGINX.format(directory=directory, port=self.port, body="r" * response_bytes[0]))
+        body = "r" * answers.sizes[0][0]
+        configuration.write_text(NGINX.format(directory=directory, port=self.port(HTTP1), body=body))
         return [require_program("nginx", "nginx"), "-c", str(configuration)]
 
 
 def main() -> None:
     """Measure and print the table."""
     servers: tuple[Server, ...] = (HaproxyServer(), NginxServer())
-    generators: tuple[tuple[LoadGenerator, float | None], ...] = ((H2load(), None), (OpenLoop(), OPEN_RATE_RPS))
+    generators: tuple[tuple[LoadGenerator, float | None], ...] = ((H2load(), None), (OwnGenerator(), OPEN_RATE_RPS))
     figures = defaultdict(list)
     with measuring_lock(), Run.start() as run:
         run.suspend_autogroup()
@@ -70,7 +79,9 @@ def main() -> None:
                     before_ns = process.run_time_ns()
                     sender = run.spawn(
                         "load",
-                        generator.argv(pod.address, server.port, load, SECONDS, directory),
+                        generator.argv(
+                            Target(Address(pod.address, server.port(HTTP1)), HTTP1), load, SECONDS, directory
+                        ),
                         netns=client.namespace,
                     )
                     sender.wait(30)
@@ -91,7 +102,7 @@ def main() -> None:
 def serve(run: Run, network: PodNetwork, server: Server) -> tuple[Pod, Process]:
     """A pod with `server` running in it."""
     pod = network.add_pod(server.name)
-    argv = server.argv(run.add_directory(server.name), (RESPONSE_BYTES,), REQUEST_BYTES)
+    argv = server.argv(run.add_directory(server.name), Answers(((RESPONSE_BYTES, 1),), REQUEST_BYTES))
     return pod, run.spawn(server.name, argv, netns=pod.namespace)
 
 
