@@ -127,7 +127,7 @@ def test_every_call_is_in_the_plan_once(graph: CallGraph) -> None:
 @given(call_graphs())
 def test_a_written_graph_reads_back_with_the_same_rates_and_stages(graph: CallGraph) -> None:
     again = parse_graph(graph_text(graph), "again.yaml")
-    assert call_rates(again) == call_rates(graph)
+    assert call_rates(again) == pytest.approx(call_rates(graph))  # the order of a sum may differ
     stages = [[{call.id for call in stage.calls} for stage in handling.stages]
               for read in (graph, again)
               for handling in (execution_plan(read).handlings[service.name] for service in graph.services)]  # fmt: skip
