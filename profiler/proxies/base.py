@@ -58,7 +58,9 @@ class Listener:
 
     `upstream` None is the connection's original destination; a proxy that cannot look it up uses `destination`, which
     is always the address that the connections of this testbed are bound for. `accept_tls` and `connect_tls` say
-    whether the connection from before and the one onwards are mutual TLS.
+    whether the connection from before and the one onwards are mutual TLS. `protocol` is what it is proxied as, where
+    that is not the sidecar's. Listeners of one address are told apart `by_destination`: each takes the connections
+    that are bound for its own.
     """
 
     name: str
@@ -68,6 +70,13 @@ class Listener:
     accept_tls: bool = False
     connect_tls: bool = False
     filters: tuple[Filter, ...] = ()
+    protocol: str = ""
+    by_destination: bool = False
+
+    @property
+    def inbound(self) -> bool:
+        """Whether it leads to the pod's own application."""
+        return self.name.startswith(INBOUND)
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,8 @@ class Proxy(Protocol):
     """Whether it takes and makes connections over Unix domain sockets."""
     original_destination: bool
     """Whether it looks up where a captured connection was bound for; one that cannot is given the address."""
+    by_destination: bool
+    """Whether one sidecar can treat connections in different ways by where they are bound for."""
     most_workers: int
     """Largest number of worker threads it can run with here."""
 

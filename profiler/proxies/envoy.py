@@ -4,11 +4,12 @@ import importlib.util
 import re
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import MissingError, UsageError
-from profiler.proxies.base import PROTOCOLS, ProxyVersion, SidecarConfig
+from profiler.proxies.base import PROTOCOLS, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.building import check_by_program, digest, render_template
 from profiler.testbed.certificates import SERVER_NAME
 from profiler.workload.programs import first_line
@@ -41,6 +42,7 @@ class Envoy:
     tls_protocols: tuple[str, ...] = PROTOCOLS
     unix_sockets = True
     original_destination = True
+    by_destination = True
     most_workers = 64
 
     def identify(self) -> ProxyVersion:
@@ -64,9 +66,11 @@ class Envoy:
             admin_socket=str(directory / "admin.sock"),
             protocol=config.protocol,
             listeners=config.listeners,
+            listeners_by_address=_by_address(config.listeners),
             certificates=config.certificates,
             server_name=SERVER_NAME,
-            clusters=[cluster for settings in filters for cluster in settings.get("clusters", [])],
+            # By name: several listeners may have the same filter.
+            clusters=list({one["name"]: one for part in filters for one in part.get("clusters", [])}.values()),
             bootstrap_settings=_merged([settings.get("bootstrap", {}) for settings in filters]),
         )
 
@@ -107,6 +111,14 @@ PROXY: Final = Envoy()
 def _has_own_bootstrap(directory: Path) -> bool:
     file = directory / "envoy.yaml"
     return file.exists() and str(directory / "admin.sock") not in file.read_text()
+
+
+def _by_address(listeners: Sequence[Listener]) -> list[list[Listener]]:
+    """Listeners of one address together, in order."""
+    found: dict[str, list[Listener]] = {}
+    for listener in listeners:
+        found.setdefault(str(listener.listen), []).append(listener)
+    return list(found.values())
 
 
 def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Haproxy:
     tls_protocols: tuple[str, ...] = PROTOCOLS
     unix_sockets = True
     original_destination = True
+    by_destination = False
     most_workers = 64
 
     def identify(self) -> ProxyVersion:

@@ -34,6 +34,7 @@ class Nginx:
     tls_protocols: tuple[str, ...] = (TCP, HTTP1, GRPC)
     unix_sockets = True
     original_destination = False
+    by_destination = False
     most_workers = 1
 
     def identify(self) -> ProxyVersion:

@@ -52,11 +52,11 @@ _PLACES_OF: Final = {
     BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR),
     SHARED: (SHARED_PROXY,),
 }
-_ANY: Final = "0.0.0.0"  # noqa: S104 - inside a namespace of the run
+ANY: Final = "0.0.0.0"  # noqa: S104 - inside a namespace of the run
 _LISTEN: Final = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
-_READY_WITHIN_S: Final = 20.0
+READY_WITHIN_S: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Deployment:
         self._listeners[place] = self._listener(place, directory)
         config = sidecar_config(self.hop, self._listeners[place], self._secrets.certificates)
         argv = self._proxy.argv(config, directory)
-        _give_to_proxy(directory)
+        give_to_proxy(directory)
         self._spawn(place, place.replace("_", "-"), argv, self._pods[place], PROXY_UID)
 
     def _listener(self, place: str, directory: Path) -> Listener:
@@ -226,13 +226,13 @@ class Deployment:
             app = Address(socket=self._server.socket(hop.application, self._server_directory)) if by_socket else None
             return Listener(
                 INBOUND,
-                Address(_ANY, INBOUND_PORT),
+                Address(ANY, INBOUND_PORT),
                 app or Address("127.0.0.1", server_port),
                 upstream=app,
                 accept_tls=hop.tls == MTLS,
                 filters=filters,
             )
-        listen = Address(socket=directory / "outbound.sock") if by_socket else Address(_ANY, OUTBOUND_PORT)
+        listen = Address(socket=directory / "outbound.sock") if by_socket else Address(ANY, OUTBOUND_PORT)
         fixed = by_socket or place == SHARED_PROXY
         return Listener(
             OUTBOUND,
@@ -255,18 +255,18 @@ class Deployment:
         Raises:
             ProcessError: one ended, or was not ready in time.
         """
-        deadline_s = time.monotonic() + _READY_WITHIN_S
+        deadline_s = time.monotonic() + READY_WITHIN_S
         port = self._server.port(self.hop.application)
-        self._wait_for(SERVER_APP, partial(_listens, self._server_pod, Address("127.0.0.1", port)), deadline_s)
+        self._wait_for(SERVER_APP, partial(listens, self._server_pod, Address("127.0.0.1", port)), deadline_s)
         if FILTER_SERVICE in self.processes:
             for service in self._filter_services():
                 address = Address("127.0.0.1", FILTER_SERVICE_PORTS[service])
-                self._wait_for(FILTER_SERVICE, partial(_listens, self._filter_pod, address), deadline_s)
+                self._wait_for(FILTER_SERVICE, partial(listens, self._filter_pod, address), deadline_s)
         for place, directory in self._directories.items():
             self._wait_for(place, partial(self._proxy.ready, directory), deadline_s)
             listen = self._listeners[place].listen
             address = listen if listen.socket else Address("127.0.0.1", listen.port)
-            self._wait_for(place, partial(_listens, self._pods[place], address), deadline_s)
+            self._wait_for(place, partial(listens, self._pods[place], address), deadline_s)
 
     def _wait_for(self, place: str, ready: Callable[[], bool], deadline_s: float) -> None:
         process = self.processes[place]
@@ -274,7 +274,7 @@ class Deployment:
             process.check()
             if time.monotonic() > deadline_s:
                 raise ProcessError(
-                    f"{process.name} was not ready within {_READY_WITHIN_S:g} s; its log is {process.log_path}"
+                    f"{process.name} was not ready within {READY_WITHIN_S:g} s; its log is {process.log_path}"
                 )
             time.sleep(0.02)
         process.check()
@@ -298,12 +298,13 @@ def filter_values(directory: Path, token: Token) -> Mapping[str, str]:
     return {"directory": str(directory), "jwks": token.jwks, "token": token.token, "wasm": wasm}
 
 
-def _give_to_proxy(directory: Path) -> None:
+def give_to_proxy(directory: Path) -> None:
+    """Make everything in a sidecar's directory its own."""
     for path in directory.rglob("*"):
         os.chown(path, PROXY_UID, PROXY_UID)
 
 
-def _listens(pod: Pod, address: Address) -> bool:
+def listens(pod: Pod, address: Address) -> bool:
     """Whether something listens at the address inside the pod.
 
     Looked up, not tried: a connection to a listener that forwards to the original destination, and was not captured,

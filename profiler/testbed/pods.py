@@ -51,8 +51,10 @@ class PodNetwork:
             "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set br0 up\n"
         )
 
-    def add_pod(self, name: str, capture: bool = False) -> Pod:
+    def add_pod(self, name: str, capture: bool = False, only: str = "") -> Pod:
         """A new pod on the bridge; with `capture` its TCP connections are led to the sidecar's ports.
+
+        `only` captures one direction: `outbound` or `inbound`.
 
         Raises UsageError for a name that is taken or not of lower-case letters, digits and dashes.
         """
@@ -63,7 +65,7 @@ class PodNetwork:
         self._pods.append(pod)
         self._connect(pod, port=f"pod{index}")
         if capture:
-            capture_traffic(pod.namespace, capture_rules())
+            capture_traffic(pod.namespace, capture_rules(only=only))
         return pod
 
     def _connect(self, pod: Pod, port: str) -> None:

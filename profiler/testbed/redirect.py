@@ -7,6 +7,7 @@ from typing import Final
 
 from profiler.testbed.netns import Namespace
 
+OUTBOUND, INBOUND = "outbound", "inbound"
 PROXY_UID: Final = 1337
 OUTBOUND_PORT: Final = 15001
 INBOUND_PORT: Final = 15006
@@ -17,12 +18,14 @@ PROXY_PORTS: Final = "15000:15090"
 
 
 def capture_rules(*, proxy_uid: int = PROXY_UID, outbound_port: int = OUTBOUND_PORT, inbound_port: int = INBOUND_PORT,
-                  proxy_ports: str = PROXY_PORTS) -> str:  # fmt: skip
+                  proxy_ports: str = PROXY_PORTS, only: str = "") -> str:  # fmt: skip
     """The rules as input for iptables-restore. Pure.
 
     Out: all TCP but the sidecar's own and what stays on 127.0.0.1 goes to `outbound_port`. In: all TCP but to
-    `proxy_ports` ("first:last") goes to `inbound_port`.
+    `proxy_ports` ("first:last") goes to `inbound_port`. `only` leaves one direction: `outbound` or `inbound`.
     """
+    out = "" if only == INBOUND else "-A OUTPUT -p tcp -j MESHINSIGHT_OUTPUT\n"
+    in_ = "" if only == OUTBOUND else "-A PREROUTING -p tcp -j MESHINSIGHT_INBOUND\n"
     return f"""\
 *nat
 :MESHINSIGHT_OUTPUT - [0:0]
@@ -31,13 +34,11 @@ def capture_rules(*, proxy_uid: int = PROXY_UID, outbound_port: int = OUTBOUND_P
 :MESHINSIGHT_IN_REDIRECT - [0:0]
 -A MESHINSIGHT_REDIRECT -p tcp -j REDIRECT --to-ports {outbound_port}
 -A MESHINSIGHT_IN_REDIRECT -p tcp -j REDIRECT --to-ports {inbound_port}
--A OUTPUT -p tcp -j MESHINSIGHT_OUTPUT
--A MESHINSIGHT_OUTPUT -s {INBOUND_SOURCE}/32 -o lo -j RETURN
+{out}-A MESHINSIGHT_OUTPUT -s {INBOUND_SOURCE}/32 -o lo -j RETURN
 -A MESHINSIGHT_OUTPUT -m owner --uid-owner {proxy_uid} -j RETURN
 -A MESHINSIGHT_OUTPUT -d 127.0.0.1/32 -j RETURN
 -A MESHINSIGHT_OUTPUT -j MESHINSIGHT_REDIRECT
--A PREROUTING -p tcp -j MESHINSIGHT_INBOUND
--A MESHINSIGHT_INBOUND -p tcp --dport {proxy_ports} -j RETURN
+{in_}-A MESHINSIGHT_INBOUND -p tcp --dport {proxy_ports} -j RETURN
 -A MESHINSIGHT_INBOUND -p tcp -j MESHINSIGHT_IN_REDIRECT
 COMMIT
 """

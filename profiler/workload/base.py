@@ -1,6 +1,5 @@
 """What a load generator and a server are, and what a window of load returns."""
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
+from profiler.workload.connections import grpc_frame
 
 APPLICATIONS: Final = (HTTP1, HTTP2, GRPC)
 """What the two applications of a hop can speak."""
@@ -74,11 +74,6 @@ class Target:
         """The request's headers beyond those of the protocol."""
         grpc = [("content-type", "application/grpc"), ("te", "trailers")] if self.application == GRPC else []
         return [*grpc, *load.header_lines()]
-
-
-def grpc_frame(message: bytes) -> bytes:
-    """A gRPC length-prefixed message, not compressed."""
-    return struct.pack(">BI", 0, len(message)) + message
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ Headers = Sequence[tuple[str, str]]
 OpenSocket = socket.socket
 
 
+def grpc_frame(message: bytes) -> bytes:
+    """A gRPC length-prefixed message, not compressed."""
+    return struct.pack(">BI", 0, len(message)) + message
+
+
 class Connection(Protocol):
     """One connection. `socket` is None while it is closed."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from profiler.proxies.base import GRPC, Address
-from profiler.workload.base import Answers, Load, Target, grpc_frame
+from profiler.workload.base import Answers, Load, Target
+from profiler.workload.connections import grpc_frame
 from profiler.workload.programs import first_line, require_program
 
 _PORT: Final = 8082

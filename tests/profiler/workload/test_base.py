@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 
 from profiler.proxies.base import GRPC, HTTP1, Address
-from profiler.workload.base import Load, LoadResult, Target, grpc_frame
+from profiler.workload.base import Load, LoadResult, Target
+from profiler.workload.connections import grpc_frame
 
 RESULT = LoadResult(np.array([0, 10, 20, 30]) * 1_000_000, np.array([5, 5, 25, 5]) * 1_000_000, failed=0)
 

@@ -5,7 +5,8 @@ import pytest
 
 from profiler.errors import ProcessError
 from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
-from profiler.workload.base import Load, Target, grpc_frame
+from profiler.workload.base import Load, Target
+from profiler.workload.connections import grpc_frame
 from profiler.workload.h2load import H2load
 
 SERVER = Address("10.99.0.10", 8080)

@@ -1,0 +1,284 @@
+"""Whole applications measured side by side: windows of load on their variants, with sidecars and without.
+
+Latency and CPU have windows of their own: nothing is attached while requests are timed. Times are those of requests at
+a fixed rate, from when each was due.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE
+from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
+from profiler.errors import ProcessError
+from profiler.machine import MachineCpu, Noise
+from profiler.probes.cputime import CpuTime
+from profiler.testbed.application import Application, ApplicationDeployment
+from profiler.testbed.certificates import make_certificates
+from profiler.testbed.deployment import Deployment, Secrets
+from profiler.testbed.neighbour import Mode, Neighbours
+from profiler.testbed.pods import PodNetwork
+from profiler.testbed.process import Process
+from profiler.testbed.run import Run
+from profiler.testbed.tokens import make_token
+from profiler.workload.base import Answers, Load, LoadResult, Target
+from profiler.workload.h2load import H2load
+from profiler.workload.haproxy_server import HaproxyServer
+from profiler.workload.own_generator import OwnGenerator
+
+HOT, COLD, NATURAL = "hot", "cold", "natural"
+TEMPERATURES: Final = (HOT, COLD, NATURAL)
+
+_SETTLE_S: Final = 0.2
+_TAIL_S: Final = 0.3
+_START_WITHIN_S: Final = 15.0
+_CONNECTIONS: Final = 8
+
+
+@dataclass(frozen=True)
+class LatencyReading:
+    """Latencies in ns of the requests of a window, of all entries together."""
+
+    latency_ns: npt.NDArray[np.int64]
+    failed: int
+    noise: Noise
+
+
+@dataclass(frozen=True)
+class CpuReading:
+    """CPU of a window: requests from outside that were answered, and ns.
+
+    `busy_ns` is all that is not idle, without neighbours, this tool and strangers; `components_ns` splits it, with
+    `user` of the sidecars as one; `by_service_ns` is the run time of each service with its sidecar.
+    """
+
+    requests: float
+    busy_ns: float
+    components_ns: Mapping[str, float]
+    by_service_ns: Mapping[str, float]
+    noise: Noise
+
+
+class ApplicationBench:
+    """Variants of an application, and the anchor hop, deployed side by side. Enter it to deploy, leave it to detach.
+
+    `rates_rps` are the requests from outside by entry id; `scaled` keeps their ratios.
+    """
+
+    def __init__(
+        self, run: Run, variants: Mapping[str, Application], rates_rps: Mapping[str, float], temperature: str = HOT
+    ) -> None:
+        self._run = run
+        self._variants = variants
+        self._total_rps = sum(rates_rps.values())
+        self._shares = {name: rate / self._total_rps for name, rate in rates_rps.items()}
+        self._temperature = temperature
+        self._stack = ExitStack()
+        self._generator = OwnGenerator()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._cputime = stack.enter_context(CpuTime())
+            self._cputime.detach()
+            self._directories = {
+                entry: self._run.add_directory(f"load-{number}") for number, entry in enumerate(self._shares)
+            }
+            modes: list[Mode] = ["awake", "cold"] if self._temperature == COLD else ["awake"]
+            self.neighbours = Neighbours(self._run, modes=modes)
+            network = PodNetwork(self._run)
+            secrets = Secrets(make_certificates(self._run.add_directory("certificates")), make_token())
+            self.deployments = {
+                name: ApplicationDeployment(self._run, network, f"v{number}", variant, secrets)
+                for number, (name, variant) in enumerate(self._variants.items())
+            }
+            self._anchors = {
+                anchor: Deployment(self._run, network, number, anchor, HaproxyServer(), _anchor_answers(), secrets)
+                for number, anchor in enumerate((ANCHOR_HOP.baseline, ANCHOR_HOP))
+            }
+            for application in self.deployments.values():
+                application.wait_ready()
+            for hop in self._anchors.values():
+                hop.wait_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def serial_rps(self, variant: str, seconds: float) -> float:
+        """Requests per second with one in flight, each sent when the one before was answered."""
+        self._set_temperature(self._temperature)
+        deployment = self.deployments[variant]
+        entry = next(iter(self._shares))
+        load = self._load(deployment, entry, None, connections=1)
+        with self._loaded({entry: load}, deployment, _SETTLE_S + seconds) as start_ns:
+            time.sleep(seconds)
+        return self._result(entry).rate_rps(start_ns, start_ns + int(seconds * 1e9))
+
+    def latency(self, variant: str, rate_rps: float, seconds: float) -> LatencyReading:
+        """Time requests for so many seconds at the rate, all entries together. Raises ProcessError."""
+        self._set_temperature(self._temperature)
+        deployment = self.deployments[variant]
+        before = Noise.read()
+        with self._loaded(self._loads(deployment, rate_rps), deployment, _SETTLE_S + seconds + _TAIL_S) as start_ns:
+            time.sleep(seconds)
+            deployment.check()
+        end_ns = start_ns + int(seconds * 1e9)
+        noise = Noise.between(before, Noise.read())
+        results = [self._result(entry) for entry in self._shares]
+        latencies = np.concatenate([result.between(start_ns, end_ns) for result in results])
+        if not len(latencies):
+            raise ProcessError(f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s")
+        return LatencyReading(latencies, sum(result.failed for result in results), noise)
+
+    def cpu(self, variant: str, rate_rps: float, seconds: float) -> CpuReading:
+        """Account for all CPU time for so many seconds at the rate."""
+        self._set_temperature(self._temperature)
+        deployment = self.deployments[variant]
+        before = Noise.read()
+        loads = self._loads(deployment, rate_rps)
+        with self._loaded(loads, deployment, _SETTLE_S + seconds + _TAIL_S) as start_ns, ExitStack() as stack:
+            stack.callback(self._cputime.detach)
+            self._cputime.attach()
+            self._cputime.set_roles(self._roles(deployment))
+            machine = MachineCpu()
+            idle, uncounted_ns, own_ns = machine.read(), self._uncounted_ns(), _run_times(deployment)
+            self._cputime.reset()
+            start_ns = time.monotonic_ns()
+            time.sleep(seconds)
+            end_ns = time.monotonic_ns()
+            times_ns = self._cputime.measure().time_ns
+            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns() - uncounted_ns)
+            spent_ns = {name: ns - own_ns[name] for name, ns in _run_times(deployment).items()}
+            deployment.check()
+        foreign_ns = sum(spent for (role, state), spent in times_ns.items() if is_foreign(role, state))
+        requests = sum(self._result(entry).rate_rps(start_ns, end_ns) for entry in self._shares) * seconds
+        if requests <= 0:
+            raise ProcessError(f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s")
+        return CpuReading(
+            requests,
+            busy_ns - foreign_ns,
+            components_from_states(times_ns),
+            spent_ns,
+            Noise.between(before, Noise.read()),
+        )
+
+    def anchor_ns(self, seconds: float) -> tuple[float, float]:
+        """Median latency of the anchor hop in ns, without and with sidecars: how fast the machine is now."""
+        self._set_temperature(HOT)
+        found = []
+        directory = next(iter(self._directories.values()))
+        generator = H2load()
+        for deployment in self._anchors.values():
+            argv = generator.argv(deployment.target, ANCHOR_SCENE.load, _SETTLE_S + seconds, directory)
+            process = self._run.spawn(
+                "anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP)
+            )
+            process.wait(_SETTLE_S + seconds + _START_WITHIN_S)
+            result = generator.result(directory)
+            latencies = result.latency_ns[result.due_ns >= result.due_ns[0] + int(_SETTLE_S * 1e9)]
+            found.append(float(np.median(latencies)))
+        return found[0], found[1]
+
+    def rss_bytes(self, variant: str) -> float:
+        """Resident memory of all sidecars of a variant."""
+        return float(sum(process.rss_bytes() for process in self.deployments[variant].sidecars.values()))
+
+    def _loads(self, deployment: ApplicationDeployment, rate_rps: float) -> dict[str, Load]:
+        return {
+            entry: self._load(deployment, entry, rate_rps * share, connections=_CONNECTIONS)
+            for entry, share in self._shares.items()
+        }
+
+    def _load(
+        self, deployment: ApplicationDeployment, entry_id: str, rate_rps: float | None, *, connections: int
+    ) -> Load:
+        entry = next(edge for edge in deployment.application.entries if edge.id == entry_id)
+        return Load(
+            connections,
+            rate_rps,
+            entry.request_bytes,
+            entry.response_bytes,
+            extra_headers=deployment.headers_for(entry),
+        )
+
+    @contextmanager
+    def _loaded(self, loads: Mapping[str, Load], deployment: ApplicationDeployment, seconds: float) -> Iterator[int]:
+        """Load runs inside; the value is the monotonic time from which on requests count."""
+        cpu = sorted(os.sched_getaffinity(0))[0]
+        processes = []
+        try:
+            for entry, load in loads.items():
+                target: Target = deployment.targets[entry]
+                argv = self._generator.argv(target, load, seconds, self._directories[entry])
+                processes.append(self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=cpu))
+            self._generators = processes
+            for entry, process in zip(loads, processes, strict=True):
+                self._wait_until_sending(self._directories[entry], process)
+            time.sleep(_SETTLE_S)
+            yield time.monotonic_ns()
+            for process in processes:
+                if process.wait(seconds + _START_WITHIN_S) != 0:
+                    process.check()
+        finally:
+            for process in processes:
+                process.stop(grace_s=0.5)
+
+    def _wait_until_sending(self, directory: Path, process: Process) -> None:
+        deadline_s = time.monotonic() + _START_WITHIN_S
+        while not self._generator.started(directory):
+            process.check()
+            if time.monotonic() > deadline_s:
+                raise ProcessError(
+                    f"the load generator sent nothing within {_START_WITHIN_S:g} s; is the machine busy?"
+                )
+            time.sleep(0.002)
+
+    def _result(self, entry: str) -> LoadResult:
+        result = self._generator.result(self._directories[entry])
+        if not len(result.due_ns):
+            raise ProcessError(f"no request of {entry} was answered ({result.failed} failed); see the services' logs")
+        return result
+
+    def _set_temperature(self, temperature: str) -> None:
+        if temperature == COLD:
+            self.neighbours.cold()
+        elif temperature == NATURAL:
+            self.neighbours.off()
+        else:
+            self.neighbours.awake()
+
+    def _roles(self, deployment: ApplicationDeployment) -> dict[int, str]:
+        roles = {process.pid: SERVER_APP for process in deployment.services.values()}
+        roles |= {process.pid: SERVER_SIDECAR for process in deployment.sidecars.values()}
+        roles |= {process.pid: FILTER_SERVICE for process in deployment.others}
+        roles |= {process.pid: CLIENT_APP for process in self._generators}
+        roles |= {process.pid: NEIGHBOUR for process in self.neighbours.processes}
+        return {**roles, os.getpid(): TOOL}
+
+    def _uncounted_ns(self) -> float:
+        return sum(process.run_time_ns() for process in self.neighbours.processes) + time.process_time_ns()
+
+
+def _run_times(deployment: ApplicationDeployment) -> dict[str, float]:
+    """Run time of each service and its sidecar so far, in ns."""
+    found = {name: float(process.run_time_ns()) for name, process in deployment.services.items()}
+    for name, process in deployment.sidecars.items():
+        found[name] = found.get(name, 0.0) + process.run_time_ns()
+    return found
+
+
+def _anchor_answers() -> Answers:
+    load = ANCHOR_SCENE.load
+    return Answers(((load.response_bytes, load.messages),), load.request_bytes)
