@@ -13,7 +13,19 @@ import typer
 from typer.core import TyperGroup
 
 from meshinsight import __version__
-from meshinsight.commands import cleanup, doctor, fit, graph, predict, profile, report, show
+from meshinsight.commands import (
+    advise,
+    cleanup,
+    doctor,
+    fit,
+    graph,
+    predict,
+    predict_batch,
+    profile,
+    report,
+    show,
+    validate,
+)
 from profiler.errors import MeshInsightError
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
@@ -40,7 +52,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: it answers three times as fast, and copies well
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (profile, show, graph, fit, predict, report, doctor, cleanup):
+for command in (profile, show, graph, fit, predict, predict_batch, advise, report, validate, doctor, cleanup):
     command.register(app)
 
 

@@ -1,13 +1,15 @@
 """`meshinsight fit`: the coefficients a profile gives, with intervals and error. Works anywhere."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from profiler.errors import UsageError
+from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
     from predictor.models.types import FittedModel
@@ -41,34 +43,85 @@ def fit(
 
 
 def load_model(path: Path) -> "FittedModel":
-    """The model of a profile, or one that `fit -o json` stored. Raises `UsageError` when nothing can be fitted."""
-    stored = _stored(path)
+    """The model of a profile: stored beside it, or fitted now; or one that `fit -o json` gave.
+
+    What was fitted is stored when `path` is the directory of a finished run. Raises `UsageError` when nothing can be
+    fitted, `ProfileError` when there is no sound profile.
+    """
+    given = _given(path)
+    if given is not None:
+        return given
+    import hashlib
+
+    from predictor.models.stored import FILE_NAME as MODEL_FILE_NAME
+    from predictor.models.stored import read_model, save_model
+    from profiler.profile.document import FILE_NAME, load_profile
+
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        digest = ""  # the profile's reader says what is wrong
+    beside = file.with_name(MODEL_FILE_NAME)
+    stored = read_model(beside, digest) if file.name == FILE_NAME else None
     if stored is not None:
         return stored
-    from predictor.models.fitting import fit_profile
-    from profiler.profile.document import load_profile
+    document = load_profile(path)
+    model = _fitted(document, str(path))
+    if path.is_dir() and document["status"] == "complete":
+        with contextlib.suppress(MeshInsightError):  # it only saves time
+            save_model(model, beside, digest)
+    return model
 
-    model = fit_profile(load_profile(path))
+
+def keep_model(document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Fit the profile of a finished run in `directory`; its error goes into the profile, the model beside it.
+
+    Returns the profile with the error; as it was where nothing can be fitted. Raises `MeshInsightError` when it cannot
+    be written; the profile there is then as it was.
+    """
+    import hashlib
+    from dataclasses import asdict
+
+    from predictor.models.fitting import fit_profile
+    from predictor.models.stored import FILE_NAME, save_model
+    from profiler.profile.document import save_profile
+
+    model = fit_profile(document)
+    if not model.configurations:
+        return dict(document)
+    with_error = {**document, "model_error": [asdict(entry) for entry in model.held_out]}
+    saved = save_profile(with_error, directory)
+    save_model(model, directory / FILE_NAME, hashlib.sha256(saved.read_bytes()).hexdigest())
+    return with_error
+
+
+def _fitted(document: Mapping[str, Any], origin: str) -> "FittedModel":
+    from predictor.models.fitting import fit_profile
+
+    model = fit_profile(document)
     if not model.configurations:
         raise UsageError(
-            f"{path}: no cell with one connection as fast as answers come, which models need; measure with: "
+            f"{origin}: no cell with one connection as fast as answers come, which models need; measure with: "
             "meshinsight profile --connections 1 --rate max"
         )
     return model
 
 
-def _stored(path: Path) -> "FittedModel | None":
-    """The stored model in a file, None if it is none; its format is told within its first characters."""
+def _given(path: Path) -> "FittedModel | None":
+    """The model in a file, None if it is none; its format is told within its first characters."""
     try:
         with path.open(encoding="utf-8") as file:
             beginning = file.read(_BEGINNING)
             if '"meshinsight-model"' not in beginning:
                 return None
-            document = json.loads(beginning + file.read())
+            text = beginning + file.read()
     except (OSError, UnicodeDecodeError):
         return None  # the profile's reader says what is wrong
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: damaged model ({error}); make it again with `meshinsight fit -o json`") from error
+    from predictor.models.stored import unpacked
     from predictor.models.types import FittedModel
 
-    return FittedModel.from_json(document)
+    try:
+        return FittedModel.from_json(unpacked(json.loads(text)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path}: damaged model ({error}); make it again with `meshinsight fit -o json`") from error

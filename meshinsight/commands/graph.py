@@ -1,7 +1,9 @@
 """`meshinsight graph`: call graph files from traces, metrics, topologies and manifests, and a check of such files."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
@@ -11,7 +13,7 @@ from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from predictor.graph.types import CallGraph
-    from predictor.importers.traces import TraceImport, TraceOptions
+    from predictor.importers.traces import TraceImport
 
 LISTED: Final = 12
 """So many lines of a kind are shown; the file has them all."""
@@ -27,7 +29,7 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(metavar="INPUT…", help="Files, directories, or - for standard input; .gz is read as it is."),
 ]
-Topology = Annotated[Path, typer.Argument(metavar="INPUT", help="One topology file.")]
+Topology = Annotated[Path, typer.Argument(metavar="INPUT", help="One topology file, or - for standard input.")]
 Out = Annotated[Path, typer.Option("--out", metavar="GRAPH.yaml", help="The call graph file to write; - prints it.")]
 Rate = Annotated[float | None, typer.Option("--rate", metavar="RPS", help="Requests per second that come in, in all.")]
 FromTraces = Annotated[
@@ -51,73 +53,42 @@ def check(graph: Annotated[Path, typer.Argument(metavar="FILE", help="A call gra
     """Check a call graph file: one line says what is wrong and where, or what is in it and what it leaves open."""
     from predictor.graph.reader import load_graph
 
-    _describe(load_graph(graph), sys.stdout)
+    with _right_command("check", [graph]):
+        found = load_graph(graph)
+    _describe(found, sys.stdout)
 
 
-@graph_app.command(name="from-jaeger")
-def from_jaeger(
-    inputs: Inputs,
-    out: Out,
-    rate: Rate = None,
-    rate_from_traces: FromTraces = False,
-    operation: Operation = None,
-    allow_incomplete: Incomplete = False,
-) -> None:
-    """From Jaeger's JSON: many traces become one graph with mean calls per request, sizes, service times."""
+def _add_trace_command(reader: str, about: str) -> None:
+    """The command for one trace format, read by `predictor.importers.READER`."""
 
-    def read(options: "TraceOptions") -> "TraceImport":
-        from predictor.importers.jaeger import read_jaeger
+    def command(
+        inputs: Inputs,
+        out: Out,
+        rate: Rate = None,
+        rate_from_traces: FromTraces = False,
+        operation: Operation = None,
+        allow_incomplete: Incomplete = False,
+    ) -> None:
+        _check_rate(rate)
+        if rate is not None and rate_from_traces:
+            raise UsageError("--rate and --rate-from-traces: both say the rate; give one")
+        from predictor.importers.merge import Rates
         from predictor.importers.spans import Vocabulary
-        from predictor.importers.traces import import_traces
+        from predictor.importers.traces import TraceOptions, import_traces
 
-        words = Vocabulary()
-        return import_traces(read_jaeger(inputs, words), words, _named(inputs), options)
+        read = getattr(import_module(f"predictor.importers.{reader}"), f"read_{reader}")
+        words, options = Vocabulary(), TraceOptions(Rates(rate, rate_from_traces), operation, allow_incomplete)
+        with _right_command(f"from-{reader}", inputs):
+            found = import_traces(read(inputs, words), words, _named(inputs), options)
+        _write(found.graph, out)
+        _tell_path(found)
 
-    _traces(read, out, rate, rate_from_traces, operation, allow_incomplete)
-
-
-@graph_app.command(name="from-otlp")
-def from_otlp(
-    inputs: Inputs,
-    out: Out,
-    rate: Rate = None,
-    rate_from_traces: FromTraces = False,
-    operation: Operation = None,
-    allow_incomplete: Incomplete = False,
-) -> None:
-    """From OpenTelemetry's traces, OTLP as JSON or protobuf."""
-
-    def read(options: "TraceOptions") -> "TraceImport":
-        from predictor.importers.otlp import read_otlp
-        from predictor.importers.spans import Vocabulary
-        from predictor.importers.traces import import_traces
-
-        words = Vocabulary()
-        return import_traces(read_otlp(inputs, words), words, _named(inputs), options)
-
-    _traces(read, out, rate, rate_from_traces, operation, allow_incomplete)
+    graph_app.command(name=f"from-{reader}", help=about)(command)
 
 
-@graph_app.command(name="from-zipkin")
-def from_zipkin(
-    inputs: Inputs,
-    out: Out,
-    rate: Rate = None,
-    rate_from_traces: FromTraces = False,
-    operation: Operation = None,
-    allow_incomplete: Incomplete = False,
-) -> None:
-    """From Zipkin's JSON, version 2, Envoy's own traces included."""
-
-    def read(options: "TraceOptions") -> "TraceImport":
-        from predictor.importers.spans import Vocabulary
-        from predictor.importers.traces import import_traces
-        from predictor.importers.zipkin import read_zipkin
-
-        words = Vocabulary()
-        return import_traces(read_zipkin(inputs, words), words, _named(inputs), options)
-
-    _traces(read, out, rate, rate_from_traces, operation, allow_incomplete)
+_add_trace_command("jaeger", "From Jaeger's JSON: many traces become one graph with mean calls, sizes, service times.")
+_add_trace_command("otlp", "From OpenTelemetry's traces, OTLP as JSON or protobuf.")
+_add_trace_command("zipkin", "From Zipkin's JSON, version 2 or 1, Envoy's own traces included.")
 
 
 @graph_app.command(name="from-isotope")
@@ -126,7 +97,9 @@ def from_isotope(topology: Topology, out: Out, rate: Rate = None) -> None:
     _check_rate(rate)
     from predictor.importers.isotope import read_isotope
 
-    _write(read_isotope(topology, rate), out)
+    with _right_command("from-isotope", [topology]):
+        graph = read_isotope(topology, rate)
+    _write(graph, out)
 
 
 @graph_app.command(name="from-prometheus")
@@ -144,7 +117,9 @@ def from_prometheus(
         raise UsageError(f"--over {over:g}: expected a number of seconds above 0")
     from predictor.importers.prometheus import read_prometheus
 
-    _write(read_prometheus(inputs, rate, over), out)
+    with _right_command("from-prometheus", inputs):
+        graph = read_prometheus(inputs, rate, over)
+    _write(graph, out)
 
 
 @graph_app.command(name="from-manifests")
@@ -153,26 +128,13 @@ def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
     _check_rate(rate)
     from predictor.importers.manifests import read_manifests
 
-    _write(read_manifests(inputs, rate), out)
+    with _right_command("from-manifests", inputs):
+        graph = read_manifests(inputs, rate)
+    _write(graph, out)
 
 
-def _traces(
-    read: "Callable[[TraceOptions], TraceImport]",
-    out: Path,
-    rate: float | None,
-    from_traces: bool,
-    operation: str | None,
-    allow_incomplete: bool,
-) -> None:
-    """Read traces, write their graph, and say what determines how long they take."""
-    _check_rate(rate)
-    if rate is not None and from_traces:
-        raise UsageError("--rate and --rate-from-traces: both say the rate; give one")
-    from predictor.importers.merge import Rates
-    from predictor.importers.traces import TraceOptions
-
-    found = read(TraceOptions(Rates(rate, from_traces), operation, allow_incomplete))
-    _write(found.graph, out)
+def _tell_path(found: "TraceImport") -> None:
+    """Say what determines how long the traces take."""
     total = found.way_ns_per_trace + sum(share.own_ns_per_trace for share in found.path)
     print(
         f"{found.tally.traces} traces, {found.tally.spans} spans; critical path, {total / 1e6:.3g} ms:", file=sys.stderr
@@ -182,6 +144,21 @@ def _traces(
             print(f"  {share.own_ns_per_trace / total:6.1%}  {share.service}", file=sys.stderr)
     if total > 0:
         print(f"  {found.way_ns_per_trace / total:6.1%}  between services", file=sys.stderr)
+
+
+@contextmanager
+def _right_command(command: str, inputs: list[Path]) -> Iterator[None]:
+    """Where an input cannot be read because it is of another kind: the error says which command reads it."""
+    try:
+        yield
+    except UsageError as error:
+        from predictor.importers.recognise import recognise
+
+        for path in inputs:
+            what, other = recognise(path)
+            if other not in ("", command):
+                raise UsageError(f"{path}: holds {what}; read it with `meshinsight graph {other}`") from error
+        raise
 
 
 def _check_rate(rate: float | None) -> None:

@@ -1,5 +1,6 @@
 """`meshinsight predict`: the overhead of a call graph that nobody has deployed yet. Works anywhere."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,7 +11,9 @@ from meshinsight.commands.fit import load_model
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
-    from predictor.predict.types import Factors
+    from meshinsight.reporters.prediction_sections import Prices
+    from predictor.graph.types import CallGraph
+    from predictor.predict.types import Factors, Options
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 
@@ -32,6 +35,10 @@ def predict(
     ] = "table",
     proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
     transport: Annotated[str, typer.Option(metavar="NAME", help="Between application and sidecar: ip or uds.")] = "ip",
+    scenarios: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare what-ifs: YAML with names, set, topology, speedup, load, …"),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled percentiles.")] = 1,
     samples: Annotated[int, typer.Option(metavar="N", help="Sampled requests; 0 leaves percentiles out.")] = 10_000,
     cpu_model: Annotated[
@@ -61,17 +68,27 @@ def predict(
     _at_least_zero("--seed", seed, 1 << 62)
     for option, price in (("--price-per-vcpu-hour", price_per_vcpu_hour), ("--price-per-gib-hour", price_per_gib_hour)):
         _at_least_zero(option, price or 0.0, 1e12)
-    from meshinsight.reporters import prediction, prediction_data
+    # Read when numpy is loaded: matrices here are small, and on a busy machine its threads wait for one another.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from meshinsight.reporters.prediction_sections import Prices
     from predictor.graph.reader import load_graph
-    from predictor.predict import predict as predicting
     from predictor.predict.scenario import Changes, changed
     from predictor.predict.types import Options
 
     loaded = changed(load_graph(graph), Changes(tuple(change or ()), tuple(drop_filter or ()), topology))
     options = Options(proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup))
-    found = predicting.predict(loaded, load_model(profile), options)
     prices = Prices(price_per_vcpu_hour, price_per_gib_hour)
+    if scenarios is None:
+        _predict(loaded, profile, options, prices, output)
+    else:
+        _compare(loaded, profile, options, prices, output, scenarios)
+
+
+def _predict(graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str) -> None:
+    from meshinsight.reporters import prediction, prediction_data
+    from predictor.predict import predict as predicting
+
+    found = predicting.predict(graph, load_model(profile), options)
     writers = {
         "json": prediction_data.write_json,
         "csv": prediction_data.write_csv,
@@ -79,6 +96,27 @@ def predict(
         "table": prediction.print_prediction,
     }
     writers[output](found, prices, sys.stdout)
+
+
+def _compare(
+    graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str, scenarios: Path
+) -> None:
+    """Predict the graph as it is and in each scenario. Raises `UsageError` if no scenario can be predicted."""
+    from meshinsight.reporters import comparison
+    from predictor.predict.comparison import compare
+    from predictor.predict.scenarios import load_scenarios
+
+    loaded = load_scenarios(scenarios)
+    found = compare(graph, load_model(profile), options, loaded)
+    writers = {
+        "json": comparison.write_json,
+        "csv": comparison.write_csv,
+        "markdown": comparison.write_markdown,
+        "table": comparison.print_comparison,
+    }
+    writers[output](found, prices, sys.stdout)
+    if found.lacking:
+        raise UsageError(f"{scenarios}: no scenario could be predicted: {found.lacking}")
 
 
 def _factors(file: Path | None) -> "dict[str, Factors] | None":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from profiler.errors import UsageError
+from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
     from profiler.campaign.settings import ProfileSettings
@@ -168,14 +168,26 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
         outcome = profiling.run(directory, progress.update)
+    document = outcome.document if outcome.interrupted else _with_model(outcome.document, directory)
     if output == "json":
-        json_document.write(outcome.document, sys.stdout)
+        json_document.write(document, sys.stdout)
     else:
-        table.print_profile(outcome.document)
+        table.print_profile(document)
     print(f"saved: {outcome.path}", file=sys.stderr)
     if outcome.interrupted:
         print(f"go on with: meshinsight profile --resume {directory}", file=sys.stderr)
         raise outcome.interrupted
+
+
+def _with_model(document: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The profile with the error of its model, which is stored beside it. What was measured is safe before that."""
+    from meshinsight.commands.fit import keep_model
+
+    try:
+        return keep_model(document, directory)
+    except MeshInsightError as error:
+        print(f"meshinsight: warning: the model is not stored: {error}", file=sys.stderr)
+        return document
 
 
 def _print_plan(settings: "ProfileSettings") -> None:

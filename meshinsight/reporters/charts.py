@@ -8,6 +8,7 @@ bytes. matplotlib is imported here and nowhere else; import this module only to 
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,7 +36,11 @@ _FRAME_INCHES: Final = 0.62
 _LABEL_FROM_SHARE: Final = 0.06
 """Parts narrower than this share of the scale stay without a figure: it would not fit."""
 
+_WHISKER_BELOW: Final = 0.3
+"""Predicted totals have wide intervals: at the lower edge of their bar they leave its figures legible."""
+
 _DECIMAL_BELOW_SPAN: Final = 50.0
+_MEASURED: Final = "#0072b2"
 _SETTINGS: Final[dict[Any, Any]] = {  # keyed by names that newer matplotlib types as literals
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -55,21 +60,27 @@ _SETTINGS: Final[dict[Any, Any]] = {  # keyed by names that newer matplotlib typ
 
 @dataclass(frozen=True)
 class Bar:
-    """One stacked bar: its parts, and the measured total (with a 95 % interval) that they should add up to, in µs."""
+    """One stacked bar: its parts, and the total (with a 95 % interval) that they should add up to, in one unit.
+
+    Bars of one group stand under its name; those of the group "" under none. `figures` is what is written behind the
+    bar in place of the sum of its parts and the total.
+    """
 
     group: str
     label: str
     parts: Mapping[str, float]
     total: float | None = None
     interval: tuple[float, float] | None = None
+    figures: str | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: bars under a title."""
+    """One set of axes: bars under a title. With an axis label of its own it has a scale of its own, too."""
 
     bars: Sequence[Bar]
     title: str = ""
+    axis_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,19 @@ class Line:
     markers: str = field(default="o")
 
 
-def stacked_bars(name: str, panels: Sequence[Panel], axis_label: str) -> str:
-    """Horizontal stacked bars, one row per bar, panels side by side on one scale.
+@dataclass(frozen=True)
+class Point:
+    """A figure predicted and measured, each with its 95 % interval, in one unit."""
+
+    label: str
+    measured: float
+    measured_interval: tuple[float, float]
+    predicted: float
+    predicted_interval: tuple[float, float]
+
+
+def stacked_bars(name: str, panels: Sequence[Panel], axis_label: str = "") -> str:
+    """Horizontal stacked bars, one row per bar, panels side by side: with `axis_label` on one scale.
 
     Negative parts are drawn to the left of zero, not hidden in the sum. `name` is unique within the page.
     """
@@ -93,12 +115,13 @@ def stacked_bars(name: str, panels: Sequence[Panel], axis_label: str) -> str:
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
         height = _FRAME_INCHES + rows * _BAR_INCHES + (0.25 if any(panel.title for panel in panels) else 0)
         figure = Figure(figsize=(_WIDTH_INCHES, height), layout=ConstrainedLayoutEngine(wspace=0.06))
-        grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-        low, high = _limits([bar for panel in panels for bar in panel.bars], len(panels))
+        grid = figure.subplots(1, len(panels), sharex=bool(axis_label), sharey=True, squeeze=False)[0]
+        everything = [bar for panel in panels for bar in panel.bars]
         for axes, panel in zip(grid, panels, strict=True):
+            low, high = _limits(everything if axis_label else panel.bars, len(panels))
             _draw_panel(axes, panel, high - low, named=axes is grid[0])
             axes.set_xlim(low, high)
-            axes.set_xlabel(axis_label)
+            axes.set_xlabel(axis_label or panel.axis_label)
         return _svg(figure, name)
 
 
@@ -124,6 +147,38 @@ def lines_over_time(name: str, lines: Sequence[Line], axis_label: str) -> str:
         return _svg(figure, name)
 
 
+def predicted_against_measured(name: str, panels: Mapping[str, Sequence[Point]]) -> str:
+    """Panels by the label of their axes; each point with both its intervals.
+
+    On the line prediction and measurement agree, and the band is ±20 %.
+    """
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH_INCHES, 4.6), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (label, points) in zip(grid, panels.items(), strict=True):
+            _draw_points(axes, points)
+            axes.set_xlabel(f"measured, {label}")
+            axes.set_ylabel(f"predicted, {label}")
+        return _svg(figure, name)
+
+
+def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
+    ends = [0.0, *(end for point in points for end in (point.measured, point.predicted))]
+    low, high = min(ends), max(ends) * 1.15 or 1.0
+    agree = [low, high]
+    axes.fill_between(agree, [0.8 * end for end in agree], [1.2 * end for end in agree], color=_INK, alpha=0.08)
+    axes.plot(agree, agree, color=_INK, linewidth=0.8)
+    for point in points:
+        middle = (point.measured, point.predicted)
+        axes.plot(point.measured_interval, [point.predicted] * 2, color=_MEASURED, linewidth=1.0)
+        axes.plot([point.measured] * 2, point.predicted_interval, color=_MEASURED, linewidth=1.0)
+        axes.plot(*middle, marker="o", color=_MEASURED, markeredgecolor=_PAPER, markersize=6)
+        axes.annotate(point.label, middle, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    _light_grid(axes, "both")
+
+
 def _heading(group: str) -> list[str]:
     """A group's name in lines short enough for the margin."""
     return textwrap.wrap(group, _MARGIN_CHARACTERS, break_on_hyphens=True) or [""]
@@ -135,7 +190,7 @@ def _heading_rows(group: str) -> float:
 
 
 def _rows(bars: Sequence[Bar]) -> float:
-    return len(bars) + sum(_heading_rows(group) for group in {bar.group for bar in bars})
+    return len(bars) + sum(_heading_rows(group) for group in {bar.group for bar in bars} if group)
 
 
 def _limits(bars: Sequence[Bar], panel_count: int) -> tuple[float, float]:
@@ -155,7 +210,7 @@ def _limits(bars: Sequence[Bar], panel_count: int) -> tuple[float, float]:
 def _draw_panel(axes: Axes, panel: Panel, span: float, named: bool) -> None:
     row, labels = 0.0, {}
     headings: set[float] = set()
-    group: str | None = None
+    group = ""
     for bar in panel.bars:
         if bar.group != group:
             group = bar.group
@@ -183,6 +238,7 @@ def _draw_panel(axes: Axes, panel: Panel, span: float, named: bool) -> None:
 def _draw_bar(axes: Axes, bar: Bar, row: float, span: float) -> None:
     right, left = 0.0, 0.0
     decimals = 1 if span < _DECIMAL_BELOW_SPAN else 0
+    lift = 0.0 if bar.figures is None else 0.08
     for name, value in bar.parts.items():
         start = right if value >= 0 else left
         box = Rectangle(
@@ -192,7 +248,9 @@ def _draw_bar(axes: Axes, bar: Bar, row: float, span: float) -> None:
         if abs(value) >= _LABEL_FROM_SHARE * span:
             middle = start + value / 2
             figure = f"{value:.{decimals}f}"
-            axes.text(middle, row, figure, color=palette.ink(name), ha="center", va="center_baseline", fontsize=8)
+            axes.text(
+                middle, row - lift, figure, color=palette.ink(name), ha="center", va="center_baseline", fontsize=8
+            )
         if value >= 0:
             right += value
         else:
@@ -205,9 +263,10 @@ def _draw_total(axes: Axes, bar: Bar, row: float, right: float, span: float) -> 
     if bar.total is None:
         return
     low, high = bar.interval or (bar.total, bar.total)
-    axes.plot([low, high], [row, row], color=_INK, linewidth=1.2, solid_capstyle="butt")
-    axes.plot([bar.total], [row], marker="D", color=_INK, markeredgecolor=_PAPER, markersize=5.5)
-    figures = f"{sum(bar.parts.values()):.1f}  ◆ {bar.total:.1f}"
+    at = row if bar.figures is None else row + _WHISKER_BELOW
+    axes.plot([low, high], [at, at], color=_INK, linewidth=1.2, solid_capstyle="butt")
+    axes.plot([bar.total], [at], marker="D", color=_INK, markeredgecolor=_PAPER, markersize=5.5)
+    figures = f"{sum(bar.parts.values()):.1f}  ◆ {bar.total:.1f}" if bar.figures is None else bar.figures
     axes.text(max(right, high) + 0.015 * span, row, figures, va="center_baseline", fontsize=8.5)
 
 
@@ -223,7 +282,9 @@ def _svg(figure: Figure, name: str) -> str:
     for axes in figure.axes:
         axes.patch.set_alpha(0)
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser draws the text, with fonts of its own
+        figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from meshinsight.reporters import charts, derived, formats, palette
+from meshinsight.reporters import charts, derived, formats, graph_view, palette, validation_view
 from meshinsight.reporters.charts import Bar, Line, Panel
 from meshinsight.reporters.derived import Cell
+from meshinsight.reporters.graph_view import Predicted
 from profiler.attribution import bounds
 from profiler.components import DESCRIPTIONS, PLACES
 
@@ -15,8 +16,16 @@ _MOST_ROWS_IN_ONE_CHART: Final = 30
 _COLOUR_WITH, _COLOUR_WITHOUT = "#d55e00", "#0072b2"
 
 
-def render(document: Mapping[str, Any], title: str | None = None) -> str:
-    """The whole page. `title` replaces the one made from the proxies' names; it is escaped like every other text."""
+def render(
+    document: Mapping[str, Any],
+    title: str | None = None,
+    predicted: Predicted | None = None,
+    validations: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The whole page. `title` replaces the one made from the proxies' names; it is escaped like every other text.
+
+    `predicted` and `validations` are shown before the profile they rest on.
+    """
     environment = Environment(
         loader=PackageLoader("meshinsight.reporters", "templates"),
         autoescape=True,
@@ -27,7 +36,9 @@ def render(document: Mapping[str, Any], title: str | None = None) -> str:
     cells: list[Cell] = document["cells"]
     context = {
         "document": document,
-        "title": title or _title(document),
+        "title": title or _title(document, predicted),
+        "prediction": graph_view.view(predicted) if predicted else None,
+        "validation": validation_view.view(validations) if validations else None,
         "cells": cells,
         "labels": derived.cell_labels(cells),
         "headlines": _headlines(cells),
@@ -44,7 +55,9 @@ def render(document: Mapping[str, Any], title: str | None = None) -> str:
     return environment.get_template("report.html.j2").render(context | tools)
 
 
-def _title(document: Mapping[str, Any]) -> str:
+def _title(document: Mapping[str, Any], predicted: Predicted | None) -> str:
+    if predicted:
+        return f"What sidecars would cost {graph_view.graph_name(predicted.found)}"
     names = " and ".join(f"{name} {proxy['version']}" for name, proxy in document["proxies"].items())
     return f"What the sidecars cost: {names}" if names else "What the sidecars cost"
 

@@ -7,6 +7,7 @@ common colour-vision deficiencies tell apart; later components take Paul Tol's "
 import zlib
 from typing import Final
 
+from predictor.models.types import UNEXPLAINED
 from profiler import components
 
 _FIXED: Final = {
@@ -19,6 +20,7 @@ _FIXED: Final = {
     components.PARSING: "#d55e00",
     components.QUEUEING: "#4b4f9e",
     components.OTHER: "#9a9a9a",
+    UNEXPLAINED: "#7b5e43",
     "tls": "#882255",
     "filter:rbac": "#117733",
     "filter:fault": "#ddcc77",

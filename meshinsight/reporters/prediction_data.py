@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, TextIO
 
 from meshinsight.reporters.prediction_sections import Prices, money_per_month
@@ -18,7 +18,9 @@ COLUMNS: Final = ("scope", "name", "quantity", "component", "unit", "without", "
 
 def document(found: Prediction, prices: Prices) -> dict[str, Any]:
     """The prediction as plain JSON values."""
-    return {"format": FORMAT, "version": VERSION, **asdict(found), "money_per_month": money_per_month(found, prices)}
+    values = asdict(replace(found, draws={}))
+    del values["draws"]  # as many numbers again as all others
+    return {"format": FORMAT, "version": VERSION, **values, "money_per_month": money_per_month(found, prices)}
 
 
 def write_json(found: Prediction, prices: Prices, stream: TextIO) -> None:

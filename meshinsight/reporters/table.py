@@ -51,6 +51,7 @@ def render_profile(document: Mapping[str, Any], console: Console) -> None:
         _print_added(cells, labels, console)
         _print_memory(cells, labels, console)
         _print_coefficients(document.get("coefficients", []), console)
+        _print_model_error(document.get("model_error", []), console)
         _print_places(cells, labels, console)
     else:
         console.print("\nNo cell was measured.")
@@ -375,6 +376,16 @@ def _print_coefficients(coefficients: Sequence[Mapping[str, Any]], console: Cons
             row = [entry[key] for key in ("configuration", "temperature", "currency", "term")]
             table.add_row(*row, value, interval, str(entry["cells"]))
     _print("Coefficients of the overhead, µs per request", table, console)
+
+
+def _print_model_error(errors: Sequence[Mapping[str, Any]], console: Console) -> None:
+    if errors:
+        table = _table("protocol", ["currency", "median error", "worst", "cells", "that no others foretell"])
+        for entry in errors:
+            shares = [formats.percent(entry[key], 1) for key in ("median", "worst")]
+            counts = [str(entry[key]) for key in ("tested", "untested")]
+            table.add_row(derived.protocol_name(entry["protocol"]), entry["currency"], *shares, *counts)
+        _print("Error of the model in foretelling a cell from the others", table, console)
 
 
 def _print_places(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:

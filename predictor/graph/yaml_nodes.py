@@ -10,6 +10,7 @@ from profiler.errors import UsageError
 
 LARGEST_FILE_BYTES: Final = 64 * 2**20
 _DEEPEST: Final = 40
+_DEEPEST_YAML: Final = 500
 _SCALARS: Final = ("str", "int", "float", "bool", "null")
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,6 +64,7 @@ def parse_document(text: str, origin: str) -> Document:
     """The one document in `text`. Raises `UsageError` with the line for bad YAML, double keys and aliases."""
     loader = None
     try:
+        refuse_deep(text, origin)
         loader = _LOADER(text)
         node = loader.get_single_node()
         lines: dict[Path_, int] = {}
@@ -74,6 +76,19 @@ def parse_document(text: str, origin: str) -> Document:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def refuse_deep(text: str, origin: str) -> None:
+    """Raise `UsageError` for YAML nested so deep that libyaml would overflow its stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST_YAML:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise UsageError(f"{origin}:{line}: nested more than {_DEEPEST_YAML} deep; nothing here is")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _value(loader: Any, node: Any, path: Path_, lines: dict[Path_, int], origin: str) -> Any:

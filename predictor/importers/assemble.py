@@ -5,8 +5,7 @@ closed, so memory is bounded. A span that comes later than that counts as a trac
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from predictor.importers.spans import (
     CLIENT,
@@ -28,16 +27,15 @@ _ASKING: Final = (CLIENT, PRODUCER)
 _ANSWERING: Final = (SERVER, CONSUMER)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One span. `start_ns` and `duration_ns` are None where not recorded; an empty `parent` is none.
 
     `shared`: the server's half of a span whose client half has the same id.
     """
 
-    trace: str | bytes
-    span: str | bytes
-    parent: str | bytes
+    trace: str
+    span: str
+    parent: str
     service: str
     host: str
     facts: Facts
@@ -50,33 +48,37 @@ class Record:
 
 
 def assemble(
-    records: Iterable[Record], words: Vocabulary, origin: str, most_held: int = MOST_HELD
+    records: Iterable[Record], words: Vocabulary, origin: str, unit_ns: int = 1, most_held: int = MOST_HELD
 ) -> Iterator[SpanBatch]:
-    """Batches of whole traces. Raises `UsageError` for impossible times."""
-    held: dict[str | bytes, list[Record]] = {}
+    """Batches of whole traces, times in units of `unit_ns`. Raises `UsageError` for times no clock shows."""
+    held: dict[str, list[Record]] = {}
     count = 0
     buffer = SpanBuffer()
+    latest = ""
     for record in records:
-        spans = held.pop(record.trace, [])
+        if record.trace == latest and latest in held:
+            spans = held[latest]
+        else:
+            latest = record.trace
+            held[latest] = spans = held.pop(latest, [])  # now the last to be closed
         spans.append(record)
-        held[record.trace] = spans  # now the last to be closed
         count += 1
         while count > most_held and len(held) > 1:
             closed = held.pop(next(iter(held)))
             count -= len(closed)
-            _add(buffer, closed, words)
+            add_trace(buffer, closed, words)
             if len(buffer.starts) >= SPANS_PER_BATCH:
-                yield buffer.batch(origin)
+                yield buffer.batch(origin, unit_ns)
                 buffer = SpanBuffer()
     for spans in held.values():
-        _add(buffer, spans, words)
+        add_trace(buffer, spans, words)
         if len(buffer.starts) >= SPANS_PER_BATCH:
-            yield buffer.batch(origin)
+            yield buffer.batch(origin, unit_ns)
             buffer = SpanBuffer()
-    yield buffer.batch(origin)
+    yield buffer.batch(origin, unit_ns)
 
 
-def _add(buffer: SpanBuffer, spans: Sequence[Record], words: Vocabulary) -> None:
+def add_trace(buffer: SpanBuffer, spans: Sequence[Record], words: Vocabulary) -> None:
     """Put one trace into the buffer."""
     spans = _once(spans)
     parents = _parents(spans)
@@ -99,7 +101,9 @@ def _add(buffer: SpanBuffer, spans: Sequence[Record], words: Vocabulary) -> None
 
 def _once(spans: Sequence[Record]) -> list[Record]:
     """Each span once: what was reported twice (same id, kind and service) is the report that has a duration."""
-    found: dict[tuple[str | bytes, int, str], Record] = {}
+    found: dict[tuple[str, int, str], Record] = {}
+    if len({span.span for span in spans}) == len(spans):
+        return list(spans)
     for span in spans:
         key = (span.span, span.facts.kind, span.service)
         if key not in found or (found[key].duration_ns is None and span.duration_ns is not None):
@@ -109,13 +113,16 @@ def _once(spans: Sequence[Record]) -> list[Record]:
 
 def _parents(spans: Sequence[Record]) -> list[int]:
     """The place of each span's parent in `spans`, NO_PARENT or LOST_PARENT."""
-    places: dict[str | bytes, list[int]] = {}
+    only = {span.span: place for place, span in enumerate(spans)}
+    if len(only) == len(spans):
+        return [only.get(span.parent, LOST_PARENT) if span.parent else NO_PARENT for span in spans]
+    places: dict[str, list[int]] = {}
     for place, span in enumerate(spans):
         places.setdefault(span.span, []).append(place)
     return [_parent(place, span, spans, places) for place, span in enumerate(spans)]
 
 
-def _parent(place: int, span: Record, spans: Sequence[Record], places: dict[str | bytes, list[int]]) -> int:
+def _parent(place: int, span: Record, spans: Sequence[Record], places: dict[str, list[int]]) -> int:
     """Client and server half may have one id: the server's parent is the client, and children belong to their service's
     half, else to the server's.
     """  # noqa: D205 (one sentence)
@@ -150,7 +157,7 @@ def _timed(spans: Sequence[Record], parents: Sequence[int]) -> tuple[list[Record
                 if timed:
                     start = min(child.start_ns or 0 for child in timed) if span.start_ns is None else span.start_ns
                     end = max((child.start_ns or 0) + (child.duration_ns or 0) for child in timed)
-                    known[place] = replace(span, start_ns=start, duration_ns=max(end - start, 0))
+                    known[place] = span._replace(start_ns=start, duration_ns=max(end - start, 0))
                     changed = True
         if not changed:
             break

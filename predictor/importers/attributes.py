@@ -41,7 +41,7 @@ _QUERIES: Final = ("sql.query", "db.statement", "db.query.text", "db.operation",
 _HTTP: Final = ("http.method", "http.request.method", "http.status_code", "http.response.status_code", "http.protocol")
 _VERSIONS: Final = ("http.flavor", "network.protocol.version", "http.protocol", "net.protocol.version")
 _GRPC: Final = ("grpc.path", "grpc.authority", "grpc.status_code", "rpc.grpc.status_code", "grpc.method_type")
-
+_MESH: Final = ("istio.canonical_service", "istio.mesh_id")
 _STORES: Final = {"redis", "jdbc", "java-jdbc", "mongodb", "java-mongo", "memcached", "kafka", "mysql", "postgresql"}
 
 CATEGORICAL: Final = frozenset(
@@ -50,6 +50,8 @@ CATEGORICAL: Final = frozenset(
         "component",
         "rpc.system",
         "network.protocol.name",
+        "node_id",
+        *_MESH,
         *_PEERS,
         *_SYSTEMS,
         *_QUERIES,
@@ -60,6 +62,7 @@ CATEGORICAL: Final = frozenset(
 )
 """The attributes that `interpret` looks at; readers pass over all others."""
 
+_NOTHING: Final = (None, "", "-", "PassthroughCluster", "BlackHoleCluster", "InboundPassthroughCluster")
 _CLUSTER: Final = re.compile(r"(inbound|outbound)_?[|.].*?[|.](?:[^|]*)[|.]_?\.?([^|]*)\Z")
 _GRPC_CODE, _HTTP2_CODE, _HTTP1_CODE, _TCP_CODE = (PROTOCOLS.index(name) for name in ("grpc", "http2", "http1", "tcp"))
 
@@ -75,7 +78,7 @@ def interpret(pairs: Iterable[tuple[str, Any]], kind: int = INTERNAL) -> Facts:
 
 @lru_cache(maxsize=20_000)
 def _interpreted(pairs: tuple[tuple[str, Any], ...], kind: int) -> Facts:
-    given = {key: str(value) for key, value in pairs if value not in (None, "", "-")}
+    given = {key: str(value) for key, value in pairs if value not in _NOTHING}
     kind = kind or KINDS.get(given.get("span.kind", "").lower(), INTERNAL)
     system = next((given[key] for key in _SYSTEMS if key in given), "")
     if system and system == given.get("cassandra.keyspace"):
@@ -87,7 +90,18 @@ def _interpreted(pairs: tuple[tuple[str, Any], ...], kind: int) -> Facts:
         peer=_peer(given),
         system=clean(system),
         forwards=kind == SERVER and bool(cluster) and not cluster.startswith("inbound"),
+        sidecar=_is_sidecar(given, cluster),
     )
+
+
+def _is_sidecar(given: dict[str, str], cluster: str) -> bool:
+    """Whether Envoy beside a service recorded the span. Gateways and waypoints are services of their own."""
+    if given.get("component") != "proxy":
+        return False
+    node = given.get("node_id", "")
+    if node.count("~") >= 2:
+        return node.startswith("sidecar~")
+    return cluster.startswith(("inbound", "outbound")) or any(key in given for key in _MESH)
 
 
 def _protocol(given: dict[str, str], system: str, kind: int) -> int:
@@ -127,6 +141,8 @@ def clean(name: str) -> str:
 
 def sizes(pairs: Iterable[tuple[str, Any]]) -> tuple[int, int]:
     """Request and response size in bytes, UNKNOWN where nothing says it; the attribute named first above counts."""
+    if not pairs:
+        return UNKNOWN, UNKNOWN
     found, best = [UNKNOWN, UNKNOWN], [len(_RANKS), len(_RANKS)]
     for key, value in pairs:
         side, rank = _RANKS[key]

@@ -13,12 +13,14 @@ from profiler.errors import UsageError
 class Tally:
     """What an import has seen. `incomplete` traces have spans whose parent is not there, or that are their own parent.
 
-    `entered_elsewhere`: traces whose first span has a parent that is not there, the only one of its trace.
+    `impossible` ones have spans that end before they begin, or last longer than LONGEST_NS. `entered_elsewhere`: traces
+    whose first span has a parent that is not there, the only one of its trace.
     """
 
     traces: int = 0
     spans: int = 0
     incomplete: int = 0
+    impossible: int = 0
     lost_spans: int = 0
     entered_elsewhere: int = 0
     other_operations: int = 0
@@ -35,6 +37,11 @@ class Tally:
                 f"{origin}: {self.incomplete} of {self.traces} traces have spans without their parent "
                 f"({self.lost_spans} spans); fetch whole traces, or use what is there with --allow-incomplete"
             )
+        if self.impossible * 2 > self.traces or (self.impossible and not self.used):
+            raise UsageError(
+                f"{origin}: {self.impossible} of {self.traces} traces have a span whose duration is negative or longer "
+                "than 19 hours; correct or remove them"
+            )
         if self.used == 0:
             raise UsageError(f"{origin}: no trace has a beginning ({self.lost_spans} spans); fetch whole traces")
 
@@ -42,10 +49,11 @@ class Tally:
 def whole_traces(batch: SpanBatch, tally: Tally, allow_incomplete: bool) -> SpanBatch:
     """The traces of a batch that are trees; with `allow_incomplete` also the tree at the start of the others.
 
-    Adds to `tally`.
+    Those with impossible times are not among them. Adds to `tally`.
     """
     tally.traces += int(batch.trace[-1]) + 1 if batch.trace.size else 0
     tally.spans += batch.trace.size
+    batch = _possible(batch, tally)
     if not (batch.parent == LOST_PARENT).any() and not _tops(batch)[1].any():
         return batch
     top, circular = _tops(batch)
@@ -59,6 +67,17 @@ def whole_traces(batch: SpanBatch, tally: Tally, allow_incomplete: bool) -> Span
     tally.lost_spans += int((~kept).sum())
     tally.entered_elsewhere += int((~rooted & ~broken).sum())
     return batch.rows(kept if allow_incomplete else ~broken[batch.trace])
+
+
+def _possible(batch: SpanBatch, tally: Tally) -> SpanBatch:
+    """The traces without spans that end before they begin."""
+    wrong = batch.end_ns < batch.start_ns
+    if not wrong.any():
+        return batch
+    bad = np.zeros(int(batch.trace[-1]) + 1, dtype=np.bool_)
+    bad[batch.trace[wrong]] = True
+    tally.impossible += int(bad.sum())
+    return batch.rows(~bad[batch.trace])
 
 
 def _tops(batch: SpanBatch) -> tuple[IntArray, BoolArray]:

@@ -47,19 +47,40 @@ def _last_to_finish(requests: Requests) -> BoolArray:
     """Hops that determine when their caller could go on; roots count as such."""
     chosen = requests.caller < 0
     rows = np.flatnonzero(requests.waited & ~chosen)
-    end = np.minimum(requests.hop_end_ns[rows], requests.end_ns[requests.caller[rows]])
-    rows = rows[np.lexsort((-end, requests.caller[rows]))]
-    end = np.minimum(requests.hop_end_ns[rows], requests.end_ns[requests.caller[rows]])
-    path: list[int] = []
-    current, free_until = -1, 0
-    start = requests.hop_start_ns[rows]
-    columns = (rows, requests.caller[rows], start + slack_ns(end - start), end)
-    for row, caller, begun, done in zip(*(column.tolist() for column in columns), strict=True):
-        if caller != current or done <= free_until:
-            current, free_until = caller, begun
-            path.append(row)
-    chosen[path] = True
+    if not rows.size:
+        return chosen
+    caller = requests.caller[rows]
+    origin = requests.start_ns[caller]
+    length = requests.end_ns[caller] - origin
+    start = requests.hop_start_ns[rows] - origin
+    end = np.minimum(requests.hop_end_ns[rows] - origin, length)
+    begun = start + slack_ns(end - start)
+    longest = int(length.max())
+    coarse = max((int(caller.max() + 1) * (longest + 1)).bit_length() - 62, 0)  # only for very many, very long requests
+    base = caller * ((longest >> coarse) + 1)
+    before_end = base + (np.clip(length - end, 0, longest) >> coarse)
+    order = np.argsort(before_end, kind="stable")
+    before_start = (base + (np.clip(length - begun, 0, longest) >> coarse))[order]
+    rows, caller, before_end = rows[order], caller[order], before_end[order]
+    earlier = np.maximum(np.searchsorted(before_end, before_start), np.arange(1, rows.size + 1))
+    inside = (earlier < rows.size) & (caller[np.minimum(earlier, rows.size - 1)] == caller)
+    earlier = np.where(inside, earlier, rows.size)
+    first = np.concatenate((np.flatnonzero(np.diff(caller, prepend=-1)), [rows.size]))
+    chosen[rows[_chain(first, earlier)]] = True
     return chosen
+
+
+def _chain(first: IntArray, following: IntArray) -> IntArray:
+    """All that is reached from `first` by going to the following one, again and again, by pointer doubling."""
+    end = following.size
+    reached = np.zeros(end + 1, dtype=np.bool_)
+    reached[first] = True
+    jump = np.append(following, end)
+    while (jump < end).any():
+        reached[jump[reached]] = True
+        jump = jump[jump]
+    reached[end] = False
+    return np.flatnonzero(reached)
 
 
 def _with_all_callers(chosen: BoolArray, caller: IntArray) -> BoolArray:

@@ -2,14 +2,16 @@
 
 A hop is one request from one service to another, however many spans tell of it: the client's and the server's span of
 one RPC are one hop, spans inside a service are none. Either side may be missing: a callee that records nothing (a
-database) is known by the client's span, a caller that records no client span by the server's. Every request, with the
-hop that brought it, is one row of `Requests`.
+database) is known by the client's span, a caller that records no client span by the server's. Where sidecars record
+spans as well, these belong to their services, and times are the services' own. Every request, with the hop that brought
+it, is one row of `Requests`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from predictor.importers import sidecars
 from predictor.importers.skew import correct_clocks
 from predictor.importers.spans import (
     CLIENT,
@@ -32,7 +34,8 @@ class Requests:
     `caller` is the row of the request that made this one, -1 for the first of a trace. `start_ns`, `end_ns`: in the
     callee; `hop_start_ns`, `hop_end_ns`: as the caller saw it; all by one clock per trace. `waited`: the caller waited
     for it. `protocol` is an index into PROTOCOLS or UNKNOWN; sizes are bytes or UNKNOWN. `recorded` is false for a
-    callee that left no span, whose times are then those of the hop. `span` is the row of its first span.
+    callee that left no span, whose times are then those of the hop. `by_sidecar`: only its sidecar recorded it. `span`
+    is the row of its first span.
     """
 
     trace: IntArray
@@ -47,6 +50,7 @@ class Requests:
     request_bytes: IntArray
     response_bytes: IntArray
     recorded: BoolArray
+    by_sidecar: BoolArray
     span: IntArray
 
 
@@ -61,6 +65,7 @@ class _Roles:
     owner: IntArray
     client: IntArray
     bare: BoolArray
+    sidecar: BoolArray
 
 
 def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
@@ -76,15 +81,16 @@ def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
     makers = np.concatenate((np.where(parent >= 0, roles.owner[np.maximum(parent, 0)], UNKNOWN), roles.owner[bare]))
     caller = np.where(makers >= 0, row[np.maximum(makers, 0)], UNKNOWN)
     seen_by = np.concatenate((np.where(roles.client[heads] >= 0, roles.client[heads], heads), bare))
-    start, end = _handling_times(batch, roles)
+    outer = sidecars.around(batch, roles.kind, roles.sidecar, seen_by)
+    start, end, inner = _handling_times(batch, roles)
     start, end = start[spans], end[spans]
-    start[heads.size :], end[heads.size :] = batch.start_ns[bare], batch.end_ns[bare]
-    hop_start, hop_end = batch.start_ns[seen_by], batch.end_ns[seen_by]
+    start[heads.size :], end[heads.size :] = batch.start_ns[outer[heads.size :]], batch.end_ns[outer[heads.size :]]
+    hop_start, hop_end = batch.start_ns[outer], batch.end_ns[outer]
     unseen = seen_by == spans
     hop_start, hop_end = np.where(unseen, start, hop_start), np.where(unseen, end, hop_end)
     waited = _waited(batch, roles, spans, seen_by, caller, (hop_start, hop_end), end)
-    facts = _fact_columns(words)
-    service = np.concatenate((roles.service[heads], _bare_services(batch, roles, bare, words)))
+    protocols = _fact_columns(words)[1][batch.facts]
+    service = np.concatenate((roles.service[heads], _bare_services(batch, roles, bare, outer[heads.size :], words)))
     return Requests(
         trace=batch.trace[spans],
         caller=caller,
@@ -94,29 +100,31 @@ def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
         hop_start_ns=hop_start,
         hop_end_ns=hop_end,
         waited=waited,
-        protocol=_first_known(facts[1][batch.facts[seen_by]], facts[1][batch.facts[spans]]),
-        request_bytes=_first_known(batch.request_bytes[seen_by], batch.request_bytes[spans]),
-        response_bytes=_first_known(batch.response_bytes[seen_by], batch.response_bytes[spans]),
+        protocol=_first_known(protocols, seen_by, spans, outer),
+        request_bytes=_first_known(batch.request_bytes, seen_by, spans, outer),
+        response_bytes=_first_known(batch.response_bytes, seen_by, spans, outer),
         recorded=np.arange(spans.size) < heads.size,
+        by_sidecar=roles.sidecar[spans] & ~inner[spans] & (np.arange(spans.size) < heads.size),
         span=spans,
     )
 
 
-def _fact_columns(words: Vocabulary) -> tuple[IntArray, IntArray, BoolArray]:
-    """Kind, protocol and `forwards` by code of facts."""
+def _fact_columns(words: Vocabulary) -> tuple[IntArray, IntArray, BoolArray, BoolArray]:
+    """Kind, protocol, `forwards` and `sidecar` by code of facts."""
     facts = words.facts.values
     return (
         np.array([fact.kind for fact in facts], dtype=np.int64),
         np.array([fact.protocol for fact in facts], dtype=np.int64),
         np.array([fact.forwards for fact in facts], dtype=np.bool_),
+        np.array([fact.sidecar for fact in facts], dtype=np.bool_),
     )
 
 
 def _roles(batch: SpanBatch, words: Vocabulary) -> _Roles:
-    kinds, _, forwards = _fact_columns(words)
-    kind = kinds[batch.facts]
+    kinds, _, forwards, by_sidecars = _fact_columns(words)
+    kind, sidecar = kinds[batch.facts], by_sidecars[batch.facts]
     services = np.array([words.services.code(service) for service, _ in words.processes.values], dtype=np.int64)
-    service = services[batch.process]
+    service = sidecars.with_sidecars(batch, words, services[batch.process], kind, sidecar)
     asks = (kind == CLIENT) | (kind == PRODUCER)
     answers = (kind == SERVER) | (kind == CONSUMER)
     top = batch.parent < 0
@@ -134,7 +142,7 @@ def _roles(batch: SpanBatch, words: Vocabulary) -> _Roles:
     busy[owner[bare]] = True
     busy[owner[parent[crossing]]] = True
     bare |= forwards[batch.facts] & head & ~busy
-    return _Roles(kind, service, asks, head, owner, client, bare)
+    return _Roles(kind, service, asks, head, owner, client, bare, sidecar)
 
 
 def _owners(
@@ -203,17 +211,25 @@ def _outer_clients(batch: SpanBatch, head: BoolArray, asks: BoolArray) -> BoolAr
     return outer
 
 
-def _handling_times(batch: SpanBatch, roles: _Roles) -> tuple[IntArray, IntArray]:
-    """Start and end of each handling at the row of its owner: of its head, or of all heads that stand for one.
+def _handling_times(batch: SpanBatch, roles: _Roles) -> tuple[IntArray, IntArray, BoolArray]:
+    """Start and end of each handling at the row of its owner: of its head, or of all heads that stand for one; where a
+    sidecar recorded that, of the service within, which the third column marks.
 
     Who takes a message often records that alone; what is then done with it is in the spans below.
-    """
+    """  # noqa: D205 (one sentence)
     start, end = batch.start_ns.copy(), batch.end_ns.copy()
+    inner = np.zeros(start.size, dtype=np.bool_)
+    within = sidecars.within(batch, roles.kind, roles.sidecar, roles.head)
+    inside = roles.owner[within]
+    inner[inside] = True
+    start[inside], end[inside] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     other = roles.owner != np.arange(roles.owner.size)
-    more = np.flatnonzero(other & (roles.head | ((roles.kind[roles.owner] == CONSUMER) & (roles.kind == INTERNAL))))
-    np.minimum.at(start, roles.owner[more], batch.start_ns[more])
-    np.maximum.at(end, roles.owner[more], batch.end_ns[more])
-    return start, end
+    more = other & (roles.head | ((roles.kind[roles.owner] == CONSUMER) & (roles.kind == INTERNAL)))
+    more[within] = True
+    rows = np.flatnonzero(more)
+    np.minimum.at(start, roles.owner[rows], batch.start_ns[rows])
+    np.maximum.at(end, roles.owner[rows], batch.end_ns[rows])
+    return start, end, inner
 
 
 def _unwaited(batch: SpanBatch, roles: _Roles) -> BoolArray:
@@ -244,15 +260,22 @@ def _waited(
     return waited
 
 
-def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, words: Vocabulary) -> IntArray:
-    """Callees that left no span, by what the client's span says of them."""
+def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, outer: IntArray, words: Vocabulary) -> IntArray:
+    """Callees that left no span, by what the client's span says of them, or the one around it."""
     names = []
-    for row in bare.tolist():
-        fact, own = words.facts.values[batch.facts[row]], words.services.values[roles.service[row]]
-        name = fact.peer if fact.peer not in ("", own) else fact.system
-        names.append(words.services.code(name or f"{own}-external"))
+    for row, around in zip(bare.tolist(), outer.tolist(), strict=True):
+        own = words.services.values[roles.service[row]]
+        told = [words.facts.values[batch.facts[each]] for each in (row, around)]
+        known = [fact.peer for fact in told if fact.peer not in ("", own)] + [
+            fact.system for fact in told if fact.system
+        ]
+        names.append(words.services.code(known[0] if known else f"{own}-external"))
     return np.array(names, dtype=np.int64)
 
 
-def _first_known(first: IntArray, second: IntArray) -> IntArray:
-    return np.where(first >= 0, first, second)
+def _first_known(values: IntArray, *rows: IntArray) -> IntArray:
+    """At each place the first value that is known, among those of some rows."""
+    found = values[rows[0]]
+    for each in rows[1:]:
+        found = np.where(found >= 0, found, values[each])
+    return found

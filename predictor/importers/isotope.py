@@ -9,7 +9,8 @@ from predictor.graph.checks import check_graph
 from predictor.graph.fields import Fields, items, shown
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol, Service, edge_id
-from predictor.graph.yaml_nodes import Document, Path_, parse_document, read_text
+from predictor.graph.yaml_nodes import Document, Path_, parse_document
+from predictor.importers.streams import read_text
 from profiler.errors import UsageError
 
 REMEDY: Final = "give an Isotope topology, with 'services:' and their scripts"

@@ -1,11 +1,16 @@
-"""Jaeger's JSON, as its query API and its UI give it: `{"data": [trace, …]}`, one trace, an array, or one per line."""
+"""Jaeger's JSON, as its query API and its UI give it: `{"data": [trace, …]}`, one trace, an array, or one per line.
+
+And as its storage holds it: one span per line, also as exported from Elasticsearch.
+"""
 
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from predictor.importers.assemble import Record, add_trace, assemble
 from predictor.importers.attributes import CATEGORICAL, SIZES, clean, interpret, message_sizes, sizes
 from predictor.importers.json_elements import ElementReader, short
 from predictor.importers.spans import LOST_PARENT, NO_PARENT, UNKNOWN, SpanBatch, SpanBuffer, Vocabulary
@@ -15,10 +20,9 @@ from profiler.errors import UsageError
 ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 SPANS_PER_BATCH: Final = 32_768
 _MOST_REMEMBERED: Final = 20_000
+_MOST_REMEMBERED_GROUPS: Final = 500
 _HOSTS: Final = ("ip", "hostname", "host.name", "k8s.pod.name", "service.instance.id")
-
-
-_OTHERS: Final = "give Jaeger JSON (for other formats: from-otlp, from-zipkin)"
+_UNIT_NS: Final = 1000
 
 
 class _Tag(msgspec.Struct, gc=False):
@@ -26,9 +30,9 @@ class _Tag(msgspec.Struct, gc=False):
     value: Any = None
 
 
-class _Reference(msgspec.Struct, gc=False):
-    spanID: str  # noqa: N815 (Jaeger's name)
-    refType: Literal["CHILD_OF", "FOLLOWS_FROM"] = "CHILD_OF"  # noqa: N815
+class _Reference(msgspec.Struct, gc=False, kw_only=True):
+    refType: Literal["CHILD_OF", "FOLLOWS_FROM"] = "CHILD_OF"  # noqa: N815 (Jaeger's names, here and below)
+    spanID: str  # noqa: N815
 
 
 class _Log(msgspec.Struct, gc=False):
@@ -38,60 +42,75 @@ class _Log(msgspec.Struct, gc=False):
 class _Process(msgspec.Struct, gc=False):
     serviceName: str = ""  # noqa: N815
     tags: list[_Tag] | None = None
+    tag: dict[str, Any] | None = None
 
 
-class _Span(msgspec.Struct, gc=False):
+class _Span(msgspec.Struct, gc=False, kw_only=True):
+    """A span; the fields in Jaeger's order, which is quicker."""
+
     spanID: str  # noqa: N815
+    parentSpanID: str | None = None  # noqa: N815
+    operationName: str = ""  # noqa: N815
+    references: tuple[_Reference, ...] | None = None  # an empty tuple costs nothing, a list does
     startTime: int  # noqa: N815
     duration: int
-    processID: str = ""  # noqa: N815
-    operationName: str = ""  # noqa: N815
-    parentSpanID: str | None = None  # noqa: N815
-    references: tuple[_Reference, ...] | None = None  # an empty tuple costs nothing, a list does
     tags: msgspec.Raw = msgspec.Raw(b"[]")
     logs: tuple[_Log, ...] | None = None
+    processID: str = ""  # noqa: N815
     process: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Trace(msgspec.Struct, gc=False):
-    """A trace, or the answer of a query that has traces in it."""
+class _Element(_Span, kw_only=True):
+    """What a file has many of: a trace, the answer of a query with traces in it, or a span on its own."""
 
+    spanID: str = ""  # noqa: N815
+    startTime: int = 0  # noqa: N815
+    duration: int = 0
     spans: list[_Span] | None = None
-    processes: dict[str, msgspec.Raw] | None = None
+    processes: msgspec.Raw = msgspec.Raw(b"null")
     traceID: str = ""  # noqa: N815
-    data: list["_Trace"] | None = None
+    data: list["_Element"] | None = None
+    tag: dict[str, Any] | None = None
+    """A span's tags where storage has them as fields."""
+    stored: "_Element | None" = msgspec.field(default=None, name="_source")
 
 
 _PROCESS: Final = msgspec.json.Decoder(_Process | None)
+_PROCESSES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _TAGS: Final = msgspec.json.Decoder(list[_Tag] | None)
 
 
 def read_jaeger(inputs: Sequence[Path], words: Vocabulary) -> Iterator[SpanBatch]:
     """The traces of all inputs in batches. Raises `UsageError`, one line with file and place."""
+    gatherer = _Gatherer(words)
     for path in input_files(inputs, ENDINGS):
         with open_source(path) as source:
-            yield from _batches(source, words)
+            gatherer.begin(source.name)
+            yield from _batches(source, words, gatherer)
+    yield gatherer.take()
 
 
-def _batches(source: Source, words: Vocabulary) -> Iterator[SpanBatch]:
-    gatherer = _Gatherer(words)
-    for elements in ElementReader(source, _Trace, "data", "spans"):
-        for element in elements:
-            if element.spans is None and element.data is None:
-                raise UsageError(f"{source.name}: an element has no 'spans'; {_OTHERS}")
-            for trace in element.data or (element,):
-                _add(gatherer, trace, source)
+def _batches(source: Source, words: Vocabulary, gatherer: "_Gatherer") -> Iterator[SpanBatch]:
+    groups = iter(ElementReader(source, _Element, "data", "spans"))
+    for elements in groups:
+        if elements and (elements[0].spanID or elements[0].stored):
+            stored = (element.stored or element for group in chain((elements,), groups) for element in group)
+            yield from assemble(map(gatherer.record, stored), words, source.name, _UNIT_NS)
+            return
+        gatherer.add(_whole(elements, source.name))
         if len(gatherer.buffer.starts) >= SPANS_PER_BATCH:
-            yield gatherer.take(source.name)
-    yield gatherer.take(source.name)
+            yield gatherer.take()
 
 
-def _add(gatherer: "_Gatherer", trace: _Trace, source: Source) -> None:
-    try:
-        gatherer.add(trace)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        place = f"trace {clean(trace.traceID)!r}"
-        raise UsageError(f"{source.name}: {place}: {short(error)}; fetch it again or remove it") from error
+def _whole(elements: list[_Element], origin: str) -> list[_Element]:
+    """The traces in elements, those in answers of queries too. Raises `UsageError` for what is neither."""
+    traces: list[_Element] = []
+    for element in elements:
+        traces += element.data or (element,)
+    for trace in traces:
+        if trace.spans is None and trace.data is None:
+            raise UsageError(f"{origin}: an element has no 'spans'; give Jaeger JSON")
+    return traces
 
 
 class _Gatherer:
@@ -99,41 +118,111 @@ class _Gatherer:
 
     def __init__(self, words: Vocabulary) -> None:
         self._words = words
+        self._origin = self._first = ""
         self._meanings: dict[bytes, int] = {}
         self._facts: dict[tuple[Any, ...], int] = {}
         self._sized: dict[bytes, tuple[int, int]] = {}
         self._processes: dict[bytes, int] = {}
+        self._groups: dict[bytes, dict[str, int]] = {}
         self.buffer = SpanBuffer()
 
-    def take(self, origin: str) -> SpanBatch:
-        """What has been gathered, times now in ns."""
-        buffer, self.buffer = self.buffer, SpanBuffer()
-        return buffer.batch(origin, unit_ns=1000)
+    def begin(self, origin: str) -> None:
+        """What comes now is from another file."""
+        self._origin = origin
+        self._first = self._first or origin
 
-    def add(self, trace: _Trace) -> None:
-        """Add one trace; spans that are there twice count once. Raises `msgspec.DecodeError` for damaged tags."""
-        spans = trace.spans or []
+    def take(self) -> SpanBatch:
+        """What has been gathered, times now in ns. Small files share a batch."""
+        buffer, self.buffer = self.buffer, SpanBuffer()
+        first, self._first = self._first, self._origin
+        return buffer.batch(first if first == self._origin else f"{first} to {self._origin}", _UNIT_NS)
+
+    def add(self, traces: Sequence[_Element]) -> None:
+        """Add traces. Raises `UsageError` for damaged tags."""
+        spans = [span for trace in traces for span in trace.spans or ()]
+        base = len(self.buffer.starts)
+        rows = dict(zip([span.spanID for span in spans], range(base, base + len(spans)), strict=True))
+        if len(rows) == len(spans):
+            self._add_all(traces, spans, rows)
+        elif len(traces) > 1:
+            for trace in traces:
+                self.add((trace,))
+        else:
+            records = [self._record(traces[0], span, self._processes_of(traces[0])) for span in spans]
+            add_trace(self.buffer, records, self._words)
+
+    def record(self, span: _Element) -> Record:
+        """A span on its own, as storage holds it. Raises `UsageError` where it is none or its tags are damaged."""
+        if not span.spanID:
+            raise UsageError(f"{self._origin}: an element has no 'spanID', unlike those before it; give Jaeger JSON")
+        return self._record(span, span, {})
+
+    def _record(self, trace: _Element, span: _Span, processes: dict[str, int]) -> Record:
+        process = processes[span.processID] if span.processID in processes else self._process(bytes(span.process))
+        service, host = self._words.processes.values[process]
+        pairs = [(tag.key, tag.value) for tag in self._tags(span)]
+        if isinstance(span, _Element):
+            pairs += [(key.replace("@", "."), value) for key, value in (span.tag or {}).items()]
+        facts = interpret(pair for pair in pairs if pair[0] in CATEGORICAL)
+        told = sizes(pair for pair in pairs if pair[0] in SIZES)
+        causes = [each for each in span.references or () if each.refType == "CHILD_OF"]
+        references = causes or span.references or ()
+        parent = references[0].spanID if references else (span.parentSpanID or "")
+        return Record(
+            trace=trace.traceID,
+            span=span.spanID,
+            parent=parent if parent.strip("0") else "",
+            service=service,
+            host=host,
+            facts=facts,
+            operation=span.operationName,
+            start_ns=span.startTime,
+            duration_ns=span.duration,
+            sizes=_with_messages(span, told, facts.kind),
+            follows=bool(references) and not causes,
+        )
+
+    def _tags(self, span: _Span) -> list[_Tag]:
+        try:
+            return _TAGS.decode(span.tags) or []
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            place = f"span {clean(span.spanID)!r}"
+            raise UsageError(f"{self._origin}: {place}: {short(error)}; fetch it again or remove it") from error
+
+    def _add_all(self, traces: Sequence[_Element], spans: list[_Span], rows: dict[str, int]) -> None:
+        """Add traces whose spans all have their own ids. A parent in another trace is none: the batch sees to that."""
         buffer = self.buffer
         base = len(buffer.starts)
-        rows = dict(zip([span.spanID for span in spans], range(base, base + len(spans)), strict=True))
-        if len(rows) < len(spans):
-            spans = list({span.spanID: span for span in spans}.values())
-            rows = {span.spanID: row for row, span in enumerate(spans, base)}
-        processes = {key: self._process(bytes(process)) for key, process in (trace.processes or {}).items()}
-        buffer.lengths.append(len(spans))
+        buffer.lengths += [len(trace.spans or ()) for trace in traces]
         buffer.starts += [span.startTime for span in spans]
         buffer.durations += [span.duration for span in spans]
-        buffer.processes += [processes.get(span.processID, UNKNOWN) for span in spans]
+        for trace in traces:
+            process = self._processes_of(trace).get
+            buffer.processes += [process(span.processID, UNKNOWN) for span in trace.spans or ()]
         if UNKNOWN in buffer.processes[base:]:
             self._add_processes(spans, base)
         self._add_parents(spans, rows, base)
         self._add_meanings(spans, base)
+
+    def _processes_of(self, trace: _Element) -> dict[str, int]:
+        """The processes of a trace by their ids."""
+        raw = bytes(trace.processes)
+        known = self._groups.get(raw)
+        if known is None:
+            try:
+                known = {key: self._process(bytes(process)) for key, process in (_PROCESSES.decode(raw) or {}).items()}
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                place = f"trace {clean(trace.traceID)!r}"
+                raise UsageError(f"{self._origin}: {place}: {short(error)}; fetch it again or remove it") from error
+            _remember(self._groups, raw, known, _MOST_REMEMBERED_GROUPS)
+        return known
 
     def _process(self, raw: bytes) -> int:
         code = self._processes.get(raw)
         if code is None:
             process = _PROCESS.decode(raw) or _Process()
             tags = {tag.key: str(tag.value) for tag in process.tags or ()}
+            tags |= {key.replace("@", "."): str(value) for key, value in (process.tag or {}).items()}
             host = next((tags[key] for key in _HOSTS if key in tags), "")
             code = self._words.processes.code((clean(process.serviceName) or "unnamed", host))
             _remember(self._processes, raw, code)
@@ -179,16 +268,17 @@ class _Gatherer:
         if UNKNOWN in meanings:
             for place, span in enumerate(spans):
                 if meanings[place] == UNKNOWN:
-                    meanings[place] = self._new_meaning(bytes(span.tags))
+                    meanings[place] = self._new_meaning(span)
         self.buffer.facts += meanings
         if self._sized or any([span.logs for span in spans]):  # noqa: C419 (a list is faster here)
             self._add_sizes(spans, meanings, base)
 
-    def _new_meaning(self, raw: bytes) -> int:
+    def _new_meaning(self, span: _Span) -> int:
         """The code of the facts in tags, which is kept unless the tags say sizes, too: these are seldom the same."""
+        raw = bytes(span.tags)
         hits: list[tuple[str, Any]] = []
         sized: list[tuple[str, Any]] = []
-        for tag in _TAGS.decode(raw) or ():
+        for tag in self._tags(span):
             key = tag.key
             if key in CATEGORICAL:
                 hits.append((key, tag.value))
@@ -212,18 +302,23 @@ class _Gatherer:
     def _add_sizes(self, spans: list[_Span], meanings: list[int], base: int) -> None:
         """Sizes from tags just read, or from the messages in a span's log."""
         for row, (span, code) in enumerate(zip(spans, meanings, strict=True), base):
-            request, response = self._sized.get(bytes(span.tags), (UNKNOWN, UNKNOWN))
-            if span.logs and min(request, response) == UNKNOWN:
-                events = [{tag.key: tag.value for tag in log.fields} for log in span.logs]
-                sent = message_sizes(events, self._words.facts.values[code].kind)
-                request, response = (request if request >= 0 else sent[0]), (response if response >= 0 else sent[1])
-            if max(request, response) >= 0:
-                self.buffer.sizes[row] = request, response
+            told = self._sized.get(bytes(span.tags), (UNKNOWN, UNKNOWN)) if self._sized else (UNKNOWN, UNKNOWN)
+            told = _with_messages(span, told, self._words.facts.values[code].kind)
+            if max(told) >= 0:
+                self.buffer.sizes[row] = told
         self._sized.clear()
 
 
-def _remember(memory: dict[Any, int], what: Hashable, meaning: int) -> None:
+def _with_messages(span: _Span, told: tuple[int, int], kind: int) -> tuple[int, int]:
+    """Sizes from a span's tags, else from the messages in its log."""
+    if not span.logs or min(told) >= 0:
+        return told
+    sent = message_sizes(({tag.key: tag.value for tag in log.fields} for log in span.logs), kind)
+    return (told[0] if told[0] >= 0 else sent[0]), (told[1] if told[1] >= 0 else sent[1])
+
+
+def _remember(memory: dict[Any, Any], what: Hashable, meaning: Any, most: int = _MOST_REMEMBERED) -> None:
     """Keep a meaning; a memory that is full begins anew."""
-    if len(memory) >= _MOST_REMEMBERED:
+    if len(memory) >= most:
         memory.clear()
     memory[what] = meaning

@@ -87,10 +87,22 @@ class ElementReader:
         if self._buffer[:1] not in (b"{", b"["):
             raise self._wrong(f"not JSON: found {self._buffer[:12]!r}", "give a trace file")
         found = self._key.match(self._buffer[:_HEAD_BYTES])
+        found = None if found and self._is_lines() else found
         self._keyed = found is not None
         self._array = self._keyed or self._buffer[:1] == b"["
         if self._array:
             self._drop(found.end() if found else 1)
+
+    def _is_lines(self) -> bool:
+        """Whether the first line is an element on its own."""
+        line, end, _ = self._buffer.partition(b"\n")
+        if not end:
+            return False
+        try:
+            self._one.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        return True
 
     def _end(self) -> None:
         """Pass over what follows the array."""

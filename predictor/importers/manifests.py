@@ -14,9 +14,9 @@ import yaml
 
 from predictor.graph.fields import shown
 from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol, Service, Sidecar, edge_id
-from predictor.graph.yaml_nodes import read_text
+from predictor.graph.yaml_nodes import refuse_deep
 from predictor.importers.flat import flat_graph
-from predictor.importers.streams import input_files
+from predictor.importers.streams import input_files, read_text
 from profiler.errors import UsageError
 
 ENDINGS: Final = (".yaml", ".yml", ".json")
@@ -67,7 +67,9 @@ def port_protocol(port: Object) -> Protocol:
 def _objects(path: Path) -> Iterator[Object]:
     """The objects of a file, those in lists too."""
     try:
-        for document in yaml.load_all(read_text(path, REMEDY), Loader=_LOADER):
+        text = read_text(path, REMEDY)
+        refuse_deep(text, str(path))
+        for document in yaml.load_all(text, Loader=_LOADER):
             if document is not None and not isinstance(document, dict | list):
                 raise UsageError(f"{path}: expected a Kubernetes object, found {shown(document)}; {REMEDY}")
             yield from _unfolded(document, path)

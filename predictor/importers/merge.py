@@ -96,6 +96,8 @@ def _service_time(name: str, joined: _Joined, assumed: list[Assumption]) -> Serv
         assumed.append(
             Assumption(f"services.{name}.service_time", "left no spans; the caller's time, network included")
         )
+    if joined.nodes[name][st.BY_SIDECAR] * 2 > count:
+        assumed.append(Assumption(f"services.{name}.service_time", "recorded by its sidecar, whose own time is in it"))
     if count < ENOUGH or mean_ns <= 0:
         assumed.append(Assumption(f"services.{name}.service_time.distribution", f"only {count:g} requests; constant"))
         return ServiceTime.constant(mean_ns)

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol, Service, edge_id
-from predictor.graph.yaml_nodes import read_text
 from predictor.importers.attributes import clean
 from predictor.importers.flat import flat_graph
 from predictor.importers.json_elements import short
-from predictor.importers.streams import input_files
+from predictor.importers.streams import input_files, read_text
 from profiler.errors import UsageError
 
 ENDINGS: Final = (".prom", ".txt", ".metrics", ".json")

@@ -37,7 +37,7 @@ class Facts(NamedTuple):
     """What a span's attributes say, apart from sizes: `protocol` is an index into PROTOCOLS or UNKNOWN.
 
     `peer` names the other side, `system` the kind of database or broker. `forwards`: a proxy's span for a request that
-    it passed on to `peer`.
+    it passed on to `peer`. `sidecar`: recorded by the proxy beside a service, not by the service itself.
     """
 
     kind: int = INTERNAL
@@ -45,6 +45,7 @@ class Facts(NamedTuple):
     peer: str = ""
     system: str = ""
     forwards: bool = False
+    sidecar: bool = False
 
 
 class Names:
@@ -74,6 +75,8 @@ class Vocabulary:
     processes: Names = field(default_factory=Names)
     facts: Names = field(default_factory=Names)
     operations: Names = field(default_factory=Names)
+    beside: dict[int, int] = field(default_factory=dict)
+    """By the name under which a sidecar reports, that of its service; codes of `services`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,9 @@ class SpanBatch:
     """Columns of equal length, one row per span; the spans of a trace are neighbours.
 
     `trace` counts from 0 in the batch; `parent` is a row, NO_PARENT or LOST_PARENT; times are ns, by the clock of the
-    span's own host; sizes are bytes or UNKNOWN; `facts` and `process` are codes of the vocabulary. `follows` marks
-    spans that their parent does not wait for. `operation` is that of spans without a parent, elsewhere UNKNOWN.
+    span's own host, an end before its start is impossible; sizes are bytes or UNKNOWN; `facts` and `process` are codes
+    of the vocabulary. `follows` marks spans that their parent does not wait for. `operation` is that of spans without a
+    parent, elsewhere UNKNOWN.
     """
 
     trace: IntArray
@@ -134,13 +138,13 @@ class SpanBuffer:
     operations: dict[int, int] = field(default_factory=dict)
 
     def batch(self, origin: str, unit_ns: int = 1) -> SpanBatch:
-        """The columns of what was gathered, times multiplied by `unit_ns`. Raises `UsageError` for impossible times."""
+        """The columns of what was gathered, its times in units of `unit_ns`.
+
+        Raises `UsageError` for times no clock shows.
+        """
         start = _column(self.starts, origin, unit_ns)
         duration = _column(self.durations, origin, unit_ns)
-        if duration.size and (duration.min() < 0 or duration.max() > LONGEST_NS):
-            worst = int(duration.min() if duration.min() < 0 else duration.max())
-            problem = "is negative" if worst < 0 else "is longer than 19 hours"
-            raise UsageError(f"{origin}: a span whose duration ({worst} ns) {problem}; correct or remove its trace")
+        duration = np.where(duration > LONGEST_NS, -1, duration)
         count = start.size
         request, response = np.full(count, UNKNOWN), np.full(count, UNKNOWN)
         for row, (request_bytes, response_bytes) in self.sizes.items():
@@ -149,9 +153,11 @@ class SpanBuffer:
         follows[self.follows] = True
         operation = np.full(count, UNKNOWN)
         operation[list(self.operations)] = list(self.operations.values())
+        trace = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        parent = np.array(self.parents, dtype=np.int64)
         return SpanBatch(
-            trace=np.repeat(np.arange(len(self.lengths)), self.lengths),
-            parent=np.array(self.parents, dtype=np.int64),
+            trace=trace,
+            parent=np.where((parent >= 0) & (trace[np.maximum(parent, 0)] != trace), LOST_PARENT, parent),
             process=np.array(self.processes, dtype=np.int64),
             facts=np.array(self.facts, dtype=np.int64),
             start_ns=start,

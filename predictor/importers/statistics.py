@@ -32,8 +32,8 @@ CALLS, REQUESTS_SIZED, REQUEST_BYTES, RESPONSES_SIZED, RESPONSE_BYTES, STAGE, ON
 )
 """Columns of an edge's sums; then one per protocol. TWICE counts calls that overlap another one of the same edge."""
 
-NODE_COLUMNS: Final = 4
-HANDLED, OWN_NS, PATH_OWN_NS, NODE_ON_PATH = range(NODE_COLUMNS)
+NODE_COLUMNS: Final = 5
+HANDLED, OWN_NS, PATH_OWN_NS, NODE_ON_PATH, BY_SIDECAR = range(NODE_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -66,12 +66,12 @@ class Statistics:
         self.first_ns = min(self.first_ns, int(requests.start_ns[roots].min()))
         self.last_ns = max(self.last_ns, int(requests.start_ns[roots].max()))
         node = requests.service * DEEPEST + depth
-        self._add_nodes(node, stages, path)
+        self._add_nodes(node, requests, stages, path)
         self._add_edges(node, requests, stages, path)
 
-    def _add_nodes(self, node: IntArray, stages: Stages, path: CriticalPath) -> None:
+    def _add_nodes(self, node: IntArray, requests: Requests, stages: Stages, path: CriticalPath) -> None:
         codes, place = np.unique(node, return_inverse=True)
-        columns = (np.ones(node.size), stages.own_ns, path.own_ns, path.on_path)
+        columns = (np.ones(node.size), stages.own_ns, path.own_ns, path.on_path, requests.by_sidecar)
         sums = np.stack([np.bincount(place, column, codes.size) for column in columns], axis=1)
         for code, row in zip(codes.tolist(), sums, strict=True):
             key = divmod(code, DEEPEST)

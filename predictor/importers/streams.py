@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
 
 from profiler.errors import UsageError
+
+LARGEST_TEXT_BYTES: Final = 2**26
 
 
 def input_files(inputs: Sequence[Path], endings: Sequence[str]) -> list[Path]:
@@ -74,3 +76,20 @@ def open_source(path: Path) -> Source:
         return Source(file, "standard input" if str(path) == "-" else str(path), plain if packed else None)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}; check its name and rights") from error
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """All of a text file, unpacked. Raises `UsageError`, with `remedy`, when it is missing, empty, huge or not text."""
+    if path.is_dir() or not (path.exists() or str(path) == "-"):
+        raise UsageError(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}; {remedy}")
+    with open_source(path) as source:
+        data = source.read(LARGEST_TEXT_BYTES + 1)
+        if len(data) > LARGEST_TEXT_BYTES:
+            raise UsageError(f"{source.name}: larger than {LARGEST_TEXT_BYTES >> 20} MiB; {remedy}")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{source.name}: not UTF-8 text (byte {error.start}); {remedy}") from error
+        if not text.strip():
+            raise UsageError(f"{source.name}: empty file; {remedy}")
+        return text

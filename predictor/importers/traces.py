@@ -81,6 +81,8 @@ def _remarks(tally: Tally, words: Vocabulary, options: TraceOptions) -> list[Ass
     if tally.incomplete:
         what = "only their beginning is used" if options.allow_incomplete else "left out"
         remarks.append(f"{tally.incomplete} of {tally.traces} traces have spans without their parent; {what}")
+    if tally.impossible:
+        remarks.append(f"{tally.impossible} of {tally.traces} traces have spans of impossible duration; left out")
     if tally.entered_elsewhere:
         remarks.append(f"{tally.entered_elsewhere} traces begin with a parent that is not there; taken as the ingress")
     operations = len(words.operations.values)

@@ -1,4 +1,4 @@
-"""Zipkin's JSON, version 2: an array of spans, an array of traces (arrays of spans), or either one per line."""
+"""Zipkin's JSON, version 2 or 1: an array of spans, an array of traces (arrays of spans), or either one per line."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,12 +8,13 @@ import msgspec
 
 from predictor.importers.assemble import Record, assemble
 from predictor.importers.attributes import CATEGORICAL, KINDS, SIZES, clean, interpret, sizes
-from predictor.importers.json_elements import ElementReader
+from predictor.importers.json_elements import ElementReader, short
 from predictor.importers.spans import CLIENT, INTERNAL, PRODUCER, SpanBatch, Vocabulary
 from predictor.importers.streams import Source, input_files, open_source
 from profiler.errors import UsageError
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson")
+_NULL: Final = msgspec.Raw(b"null")
 
 
 class _Endpoint(msgspec.Struct, gc=False):
@@ -34,7 +35,26 @@ class _Span(msgspec.Struct, gc=False):
     remoteEndpoint: _Endpoint | None = None  # noqa: N815
     tags: dict[str, Any] | None = None
     shared: bool | None = None
-    binaryAnnotations: msgspec.Raw | None = None  # noqa: N815
+    annotations: msgspec.Raw = _NULL
+    binaryAnnotations: msgspec.Raw = _NULL  # noqa: N815
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    value: str
+    timestamp: int | float | None = None
+    endpoint: _Endpoint | None = None
+
+
+class _BinaryAnnotation(msgspec.Struct, gc=False):
+    key: str
+    value: Any = None
+    endpoint: _Endpoint | None = None
+
+
+_ANNOTATIONS: Final = msgspec.json.Decoder(list[_Annotation] | None)
+_BINARY: Final = msgspec.json.Decoder(list[_BinaryAnnotation] | None)
+_HALVES: Final = (("CLIENT", "cs", "cr"), ("SERVER", "sr", "ss"), ("PRODUCER", "ms", "ms"), ("CONSUMER", "mr", "mr"))
+"""The halves of a span of version 1: kind, and the events at which it begins and ends."""
 
 
 def read_zipkin(inputs: Sequence[Path], words: Vocabulary) -> Iterator[SpanBatch]:
@@ -48,30 +68,60 @@ def _records(source: Source) -> Iterator[Record]:
     for elements in ElementReader(source, _Span | list[_Span], "traces|spans", "traceId"):
         for element in elements:
             for span in element if isinstance(element, list) else (element,):
-                if span.binaryAnnotations is not None:
-                    raise UsageError(f"{source.name}: Zipkin JSON version 1; fetch it again through /api/v2/traces")
-                yield _record(span, source.name)
+                for half in _halves(span, source.name) if _is_version_1(span) else (span,):
+                    yield _record(half, source.name)
+
+
+def _is_version_1(span: _Span) -> bool:
+    return bytes(span.binaryAnnotations) != b"null" or (
+        span.localEndpoint is None and b'"endpoint"' in bytes(span.annotations)
+    )
+
+
+def _halves(span: _Span, origin: str) -> list[_Span]:
+    """A span of version 1, which may hold what client and server recorded, as one span of version 2 for each."""
+    try:
+        events = {event.value: event for event in _ANNOTATIONS.decode(span.annotations) or ()}
+        told = _BINARY.decode(span.binaryAnnotations) or ()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{origin}: span {clean(span.id)!r}: {short(error)}; fetch it again or remove it") from error
+    remote = {each.key: each.endpoint for each in told if each.key in ("sa", "ca", "ma")}
+    tags = {each.key: each.value for each in told if each.key not in remote}
+    places = [each.endpoint for each in told if each.key not in remote] + [event.endpoint for event in events.values()]
+    halves = []
+    for kind, begin, end in _HALVES:
+        first, last = events.get(begin), events.get(end)
+        found = first or last
+        if found is None:
+            continue
+        one = msgspec.structs.replace(span, kind=kind, localEndpoint=found.endpoint, tags=tags)
+        one.remoteEndpoint = remote.get("ca" if kind == "SERVER" else "sa") or remote.get("ma")
+        if first and last and first.timestamp is not None and last.timestamp is not None:
+            one.timestamp, one.duration = first.timestamp, last.timestamp - first.timestamp
+        halves.append(one)
+    if not halves:
+        halves = [msgspec.structs.replace(span, tags=tags, localEndpoint=places[0] if places else None)]
+    return halves
 
 
 def _record(span: _Span, origin: str) -> Record:
-    kind = KINDS.get((span.kind or "").lower(), INTERNAL)
+    kind = KINDS.get(span.kind.lower(), INTERNAL) if span.kind else INTERNAL
     tags = span.tags or {}
-    pairs = list(tags.items())
-    remote = _name(span.remoteEndpoint)
-    if remote and "peer.service" not in tags and kind in (CLIENT, PRODUCER):
+    pairs = [(key, value) for key, value in tags.items() if key in CATEGORICAL]
+    if kind in (CLIENT, PRODUCER) and "peer.service" not in tags and (remote := _name(span.remoteEndpoint)):
         pairs.append(("peer.service", remote))
-    local = span.localEndpoint or _Endpoint()
+    local = span.localEndpoint
     return Record(
         trace=span.traceId.lower(),
         span=span.id.lower(),
-        parent=(span.parentId or "").lower(),
+        parent=span.parentId.lower() if span.parentId else "",
         service=clean(_name(local)) or "unnamed",
-        host=local.ipv4 or local.ipv6 or "",
-        facts=interpret([pair for pair in pairs if pair[0] in CATEGORICAL], kind),
+        host=(local.ipv4 or local.ipv6 or "") if local else "",
+        facts=interpret(pairs, kind),
         operation=span.name or "",
         start_ns=_nanoseconds(span.timestamp, origin),
         duration_ns=_nanoseconds(span.duration, origin),
-        sizes=sizes((key, value) for key, value in pairs if key in SIZES),
+        sizes=sizes([(key, value) for key, value in tags.items() if key in SIZES]),
         shared=bool(span.shared),
     )
 

@@ -1,9 +1,12 @@
 """From the cells of a profile to a fitted model. Pure numpy: no I/O, no scikit-learn.
 
 Every component of a configuration is fitted with the same terms and weights, so coefficients of components add up to
-those of the total. Intervals: each round measured its components once, and rounds are drawn again, all components of a
-round together; each cell moves by what the fit leaves unexplained; and the machine's speed, which the anchor tells,
-moves all cells together. For few rounds the spread is widened by Student's factor: two rounds alone claim too much.
+those of the total. Cells are taken at the run's median speed as far as a protocol goes along with the anchor cell,
+which leaving cells out decides (`_followed`).
+
+Intervals: each round measured its components once, and rounds are drawn again, all components of a round together;
+each cell moves by what the fit leaves unexplained; and the machine's speed, which the anchor tells, moves all cells
+together. For few rounds the spread is widened by Student's factor: two rounds alone claim too much.
 """
 
 import warnings
@@ -26,6 +29,13 @@ _HINGES: Final = (FEATURES.index("request_bytes"), FEATURES.index("response_byte
 _STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Student's t at 97.5 % for 1, 2, … degrees of freedom; 1.96 in the limit."""
 
+_FOLLOWS: Final = (0.0, 0.5, 1.0)
+_FEWEST_TO_TELL: Final = 4
+
+Groups = Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
+Followed = Mapping[tuple[str, str], float]
+"""By protocol and currency, how much of the anchor's drift its cells go along with, 0 to 1."""
+
 _KEY: Final = (
     "proxy", "protocol", "topology", "tls", "filters", "transport", "temperature", "application", "extra_headers",
     "workers",
@@ -41,7 +51,8 @@ def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 
     for cell in document["cells"]:
         if usable(cell) and not cell.get("proxy_config"):
             groups.setdefault(tuple(dimension(cell, name) for name in _KEY), []).append(cell)
-    fitted = tuple(_configuration(key, cells, error, machine, random) for key, cells in groups.items())
+    followed = _followed(groups, error)
+    fitted = tuple(_configuration(key, cells, error, machine, random, followed) for key, cells in groups.items())
     environment = document["environment"]
     return FittedModel(
         run_id=document["run_id"],
@@ -49,17 +60,19 @@ def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 
         kernel=str(environment.get("kernel") or ""),
         machine_error=error,
         configurations=fitted,
-        held_out=tuple(_held_out(groups, error)),
+        held_out=tuple(_held_out(groups, error, followed)),
         warnings=tuple(document["warnings"]),
     )
 
 
 def _configuration(
-    key: Sequence[Any], cells: Sequence[Mapping[str, Any]], error: float, machine: Floats, random: np.random.Generator
-) -> Configuration:
+    key: Sequence[Any], cells: Sequence[Mapping[str, Any]], error: float, machine: Floats, random: np.random.Generator,
+    followed: Followed,
+) -> Configuration:  # fmt: skip
     costs: dict[str, Any] = {}
     for currency in CURRENCIES:
-        readings = [found for cell in cells if (found := reading(cell, currency)) is not None]
+        follows = followed[_protocol(key), currency]
+        readings = [found for cell in cells if (found := reading(cell, currency, follows)) is not None]
         costs[currency] = _cost(readings, error, machine, random) if readings else None
     features = np.array([feature_row(cell) for cell in cells])
     rss, per_connection = memory(cells)
@@ -134,31 +147,55 @@ def _count(entry: Reading) -> int:
     return len(next(iter(entry.rounds.values())))
 
 
-def _held_out(groups: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]], error: float) -> Iterable[HeldOut]:
-    """Leave-one-cell-out errors by protocol and currency, terms chosen again without the cell."""
-    protocols = dict.fromkeys(key[_KEY.index("protocol")] for key in groups)
-    for protocol in protocols:
+def _protocol(key: Sequence[Any]) -> str:
+    return str(key[_KEY.index("protocol")])
+
+
+def _followed(groups: Groups, error: float) -> Followed:
+    """How much each protocol's cells go along with the anchor: what leaves the least error when cells are left out.
+
+    The anchor is HTTP/1.1, whose user time a shared machine's caches slow down most. Where too few cells can be left
+    out to tell, HTTP is taken to follow it and TCP not to.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for protocol in dict.fromkeys(map(_protocol, groups)):
         for currency in CURRENCIES:
-            errors = [
-                found
-                for key, cells in groups.items()
-                if key[_KEY.index("protocol")] == protocol
-                for found in _left_out(cells, currency, error)
-            ]
-            tested = [abs(found) for found in errors if np.isfinite(found)]
-            yield HeldOut(
-                protocol=protocol,
-                currency=currency,
-                median=float(np.median(tested)) if tested else None,
-                worst=float(np.max(tested)) if tested else None,
-                tested=len(tested),
-                untested=len(errors) - len(tested),
-            )
+            found[protocol, currency] = 0.0 if protocol == "tcp" else 1.0
+            errors = {follows: _protocol_errors(groups, protocol, currency, error, follows) for follows in _FOLLOWS}
+            if min(np.count_nonzero(np.isfinite(entries)) for entries in errors.values()) >= _FEWEST_TO_TELL:
+                medians = {follows: float(np.nanmedian(np.abs(entries))) for follows, entries in errors.items()}
+                found[protocol, currency] = min(medians, key=lambda follows: medians[follows])
+    return found
 
 
-def _left_out(cells: Sequence[Mapping[str, Any]], currency: str, error: float) -> list[float]:
+def _held_out(groups: Groups, error: float, followed: Followed) -> Iterable[HeldOut]:
+    """Leave-one-cell-out errors by protocol and currency, terms chosen again without the cell."""
+    for (protocol, currency), follows in followed.items():
+        errors = _protocol_errors(groups, protocol, currency, error, follows)
+        tested = [abs(found) for found in errors if np.isfinite(found)]
+        yield HeldOut(
+            protocol=protocol,
+            currency=currency,
+            median=float(np.median(tested)) if tested else None,
+            worst=float(np.max(tested)) if tested else None,
+            tested=len(tested),
+            untested=len(errors) - len(tested),
+        )
+
+
+def _protocol_errors(groups: Groups, protocol: str, currency: str, error: float, follows: float) -> list[float]:
+    """The relative errors of all cells of a protocol, NaN where the others cannot foretell one."""
+    return [
+        found
+        for key, cells in groups.items()
+        if _protocol(key) == protocol
+        for found in _left_out(cells, currency, error, follows)
+    ]
+
+
+def _left_out(cells: Sequence[Mapping[str, Any]], currency: str, error: float, follows: float) -> list[float]:
     """Relative error of each cell as the others predict it; NaN where they cannot."""
-    readings = [found for cell in cells if (found := reading(cell, currency)) is not None]
+    readings = [found for cell in cells if (found := reading(cell, currency, follows)) is not None]
     if not readings:
         return []
     features = np.array([entry.features for entry in readings])

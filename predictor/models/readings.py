@@ -4,12 +4,13 @@ A profile of an earlier version lacks dimensions; they have the value that was t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from predictor.models.types import UNEXPLAINED, Floats
+from profiler.campaign.coefficients import anchor_factor
 from profiler.components import CLIENT_APP, CLIENT_SIDECAR, REQUEST, SERVER_APP, SERVER_SIDECAR
 
 _Z95: Final = 1.96
@@ -78,11 +79,26 @@ class Reading:
         return float(np.std(totals, ddof=1) / np.sqrt(len(totals))) if len(totals) > 1 else 0.0
 
 
-def reading(cell: Mapping[str, Any], currency: str) -> Reading | None:
-    """The reading of a cell, None where it was not measured. Components add up to the measured overhead."""
+def reading(cell: Mapping[str, Any], currency: str, follows: float = 0.0) -> Reading | None:
+    """The reading of a cell, None where it was not measured. Components add up to the measured overhead.
+
+    `follows` is how much of the machine's drift, which the anchor cell tells, the cell goes along with: 0 takes it as
+    measured, 1 takes all of it off.
+    """
     part = cell[currency]
     if part is None:
         return None
+    found = _as_measured(cell, part, currency)
+    factor = anchor_factor(cell) ** follows
+    return replace(
+        found,
+        values={name: value * factor for name, value in found.values.items()},
+        rounds={name: [value * factor for value in entries] for name, entries in found.rounds.items()},
+        errors={name: error * factor for name, error in found.errors.items()},
+    )
+
+
+def _as_measured(cell: Mapping[str, Any], part: Mapping[str, Any], currency: str) -> Reading:
     key = "median_ns" if currency == "latency" else "cpu_ns_per_request"
     values = {name: float(component[key]) for name, component in part["components"].items()}
     if currency == "latency":

@@ -5,26 +5,18 @@ An edge's cost is the sum of its parts; a part between two measured temperatures
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from predictor.graph.types import Call
-from predictor.models.types import CURRENCIES, FEATURES, UNEXPLAINED, Configuration, Cost, FittedModel, Floats
-from predictor.predict.hops import CLIENT, Kind, Part
-from predictor.predict.types import Factors, Options
-from profiler.components import QUEUEING
+from predictor.graph.types import Call, Protocol, Tls
+from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats
+from predictor.predict.forms import NEAR, WITHOUT_COLD, Forms, mixture, range_doubt
+from predictor.predict.hops import Kind, Part
+from predictor.predict.types import Options
 
 Indices = npt.NDArray[np.intp]
-
-PER_DOUBLING: Final = 0.1
-"""A size twice that of any measured one adds this to the relative error (a judgement, not a measurement)."""
-
-WITHOUT_COLD: Final = 0.5
-"""Relative error where the sidecar is at the other end of the temperatures than all that was measured."""
-
-_NEAR: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +67,8 @@ class CostTable:
     """Adds up the parts of edges."""
 
     def __init__(self, model: FittedModel, edges: Sequence[Call], options: Options) -> None:
-        names = dict.fromkeys(
-            name
-            for item in model.configurations
-            for c in CURRENCIES
-            if (cost := item.cost(c))
-            for name in cost.components
-        )
-        last = (QUEUEING, UNEXPLAINED)
-        self.components = (*(name for name in names if name not in last), *last)
-        self._columns = {name: index for index, name in enumerate(self.components)}
-        self._speedup = options.speedup or {}
-        self._intervals = options.intervals
+        self._forms = Forms(model, options)
+        self.components = self._forms.components
         self._edges = edges
         self._features = np.array(
             [
@@ -114,75 +96,40 @@ class CostTable:
         """Add the parts of the edges `chosen`, whose sidecars have temperatures `cold` (chosen × 2 sides)."""
         index = np.array(chosen, dtype=np.intp)
         for part in parts:
-            positions = np.array([position for position, _ in part.points])
-            wanted = cold[:, part.side]
-            inside = np.clip(wanted, positions[0], positions[-1])
-            away = np.abs(wanted - inside)
+            mixed, away = mixture(part, cold[:, part.side])
             self._far[index] = np.maximum(self._far[index], WITHOUT_COLD * away)
-            if (away > _NEAR).any():
+            if (away > NEAR).any():
                 text = f"colder or hotter than what was measured ({', '.join(item.name for _, item in part.points)})"
-                self._beyond.setdefault(text, []).extend(index[away > _NEAR].tolist())
-            mixed = np.column_stack([np.interp(inside, positions, row) for row in np.eye(len(positions))])
-            for column, (_, item) in enumerate(part.points):
-                self._point(index, part, item, mixed[:, column])
+                self._beyond.setdefault(text, []).extend(index[away > NEAR].tolist())
+            for row, (_, item) in zip(mixed, part.points, strict=True):
+                self._point(index, part, item, row)
 
-    def _point(self, index: Indices, part: Part, item: Configuration, mixture: Floats) -> None:
+    def _point(self, index: Indices, part: Part, item: Configuration, mixed: Floats) -> None:
         features = self._features[index].copy()
         headers = features[:, FEATURES.index("headers")]
         headers[np.isnan(headers)] = item.headers
-        if not part.only:
-            self._check_range(index, item, features)
         self._workers[index, part.side] = item.workers
         if not part.only:
-            self._spread[index, part.side] += mixture * np.sqrt(2.0 * np.log(item.mean_ratio))
+            self._check_range(index, item, features)
+            self._spread[index, part.side] += mixed * np.sqrt(2.0 * np.log(item.mean_ratio))
         for currency in CURRENCIES:
-            cost = item.cost(currency)
-            if cost is None:
+            form = self._forms.form(part, item, currency)
+            if form is None:
                 self._warnings.append(f"{item.name}: its {currency} was not measured; taken as none")
                 continue
-            factors = self._factors(cost, part, item, currency)
-            rows = cost.rows(features) * mixture[:, None]
-            columns = np.array([self._columns[name] for name in cost.components])
-            self._values[currency][index[:, None], part.side, columns] += rows @ (cost.coefficients * factors)
-            self._contributions[currency].append(
-                Contribution(index, part.side, rows, self._draws(cost) * factors, columns)
-            )
-
-    def _draws(self, cost: Cost) -> Floats:
-        return cost.draws if self._intervals else cost.coefficients[None]
-
-    def _factors(self, cost: Cost, part: Part, item: Configuration, currency: str) -> Floats:
-        """Terms × components: share of the side, mean over median, speed-ups."""
-        found = np.ones((len(cost.terms), len(cost.components)))
-        for column, name in enumerate(cost.components):
-            factors = self._speedup.get(name, Factors())
-            base, slope = factors.latency_base, factors.latency_slope
-            if currency == "cpu":
-                base, slope = factors.cpu_base, factors.cpu_slope
-            found[0, column] = base
-            found[1:, column] = slope
-            if part.share is not None:
-                share = item.client_share.get(name, 0.5)
-                found[:, column] *= share if part.share == CLIENT else 1.0 - share
-            if not name.startswith(part.only):
-                found[:, column] = 0.0
-        return found * item.mean_ratio if currency == "latency" else found
+            rows = form.cost.rows(features) * mixed[:, None]
+            self._values[currency][index[:, None], part.side, form.columns] += rows @ form.coefficients
+            self._contributions[currency].append(Contribution(index, part.side, rows, form.draws, form.columns))
 
     def _check_range(self, index: Indices, item: Configuration, features: Floats) -> None:
-        doubt = np.zeros(len(index))
-        for column, name in enumerate(FEATURES):
+        doubt, where = range_doubt(item, dict(zip(FEATURES, features.T, strict=True)))
+        for name, outside in where.items():
             low, high = item.ranges[name]
-            values = features[:, column]
-            beyond = np.maximum(np.log2((values + 64.0) / (high + 64.0)), np.log2((low + 64.0) / (values + 64.0)))
-            if name == "new_connections":
-                beyond = np.where(values > high, 10.0 * (values - high), 0.0)  # what a new connection costs is unknown
-            outside = beyond > 0.0
-            doubt += np.where(outside, PER_DOUBLING * beyond, 0.0)
-            if outside.any():
-                measured = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-                text = f"{name} outside what {item.name} measured ({measured})"
-                self._beyond.setdefault(text, []).extend(index[outside].tolist())
-        self._outside[index] = np.maximum(self._outside[index], np.minimum(doubt, 1.0))
+            measured = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            text = f"{name} outside what {item.name} measured ({measured})"
+            self._beyond.setdefault(text, []).extend(index[outside].tolist())
+        if doubt is not None:
+            self._outside[index] = np.maximum(self._outside[index], doubt)
 
     def costs(self) -> EdgeCosts:
         """The sums. A side whose total came out negative costs nothing, and that is said."""
@@ -215,9 +162,10 @@ def _some(names: Sequence[str]) -> str:
 
 def kinds_of(edges: Sequence[Call], modes: Mapping[str, tuple[str, str]]) -> dict[Kind, list[int]]:
     """Edges by what their cost depends on, apart from sizes."""
-    found: dict[Kind, list[int]] = {}
+    alike: dict[tuple[tuple[Any, Any], Protocol, Tls, tuple[str, ...]], list[int]] = {}
     for index, call in enumerate(edges):
-        client, server = modes[call.id]
-        kind = Kind(client, server, call.protocol, call.tls, tuple(sorted(call.filters)))  # type: ignore[arg-type]
-        found.setdefault(kind, []).append(index)
+        alike.setdefault((modes[call.id], call.protocol, call.tls, call.filters), []).append(index)
+    found: dict[Kind, list[int]] = {}
+    for ((client, server), protocol, tls, filters), chosen in alike.items():
+        found.setdefault(Kind(client, server, protocol, tls, tuple(sorted(filters))), []).extend(chosen)
     return found

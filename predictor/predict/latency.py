@@ -60,6 +60,11 @@ def _stage(
     calls: Sequence[Call], response: Mapping[str, float], hop_ns: Mapping[str, float], factors: dict[str, float]
 ) -> tuple[float, Call]:
     """Expected time of a stage, and the call that decides most of it; writes how many calls of each are waited for."""
+    if len(calls) == 1:  # as in most stages, and nothing to sort
+        call = calls[0]
+        number = call.calls_per_request
+        factors[call.id] = number if call.repeat == "sequential" else min(number, 1.0)
+        return factors[call.id] * (hop_ns[call.id] + response[call.callee]), call
     timed = []
     for call in calls:
         times = max(call.calls_per_request, 1.0) if call.repeat == "sequential" else 1.0

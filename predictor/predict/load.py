@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from predictor.graph.types import Call, CallGraph
 from predictor.models.types import Floats
-from predictor.predict.hops import CLIENT, SERVER
-from profiler.components import EVENT_WAIT, OTHER
+
+Indices = npt.NDArray[np.intp]
 
 EVICTION_NS: Final = 200e3
 ASSUMED_USE: Final = 0.5
@@ -29,100 +30,110 @@ SATURATED: Final = 0.99
 """Waiting is worked out for no higher utilisation: beyond it there is no steady state."""
 
 _VARIATION: Final = 1.0
-_NOT_THE_WORKER: Final = (EVENT_WAIT, OTHER, "unexplained")
+_SELDOM_RPS: Final = 1e-9
+"""Cold is cold: a sidecar that is never activated is as one that is activated every thirty years."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose sidecars edges pass: deployments by number, −1 for callers from outside. Replicas by deployment."""
+
+    client: Indices
+    server: Indices
+    replicas: Floats
+
+    @property
+    def sides(self) -> tuple[Indices, Indices]:
+        """Client side and server side."""
+        return self.client, self.server
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """By deployment: utilisation of a worker of its sidecar. By edge and side: mean wait in ns, utilisation."""
+    """Utilisation of a worker of the sidecar, by deployment; mean wait in ns, sides × edges."""
 
-    utilisation: Mapping[str, float]
+    utilisation: Floats
     waits_ns: Floats
-    busy: Floats
-    warnings: tuple[str, ...]
 
 
-def deployments(graph: CallGraph, edges: Sequence[Call]) -> list[tuple[str | None, str]]:
-    """The deployments whose sidecars each edge passes: client side (None: from outside), server side."""
-    names = {service.name: service.deployment for service in graph.services}
-    return [(names.get(call.caller), names[call.callee]) for call in edges]
+def summed(owners: Owners, values: Sequence[Floats]) -> Floats:
+    """Sums by deployment of what edges have at their client and server sides."""
+    count = len(owners.replicas)
+    by_client = np.bincount(owners.client + 1, values[0], count + 1)[1:]  # the first class is outside
+    return np.asarray(by_client + np.bincount(owners.server, values[1], count), dtype=float)
 
 
-def replicas(graph: CallGraph) -> dict[str, int]:
-    """Replicas by deployment."""
-    found: dict[str, int] = {}
-    for service in graph.services:
-        found[service.deployment] = max(found.get(service.deployment, 1), service.replicas)
+def taken(owners: Indices, values: Floats) -> Floats:
+    """The deployment's value for each edge; 0 outside."""
+    found = np.asarray(values[owners])
+    if owners.min(initial=0) < 0:
+        found[owners < 0] = 0.0
     return found
 
 
-def cold_weights(
-    graph: CallGraph, edges: Sequence[Call], rates: Mapping[str, float]
-) -> tuple[dict[str, float], list[str]]:
-    """Temperature of each deployment's sidecars, 0 hot to 1 cold, and what was assumed for it."""
-    visits: dict[str, float] = {}
-    for call, sides in zip(edges, deployments(graph, edges), strict=True):
-        for name in sides:
-            if name is not None:
-                visits[name] = visits.get(name, 0.0) + 2.0 * rates[call.id]
-    count = replicas(graph)
-    use = ASSUMED_USE if graph.cluster.cpu_use is None else graph.cluster.cpu_use
-    found: dict[str, float] = {}
-    assumed = False
+def temperatures(owners: Owners, rates: Floats, use: float | Floats) -> Floats:
+    """Temperature of each deployment's sidecars as the rates of edges make it, 0 hot to 1 cold; `use` of their CPUs."""
+    visits = summed(owners, (2.0 * rates, 2.0 * rates)) / owners.replicas
+    return np.asarray(-np.expm1(-use * 1e9 / (np.maximum(visits, _SELDOM_RPS) * EVICTION_NS)))
+
+
+def sidecar_load(owners: Owners, rates: Floats, work: Floats, workers: Floats) -> Load:
+    """Utilisation and waiting at the sidecars.
+
+    Args:
+        owners: whose sidecars they are.
+        rates: calls per second, by edge.
+        work: CPU ns of a call at the proxy's worker, sides × edges, none negative.
+        workers: threads of the proxy, sides × edges.
+    """
+    each = [
+        rates / (np.maximum(taken(side, owners.replicas), 1.0) * workers[number])
+        for number, side in enumerate(owners.sides)
+    ]
+    busy = summed(owners, [each[side] * work[side] * 1e-9 for side in (0, 1)])
+    squares = summed(owners, [each[side] * 1e-9 * work[side] ** 2 * (1.0 + _VARIATION) for side in (0, 1)])
+    wait = squares / (2.0 * (1.0 - np.minimum(busy, SATURATED)))
+    return Load(busy, at_work(owners, wait, work))
+
+
+def at_work(owners: Owners, values: Floats, work: Floats) -> Floats:
+    """What deployments have, at the sides where edges give them work: sides × edges."""
+    return np.stack([taken(side, values) * (work[number] > 0.0) for number, side in enumerate(owners.sides)])
+
+
+def graph_owners(graph: CallGraph, edges: Sequence[Call]) -> tuple[tuple[str, ...], Owners]:
+    """The deployments of a graph, in order of their first services, and whose sidecars its edges pass."""
+    numbers: dict[str, int] = {}
+    of_service = {service.name: numbers.setdefault(service.deployment, len(numbers)) for service in graph.services}
+    count = np.ones(len(numbers))
     for service in graph.services:
-        given = graph.cold_weight if service.cold_weight is None else service.cold_weight
-        if given is None:
-            rate = visits.get(service.deployment, 0.0) / count[service.deployment]
-            given = (
-                1.0 if rate <= 0 and use > 0 else float(-np.expm1(-use * 1e9 / (rate * EVICTION_NS))) if use else 0.0
-            )
-            assumed = True
-        found.setdefault(service.deployment, given)
+        number = of_service[service.name]
+        count[number] = max(count[number], service.replicas)
+    client = np.array([of_service.get(call.caller, -1) for call in edges], dtype=np.intp)
+    server = np.array([of_service[call.callee] for call in edges], dtype=np.intp)
+    return tuple(numbers), Owners(client, server, count)
+
+
+def cold_weights(graph: CallGraph, names: Sequence[str], owners: Owners, rates: Floats) -> tuple[Floats, list[str]]:
+    """Temperature of each deployment's sidecars, 0 hot to 1 cold, and what was assumed for it."""
+    use = ASSUMED_USE if graph.cluster.cpu_use is None else graph.cluster.cpu_use
+    worked_out = temperatures(owners, rates, use)
+    given: dict[str, float | None] = {}
+    asked = False
+    for service in graph.services:
+        weight = graph.cold_weight if service.cold_weight is None else service.cold_weight
+        asked = asked or weight is None
+        given.setdefault(service.deployment, weight)
+    found = np.array([worked_out[i] if (w := given[name]) is None else w for i, name in enumerate(names)])
     notes = []
-    if assumed:
+    if asked:
         notes.append("cold_weight: from the rates; caches are gone after 200 µs of other work between two messages")
         if graph.cluster.cpu_use is None:
             notes.append(f"cluster.cpu_use: not given; {ASSUMED_USE:g}")
     return found, notes
 
 
-def sidecar_load(
-    graph: CallGraph,
-    edges: Sequence[Call],
-    rates: Mapping[str, float],
-    components: Sequence[str],
-    cpu: Floats,
-    workers: Floats,
-) -> Load:
-    """Utilisation and waiting at the sidecars.
-
-    Args:
-        graph: the graph.
-        edges: its edges, entries included.
-        rates: calls per second by edge id.
-        components: names of the last axis of `cpu`.
-        cpu: CPU ns per call, edges × sides × components.
-        workers: threads of the proxy, edges × sides.
-    """
-    counted = [not name.endswith(".server") and name not in _NOT_THE_WORKER for name in components]
-    work = np.maximum(cpu[:, :, counted].sum(axis=2), 0.0)
-    count = replicas(graph)
-    owners = deployments(graph, edges)
-    busy: dict[str, float] = {}
-    squares: dict[str, float] = {}
-    for index, (call, sides) in enumerate(zip(edges, owners, strict=True)):
-        for side, name in enumerate(sides):
-            if name is not None:
-                rate = rates[call.id] / (count[name] * workers[index, side])
-                busy[name] = busy.get(name, 0.0) + rate * work[index, side] * 1e-9
-                squares[name] = squares.get(name, 0.0) + rate * 1e-9 * work[index, side] ** 2 * (1.0 + _VARIATION)
-    wait = {name: squares[name] / (2.0 * (1.0 - min(busy[name], SATURATED))) for name in busy}
-    waits, used = np.zeros((len(edges), 2)), np.zeros((len(edges), 2))
-    for index, sides in enumerate(owners):
-        for side in (CLIENT, SERVER):
-            name = sides[side]
-            if name is not None and work[index, side] > 0.0:
-                waits[index, side], used[index, side] = wait[name], min(busy[name], SATURATED)
-    full = [f"{name} ({value:.0%})" for name, value in busy.items() if value > SATURATED]
-    warnings = [f"sidecars without enough workers: {', '.join(full[:5])}; add replicas or workers"] if full else []
-    return Load(busy, waits, used, tuple(warnings))
+def overload_warnings(utilisation: Mapping[str, float]) -> tuple[str, ...]:
+    """What to say of sidecars that have more work than time."""
+    full = [f"{name} ({value:.0%})" for name, value in utilisation.items() if value > SATURATED]
+    return (f"sidecars without enough workers: {', '.join(full[:5])}; add replicas or workers",) if full else ()

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from predictor.graph.types import Call, CallGraph
+from predictor.graph.types import CallGraph
 from predictor.predict.hops import Part
-from predictor.predict.load import deployments, replicas
+from predictor.predict.load import Owners
 
 
 def memory_bytes(
-    graph: CallGraph, edges: Sequence[Call], parts: Sequence[tuple[Part, ...]]
+    graph: CallGraph, names: Sequence[str], owners: Owners, parts: Sequence[tuple[Part, ...]]
 ) -> tuple[dict[str, float] | None, list[str]]:
-    """Resident bytes of all sidecars of each deployment, and what was assumed.
+    """Resident bytes of all sidecars of each deployment (`names`), and what was assumed.
 
     A proxy holds its own memory (the largest of the configurations it runs), and per edge one connection with each
     replica at the other end. None when the profile has no memory. A node's shared proxies count for `*`.
     """
-    count = replicas(graph)
+    count = dict(zip(names, owners.replicas.tolist(), strict=True))
     shared = {
         (service.deployment, side)
         for service in graph.services
@@ -24,7 +24,8 @@ def memory_bytes(
     }
     own: dict[str, float] = {}
     connections: dict[str, float] = {}
-    for sides, found in zip(deployments(graph, edges), parts, strict=True):
+    for client, server, found in zip(owners.client.tolist(), owners.server.tolist(), parts, strict=True):
+        sides = (None if client < 0 else names[client], names[server])
         for part in found:
             name = sides[part.side]
             item = part.points[0][1]

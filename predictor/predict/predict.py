@@ -14,9 +14,21 @@ from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
 from predictor.graph.types import Call, CallGraph, Service
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
+from predictor.predict.forms import worker_components
 from predictor.predict.hops import CLIENT, SERVER, Part, Resolver
+from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
 from predictor.predict.latency import Answer, answer
-from predictor.predict.load import Load, cold_weights, deployments, sidecar_load
+from predictor.predict.load import (
+    SATURATED,
+    Indices,
+    Load,
+    at_work,
+    cold_weights,
+    graph_owners,
+    overload_warnings,
+    sidecar_load,
+    taken,
+)
 from predictor.predict.memory import memory_bytes, total
 from predictor.predict.sampling import Sampler
 from predictor.predict.types import (
@@ -31,15 +43,11 @@ from predictor.predict.types import (
 )
 from profiler.components import QUEUEING
 
-FOREIGN_PLATFORM: float = 0.3
-"""Relative error that another CPU model adds (a judgement)."""
-
 PERCENTILES = (50, 90, 99)
 _LEAST_SAMPLES = 2000
 _MOST_DRAWN = 4_000_000
 """Large graphs are sampled less often, so that an answer takes no more than a second: requests times edges."""
 
-_SEED = 7
 _NS = 1e-9
 
 
@@ -53,6 +61,8 @@ class _Work:
     rates: Floats
     costs: EdgeCosts
     load: Load
+    busy: Floats
+    utilisation: Mapping[str, float]
     hop_ns: Floats
     draws: int
     doubt: Floats
@@ -72,28 +82,33 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     resolver = Resolver(model, options.proxy, options.transport)
     kinds = kinds_of(edges, sidecar_modes(graph))
     found = resolver.resolve(kinds)
-    cold, cold_notes = cold_weights(graph, edges, rates)
-    owners = deployments(graph, edges)
-    weights = np.array([[cold[name] if name is not None else 0.0 for name in pair] for pair in owners]).reshape(-1, 2)
+    names, owners = graph_owners(graph, edges)
+    edge_rates = np.array([rates[call.id] for call in edges])
+    weights, cold_notes = cold_weights(graph, names, owners, edge_rates)
+    cold = dict(zip(names, weights.tolist(), strict=True))
+    warmth = np.stack([taken(side, weights) for side in owners.sides], axis=1)
     table = CostTable(model, edges, options)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
     for kind, chosen in kinds.items():
-        table.add(chosen, found[kind], weights[chosen])
+        table.add(chosen, found[kind], warmth[chosen])
         for index in chosen:
             parts[index] = found[kind]
     costs = table.costs()
-    load = sidecar_load(graph, edges, rates, costs.components, costs.values["cpu"], costs.workers)
+    work_ns = np.maximum(costs.values["cpu"][:, :, worker_components(costs.components)].sum(axis=2), 0.0)
+    load = sidecar_load(owners, edge_rates, work_ns.T, costs.workers.T)
     if not options.load:
         load = replace(load, waits_ns=np.zeros_like(load.waits_ns))
-    costs.values["latency"][:, :, costs.components.index(QUEUEING)] += load.waits_ns
+    costs.values["latency"][:, :, costs.components.index(QUEUEING)] += load.waits_ns.T
+    busy = at_work(owners, np.minimum(load.utilisation, SATURATED), work_ns.T)
+    utilisation = dict(zip(names, load.utilisation.tolist(), strict=True))
     foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
     draws = next((len(c.draws) for item in model.configurations for c in (item.latency, item.cpu) if c), 1)
     draws = draws if options.intervals else 1
     work = _Work(
-        graph, execution_plan(graph), edges, np.array([rates[call.id] for call in edges]), costs, load,
+        graph, execution_plan(graph), edges, edge_rates, costs, load, busy, utilisation,
         costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
     )  # fmt: skip
-    memory, memory_notes = memory_bytes(graph, edges, parts)
+    memory, memory_notes = memory_bytes(graph, names, owners, parts)
     notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
     notes += [
         *(cold_notes if any(parts) else ()),
@@ -105,7 +120,7 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
         if foreign
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
-    return _prediction(work, options, cold, memory, notes, (*costs.warnings, *load.warnings))
+    return _prediction(work, options, cold, memory, notes, (*costs.warnings, *overload_warnings(utilisation)))
 
 
 def _prediction(
@@ -120,16 +135,16 @@ def _prediction(
     before = answer(work.plan, entries, own, work.hops(0.0))
     after = answer(work.plan, entries, own, work.hops(1.0))
     weights = np.array([after.edge_weights[call.id] for call in work.edges])
-    spread = np.random.default_rng(_SEED).standard_normal(work.draws) * options.intervals
+    spread = doubt_draws(work.draws, options.intervals)
     latency_draws, cpu_draws = (_doubted(work, currency, spread) for currency in ("latency", "cpu"))
     latency = _components(work, "latency", weights, spread)
     hidden = sum(own[name] * after.service_weights[name] for name in own) - before.mean_ns
     overhead = after.mean_ns - before.mean_ns
-    mean = Latency(
-        before.mean_ns, after.mean_ns, estimate(overhead, hidden + weights @ latency_draws.sum(axis=1), least=0.0)
-    )
+    mean_draws = hidden + weights @ latency_draws.sum(axis=1)
+    mean = Latency(before.mean_ns, after.mean_ns, estimate(overhead, mean_draws, least=0.0))
     cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
-    vcpu = estimate(float(work.rates @ cpu_values) * _NS, work.rates @ cpu_draws.sum(axis=1) * _NS, least=0.0)
+    vcpu_draws = work.rates @ cpu_draws.sum(axis=1) * _NS
+    vcpu = estimate(float(work.rates @ cpu_values) * _NS, vcpu_draws, least=0.0)
     rates = dict.fromkeys(own, 0.0)
     for call, rate in zip(work.edges, work.rates.tolist(), strict=True):
         rates[call.callee] += rate
@@ -149,6 +164,7 @@ def _prediction(
         assumptions=tuple(notes),
         extrapolations=work.costs.extrapolations,
         warnings=warnings,
+        draws={"latency": mean_draws, "cpu": vcpu_draws},
     )
 
 
@@ -157,7 +173,7 @@ def _doubted(work: _Work, currency: str, spread: Floats) -> Floats:
     draws = work.costs.edge_draws(currency, work.draws)
     values = work.costs.values[currency].sum(axis=2)
     if currency == "latency":
-        draws += work.load.waits_ns[:, :, None]
+        draws += work.load.waits_ns.T[:, :, None]
     doubted: Floats = draws + (work.doubt[:, None] * values)[:, :, None] * spread
     return doubted
 
@@ -168,7 +184,7 @@ def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> 
     values, doubt = weights @ table, (weights * work.doubt) @ table
     draws = work.costs.component_draws(currency, weights, work.draws) + spread[:, None] * doubt
     if currency == "latency":
-        draws[:, work.costs.components.index(QUEUEING)] += float(weights @ work.load.waits_ns.sum(axis=1))
+        draws[:, work.costs.components.index(QUEUEING)] += float(weights @ work.load.waits_ns.sum(axis=0))
     used = np.abs(table).sum(axis=0) > 0.0
     return {
         name: estimate(float(values[index]), draws[:, index])
@@ -179,8 +195,8 @@ def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> 
 
 def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Latency]:
     """By sampling. The interval is that of the mean overhead, in proportion."""
-    means = work.costs.values["latency"].sum(axis=2) - work.load.waits_ns
-    shapes = (means, work.costs.spread, work.load.waits_ns, work.load.busy)
+    waits = work.load.waits_ns.T
+    shapes = (work.costs.values["latency"].sum(axis=2) - waits, work.costs.spread, waits, work.busy.T)
     count = min(options.samples, max(_LEAST_SAMPLES, _MOST_DRAWN // len(work.edges)))
     sampler = Sampler(count, options.seed, {c.id: i for i, c in enumerate(work.edges)}, shapes)
     services: dict[str, Service] = {service.name: service for service in work.graph.services}
@@ -205,29 +221,45 @@ def _services(
 ) -> tuple[ServicePrediction, ...]:
     """By service: what the sidecar beside it does, as the client's of its calls and the server's of its callers'."""
     index = {service.name: number for number, service in enumerate(work.graph.services)}
-    totals = np.zeros((2, len(index)))
+    names = work.costs.components
+    parts = np.zeros((2, len(index), len(names)))
     draws = np.zeros((2, len(index), work.draws))
-    tables = [work.costs.values[currency].sum(axis=2) for currency in ("latency", "cpu")]
+    tables = [work.costs.values[currency] for currency in ("latency", "cpu")]
     for side in (CLIENT, SERVER):
-        names = [call.caller if side == CLIENT else call.callee for call in work.edges]
-        edges = np.array([edge for edge, name in enumerate(names) if name in index], dtype=np.intp)
-        owners = np.array([index[name] for name in names if name in index], dtype=np.intp)
+        sides = [call.caller if side == CLIENT else call.callee for call in work.edges]
+        edges = np.array([edge for edge, name in enumerate(sides) if name in index], dtype=np.intp)
+        owners = np.array([index[name] for name in sides if name in index], dtype=np.intp)
         for row, (weight, drawn) in enumerate(((weights, latency_draws), (work.rates, cpu_draws))):
-            np.add.at(totals[row], owners, weight[edges] * tables[row][edges, side])
-            np.add.at(draws[row], owners, weight[edges, None] * drawn[edges, side])
-    latency, vcpu = (estimates(totals[row], draws[row], least=0.0) for row in (0, 1))
+            parts[row] += _grouped(owners, weight[edges, None] * tables[row][edges, side], len(index))
+            draws[row] += _grouped(owners, weight[edges, None] * drawn[edges, side], len(index))
+    totals = parts.sum(axis=2)
+    split = [_by_component(names, parts[0]), _by_component(names, parts[1] * _NS)]
+    scaled = ((totals[0], draws[0]), (totals[1] * _NS, draws[1] * _NS))
+    latency, vcpu = (estimates(figures, drawn, least=0.0) for figures, drawn in scaled)
     return tuple(
         ServicePrediction(
             name=service.name,
             latency_ns=latency[number],
-            vcpu=vcpu[number].scaled(_NS),
+            vcpu=vcpu[number],
             baseline_vcpu=rates[service.name] * service.service_time.mean_ns * _NS,
             memory_bytes=None if memory is None else memory.get(service.deployment, 0.0),
-            utilisation=float(work.load.utilisation.get(service.deployment, 0.0)),
+            utilisation=float(work.utilisation[service.deployment]),
             cold_weight=cold[service.deployment],
+            by_component_ns=split[0][number],
+            vcpu_by_component=split[1][number],
         )
         for number, service in enumerate(work.graph.services)
     )
+
+
+def _grouped(owners: Indices, values: Floats, count: int) -> Floats:
+    """Sums of rows by owner: count × columns."""
+    found = np.zeros((count, values.shape[1]))
+    if len(owners):
+        order = np.argsort(owners, kind="stable")
+        starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
+        found[owners[order][starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return found
 
 
 def _edges(
@@ -236,20 +268,33 @@ def _edges(
     latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
     names = work.costs.components
     overheads = estimates(latency.sum(axis=1), latency_draws.sum(axis=1), least=0.0)
-    cpus = estimates(cpu.sum(axis=1), cpu_draws.sum(axis=1), least=0.0)
+    busy = work.rates * _NS
+    cpus = estimates(busy * cpu.sum(axis=1), busy[:, None] * cpu_draws.sum(axis=1), least=0.0)
+    split = [_by_component(names, table) for table in (latency, cpu)]
     found = []
-    for edge, call in enumerate(work.edges):
-        rate = float(work.rates[edge])
+    for edge, (call, rate) in enumerate(zip(work.edges, work.rates.tolist(), strict=True)):
         found.append(
             EdgePrediction(
                 id=call.id,
                 rate_rps=rate,
                 latency_ns=overheads[edge],
-                vcpu=cpus[edge].scaled(rate * _NS),
+                vcpu=cpus[edge],
                 path_weight_before=before.edge_weights[call.id],
                 path_weight=after.edge_weights[call.id],
-                by_component_ns={n: v for n, v in zip(names, latency[edge].tolist(), strict=True) if v != 0.0},
-                cpu_by_component_ns={n: v for n, v in zip(names, cpu[edge].tolist(), strict=True) if v != 0.0},
+                by_component_ns=split[0][edge],
+                cpu_by_component_ns=split[1][edge],
             )
         )
     return tuple(found)
+
+
+def _by_component(names: Sequence[str], table: Floats) -> list[dict[str, float]]:
+    """The components of each row of `table` that are not zero."""
+    used = np.flatnonzero(table.any(axis=0)).tolist()
+    kept = [names[column] for column in used]
+    return [
+        {name: value for name, value in zip(kept, row, strict=True) if value != 0.0}
+        if 0.0 in row
+        else dict(zip(kept, row, strict=True))
+        for row in table[:, used].tolist()
+    ]

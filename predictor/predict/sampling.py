@@ -1,12 +1,14 @@
 """Percentiles by sampling: many requests at once, each with its own times. Pure numpy, repeatable by its seed.
 
 A hop's overhead is lognormal with the model's mean and its mean over median; waits are exponential and happen with
-probability of the utilisation. A service is sampled once and shuffled for every call to it, so that shared parts cost
-nothing more; times of a service behind two callers are thus independent. Requests without and with sidecars are the
-same requests.
+probability of the utilisation. A service is sampled once and shuffled for every call to it if there are several, so
+that shared parts cost nothing more; times of a service behind two callers are thus independent. Requests without and
+with sidecars are the same requests. Draws of hops have single precision, which is far finer than their number.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -19,6 +21,10 @@ from predictor.models.types import Floats
 _MOST_DRAWN: Final = 32
 """From so many calls in a row on, their sum is taken as normal."""
 
+_NORMAL: Final = NormalDist()
+_FAR: Final = 6.0
+"""Normal scores that are met once in a thousand million."""
+
 
 class Sampler:
     """Samples requests. `hops` are edges' means and shapes: mean ns and sigma, mean wait and utilisation, by side."""
@@ -29,11 +35,14 @@ class Sampler:
         self._count = count
         self._random = np.random.default_rng(seed)
         self._edges = edges
-        self._hops = hops
+        self._hops = tuple(table.tolist() for table in hops)
+        self._uses: Counter[str] = Counter()
 
     def requests(self, plan: Plan, services: Mapping[str, Service], entries: Sequence[Ingress]) -> Floats:
         """Times of requests from outside in ns: 2 × count, without and with sidecars."""
         answers: dict[str, Floats] = {}
+        self._uses = Counter(entry.service for entry in entries)
+        self._uses.update(call.callee for handling in plan.handlings.values() for call in handling.calls)
         for name in reversed(plan.order):
             total = np.repeat(self._own(services[name].service_time)[None], 2, axis=0)
             for stage in plan.handlings[name].stages:
@@ -50,7 +59,9 @@ class Sampler:
             chosen = which == index
             if chosen.any():
                 found[:, chosen] = answers[entry.service][:, chosen]
-                found[1, chosen] += self._hop(entry.id)[chosen]
+                hop = np.zeros(self._count)
+                self._add_hop(self._edges[entry.id], hop)
+                found[1, chosen] += hop[chosen]
         return found
 
     def _stage(self, calls: Sequence[Call], answers: Mapping[str, Floats]) -> Floats:
@@ -70,49 +81,56 @@ class Sampler:
             mean, deviation = one.mean(axis=1, keepdims=True), one.std(axis=1, keepdims=True)
             return np.asarray(np.maximum(number * mean + np.sqrt(number) * deviation * score, 0.0))
         whole = int(min(number, _MOST_DRAWN))
-        found = np.zeros((2, self._count))
-        for index in range(whole + (number > whole and whole < _MOST_DRAWN)):
-            one = self._one(call, answers)
+        drawn = whole + (number > whole and whole < _MOST_DRAWN)
+        found: Floats | None = None
+        for index in range(drawn):
+            one = self._one(call, answers, drawn == 1)
             if index == whole:
                 one *= self._random.random(self._count) < number - whole
-            found = found + one if call.repeat == "sequential" else np.maximum(found, one)
-        return found
+            if found is None:
+                found = one
+            elif call.repeat == "sequential":
+                found += one
+            else:
+                np.maximum(found, one, out=found)
+        return np.zeros((2, self._count)) if found is None else found
 
-    def _one(self, call: Call, answers: Floats) -> Floats:
-        one = answers[:, self._random.permutation(self._count)]
-        one[1] += self._hop(call.id)
-        return one
+    def _one(self, call: Call, answers: Floats, once: bool = False) -> Floats:
+        """One call of the edge; the answers of a service that nobody else asks are used as they are."""
+        if not (once and self._uses[call.callee] == 1):
+            answers = answers[:, self._random.permutation(self._count)]
+        self._add_hop(self._edges[call.id], answers[1])
+        return answers
 
-    def _hop(self, identifier: str) -> Floats:
-        edge = self._edges[identifier]
+    def _add_hop(self, edge: int, times: Floats) -> None:
         means, sigmas, waits, busy = (table[edge] for table in self._hops)
-        found = np.zeros(self._count)
         for side in (0, 1):
             if means[side] > 0.0:
                 sigma = sigmas[side]
                 if sigma > 0.0:
-                    score = self._random.standard_normal(self._count)
-                    found += means[side] * np.exp(sigma * score - sigma * sigma / 2)
+                    drawn = self._random.standard_normal(self._count, dtype=np.float32)
+                    drawn *= np.float32(sigma)
+                    drawn += np.float32(np.log(means[side]) - sigma * sigma / 2)
+                    times += np.exp(drawn, out=drawn)
                 else:
-                    found += means[side]
-            if waits[side] > 0.0:
-                found += self._wait(waits[side], busy[side])
-        return found
+                    times += means[side]
+            if waits[side] > 0.0 and busy[side] > 0.0:
+                self._add_wait(waits[side], busy[side], times)
 
-    def _wait(self, mean_ns: float, busy: float) -> Floats:
-        drawn = self._random.random(self._count)
-        waiting = np.minimum(drawn / busy, 1.0 - 1e-12)
-        return np.where(drawn < busy, -np.log1p(-waiting) * mean_ns / busy, 0.0)
+    def _add_wait(self, mean_ns: float, busy: float, times: Floats) -> None:
+        """Waits are exponential, and as often as the worker is busy."""
+        waiting = np.flatnonzero(self._random.random(self._count, dtype=np.float32) < busy)
+        times[waiting] += self._random.exponential(mean_ns / busy, len(waiting))
 
     def _own(self, time: ServiceTime) -> Floats:
         if time.kind == "constant" or time.mean_ns <= 0.0:
             return np.full(self._count, time.mean_ns)
         if time.kind == "exponential":
             return self._random.exponential(time.mean_ns, self._count)
-        scores = np.sort(self._random.standard_normal(self._count))
+        scores = self._random.standard_normal(self._count)
         if time.kind == "lognormal":
             sigma = float(np.sqrt(np.log1p(time.cv**2)))
-            return self._random.permutation(time.mean_ns * np.exp(sigma * scores - sigma * sigma / 2))
-        grid = np.linspace(0.0, 1.0, 513)[1:-1]
-        table = np.array([time.quantile_ns(float(share)) for share in grid])
-        return np.asarray(np.interp(self._random.random(self._count), grid, table))
+            return np.asarray(time.mean_ns * np.exp(sigma * scores - sigma * sigma / 2))
+        known = [-_FAR, *(_NORMAL.inv_cdf(percent / 100) for percent, _ in time.percentiles), _FAR]
+        logarithms = [np.log(time.quantile_ns(_NORMAL.cdf(score))) for score in known]
+        return np.asarray(np.exp(np.interp(scores, known, logarithms)))

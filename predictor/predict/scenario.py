@@ -3,7 +3,6 @@
 A change is `EDGE.FIELD=VALUE`, as in `a->b.tls=none` or `*.protocol=tcp`; entries are edges too.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -20,41 +19,64 @@ FACTOR_NAMES: Final = {"C": "cpu_base", "c": "cpu_slope", "L": "latency_base", "
 """Names of the factors in a file: CPU and latency, at base (capital) and per byte, header, connection."""
 
 TOPOLOGIES: Final = ("server", "shared", "none")
+_LARGEST: Final = 1e300
+
+Named = Callable[[str, str], str]
+"""Names a change in messages, by its kind (`set`, `drop-filter`, `topology`) and its text."""
+
+
+def option(kind: str, text: str) -> str:
+    """A change as it is given on the command line."""
+    return f"--{kind} {text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Structural changes: `sets` as texts, names of filters to drop, a topology for all services (None: as it is)."""
+    """Structural changes: `sets` as texts, and names of filters to drop.
+
+    `topology` and `cold_weight` (0 hot to 1 cold) are for all services (None: as they are), `load` is a factor for the
+    rates of requests from outside.
+    """
 
     sets: tuple[str, ...] = ()
     dropped_filters: tuple[str, ...] = ()
     topology: str | None = None
+    cold_weight: float | None = None
+    load: float = 1.0
 
 
-def changed(graph: CallGraph, changes: Changes) -> CallGraph:
+def changed(graph: CallGraph, changes: Changes, named: Named = option) -> CallGraph:
     """The graph with the changes. Raises `UsageError` when one names nothing, or the result cannot be predicted."""
     for text in changes.sets:
-        graph = _set(graph, text)
+        graph = _set(graph, text, named)
     for name in changes.dropped_filters:
-        graph = _drop(graph, name)
+        graph = _drop(graph, name, named)
     if changes.topology is not None:
-        graph = replace(graph, services=tuple(_placed(service, changes.topology) for service in graph.services))
+        services = (_placed(service, changes.topology, named) for service in graph.services)
+        graph = replace(graph, services=tuple(services))
+    if changes.cold_weight is not None:
+        services = (replace(service, cold_weight=None) for service in graph.services)
+        graph = replace(graph, services=tuple(services), cold_weight=changes.cold_weight)
+    if changes.load != 1.0:
+        entries = (replace(entry, rate_rps=entry.rate_rps * changes.load) for entry in graph.ingress)
+        graph = replace(graph, ingress=tuple(entries))
     check_graph(graph)
     return graph
 
 
-def _set(graph: CallGraph, text: str) -> CallGraph:
+def _set(graph: CallGraph, text: str, named: Named) -> CallGraph:
     where, equals, value = text.partition("=")
     pattern, dot, field = where.rpartition(".")
     if not equals or not dot or field not in _FIELDS:
-        raise UsageError(f"--set {text}: expected EDGE.FIELD=VALUE, FIELD one of {', '.join(_FIELDS)}")
+        raise UsageError(f"{named('set', text)}: expected EDGE.FIELD=VALUE, FIELD one of {', '.join(_FIELDS)}")
     try:
         setting = {field: _FIELDS[field](value)}
     except ValueError as error:
-        raise UsageError(f"--set {text}: {error}") from None
+        raise UsageError(f"{named('set', text)}: {error}") from None
     edges: list[Call | Ingress] = [*graph.calls, *graph.ingress]
     if not any(fnmatchcase(edge.id, pattern) for edge in edges):
-        raise UsageError(f"--set {text}: no edge is called so; the graph has {_named(edge.id for edge in edges)}")
+        known = _shortened(edge.id for edge in edges)
+        raise UsageError(f"{named('set', text)}: no edge is called so; the graph has {known}")
 
     def apply(edge: Any) -> Any:
         return replace(edge, **setting) if fnmatchcase(edge.id, pattern) else edge
@@ -80,10 +102,10 @@ _FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def _drop(graph: CallGraph, name: str) -> CallGraph:
+def _drop(graph: CallGraph, name: str, named: Named) -> CallGraph:
     edges: list[Call | Ingress] = [*graph.calls, *graph.ingress]
     if not any(name in edge.filters for edge in edges):
-        raise UsageError(f"--drop-filter {name}: no edge has it")
+        raise UsageError(f"{named('drop-filter', name)}: no edge has it")
 
     def without(edge: Any) -> Any:
         return replace(edge, filters=tuple(item for item in edge.filters if item != name))
@@ -91,9 +113,9 @@ def _drop(graph: CallGraph, name: str) -> CallGraph:
     return replace(graph, calls=tuple(map(without, graph.calls)), ingress=tuple(map(without, graph.ingress)))
 
 
-def _placed(service: Service, topology: str) -> Service:
+def _placed(service: Service, topology: str, named: Named) -> Service:
     if topology not in TOPOLOGIES:
-        raise UsageError(f"--topology {topology}: expected {', '.join(TOPOLOGIES)}")
+        raise UsageError(f"{named('topology', topology)}: expected {', '.join(TOPOLOGIES)}")
     if topology == "server":
         return replace(service, sidecar=Sidecar("none", service.sidecar.server))
     return replace(service, sidecar=Sidecar("shared", "shared") if topology == "shared" else Sidecar("none", "none"))
@@ -112,13 +134,13 @@ def factors(document: Any, origin: str) -> dict[str, Factors]:
             raise UsageError(f"{origin}: unknown component {name!r}; known: {', '.join(COMPONENTS)}, filter:NAME")
         entries: Mapping[str, Any] = given if isinstance(given, Mapping) else dict.fromkeys(FACTOR_NAMES, given)
         for key, value in entries.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if key not in FACTOR_NAMES or not number or value < 0:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if key not in FACTOR_NAMES or not number or not 0 <= value < _LARGEST:  # nor NaN
                 raise UsageError(f"{origin}: {name}.{key}: expected C, c, L or l with a factor of 0 or more, as 0.5")
         found[str(name)] = Factors(**{FACTOR_NAMES[key]: float(value) for key, value in entries.items()})
     return found
 
 
-def _named(names: Iterable[str]) -> str:
+def _shortened(names: Iterable[str]) -> str:
     known = list(names)
     return ", ".join(known[:6]) + (", …" if len(known) > 6 else "")

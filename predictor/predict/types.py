@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from predictor.models.types import Floats
+from predictor.predict.intervals import central
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class EdgePrediction:
 class ServicePrediction:
     """One service: what its sidecars add to the time of a request from outside (on the path), to CPU and memory.
 
-    `utilisation` is that of a worker of its sidecar, `cold_weight` the temperature used.
+    `utilisation` is that of a worker of its sidecar, `cold_weight` the temperature used; `by_component_ns` and
+    `vcpu_by_component` split its latency and CPU.
     """
 
     name: str
@@ -68,6 +70,8 @@ class ServicePrediction:
     memory_bytes: float | None
     utilisation: float
     cold_weight: float
+    by_component_ns: Mapping[str, float]
+    vcpu_by_component: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ class Prediction:
     """The overhead of a call graph. Components of latency and `hidden_ns` add up to the mean overhead.
 
     `hidden_ns`, never positive, is overhead that no request waits for since it runs beside a longer branch: it appears
-    when the critical path moves. `latency` has `mean`, and `p50`, `p90`, `p99` where they were asked for.
+    when the critical path moves. `latency` has `mean`, and `p50`, `p90`, `p99` where they were asked for. `draws` are
+    the imagined runs behind the intervals, of the mean overhead in ns (`latency`) and of vCPU (`cpu`): those of two
+    predictions from one model belong together by their place.
     """
 
     graph: str
@@ -93,6 +99,7 @@ class Prediction:
     assumptions: tuple[str, ...]
     extrapolations: tuple[str, ...]
     warnings: tuple[str, ...]
+    draws: Mapping[str, Floats] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ def estimate(value: float, draws: Floats, *, least: float = -math.inf) -> Estima
 
 def estimates(values: Floats, draws: Floats, *, least: float = -math.inf) -> list[Estimate]:
     """`estimate` of many figures at once; `draws` is figures × draws."""
-    low, high = np.quantile(draws, (0.025, 0.975), axis=1)
+    low, high = central(draws)
     low = np.minimum(np.maximum(low, least), values)
     high = np.maximum(high, values)
     return [Estimate(*row) for row in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]

@@ -1,6 +1,8 @@
 """`meshinsight graph`: what it writes, what it says, and how it ends."""
 
+import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,32 @@ def test_what_cannot_be_is_a_usage_error(arguments: tuple[object, ...], tmp_path
     assert isinstance(error, UsageError)
     assert error.exit_code == 2
     assert not (tmp_path / "g.yaml").exists()
+
+
+@pytest.mark.parametrize(("command", "file"), INPUTS)
+@pytest.mark.parametrize("other", ["jaeger", "otlp", "zipkin", "isotope", "prometheus", "manifests"])
+def test_a_file_given_to_the_wrong_command_is_told_the_right_one(command: str, file: Path, other: str) -> None:
+    if command != f"from-{other}":
+        error = run(f"from-{other}", file, "--out", "-").exception
+        assert isinstance(error, UsageError)
+        assert str(error).endswith(f"read it with `meshinsight graph {command}`")
+
+
+@pytest.mark.parametrize("command", ["jaeger", "otlp", "zipkin", "isotope", "prometheus", "manifests"])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"services:\n", b"{", b"- ", b"\x00", b'"traceId" ', b"apiVersion: 1\n"], ids=repr
+)
+def test_much_of_the_same_is_refused_quickly(command: str, line: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "much"
+    file.write_bytes(line * 200_000)
+    begin = time.process_time()
+    assert isinstance(run(f"from-{command}", file, "--out", tmp_path / "g.yaml").exception, UsageError)
+    assert time.process_time() - begin < 20
+
+
+@pytest.mark.parametrize(("command", "name"), [("prometheus", "m.prom"), ("manifests", "k.yaml")])
+def test_packed_text_is_read(command: str, name: str, tmp_path: Path) -> None:
+    text = {"m.prom": 'istio_requests_total{destination_app="front"} 3\n',
+            "k.yaml": "kind: Service\nmetadata: {name: front}\nspec: {ports: [{port: 1}]}\n"}[name]  # fmt: skip
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    assert "name: front" in run(f"from-{command}", tmp_path / f"{name}.gz", "--out", "-").stdout

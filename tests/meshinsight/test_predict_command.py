@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,117 @@ def test_what_if_parsing_were_faster(graph: Path, tmp_path: Path) -> None:
 def test_wrong_speed_ups_are_refused(graph: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "wrong.yaml").write_text(text)
     assert isinstance(run(graph, "--speedup", tmp_path / "wrong.yaml").exception, UsageError)
+
+
+SCENARIOS = """
+format: meshinsight-scenarios
+version: 1
+scenarios:
+  - {name: bytes only, set: {"*.protocol": tcp}}
+  - {name: "over | grpc", set: ["*.protocol=grpc"]}
+  - {name: no sidecars, topology: none}
+"""
+PRICES = ("--price-per-vcpu-hour", 0.05, "--price-per-gib-hour", 0.01)
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    file = tmp_path / "scenarios.yaml"
+    file.write_text(SCENARIOS)
+    return file
+
+
+def test_scenarios_stand_in_rows_below_the_graph_as_it_is(graph: Path, scenarios: Path) -> None:
+    lines = run(graph, "--scenarios", scenarios, *PRICES).output.splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("scenario"))
+    assert " ".join(lines[head].split()) == "scenario mean ms p50 ms p90 ms p99 ms vCPU MiB money/month"
+    assert [line[:11].strip() for line in lines[head + 2 : head + 6]] == [
+        "as it is",
+        "bytes only",
+        "over | grpc",
+        "no sidecars",
+    ]
+    assert lines[head + 5].split()[2:6] == ["0.000"] * 4
+
+
+def test_a_scenario_that_the_profile_lacks_says_what_to_measure_and_others_go_on(graph: Path, scenarios: Path) -> None:
+    done = run(graph, "--scenarios", scenarios)
+    assert done.exit_code == 0
+    assert "over | grpc: the profile lacks grpc-" in done.output
+    assert "meshinsight profile --protocol grpc" in done.output
+
+
+def test_where_no_scenario_can_be_predicted_the_table_is_shown_and_the_request_was_wrong(
+    graph: Path, scenarios: Path
+) -> None:
+    scenarios.write_text(SCENARIOS.replace("tcp", "grpc").replace("topology: none", 'set: ["*.protocol=http2"]'))
+    done = run(graph, "--scenarios", scenarios)
+    assert "as it is" in done.output
+    assert isinstance(done.exception, UsageError)
+    assert "no scenario could be predicted: the profile lacks grpc" in str(done.exception)
+
+
+def test_csv_of_scenarios_has_a_row_each(graph: Path, scenarios: Path) -> None:
+    rows = list(csv.DictReader(run(graph, "--scenarios", scenarios, "-o", "csv", *PRICES).output.splitlines()))
+    base, tcp, grpc, none = rows
+    assert [row["scenario"] for row in rows] == ["as it is", "bytes only", "over | grpc", "no sidecars"]
+    assert float(none["saved_vcpu"]) == float(base["vcpu"])
+    assert float(none["saved_money_per_month"]) == pytest.approx(float(base["money_per_month"]))
+    assert float(tcp["saved_latency_p99_ns"]) == pytest.approx(
+        float(base["latency_p99_ns"]) - float(tcp["latency_p99_ns"])
+    )
+    assert grpc["vcpu"] == ""
+    assert "measure with" in grpc["lacking"]
+
+
+def test_json_of_scenarios_agrees_with_a_prediction_of_each(graph: Path, scenarios: Path) -> None:
+    found = json.loads(run(graph, "--scenarios", scenarios, "-o", "json").output)
+    assert found["format"] == "meshinsight-comparison"
+    base, tcp, grpc, _ = found["scenarios"]
+    for row, options in ((base, ()), (tcp, ("--set", "*.protocol=tcp"))):
+        alone = json.loads(run(graph, "-o", "json", *options).output)
+        assert {key: row[key] for key in ("latency", "vcpu", "memory_bytes")} == {
+            key: alone[key] for key in ("latency", "vcpu", "memory_bytes")
+        }
+    assert "saving" not in base
+    assert grpc["lacking"]
+
+
+def test_markdown_of_scenarios_keeps_its_columns(graph: Path, scenarios: Path) -> None:
+    lines = run(graph, "--scenarios", scenarios, "-o", "markdown").output.splitlines()
+    head = lines.index("| scenario | mean ms | p50 ms | p90 ms | p99 ms | vCPU | MiB |")
+    for line in lines[head : head + 6]:
+        assert line.replace("\\|", "").count("|") == 8
+    assert "over \\| grpc" in lines[head + 4]
+
+
+def test_options_hold_for_all_scenarios(graph: Path, scenarios: Path) -> None:
+    scenarios.write_text('format: meshinsight-scenarios\nversion: 1\nscenarios: [{name: x, set: ["*.tls=none"]}]')
+    found = json.loads(
+        run(graph, "--scenarios", scenarios, "--set", "*.protocol=tcp", "--samples", 0, "-o", "json").output
+    )
+    assert [row["latency"]["mean"]["overhead_ns"]["value"] for row in found["scenarios"]] == [
+        overhead(graph, "--set", "*.protocol=tcp")
+    ] * 2
+
+
+def test_a_stored_model_needs_no_heavy_import(graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_bytes(PROFILE.read_bytes())
+    code = (
+        "import sys; from meshinsight import cli; status = cli.run(); "
+        "heavy = {'jsonschema', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'jinja2', 'bcc'}; "
+        "print('heavy:', *heavy.intersection(sys.modules), file=sys.stderr); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, "predict", str(tmp_path), str(graph)]
+    for _ in range(2):  # the first one fits and stores
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "heavy:\n"
+
+
+def test_columns_line_up_whatever_the_script(graph: Path) -> None:
+    """A wide character takes two columns, so the lines of a table that differ in nothing else end in the same one."""
+    graph.write_text(GRAPH.replace("services: [a, b]", "services: [a, 日本]").replace("callee: b", "callee: 日本"))
+    lines = run(graph).output.splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("edge "))
+    wide = next(line for line in lines[head:] if line.startswith("a->日本"))
+    assert len(wide) + 2 == len(lines[head])

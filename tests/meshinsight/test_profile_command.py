@@ -272,6 +272,7 @@ def test_ctrl_c_after_some_rounds_keeps_them_as_a_partial_profile(tmp_path: Path
     assert profile["status"] == "partial"
     assert profile["cells"]
     assert "saved:" in stderr
+    assert not (tmp_path / "run" / "model.json").exists()
 
 
 @pytest.mark.kernel

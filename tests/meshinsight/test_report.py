@@ -13,7 +13,7 @@ from meshinsight.commands import report
 from meshinsight.reporters import charts, html, palette
 from meshinsight.reporters.charts import Bar, Panel
 from profiler import components
-from profiler.errors import MeshInsightError, ProfileError
+from profiler.errors import MeshInsightError, ProfileError, UsageError
 from profiler.profile.document import load_profile, save_profile
 
 DATA = Path(__file__).parent.parent / "data"
@@ -88,11 +88,19 @@ def test_the_command_writes_the_file_and_says_where(tmp_path: Path) -> None:
     assert "<h1>Ours &amp; theirs</h1>" in out.read_text(encoding="utf-8")
 
 
-def test_an_unwritable_place_is_one_line_with_status_one(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_one_line_with_status_two(tmp_path: Path) -> None:
     error = run_report(str(PARTIAL), "--out", str(tmp_path / "no" / "such" / "folder.html")).exception
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert f"there is no folder {tmp_path / 'no' / 'such'}" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_an_unwritable_place_is_one_line_with_status_one(tmp_path: Path) -> None:
+    error = run_report(str(PARTIAL), "--out", str(tmp_path / ("x" * 300))).exception
     assert isinstance(error, MeshInsightError)
     assert error.exit_code == 1
-    assert "cannot be written: No such file or directory" in str(error)
+    assert "cannot be written" in str(error)
     assert "\n" not in str(error)
 
 

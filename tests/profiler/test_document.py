@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,27 @@ def test_later_cell_dimensions_are_already_allowed(
 def test_settings_and_environment_may_hold_anything(tmp_path: Path, document: dict[str, Any], key: str) -> None:
     document[key] = {"invented": [1, {"deep": None}]}
     assert load_profile(save_profile(document, tmp_path))[key] == {"invented": [1, {"deep": None}]}
+
+
+def test_the_error_of_its_model_is_optional_and_closed(tmp_path: Path, document: dict[str, Any]) -> None:
+    error = {"protocol": "tcp", "currency": "cpu", "median": None, "worst": None, "tested": 0, "untested": 3}
+    assert "model_error" not in document
+    assert load_profile(save_profile(document | {"model_error": [error]}, tmp_path))["model_error"] == [error]
+    message = refused_document(tmp_path, document | {"model_error": [error | {"mean": 1}]})
+    assert "'mean' was unexpected" in message
+
+
+def references(part: Any) -> Iterator[dict[str, Any]]:
+    children = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    for child in children:
+        yield from references(child)
+    if isinstance(part, dict) and "$ref" in part:
+        yield part
+
+
+def test_references_of_the_schema_stand_alone() -> None:
+    """What stood beside one would be lost when its definition takes its place."""
+    assert all(set(part) == {"$ref"} for part in references(schema()))
 
 
 def test_an_open_loop_cell_needs_its_offered_rate(tmp_path: Path, document: dict[str, Any]) -> None:

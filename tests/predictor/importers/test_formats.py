@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from predictor.importers.spans import Facts, Vocabulary
 from predictor.importers.traces import TraceImport, TraceOptions, import_traces
 from predictor.importers.zipkin import read_zipkin
 from profiler.errors import UsageError
-from tests.predictor.importers.recorded import ROOT, jaeger, rpc
+from tests.predictor.importers.recorded import ROOT, jaeger, rpc, span
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
 READERS: dict[str, Callable[..., Any]] = {"jaeger": read_jaeger, "zipkin": read_zipkin, "otlp": read_otlp}
@@ -123,7 +124,73 @@ def test_otlp_of_one_trace_in_several_lines_and_files(tmp_path: Path) -> None:
     assert edges("otlp", tmp_path / "a.json", tmp_path / "b.json") == {"front->cart": 1.0}
 
 
+def test_otlp_in_the_words_of_other_writers(tmp_path: Path) -> None:
+    """Snake case, kinds by name, times as numbers, an answer of Jaeger's API, the older name of scopes."""
+    text = json.dumps(otlp_document())
+    snake = re.sub(r'"([a-z]+[A-Z]\w*)":', lambda key: re.sub("([A-Z])", r"_\1", key[0]).lower(), text)
+    assert "parent_span_id" in snake
+    kinds = text.replace('"kind": 2', '"kind": "SPAN_KIND_SERVER"').replace('"kind": 3', '"kind": "SPAN_KIND_CLIENT"')
+    numbers = re.sub(r'UnixNano": "(\d+)"', r'UnixNano": \1', text)
+    answer, scopes = f'{{"result": {text}}}', text.replace("scopeSpans", "instrumentationLibrarySpans")
+    expected = imported("otlp", _written(tmp_path, text)).graph
+    assert [call.id for call in expected.calls] == ["front->cart"]
+    for variant in (
+        snake,
+        kinds,
+        numbers,
+        answer,
+        scopes,
+        f"[{text}]",
+        f"\ufeff{text}",
+        json.dumps(json.loads(text), indent=1),
+    ):
+        assert imported("otlp", _written(tmp_path, variant)).graph == expected
+
+
+def _written(directory: Path, content: str | bytes) -> Path:
+    file = directory / "t.json"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def test_otlp_messages_after_their_length(tmp_path: Path) -> None:
+    """As the collector's file exporter (four bytes) and protobuf's own delimited streams (a varint) have them."""
+    message = ParseDict(in_base64(otlp_document()), TracesData()).SerializeToString()
+    assert 128 <= len(message) < 16_384
+    varint = bytes((len(message) & 0x7F | 0x80, len(message) >> 7))
+    for stream in ((len(message).to_bytes(4) + message), varint + message):
+        assert edges("otlp", _written(tmp_path, stream * 2)) == {"front->cart": 1.0}
+        with pytest.raises(UsageError, match="truncated or damaged OTLP protobuf"):
+            imported("otlp", _written(tmp_path, stream * 2 + stream[:-9]))
+
+
+@pytest.mark.parametrize("content", [b"\0" * 100_000, b"\x0a\x02\x0a\x00" * 100_000], ids=["zeros", "empty messages"])
+def test_bytes_that_seem_endless_empty_messages_are_refused_early(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UsageError, match=r"neither OTLP|without spans"):
+        imported("otlp", _written(tmp_path, content))
+
+
+def test_zipkin_version_1_has_both_halves_of_a_call_in_one_span(tmp_path: Path) -> None:
+    def event(value: str, timestamp: int, service: str) -> dict[str, Any]:
+        return {"value": value, "timestamp": timestamp, "endpoint": {"serviceName": service}}
+
+    database = {"key": "sa", "value": True, "endpoint": {"serviceName": "mysql"}}
+    spans = [
+        {"id": "1", "annotations": [event("sr", 1_000, "front"), event("ss", 2_000, "front")]},
+        {"id": "2", "parentId": "1", "annotations": [event("cs", 1_100, "front"), event("sr", 1_110, "cart"),
+                                                     event("ss", 1_290, "cart"), event("cr", 1_300, "front")]},
+        {"id": "3", "parentId": "2", "annotations": [event("cs", 1_150, "cart"), event("cr", 1_200, "cart")],
+         "binaryAnnotations": [database]},
+    ]  # fmt: skip
+    found = imported("zipkin", _written(tmp_path, json.dumps([{"traceId": "a", **span} for span in spans])))
+    assert [call.id for call in found.graph.calls] == ["front->cart", "cart->mysql"]
+    times = {service.name: service.service_time.mean_ns for service in found.graph.services}
+    assert times == {"front": 800_000, "cart": 130_000, "mysql": 50_000}
+
+
 ONE = TRACE["data"][0]
+STORED = [{**span, "traceID": name} for name in "uv" for span in ONE["spans"]]
+AS_FIELDS = [{**span, "tags": [], "tag": {"span@kind": span["tags"][0]["value"]}} for span in STORED]
 JAEGER_TEXTS = {
     "query": (json.dumps({**TRACE, "total": 0, "errors": None}), 1),
     "pretty": (json.dumps(TRACE, indent=2), 1),
@@ -133,6 +200,9 @@ JAEGER_TEXTS = {
     "lines of queries": ("\n".join([json.dumps(TRACE)] * 3) + "\n", 3),
     "data last": (json.dumps({"total": 0, "data": [ONE]}), 1),
     "spans first": (json.dumps({"data": [dict(reversed(ONE.items()))] * 2}), 2),
+    "lines of spans": ("\r\n".join(map(json.dumps, STORED)), 2),
+    "spans of Elasticsearch": ("\n".join(json.dumps({"_index": "x", "_source": span}) for span in AS_FIELDS), 2),
+    "byte order mark": (f"\ufeff{json.dumps(TRACE)}", 1),
     "many": (json.dumps({"data": [ONE] * 500}), 500),
     "many, pretty": (json.dumps({"data": [ONE] * 500}, indent=1), 500),
     "the word in a string": (json.dumps({"data": [ONE] * 9}).replace('"root"', '"},{\\"a\\":1,\\"spans\\""'), 9),
@@ -147,6 +217,28 @@ def test_jaeger_in_every_shape(tmp_path: Path, text: str, count: int, packed: bo
     found = imported("jaeger", file)
     assert [(call.id, call.calls_per_request) for call in found.graph.calls] == [("front->cart", 1.0)]
     assert found.tally.traces == count
+
+
+def test_jaeger_halves_with_one_id_are_one_hop(tmp_path: Path) -> None:
+    """As traces have it that came through Zipkin."""
+    client, server = rpc("x", "front", "cart", 1_100, 100, "root")
+    server |= {"spanID": "x", "references": client["references"]}
+    below = span("q", "cart", "client", 1_120, 30, "x", peer_service="db")
+    found = imported("jaeger", _written(tmp_path, json.dumps(jaeger([ROOT, client, server, below]))))
+    assert [call.id for call in found.graph.calls] == ["front->cart", "cart->db"]
+    assert found.graph.service("cart").service_time.mean_ns == 50_000
+
+
+def test_a_parent_in_another_trace_is_none(tmp_path: Path) -> None:
+    other = span("o", "mail", "server", 5_000, 10, "root")
+    found = imported("jaeger", _written(tmp_path, json.dumps(jaeger([ROOT], [other]))))
+    assert (found.graph.calls, found.tally.entered_elsewhere) == ((), 1)
+
+
+def test_a_trace_with_a_negative_duration_is_left_out_and_said(tmp_path: Path) -> None:
+    found = imported("jaeger", _written(tmp_path, json.dumps(jaeger([ROOT], [ROOT], [{**ROOT, "duration": -1}]))))
+    assert (found.tally.used, found.tally.impossible) == (2, 1)
+    assert any("1 of 3 traces have spans of impossible duration" in item.why for item in found.graph.assumed)
 
 
 def test_directories_are_read_whole(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Models of profiles whose coefficients are known."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,3 +106,36 @@ def test_a_profile_without_rounds_uses_its_intervals() -> None:
     one = cell({"ipc": (1e5, 0, 0, 0, 0)}, (0, 0, 0, 0))
     one["latency"]["components"]["ipc"]["ci95_ns"] = [1e5 - 1.96e4, 1e5 + 1.96e4]
     assert cost(fit_profile(profile([one]))).draws.sum(axis=(1, 2)).std() == pytest.approx(1e4, rel=0.2)
+
+
+def at_speed(cell: dict[str, Any], speed: float, follows: float) -> dict[str, Any]:
+    """The cell as measured while the machine was slower by `speed`, of which it feels `follows`."""
+    felt = speed**follows
+    latency, cpu = cell["latency"], cell["cpu"]
+    latency["overhead_p50_ns"] *= felt
+    cpu["with_cpu_ns_per_request"] *= felt
+    for part in latency["components"].values():
+        part["median_ns"] *= felt
+        part["anchored_median_ns"] = part["median_ns"] / speed
+    for part in cpu["components"].values():
+        part["cpu_ns_per_request"] *= felt
+    return cell
+
+
+@pytest.mark.parametrize("follows", [0.0, 0.5, 1.0])
+def test_cells_are_taken_at_the_median_speed_as_far_as_they_follow_the_anchor(follows: float) -> None:
+    speeds = (1.0, 1.3, 0.8, 1.6, 1.1, 0.9)
+    cells = [at_speed(cell(HTTP, load), speed, follows) for load, speed in zip(LOADS, speeds, strict=True)]
+    extra = [at_speed(cell(HTTP, load), 1.2, follows) for load in ((7000, 100, 2, 0), (100, 9000, 7, 1))]
+    model = fit_profile(profile([*cells, *extra]))
+    assert model.configurations[0].latency is not None
+    assert model.configurations[0].latency.coefficients[0].sum() == pytest.approx(70e3)
+    assert [entry.median for entry in model.held_out] == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
+def test_where_nothing_tells_http_follows_the_anchor_and_tcp_does_not() -> None:
+    for protocol, base in (("http1", 70e3), ("tcp", 140e3)):
+        one = at_speed(cell(HTTP, LOADS[0], protocol=protocol), 2.0, 1.0)
+        cost = fit_profile(profile([one])).configurations[0].latency
+        assert cost is not None
+        assert cost.coefficients[0].sum() == pytest.approx(base)

@@ -1,0 +1,121 @@
+"""Validates every graph beside this file against one profile, and draws predicted against measured.
+
+Usage: python experiments/application_graphs/run.py PROFILE [--rounds N] [--only NAME …] [--results DIR]
+Takes about a minute and a half per graph. `result.json` and `result.png` are written into the results folder.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+HERE = Path(__file__).parent
+GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
+
+MODELLED_WITH = ("http-chain-1", "http-chain-2", "http-chain-3", "http-chain-4")
+"""The constants of the temperature model were chosen with these in sight; all others were not looked at for it."""
+
+
+def main() -> None:
+    """Validate what was asked for, one graph after another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("profile", type=Path)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--temperature", default="hot")
+    parser.add_argument("--only", nargs="*", default=[path.stem for path in GRAPHS])
+    parser.add_argument("--results", type=Path, default=HERE)
+    options = parser.parse_args()
+    options.results.mkdir(exist_ok=True, parents=True)
+    file = options.results / "result.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for graph in GRAPHS:
+        if graph.stem in options.only:
+            found[graph.stem] = validated(options.profile, graph, options.rounds, options.temperature)
+            file.write_text(json.dumps(found, indent=1) + "\n")
+            print(line(graph.stem, found[graph.stem]), flush=True)
+    print(summary(found))
+    draw(found, options.results / "result.png")
+
+
+def validated(profile: Path, graph: Path, rounds: int, temperature: str) -> dict[str, Any]:
+    """The result of `meshinsight validate` for one graph."""
+    command = [sys.executable, "-m", "meshinsight", "validate", str(profile), str(graph), "-o", "json"]
+    command += ["--rounds", str(rounds), "--temperature", temperature]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(run.stderr.splitlines()[-1])
+    document: dict[str, Any] = json.loads(run.stdout)
+    return document
+
+
+def line(name: str, found: dict[str, Any]) -> str:
+    """One graph in a line."""
+    latency, cpu = found["latency"], found["cpu"]
+    return (
+        f"{name:24} {found['rate_rps']:6g}/s  anchor {found['anchor']['factor']:.2f}  "
+        f"p50 predicted {latency['predicted_p50_ns'] / 1e3:7.1f}, anchored {latency['anchored_p50_ns'] / 1e3:7.1f}, "
+        f"measured {latency['measured_p50_ns'] / 1e3:7.1f} us ({percent(latency['error_ratio'])}, anchored "
+        f"{percent(latency['anchored_error_ratio'])}, {'inside' if latency['inside_interval'] else 'outside'})  "
+        f"CPU {percent(cpu['error_ratio'])}, anchored {percent(cpu['anchored_error_ratio'])}, "
+        f"{'inside' if cpu['inside_interval'] else 'outside'}"
+    )
+
+
+def percent(ratio: float | None) -> str:
+    """An error in percent."""
+    return "-" if ratio is None else f"{ratio:+.0%}"
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Mean and worst errors, with and without the graphs that the model was made with."""
+    held_out = {name: entry for name, entry in found.items() if name not in MODELLED_WITH}
+    lines = []
+    for label, group in (("all", found), ("not modelled with", held_out)):
+        for currency in ("latency", "cpu"):
+            for key in ("error_ratio", "anchored_error_ratio"):
+                errors = [abs(entry[currency][key]) for entry in group.values() if entry[currency][key] is not None]
+                if errors:
+                    inside = np.mean([entry[currency]["inside_interval"] for entry in group.values()])
+                    lines.append(
+                        f"{label}: {currency} {key}: mean {np.mean(errors):.1%}, worst {max(errors):.1%} of "
+                        f"{len(errors)} graphs; inside the interval {inside:.0%}"
+                    )
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, Any], file: Path) -> None:
+    """Predicted over measured, latency and CPU; the band is ±20 %. Graphs that the model was made with are hollow."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    plots = (
+        ("latency", "anchored_p50_ns", "predicted_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),
+        ("cpu", "anchored_vcpu", "predicted_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3, "mCPU"),
+    )
+    for axis, (currency, value, span, truth, truth_span, unit, label) in zip(axes, plots, strict=True):
+        for index, (name, entry) in enumerate(found.items()):
+            part, factor = entry[currency], entry["anchor"]["factor"]
+            x, y = part[truth] * unit, part[value] * unit
+            low, high = (end * unit * factor for end in part[span])
+            left, right = (end * unit for end in part[truth_span])
+            axis.errorbar(
+                x, y, xerr=[[max(x - left, 0)], [max(right - x, 0)]], yerr=[[max(y - low, 0)], [max(high - y, 0)]],
+                fmt="osD^v"[index // 4 % 5], color=f"C{index % 10}", markersize=5, linewidth=0.8, label=name,
+                fillstyle="none" if name in MODELLED_WITH else "full",
+            )  # fmt: skip
+        least, most = min(axis.get_xlim()[0], axis.get_ylim()[0]), max(axis.get_xlim()[1], axis.get_ylim()[1])
+        least = max(least, 0.0)
+        axis.plot([least, most], [least, most], color="grey", linewidth=0.8)
+        axis.fill_between([least, most], [0.8 * least, 0.8 * most], [1.2 * least, 1.2 * most], color="grey", alpha=0.15)
+        axis.set_xlabel(f"measured overhead, {label}")
+        axis.set_ylabel(f"predicted and anchored, {label}")
+        axis.set_title("latency, p50" if currency == "latency" else "CPU")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False)
+    figure.savefig(file, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""`meshinsight validate`: a call graph deployed for real on this machine, and its prediction scored."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from profiler.errors import UsageError
+
+FORMATS: Final = ("table", "json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `validate` to the command line."""
+    app.command(name="validate")(validate)
+
+
+def validate(
+    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a run, or its profile.json.")],
+    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="A call graph file.")],
+    what_if: Annotated[
+        Path | None, typer.Option("--what-if", metavar="FILE", help="A file of scenarios, each deployed and scored.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="R", help="Requests per second from outside; else found by itself.")
+    ] = None,
+    duration: Annotated[float, typer.Option(metavar="S", help="Seconds per window.")] = 1.0,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Windows of each variant, interleaved.")] = 8,
+    temperature: Annotated[
+        str, typer.Option(metavar="NAME", help="CPUs beside it: hot (kept awake), cold (caches evicted), natural.")
+    ] = "hot",
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="table or json.", autocompletion=lambda: list(FORMATS))
+    ] = "table",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the result as JSON, for report.")] = None,
+) -> None:
+    """Deploy a call graph here, without sidecars and with them, and score what the profile predicts for it."""
+    from meshinsight.reporters import validation as reporting
+    from meshinsight.reporters.progress import Progress
+    from predictor.validation.running import Settings
+    from predictor.validation.running import validate as run
+    from profiler.campaign.applications import TEMPERATURES
+
+    if output not in FORMATS:
+        raise UsageError(f"-o {output}: unknown output format; choose table or json")
+    if temperature not in TEMPERATURES:
+        raise UsageError(f"--temperature {temperature}: choose {', '.join(TEMPERATURES)}")
+    for option, value, least, most in (
+        ("--rate", 1.0 if rate is None else rate, 0.1, 1e6),
+        ("--duration", duration, 0.2, 600.0),
+        ("--rounds", rounds, 2, 1000),
+    ):
+        if not least <= value <= most:
+            raise UsageError(f"{option} {value:g}: expected a number from {least:g} to {most:g}")
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out {out}: its folder is not there; make it first")
+    from meshinsight.commands.fit import load_model
+    from predictor.graph.reader import load_graph
+    from predictor.predict.scenarios import load_scenarios
+    from predictor.predict.types import Options
+    from profiler.profile.document import load_profile
+
+    loaded = load_graph(graph)
+    document = load_profile(profile)
+    scenarios = load_scenarios(what_if) if what_if else ()
+    settings = Settings(rate, rounds, duration, temperature)
+    with Progress() as progress:
+        found = run(loaded, document, load_model(profile), scenarios, Options(), settings, progress.update)
+    if out is not None:
+        reporting.save(found, out)
+    if output == "json":
+        reporting.write_json(found, sys.stdout)
+    else:
+        reporting.print_validation(found)

@@ -1,0 +1,178 @@
+"""A validation as tables, and as the JSON that `report --validation` reads."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from meshinsight.reporters import formats
+from meshinsight.reporters.prediction import print_sections
+from meshinsight.reporters.prediction_sections import Section
+from predictor.predict.types import Estimate
+from predictor.validation.types import Saving, Score, Validation, Variant
+
+FORMAT: Final = "meshinsight-validation"
+VERSION: Final = 1
+
+_COLUMNS: Final = (
+    "",
+    "predicted",
+    "95 % interval",
+    "anchored",
+    "measured",
+    "95 % interval",
+    "error",
+    "anchored",
+    "inside",
+)
+
+
+def document(found: Validation) -> dict[str, Any]:
+    """The validation as plain JSON values: the graph as it is at the top, what-ifs below it."""
+    first, *others = found.variants
+    savings = {saving.name: saving for saving in found.savings}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "graph": found.graph,
+        "services": found.services,
+        "temperature": found.temperature,
+        "rate_rps": found.rate_rps,
+        "rounds": found.rounds,
+        "seconds": found.seconds,
+        "profile_run_id": found.profile_run_id,
+        "environment": dict(found.environment),
+        "anchor": {**asdict(found.anchor), "factor": found.anchor.factor},
+        "baseline": {
+            **{f"{name}_ns": value for name, value in found.baseline_ns.items()},
+            "vcpu": found.baseline_vcpu,
+        },
+        **_variant(first),
+        "what_if": {
+            variant.name: {**_variant(variant), "saving": _saving(savings[variant.name])} for variant in others
+        },
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "latency": {
+            key: value for name, score in variant.latency.items() for key, value in _latency(name, score).items()
+        },
+        "cpu": _vcpu(variant.cpu),
+        "by_service": {name: {"cpu": _vcpu(score)} for name, score in variant.cpu_by_service.items()},
+        "by_component": {name: {"cpu": _vcpu(score)} for name, score in variant.cpu_by_component.items()},
+        "warnings": list(variant.warnings),
+    }
+
+
+def _latency(name: str, score: Score) -> dict[str, Any]:
+    """Figures of one percentile; errors of the median have no percentile in their name."""
+    ending = "" if name == "p50" else f"_{name}"
+    return {
+        f"predicted_{name}_ns": score.predicted.value,
+        f"predicted_{name}_ci95_ns": _span(score.predicted),
+        f"anchored_{name}_ns": score.anchored.value,
+        f"measured_{name}_ns": score.measured.value,
+        f"measured_{name}_ci95_ns": _span(score.measured),
+        **_errors(score, ending),
+    }
+
+
+def _vcpu(score: Score) -> dict[str, Any]:
+    return {
+        "predicted_vcpu": score.predicted.value,
+        "predicted_ci95_vcpu": _span(score.predicted),
+        "anchored_vcpu": score.anchored.value,
+        "measured_vcpu": score.measured.value,
+        "measured_ci95_vcpu": _span(score.measured),
+        **_errors(score, ""),
+    }
+
+
+def _errors(score: Score, ending: str) -> dict[str, Any]:
+    return {
+        f"error_ratio{ending}": score.error_ratio,
+        f"anchored_error_ratio{ending}": score.anchored_error_ratio,
+        f"inside_interval{ending}": score.inside_interval,
+    }
+
+
+def _saving(saving: Saving) -> dict[str, Any]:
+    return {"latency": _latency("p50", saving.latency), "cpu": _vcpu(saving.cpu)}
+
+
+def _span(value: Estimate) -> list[float]:
+    return [value.low, value.high]
+
+
+def write_json(found: Validation, stream: TextIO) -> None:
+    """Write the document, indented."""
+    json.dump(document(found), stream, indent=2, allow_nan=False)
+    stream.write("\n")
+
+
+def save(found: Validation, file: Path) -> None:
+    """Write the document to a file, whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        write_json(found, stream)
+    partial.replace(file)
+
+
+def print_validation(found: Validation, stream: TextIO | None = None) -> None:
+    """Print a validation to a stream (standard output unless given)."""
+    first = found.variants[0]
+    sections = [
+        _section("Overhead of latency, µs", first.latency, 1e-3, 1),
+        _section("Overhead of CPU, vCPU", {"total": first.cpu}, 1.0, 4),
+        _section("CPU by service, vCPU (its process and its sidecar)", first.cpu_by_service, 1.0, 4),
+        _section("CPU by component, vCPU", first.cpu_by_component, 1.0, 4),
+    ]
+    for variant in found.variants[1:]:
+        sections.append(_section(f"{variant.name}: overhead of latency, µs", variant.latency, 1e-3, 1))
+        sections.append(_section(f"{variant.name}: overhead of CPU, vCPU", {"total": variant.cpu}, 1.0, 4))
+    if found.savings:
+        latency = {saving.name: saving.latency for saving in found.savings}
+        sections.append(_section("Saved of the median, µs", latency, 1e-3, 1))
+        cpu = {saving.name: saving.cpu for saving in found.savings}
+        sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
+    baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
+    anchor = found.anchor
+    lines = [
+        f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, {found.rounds} rounds of "
+        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
+        f"anchor cell: {anchor.profiled_ns * 1e-3:,.1f} µs in the profile, {anchor.measured_ns * 1e-3:,.1f} µs now: "
+        f"the machine is {anchor.factor:.2f} times as slow; `anchored` is the prediction times that",
+    ]
+    notes = [("Measured", lines)]
+    warnings = [warning for variant in found.variants for warning in variant.warnings]
+    if warnings:
+        notes.append(("Warnings", list(dict.fromkeys(warnings))))
+    title = f"Predicted and measured overhead of {formats.printable(found.graph) or 'the call graph'}"
+    print_sections(title, sections, notes, stream or sys.stdout)
+
+
+def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: int) -> Section:
+    rows = []
+    for name, score in scores.items():
+        rows.append(
+            (
+                formats.printable(name),
+                f"{score.predicted.value * factor:,.{decimals}f}",
+                _interval(score.predicted, factor, decimals),
+                f"{score.anchored.value * factor:,.{decimals}f}",
+                f"{score.measured.value * factor:,.{decimals}f}",
+                _interval(score.measured, factor, decimals),
+                formats.signed_percent(score.error_ratio, 1),
+                formats.signed_percent(score.anchored_error_ratio, 1),
+                "yes" if score.inside_interval else "no",
+            )
+        )
+    return Section(title, _COLUMNS, tuple(rows))
+
+
+def _interval(value: Estimate, factor: float, decimals: int) -> str:
+    return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"

@@ -1,0 +1,1 @@
+"""Predictions for very many call graphs at once: numpy over all graphs of a chunk."""

@@ -1,0 +1,138 @@
+"""The edges of many graphs in the two orders that arithmetic needs: the way of requests, and kind by kind. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from predictor.batch.costs import by_kind, kind_codes
+from predictor.batch.decode import Indices, Problems, Rows
+from predictor.batch.levels import Requests, find_levels
+from predictor.graph.types import REPEATS, SIDECAR_MODES
+from predictor.models.types import Floats
+from predictor.predict.load import Owners
+
+_PARALLEL: Final = REPEATS.index("parallel")
+_SHARED: Final = SIDECAR_MODES.index("shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The way of requests: rows in the order of `Requests`, `calls` calls and then the entries.
+
+    `bounds` are the places of levels, `rates` by row and `node_rates` by node, per second.
+    """
+
+    order: Indices
+    calls: int
+    bounds: tuple[tuple[int, int], ...]
+    rates: Floats
+    node_rates: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Edges sorted by kind: `order` are their rows (None: as they are). The others are in this order."""
+
+    order: Indices | None
+    kinds: list[tuple[int, slice]]
+    graph: Indices
+    rates: Floats
+    owners: Owners
+
+    def sorted(self, rows: Any) -> Any:
+        """What is by row, in the order of the edges."""
+        return rows if self.order is None or rows.strides == (0,) else rows[self.order]
+
+    def by_row(self, edges: Floats) -> Floats:
+        """The other way round."""
+        if self.order is None:
+            return edges
+        found = np.empty(len(edges))
+        found[self.order] = edges
+        return found
+
+
+def sums(groups: Indices, values: Floats, count: int) -> Floats:
+    """Sums of values by group, of which there are `count`."""
+    return np.asarray(np.bincount(groups, values, count), dtype=float)
+
+
+def find_flow(rows: Rows) -> tuple[Flow | None, Problems]:
+    """The way of requests; None where calls of some graphs go in circles, which `problems` then names."""
+    problems = Problems()
+    inside = rows.caller >= 0
+    calls, entries = np.flatnonzero(inside), np.flatnonzero(~inside)
+    times, stage = rows.numbers["calls_per_request"], rows.numbers["stage"]
+    entered = sums(rows.callee[entries], rows.numbers["rate_rps"][entries], rows.nodes)
+    levels = find_levels(rows.caller[calls], rows.callee[calls], stage[calls], times[calls], entered)
+    if levels.stuck.size:
+        problems.add(rows.node_graph[levels.stuck], "")
+        return None, problems
+    rates = levels.rates[rows.caller] * times
+    rates[entries] = rows.numbers["rate_rps"][entries]
+    return Flow(
+        np.concatenate((calls[levels.order], entries)), len(calls), levels.bounds, rates, levels.rates
+    ), problems
+
+
+def by_kinds(rows: Rows, flow: Flow) -> Edges:
+    """The edges sorted by kind, with their rates and the owners of their sidecars."""
+    replicas = np.ones(rows.deployments)
+    np.maximum.at(replicas, rows.deployment, rows.numbers["replicas"])
+    order, kinds = by_kind(kind_codes(rows))
+    caller, callee = (side if order is None else side[order] for side in (rows.caller, rows.callee))
+    client = np.where(caller >= 0, rows.deployment[caller], -1)
+    owners = Owners(client, rows.deployment[callee], replicas)
+    graph = rows.graph if order is None else rows.graph[order]
+    return Edges(order, kinds, graph, flow.rates if order is None else flow.rates[order], owners)
+
+
+def of_deployment(rows: Rows) -> Indices:
+    """The graph of each deployment."""
+    found = np.empty(rows.deployments, dtype=np.intp)
+    found[rows.deployment] = rows.node_graph
+    return found
+
+
+def shared_sides(rows: Rows, edges: Edges) -> tuple[Any, Any]:
+    """By side: the deployments with a shared proxy, None where there are none."""
+    found: list[Any] = []
+    for name, owner in zip(("client_sidecar", "server_sidecar"), edges.owners.sides, strict=True):
+        shared = rows.choices[name] == _SHARED
+        marked = None
+        if shared.any():
+            marked = np.zeros(rows.deployments, dtype=np.bool_)
+            marked[owner[edges.sorted(shared)]] = True
+        found.append(marked)
+    return found[0], found[1]
+
+
+def mean_latency(rows: Rows, flow: Flow, hop_ns: Floats) -> dict[str, Floats]:
+    """Means by graph; `weights` (by row) and `hop_ns` by row."""
+    calls, order = flow.order[: flow.calls], flow.order
+    entries = flow.order[flow.calls :]
+    graph, rates = rows.graph[entries], flow.rates[entries]
+    total = np.bincount(graph, rates, rows.graphs)[graph]
+    count = np.bincount(graph, minlength=rows.graphs)[graph]
+    share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
+    requests = Requests(
+        flow.bounds,
+        rows.caller[calls],
+        rows.callee[calls],
+        rows.numbers["stage"][calls],
+        rows.numbers["calls_per_request"][calls],
+        rows.choices["repeat"][calls] == _PARALLEL,
+        None if rows.asynchronous is None else rows.asynchronous[calls],
+    )
+    own = rows.numbers["service_time_ns"]
+    found = requests.answers(own, hop_ns[order], rows.callee[entries], share, graph, rows.graphs)
+    waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)
+    weights = np.empty(len(order))
+    weights[order] = found.edge_weights
+    return {
+        "latency_without_ns": found.before_ns,
+        "latency_with_ns": found.after_ns,
+        "hidden": waited - found.before_ns,
+        "weights": weights,
+    }

@@ -1,0 +1,196 @@
+"""A chunk of graphs to a table of figures, one row per graph. Pure: what a chunk gives depends on nothing else.
+
+The numbers are those of `predictor.predict.predict`; each formula's meaning is told there.
+"""
+
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from predictor.batch.costs import Costs, CostSums, Reduced, graph_draws, kind_of
+from predictor.batch.decode import Decoder, Indices, Problems, Rows, graph_column, same
+from predictor.batch.edges import Edges, by_kinds, find_flow, mean_latency, of_deployment, shared_sides, sums
+from predictor.batch.graphs import complete_rows, rebuilt
+from predictor.batch.memory import MemorySums
+from predictor.batch.results import PARTS, result_table
+from predictor.graph.checks import check_graph
+from predictor.models.types import FittedModel, Floats
+from predictor.predict.forms import Forms
+from predictor.predict.hops import Kind, Part, Resolver
+from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws
+from predictor.predict.load import ASSUMED_USE, SATURATED, sidecar_load, taken, temperatures
+from predictor.predict.predict import predict
+from predictor.predict.types import Options
+from profiler.errors import UsageError
+
+_NS: Final = 1e-9
+
+
+class BatchPredictor:
+    """Predicts chunks. `options.samples` above 0 asks for percentiles, which are sampled graph by graph."""
+
+    def __init__(self, model: FittedModel, options: Options) -> None:
+        self._model = model
+        self._options = options
+        self._forms = Forms(model, options)
+        self._resolver = Resolver(model, options.proxy, options.transport)
+        self._reduced: dict[tuple[int, tuple[str, ...]], Reduced] = {}
+        self._parts: dict[Kind, tuple[Part, ...] | str] = {}
+        cells = (cost for item in model.configurations for cost in (item.latency, item.cpu) if cost)
+        draws = next((len(cost.draws) for cost in cells), 1) if options.intervals else 1
+        self._spread = doubt_draws(draws, options.intervals)
+        foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
+        self._doubt = FOREIGN_PLATFORM if foreign else 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BatchPredictor, (self._model, self._options)
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """The figures of the graphs in a table of the long form, whole graphs with their rows next to each other.
+
+        A graph that cannot be predicted has a row with the reason, and no figures.
+        """
+        names, starts, graph = graph_column(table)
+        sizes = np.diff(np.append(starts, table.num_rows))
+        errors: dict[int, str] = {}
+        kept, part = np.arange(len(starts)), table
+        while len(kept):
+            figures, problems = self._figures(part, starts, graph)
+            if figures is not None:
+                break
+            self._explain(problems, part, starts)
+            errors |= {int(kept[number]): text for number, text in problems.texts.items()}
+            left = np.ones(len(kept), dtype=np.bool_)
+            left[list(problems.texts)] = False
+            part = part.filter(pa.array(left[graph]))
+            kept = kept[left]
+            starts = np.cumsum(sizes[kept]) - sizes[kept]
+            graph = np.repeat(np.arange(len(kept)), sizes[kept])
+        else:
+            figures = {}
+        if self._options.samples:
+            figures |= self._percentiles(part, starts)
+        return result_table(names, kept, figures or {}, errors, self._options.samples > 0)
+
+    def _explain(self, problems: Problems, table: pa.Table, starts: Indices) -> None:
+        """Where a whole graph is wrong, what the check of single graphs says of it."""
+        for number, text in problems.texts.items():
+            if not text:
+                end = starts[number + 1] if number + 1 < len(starts) else table.num_rows
+                try:
+                    check_graph(rebuilt(complete_rows(table.slice(starts[number], end - starts[number]))))
+                except UsageError as error:
+                    problems.texts[number] = str(error)
+
+    def _percentiles(self, table: pa.Table, starts: Indices) -> dict[str, Floats]:
+        rows = complete_rows(table)
+        bounds = [*starts.tolist(), len(rows)]
+        found: dict[str, list[float]] = {}
+        for start, end in pairwise(bounds):
+            latency = predict(rebuilt(rows[start:end]), self._model, self._options).latency
+            for name, statistic in latency.items():
+                if name != "mean":
+                    over = statistic.overhead_ns
+                    values = (statistic.without_ns, statistic.with_ns, over.value, over.low, over.high)
+                    for suffix, value in zip(PARTS, values, strict=True):
+                        found.setdefault(f"{name}_{suffix}", []).append(value)
+        return {name: np.array(values) for name, values in found.items()}
+
+    def _figures(self, table: pa.Table, starts: Indices, graph: Indices) -> tuple[dict[str, Any] | None, Problems]:
+        decoder = Decoder(table, starts, graph)
+        rows = decoder.rows()
+        if rows is None:
+            return None, decoder.problems
+        flow, problems = find_flow(rows)
+        if flow is None:
+            return None, problems
+        edges = by_kinds(rows, flow)
+        cold = self._cold(rows, edges)
+        warmth = np.stack([taken(side, cold) for side in edges.owners.sides])
+        costs, memory, problems = self._costs(rows, edges, warmth)
+        if costs is None:
+            return None, problems
+        load = sidecar_load(edges.owners, edges.rates, costs.work, costs.workers)
+        waits = load.waits_ns.sum(axis=0) * self._options.load
+        hop_ns = costs.latency.sum(axis=0) + waits
+        found = mean_latency(rows, flow, edges.by_row(hop_ns))
+        cpu_ns = costs.cpu.sum(axis=0)
+        overhead = found["latency_with_ns"] - found["latency_without_ns"]
+        vcpu = sums(edges.graph, edges.rates * cpu_ns, rows.graphs) * _NS
+        weights = edges.sorted(found.pop("weights"))
+        constant = found.pop("hidden") + np.bincount(edges.graph, weights * waits, rows.graphs)
+        latency = self._interval("latency", costs, edges, rows.graphs, weights, hop_ns)
+        cpu = self._interval("cpu", costs, edges, rows.graphs, edges.rates, cpu_ns)
+        own = rows.numbers["service_time_ns"]
+        deployment_graph = of_deployment(rows)
+        return {
+            "calls": np.bincount(rows.graph[rows.caller >= 0], minlength=rows.graphs),
+            **found,
+            "latency_overhead_ns": overhead,
+            **_ends("latency_overhead_{}_ns", overhead, *(constant + end for end in latency)),
+            "vcpu": vcpu,
+            **_ends("vcpu_{}", vcpu, *(end * _NS for end in cpu)),
+            "baseline_vcpu": np.bincount(rows.node_graph, flow.node_rates * own, rows.graphs) * _NS,
+            "memory_bytes": memory.totals(deployment_graph, rows.numbers["nodes"]),
+            "extrapolated": np.bincount(edges.graph, costs.beyond, rows.graphs) > 0.0,
+            "saturated": np.bincount(deployment_graph, load.utilisation > SATURATED, rows.graphs) > 0.0,
+        }, problems
+
+    def _cold(self, rows: Rows, edges: Edges) -> Floats:
+        """Temperature by deployment: that of the first row that has it as callee, else from the rates."""
+        given = np.empty(rows.deployments)
+        latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
+        given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
+        known = ~np.isnan(given)
+        if known.all():
+            return given
+        use = rows.numbers["cpu_use"][of_deployment(rows)]
+        worked_out = temperatures(edges.owners, edges.rates, np.where(np.isnan(use), ASSUMED_USE, use))
+        return np.where(known, given, worked_out)
+
+    def _costs(self, rows: Rows, edges: Edges, cold: Floats) -> tuple[Costs | None, MemorySums, Problems]:
+        features = {name: edges.sorted(rows.numbers[name]) for name in ("request_bytes", "response_bytes", "headers")}
+        features["further_messages"] = same(0.0, len(edges.graph))
+        opened = edges.sorted(rows.numbers["new_connections"])
+        features["new_connections"] = same(0.0, len(opened)) if opened.strides == (0,) else np.nan_to_num(opened)
+        added, problems = CostSums(self._forms, self._reduced, len(edges.graph)), Problems()
+        memory = MemorySums(edges.owners, edges.graph, rows.graphs, shared_sides(rows, edges))
+        for code, place in edges.kinds:
+            parts = self._resolved(kind_of(code, rows.filter_sets))
+            if isinstance(parts, str):
+                problems.add(edges.graph[place], parts)
+            elif parts and not problems.texts:
+                added.add(place, parts, features, cold)
+                memory.add(place, parts)
+        if problems.texts:
+            return None, memory, problems
+        added.costs.doubt += self._doubt
+        return added.costs, memory, problems
+
+    def _resolved(self, kind: Kind) -> tuple[Part, ...] | str:
+        """The parts of a kind, or what the profile lacks."""
+        if kind not in self._parts:
+            try:
+                self._parts[kind] = self._resolver.resolve([kind])[kind]
+            except UsageError as error:
+                self._parts[kind] = str(error)
+        return self._parts[kind]
+
+    def _interval(
+        self, currency: str, costs: Costs, edges: Edges, graphs: int, weights: Floats, values: Floats
+    ) -> tuple[Floats, Floats]:
+        """Both ends of sums over each graph's edges."""
+        doubt = sums(edges.graph, weights * costs.doubt * values, graphs)
+        blocks = graph_draws(costs.shares[currency], weights, edges.graph, graphs, doubt, self._spread)
+        lows, highs = zip(*(central_of_own(block) for block in blocks), strict=True)
+        return np.concatenate(lows), np.concatenate(highs)
+
+
+def _ends(name: str, value: Floats, low: Floats, high: Floats) -> dict[str, Floats]:
+    """The interval's ends: the figure lies inside, and no overhead is negative."""
+    return {
+        name.format("low"): np.minimum(np.maximum(low, 0.0), value),
+        name.format("high"): np.maximum(high, value),
+    }

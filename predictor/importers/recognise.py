@@ -1,0 +1,32 @@
+"""Which command reads a file, told by its beginning: for messages about files given to the wrong one."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from predictor.importers.streams import open_source
+from profiler.errors import UsageError
+
+_HEAD_BYTES: Final = 2**14
+_MARKS: Final = (
+    ("OTLP traces", "from-otlp", rb'"(resourceSpans|resource_spans|scopeSpans|scope_spans)"'),
+    ("Jaeger's traces", "from-jaeger", rb'"(spanID|operationName)"'),
+    ("Zipkin's traces", "from-zipkin", rb'"traceId"'),
+    ("Prometheus metrics", "from-prometheus", rb'istio_(requests|tcp|request_bytes|response_bytes)|"resultType"'),
+    ("a call graph", "check", rb"(?m)^[ {]*\"?format\"?: ?\"?meshinsight-graph"),
+    ("a topology of Isotope", "from-isotope", rb"(?ms)^services:.*^[- ]*(script|isEntrypoint|numReplicas):"),
+    ("OTLP traces", "from-otlp", rb"(?s)\A.{0,3}\n.{0,200}\n.?service\.name"),
+    ("Kubernetes manifests", "from-manifests", rb'(?m)^[ {]*"?apiVersion"?:'),
+)
+
+
+def recognise(path: Path) -> tuple[str, str]:
+    """What a file seems to be and the subcommand of `graph` for it; two empty texts where that cannot be told."""
+    if not path.is_file():
+        return "", ""
+    try:
+        with open_source(path) as source:
+            head = source.peek(_HEAD_BYTES)
+    except UsageError:
+        return "", ""
+    return next(((what, command) for what, command, mark in _MARKS if re.search(mark, head)), ("", ""))

@@ -1,0 +1,74 @@
+"""Traces in which both a service and the proxy beside it record spans. Pure arithmetic on columns.
+
+Along one RPC stand: the caller's client span, its sidecar's client span, the callee's sidecar's server span, the
+callee's server span. A sidecar reports under a name of its own (Istio: `reviews.default`); whose sidecar it is shows in
+the spans next to it.
+"""
+
+import numpy as np
+
+from predictor.importers.spans import (
+    CLIENT,
+    CONSUMER,
+    MOST_NAMES,
+    PRODUCER,
+    SERVER,
+    BoolArray,
+    IntArray,
+    SpanBatch,
+    Vocabulary,
+)
+
+
+def with_sidecars(
+    batch: SpanBatch, words: Vocabulary, service: IntArray, kind: IntArray, sidecar: BoolArray
+) -> IntArray:
+    """The service of each span: of a sidecar's, the one it stands beside. `words` remembers which that is."""
+    if not sidecar.any():
+        return service
+    for name, beside in _neighbours(batch, service, kind, sidecar):
+        words.beside.setdefault(name, beside)
+    own = {words.services.values[code]: code for code in np.unique(service[~sidecar]).tolist()}
+    names = np.arange(len(words.services.values))
+    for code in np.unique(service[sidecar]).tolist():
+        base = str(words.services.values[code]).split(".")[0]
+        names[code] = words.beside.get(code, own.get(base, code))
+    return np.where(sidecar, names[service], service)
+
+
+def _neighbours(batch: SpanBatch, service: IntArray, kind: IntArray, sidecar: BoolArray) -> list[tuple[int, int]]:
+    """Name of a sidecar and of its service, as seen next to each other, the most frequent pairs first.
+
+    A sidecar's client span lies in its service's, its server span around its service's.
+    """
+    below = np.flatnonzero(batch.parent >= 0)
+    above = batch.parent[below]
+    leaving = sidecar[below] & ~sidecar[above] & (kind[below] == CLIENT)
+    entering = sidecar[above] & ~sidecar[below] & (kind[above] == SERVER) & ~_asks(kind[below])
+    names = np.concatenate((service[below[leaving]], service[above[entering]]))
+    beside = np.concatenate((service[above[leaving]], service[below[entering]]))
+    pairs, counts = np.unique(names * MOST_NAMES + beside, return_counts=True)
+    return [divmod(pair, MOST_NAMES) for pair in pairs[np.argsort(-counts, kind="stable")].tolist()]
+
+
+def _asks(kind: IntArray) -> BoolArray:
+    asks: BoolArray = (kind == CLIENT) | (kind == PRODUCER)
+    return asks
+
+
+def within(batch: SpanBatch, kind: IntArray, sidecar: BoolArray, head: BoolArray) -> IntArray:
+    """Spans of services that lie directly in their sidecar's server span, and so tell when the service began."""
+    below = np.flatnonzero((batch.parent >= 0) & ~sidecar & ~_asks(kind) & ~head)
+    above = batch.parent[below]
+    found: IntArray = below[sidecar[above] & head[above] & ((kind[above] == SERVER) | (kind[above] == CONSUMER))]
+    return found
+
+
+def around(batch: SpanBatch, kind: IntArray, sidecar: BoolArray, seen_by: IntArray) -> IntArray:
+    """For client spans of sidecars, the service's span around each, if around no other; elsewhere the span itself."""
+    parent = batch.parent[seen_by]
+    outer = np.where(parent >= 0, parent, seen_by)
+    fits = sidecar[seen_by] & _asks(kind[seen_by]) & (parent >= 0) & ~sidecar[outer] & _asks(kind[outer])
+    count = np.bincount(outer[fits], minlength=kind.size)
+    fits &= count[outer] == 1
+    return np.where(fits, outer, seen_by)

@@ -1,0 +1,90 @@
+"""The model kept beside its profile, `model.json`: predictions then neither check the profile nor fit it again.
+
+It holds only for the profile whose SHA-256 it names, for the code that fitted it, and while its own checksum fits;
+anything else is as if it were not there. Arrays are packed: `{"shape": …, "float64": base64 of little-endian doubles}`.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from predictor.models.types import CURRENCIES, FittedModel, Floats
+from profiler.errors import UsageError
+from profiler.profile.document import write_whole
+
+FILE_NAME: Final = "model.json"
+
+_ARRAYS: Final = ("coefficients", "draws")
+_DAMAGES: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError)
+"""What reading a file of any content may end in; `ValueError` is damaged JSON, text or base64 too."""
+
+
+def save_model(model: FittedModel, file: Path, profile_sha256: str) -> None:
+    """Write a model for the profile with that digest, whole or not at all. Raises `MeshInsightError`."""
+    document = model.to_json()
+    bound = {
+        "format": document["format"],  # first, since readers tell a model by its beginning
+        "profile_sha256": profile_sha256,
+        "fitted_by": _fitting_sha256(),
+        **document,
+        "configurations": [_changed(item, _packed) for item in document["configurations"]],
+    }
+    write_whole(file, json.dumps({**bound, "checksum": _checksum(bound)}, allow_nan=False) + "\n")
+
+
+def read_model(file: Path, profile_sha256: str) -> FittedModel | None:
+    """The model in `file` if it is that of the profile with that digest; None if missing, stale or damaged."""
+    try:
+        document = json.loads(file.read_bytes())
+        checksum = document.pop("checksum")
+        if (document["profile_sha256"], document["fitted_by"]) != (profile_sha256, _fitting_sha256()):
+            return None
+        return FittedModel.from_json(unpacked(document)) if checksum == _checksum(document) else None
+    except _DAMAGES:
+        return None
+
+
+def unpacked(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A model document with plain arrays, whether they were packed or not. Raises `ValueError` and the like."""
+    return {**document, "configurations": [_changed(item, _plain) for item in document["configurations"]]}
+
+
+def _changed(configuration: Mapping[str, Any], change: Any) -> dict[str, Any]:
+    found = dict(configuration)
+    for currency in CURRENCIES:
+        if (cost := found[currency]) is not None:
+            found[currency] = {**cost, **{name: change(cost[name]) for name in _ARRAYS}}
+    return found
+
+
+def _packed(values: Any) -> dict[str, Any]:
+    array = np.array(values, dtype="<f8")
+    return {"shape": list(array.shape), "float64": base64.b64encode(array.tobytes()).decode("ascii")}
+
+
+def _plain(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    flat = np.frombuffer(base64.b64decode(values["float64"], validate=True), dtype="<f8")
+    if flat.size != math.prod(values["shape"]):
+        raise ValueError(f"{flat.size} numbers for an array of shape {values['shape']}")
+    array: Floats = flat.astype(np.float64).reshape(values["shape"])
+    return array
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _fitting_sha256() -> str:
+    """Digest of the code of this folder: a model that other code fitted may differ."""
+    found = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(file.read_bytes())
+    return found.hexdigest()

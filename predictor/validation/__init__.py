@@ -1,0 +1,1 @@
+"""Predictions held against the truth: a graph deployed for real, measured, and scored."""

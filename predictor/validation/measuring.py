@@ -1,0 +1,89 @@
+"""Measures the variants of a graph, interleaved: rounds over all of them in random order, with the anchor in each."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+import numpy as np
+
+from profiler.campaign.applications import ApplicationBench, CpuReading, LatencyReading
+
+_ANCHOR_S: Final = 0.4
+_ATTEMPTS: Final = 3
+_BUSY: Final = 0.35
+"""No more than this share of the machine's CPUs is asked for: waiting for a CPU is not what sidecars cost."""
+
+_OVERLAP: Final = 0.5
+"""At most this share of the time a request is on its way, so that requests hardly meet."""
+
+Report = Callable[[str, float], None]
+"""Told, before each step, its label and the seconds that are left."""
+
+
+@dataclass
+class Rounds:
+    """What was measured, by variant; entry i of each list belongs to round i. `anchors_ns` are overheads."""
+
+    latency: dict[str, list[LatencyReading]] = field(default_factory=lambda: defaultdict(list))
+    cpu: dict[str, list[CpuReading]] = field(default_factory=lambda: defaultdict(list))
+    anchors_ns: list[float] = field(default_factory=list)
+    repeated: int = 0
+
+
+def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: float, cpus: int) -> float:
+    """The rate at which all variants are measured, per second: the graph's own, or what this machine holds."""
+    most = wanted_rps
+    for variant in variants:
+        serial = bench.serial_rps(variant, 1.0)
+        reading = bench.cpu(variant, max(1.0, min(most, _OVERLAP * serial)), 0.6)
+        per_request_s = reading.busy_ns / reading.requests * 1e-9
+        most = min(most, _OVERLAP * serial, _BUSY * cpus / per_request_s)
+    return float(f"{most:.2g}") if most >= 1.0 else most
+
+
+def measure(
+    bench: ApplicationBench, variants: Sequence[str], rate_rps: float, rounds: int, seconds: float, report: Report,
+    seed: int = 1,
+) -> Rounds:  # fmt: skip
+    """Measure all variants in so many rounds, each with a window of `seconds` for latency and one for CPU.
+
+    Windows in which the host took much of the CPUs are measured again, a few times.
+    """
+    random = np.random.default_rng(seed)
+    found = Rounds()
+    step_s = seconds + 1.2
+    left_s = rounds * (2 * len(variants) * step_s + 2 * _ANCHOR_S + 2.0)
+    for number in range(rounds):
+        report(f"round {number + 1} of {rounds}: anchor", left_s)
+        without_ns, with_ns = bench.anchor_ns(_ANCHOR_S)
+        found.anchors_ns.append(with_ns - without_ns)
+        for variant in (variants[index] for index in random.permutation(len(variants))):
+            report(f"round {number + 1} of {rounds}: latency, {variant}", left_s)
+            found.latency[variant].append(_quiet(found, partial(bench.latency, variant, rate_rps, seconds)))
+            left_s -= step_s
+        for variant in (variants[index] for index in random.permutation(len(variants))):
+            report(f"round {number + 1} of {rounds}: CPU, {variant}", left_s)
+            found.cpu[variant].append(_quiet(found, partial(bench.cpu, variant, rate_rps, seconds)))
+            left_s -= step_s
+    return found
+
+
+_Reading = TypeVar("_Reading", LatencyReading, CpuReading)
+
+
+def _quiet(found: Rounds, attempt: Callable[[], _Reading]) -> _Reading:
+    reading = attempt()
+    for _ in range(_ATTEMPTS - 1):
+        if not reading.noise.noisy:
+            break
+        found.repeated += 1
+        reading = attempt()
+    return reading
+
+
+def failures(found: Rounds) -> Mapping[str, int]:
+    """Failed requests by variant, where there were any."""
+    sums = {name: sum(reading.failed for reading in readings) for name, readings in found.latency.items()}
+    return {name: count for name, count in sums.items() if count}

@@ -1,0 +1,185 @@
+"""One validation from beginning to end: predict, deploy, measure, score."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from predictor.graph.types import CallGraph
+from predictor.models.types import FittedModel
+from predictor.predict.comparison import saving
+from predictor.predict.predict import predict
+from predictor.predict.scenarios import AS_IT_IS, Scenario
+from predictor.predict.types import Options
+from predictor.validation.deploying import application, applications_of, as_deployed, without_mesh
+from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure
+from predictor.validation.scoring import PERCENTILES, measured_baseline, score_saving, score_variant
+from predictor.validation.types import Anchor, Validation
+from profiler.campaign.applications import COLD, HOT, ApplicationBench
+from profiler.environment import describe_environment
+from profiler.errors import MeshInsightError, UsageError
+from profiler.testbed.application import Application
+from profiler.testbed.run import Run, measuring_lock
+
+_SERVICE_BYTES: Final = 30 << 20
+_SIDECAR_BYTES: Final = 70 << 20
+_LEAST_RPS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to validate. `rate_rps` None: the graph's own, or what this machine holds, whichever is less."""
+
+    rate_rps: float | None = None
+    rounds: int = 8
+    seconds: float = 1.0
+    temperature: str = HOT
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One variant of the graph: how it is deployed, and what it is compared with."""
+
+    name: str
+    graph: CallGraph
+    options: Options
+    deployed: Application
+    baseline: str
+
+
+def validate(
+    graph: CallGraph, profile: Mapping[str, Any], model: FittedModel, scenarios: Sequence[Scenario], options: Options,
+    settings: Settings, report: Report,
+) -> Validation:  # fmt: skip
+    """Deploy, measure and score a graph and its what-ifs.
+
+    Raises:
+        UsageError: what cannot be deployed or predicted, before anything is started.
+        MeshInsightError: the run failed.
+    """
+    profiled_ns = _profiled_anchor_ns(profile)
+    cases, deployed = _cases(graph, scenarios, options)
+    for case in cases:  # what the profile lacks is told before anything is started
+        predict(case.graph, model, replace(case.options, samples=0, intervals=False))
+    _require_memory(deployed)
+    wanted_rps = settings.rate_rps or sum(entry.rate_rps for entry in graph.ingress)
+    shares = {entry.id: entry.rate_rps for entry in graph.ingress}
+    cpus = len(os.sched_getaffinity(0))
+    report("setting up the testbed", 0.0)
+    with measuring_lock(), Run.start() as run:
+        run.suspend_autogroup()
+        with ApplicationBench(run, deployed, shares, settings.temperature) as bench:
+            rate = settings.rate_rps
+            if rate is None:
+                report("looking for a rate that this machine holds", 0.0)
+                rate = find_rate(bench, (cases[0].baseline, AS_IT_IS), wanted_rps, cpus)
+            if rate < _LEAST_RPS and rate < wanted_rps:
+                raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
+            found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
+    _require_answers(found, rate)
+    return _scored(graph, cases, model, found, rate, profiled_ns, profile, settings)
+
+
+def _cases(
+    graph: CallGraph, scenarios: Sequence[Scenario], options: Options
+) -> tuple[list[Case], dict[str, Application]]:
+    """The graph as it is and its what-ifs, and all that is deployed for them by name, equal baselines once."""
+    spoken = applications_of(graph)
+    deployed: dict[str, Application] = {}
+    cases = []
+    for scenario in (Scenario(AS_IT_IS), *scenarios):
+        changed = _plain_entries(graph if scenario.name == AS_IT_IS else scenario.graph(graph))
+        chosen = options if scenario.name == AS_IT_IS else scenario.options(options)
+        if scenario.speedup:
+            raise UsageError(f"{scenario.place}: {scenario.name}: a speed-up cannot be built, so not validated either")
+        made = application(changed, spoken, chosen.proxy or "envoy", chosen.transport)
+        bare = without_mesh(made)
+        known = next((name for name, one in deployed.items() if one == bare), None)
+        baseline = known or (f"without sidecars, {scenario.name}" if deployed else "without sidecars")
+        deployed.setdefault(baseline, bare)
+        deployed[scenario.name] = made
+        cases.append(Case(scenario.name, changed, chosen, made, baseline))
+    return cases, deployed
+
+
+def _plain_entries(graph: CallGraph) -> CallGraph:
+    """The graph with what comes in from outside without TLS: load is sent in plain text, by who has no sidecar."""
+    return replace(graph, ingress=tuple(replace(entry, tls="none") for entry in graph.ingress))
+
+
+def _scored(
+    graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float, profiled_ns: float,
+    profile: Mapping[str, Any], settings: Settings,
+) -> Validation:  # fmt: skip
+    anchor = Anchor(profiled_ns, float(np.median(found.anchors_ns)), tuple(found.anchors_ns))
+    cpus = len(os.sched_getaffinity(0))
+    cold = 1.0 if settings.temperature == COLD else None
+    baseline_ns, baseline_vcpu = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
+    use = min(1.0, baseline_vcpu / cpus)
+    predictions = {
+        case.name: predict(as_deployed(case.graph, rate_rps, cpus, use, cold), model, case.options) for case in cases
+    }
+    variants = tuple(
+        score_variant(case.name, case.baseline, found, predictions[case.name], rate_rps, anchor.factor)
+        for case in cases
+    )
+    savings = []
+    for case, variant in zip(cases[1:], variants[1:], strict=True):
+        saved = saving(predictions[AS_IT_IS], predictions[case.name])
+        both = {"latency": saved.latency_ns["p50"], "cpu": saved.vcpu}
+        savings.append(score_saving(case.name, both, variants[0], variant, anchor.factor))
+    return Validation(
+        graph=graph.name,
+        temperature=settings.temperature,
+        rate_rps=rate_rps,
+        rounds=settings.rounds,
+        seconds=settings.seconds,
+        services=len(graph.services),
+        baseline_ns=baseline_ns,
+        baseline_vcpu=baseline_vcpu,
+        anchor=anchor,
+        variants=variants,
+        savings=tuple(savings),
+        environment=describe_environment(),
+        profile_run_id=model.run_id,
+    )
+
+
+def _profiled_anchor_ns(profile: Mapping[str, Any]) -> float:
+    """Overhead of the anchor cell in the profile, in ns. Raises `UsageError`."""
+    anchor = profile["anchor"]
+    rounds = [] if anchor is None else anchor["rounds"]
+    overheads = [
+        entry["with_p50_ns"] - entry["baseline_p50_ns"] for entry in rounds if entry["baseline_p50_ns"] is not None
+    ]
+    if not overheads or np.median(overheads) <= 0:
+        raise UsageError("the profile has no anchor cell to compare this machine with; measure it again")
+    return float(np.median(overheads))
+
+
+def _require_memory(deployed: Mapping[str, Application]) -> None:
+    services = sum(len(one.services) for one in deployed.values())
+    sidecars = sum(len(one.services) for one in deployed.values() if one.meshed)
+    needed = services * _SERVICE_BYTES + sidecars * _SIDECAR_BYTES
+    free = _available_bytes()
+    if needed > free:
+        raise MeshInsightError(
+            f"{services} services and {sidecars} sidecars need about {needed / (1 << 30):.1f} GiB of memory, "
+            f"{free / (1 << 30):.1f} GiB are free; validate a smaller graph, or fewer what-ifs at a time"
+        )
+
+
+def _require_answers(found: Rounds, rate_rps: float) -> None:
+    lost = failures(found)
+    if lost:
+        texts = ", ".join(f"{name} ({count})" for name, count in lost.items())
+        raise MeshInsightError(f"requests failed at {rate_rps:g}/s: {texts}; give a lower --rate")
+
+
+def _available_bytes() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))

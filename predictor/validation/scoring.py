@@ -1,0 +1,156 @@
+"""Predictions scored against measurements. Pure arithmetic.
+
+Measured overheads are differences of medians over all rounds; their intervals come from drawing rounds again, the same
+rounds of both variants, since drift touches them alike.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from predictor.models.types import Floats
+from predictor.predict.types import Estimate, Prediction
+from predictor.validation.measuring import Rounds
+from predictor.validation.types import Saving, Score, Variant
+from profiler.attribution.cpu_classes import USER
+from profiler.campaign.applications import CpuReading, LatencyReading
+from profiler.components import EVENT_WAIT, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE
+
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "network": (IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE),
+    EVENT_WAIT: (EVENT_WAIT,),
+}
+"""Components as they can be told apart here: without sampled stacks, netfilter is part of what it is nested in."""
+
+USER_TIME: Final = "proxy user time"
+REMAINDER: Final = "other"
+_DRAWS: Final = 1000
+_SEED: Final = 5
+_NS: Final = 1e-9
+
+
+def score_variant(
+    name: str, baseline: str, found: Rounds, prediction: Prediction, rate_rps: float, factor: float
+) -> Variant:
+    """One variant against its baseline. `factor` as in `Score`."""
+    latency = {
+        label: Score(prediction.latency[label].overhead_ns, measured_latency(found, name, baseline, percent), factor)
+        for label, percent in PERCENTILES.items()
+    }
+
+    def cpu(predicted: Estimate, reading: Callable[[CpuReading], float]) -> Score:
+        return Score(predicted, measured_cpu(found, name, baseline, rate_rps, reading), factor)
+
+    parts = prediction.vcpu_by_component
+    values, lows, highs = (
+        _grouped({key: getattr(value, end) for key, value in parts.items()}) for end in ("value", "low", "high")
+    )
+    return Variant(
+        name,
+        latency,
+        cpu(prediction.vcpu, _busy),
+        {one.name: cpu(one.vcpu, _service_ns(one.name)) for one in prediction.services},
+        {group: cpu(Estimate(value, lows[group], highs[group]), _group_ns(group)) for group, value in values.items()},
+        prediction.warnings,
+    )
+
+
+def score_saving(name: str, saved: Mapping[str, Estimate], before: Variant, after: Variant, factor: float) -> Saving:
+    """What a what-if saves; `saved` has the predicted savings of `latency` (p50, ns) and `cpu` (vCPU)."""
+    return Saving(
+        name,
+        Score(saved["latency"], _less(before.latency["p50"].measured, after.latency["p50"].measured), factor),
+        Score(saved["cpu"], _less(before.cpu.measured, after.cpu.measured), factor),
+    )
+
+
+def _less(before: Estimate, after: Estimate) -> Estimate:
+    """The difference of two figures that were measured apart: their errors add up in squares."""
+    value = before.value - after.value
+    below = float(np.hypot(before.value - before.low, after.high - after.value))
+    above = float(np.hypot(before.high - before.value, after.value - after.low))
+    return Estimate(value, value - below, value + above)
+
+
+def measured_latency(found: Rounds, name: str, reference: str, percent: float) -> Estimate:
+    """By how much a percentile of latency is higher than that of the reference, in ns."""
+    ours, theirs = (_latencies(found.latency[key]) for key in (name, reference))
+
+    def statistic(indices: Sequence[int]) -> float:
+        first, second = (np.concatenate([rounds[index] for index in indices]) for rounds in (ours, theirs))
+        return float(np.percentile(first, percent) - np.percentile(second, percent))
+
+    return _interval(statistic, min(len(ours), len(theirs)))
+
+
+def measured_cpu(
+    found: Rounds, name: str, reference: str, rate_rps: float, reading: Callable[[CpuReading], float]
+) -> Estimate:
+    """By how much more CPU is used than in the reference, at the rate, in vCPU."""
+    ours, theirs = found.cpu[name], found.cpu[reference]
+
+    def statistic(indices: Sequence[int]) -> float:
+        first, second = (
+            sum(reading(rounds[index]) for index in indices) / sum(rounds[index].requests for index in indices)
+            for rounds in (ours, theirs)
+        )
+        return float((first - second) * rate_rps * _NS)
+
+    return _interval(statistic, min(len(ours), len(theirs)))
+
+
+def _interval(statistic: Callable[[Sequence[int]], float], rounds: int) -> Estimate:
+    value = statistic(range(rounds))
+    if rounds < 2:
+        return Estimate(value, value, value)
+    random = np.random.default_rng(_SEED)
+    draws = [statistic(random.integers(0, rounds, rounds).tolist()) for _ in range(_draws_for(rounds))]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def _draws_for(rounds: int) -> int:
+    return min(_DRAWS, 200 * rounds)
+
+
+def _latencies(readings: Sequence[LatencyReading]) -> list[Floats]:
+    return [reading.latency_ns.astype(np.float64) for reading in readings]
+
+
+def _busy(reading: CpuReading) -> float:
+    return reading.busy_ns
+
+
+def _service_ns(name: str) -> Callable[[CpuReading], float]:
+    return lambda reading: reading.by_service_ns.get(name, 0.0)
+
+
+def _group_ns(group: str) -> Callable[[CpuReading], float]:
+    return lambda reading: _grouped(reading.components_ns)[group]
+
+
+def _grouped(components: Mapping[str, float]) -> dict[str, float]:
+    """Sums by group. User time of the sidecars is all that is neither a group's nor the remainder's."""
+    found = {group: sum(components.get(name, 0.0) for name in names) for group, names in GROUPS.items()}
+    remainder = ("other", "unexplained", "queueing")
+    found[REMAINDER] = sum(components.get(name, 0.0) for name in remainder)
+    if USER in components:
+        found[USER_TIME] = components[USER]
+    else:
+        known = {name for names in GROUPS.values() for name in names} | set(remainder)
+        found[USER_TIME] = sum(value for name, value in components.items() if name not in known)
+    return found
+
+
+def measured_baseline(
+    found: Rounds, name: str, rate_rps: float, percentiles: Mapping[str, float]
+) -> tuple[dict[str, float], float]:
+    """Latency in ns by percentile, and vCPU, of a variant without sidecars."""
+    pooled = np.concatenate(_latencies(found.latency[name]))
+    latency = {label: float(np.percentile(pooled, percent)) for label, percent in percentiles.items()}
+    readings = found.cpu[name]
+    spent = sum(reading.busy_ns for reading in readings) / sum(reading.requests for reading in readings)
+    return latency, spent * rate_rps * _NS

@@ -1,0 +1,92 @@
+"""What a validation is: predicted and measured overhead side by side. Pure values; ns and vCPU."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from predictor.predict.types import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One figure, predicted and measured, each with its 95 % interval.
+
+    `factor` is how much slower the machine was than when the profile was made, by the anchor cell; `anchored` is the
+    prediction times that.
+    """
+
+    predicted: Estimate
+    measured: Estimate
+    factor: float
+
+    @property
+    def anchored(self) -> Estimate:
+        return self.predicted.scaled(self.factor)
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Predicted over measured, minus one; None where nothing was measured."""
+        return self.predicted.value / self.measured.value - 1.0 if self.measured.value > 0 else None
+
+    @property
+    def anchored_error_ratio(self) -> float | None:
+        """The same of the anchored prediction."""
+        return self.anchored.value / self.measured.value - 1.0 if self.measured.value > 0 else None
+
+    @property
+    def inside_interval(self) -> bool:
+        """Whether the measured value is in the anchored prediction's interval."""
+        return self.anchored.low <= self.measured.value <= self.anchored.high
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Overhead of one variant: latency by percentile (`p50`, `p90`, `p99`), CPU in all, by service and by component."""
+
+    name: str
+    latency: Mapping[str, Score]
+    cpu: Score
+    cpu_by_service: Mapping[str, Score]
+    cpu_by_component: Mapping[str, Score]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a what-if saves against the graph as it is: p50 latency in ns, and vCPU."""
+
+    name: str
+    latency: Score
+    cpu: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The anchor cell in the profile and here: overhead at the median in ns, and its rounds here."""
+
+    profiled_ns: float
+    measured_ns: float
+    rounds_ns: tuple[float, ...]
+
+    @property
+    def factor(self) -> float:
+        """How much slower the machine is than when the profile was made."""
+        return self.measured_ns / self.profiled_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A graph's predictions scored. `variants` begin with the graph as it is; `baseline_*` are without sidecars."""
+
+    graph: str
+    temperature: str
+    rate_rps: float
+    rounds: int
+    seconds: float
+    services: int
+    baseline_ns: Mapping[str, float]
+    baseline_vcpu: float
+    anchor: Anchor
+    variants: tuple[Variant, ...]
+    savings: tuple[Saving, ...]
+    environment: Mapping[str, object]
+    profile_run_id: str

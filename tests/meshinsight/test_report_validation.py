@@ -1,0 +1,77 @@
+"""Validation results in the report."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from meshinsight.commands import report
+from meshinsight.reporters.validation import document
+from predictor.predict.types import Estimate
+from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from profiler.errors import UsageError
+
+PROFILE = Path(__file__).parents[2] / "tests" / "data" / "example-profile.json"
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value, 0.9 * value, 1.1 * value)
+
+
+def variant(name: str, predicted: float, measured: float) -> Variant:
+    latency = {key: Score(estimate(predicted), estimate(measured), 1.25) for key in ("p50", "p90", "p99")}
+    cpu = Score(estimate(predicted * 1e-6), estimate(measured * 1e-6), 1.25)
+    return Variant(name, latency, cpu, {"a": cpu}, {"network": cpu}, ())
+
+
+def validation(graph: str) -> Validation:
+    cpu = Score(estimate(0.05), estimate(0.06), 1.25)
+    saving = Saving("plain", Score(estimate(30e3), estimate(40e3), 1.25), cpu)
+    variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
+    return Validation(
+        graph, "hot", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, Anchor(200e3, 250e3, (250e3,)),
+        variants, (saving,), {}, "abc",
+    )  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    report.register(app)
+    return CliRunner().invoke(app, ["report", str(PROFILE), *map(str, arguments)])
+
+
+def stored(tmp_path: Path, graph: str) -> Path:
+    file = tmp_path / f"{graph}.json"
+    file.write_text(json.dumps(document(validation(graph))))
+    return file
+
+
+def test_predicted_and_measured_stand_side_by_side_with_both_errors(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    files = [option for graph in ("one", "two") for option in ("--validation", stored(tmp_path, graph))]
+    assert run("--out", out, *files).exit_code == 0
+    text = out.read_text()
+    for figure in ("100.0", "125.0", "150.0", "-33.3 %", "-16.7 %"):  # predicted, anchored, measured, errors
+        assert f"<td>{figure}</td>" in text
+    assert "<td>two: plain</td>" in text
+    assert "What-ifs: saved" in text
+    assert text.count("predicted, latency at the median") == 2
+
+
+def test_without_validation_there_is_no_word_of_it(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert run("--out", out).exit_code == 0
+    assert "Predicted against measured" not in out.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "meshinsight-profile"}'])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    found = run("--out", tmp_path / "report.html", "--validation", file).exception
+    assert isinstance(found, UsageError)
+    assert "x.json" in str(found)
+    assert not (tmp_path / "report.html").exists()

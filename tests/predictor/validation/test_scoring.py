@@ -1,0 +1,58 @@
+"""Scores of figures whose truth is known."""
+
+import numpy as np
+import pytest
+
+from predictor.predict.types import Estimate
+from predictor.validation.measuring import Rounds
+from predictor.validation.scoring import measured_cpu, measured_latency
+from predictor.validation.types import Anchor, Score
+from profiler.campaign.applications import CpuReading, LatencyReading
+from profiler.machine import Noise
+
+QUIET = Noise(0.0, None)
+
+
+def rounds(*medians_us: tuple[float, float], seed: int = 1) -> Rounds:
+    """One round per pair of medians, without and with sidecars."""
+    random = np.random.default_rng(seed)
+    found = Rounds()
+    for without, with_ in medians_us:
+        for name, median in (("without", without), ("with", with_)):
+            latency = (1000 * (median + random.uniform(-5, 5, 400))).astype(np.int64)
+            found.latency[name].append(LatencyReading(latency, 0, QUIET))
+            found.cpu[name].append(CpuReading(100.0, median * 1e5, {}, {"a": median * 1e4}, QUIET))
+    return found
+
+
+def test_the_measured_overhead_is_the_difference_of_medians() -> None:
+    found = measured_latency(rounds((500, 600), (500, 600), (500, 600)), "with", "without", 50.0)
+    assert found.value == pytest.approx(100e3, rel=0.02)
+    assert found.low <= 100e3 <= found.high
+
+
+def test_drift_that_both_have_does_not_widen_the_interval_as_one_that_only_one_has_does() -> None:
+    together = measured_latency(rounds((400, 500), (600, 700), (500, 600)), "with", "without", 50.0)
+    apart = measured_latency(rounds((400, 700), (600, 500), (500, 600)), "with", "without", 50.0)
+    assert together.high - together.low < (apart.high - apart.low) / 3
+
+
+def test_cpu_is_per_request_times_the_rate() -> None:
+    found = measured_cpu(rounds((500, 600), (500, 600)), "with", "without", 50.0, lambda reading: reading.busy_ns)
+    assert found.value == pytest.approx(1e7 / 100 * 50 * 1e-9)  # 10 ms more for 100 requests, at 50 per second
+
+
+def test_errors_are_of_the_prediction_over_the_measured_raw_and_anchored() -> None:
+    score = Score(Estimate(80.0, 70.0, 90.0), Estimate(100.0, 95.0, 105.0), factor=1.2)
+    assert score.error_ratio == pytest.approx(-0.2)
+    assert score.anchored_error_ratio == pytest.approx(-0.04)
+    assert score.inside_interval  # 84 to 108
+    assert not Score(Estimate(80.0, 70.0, 90.0), Estimate(100.0, 95.0, 105.0), factor=1.0).inside_interval
+
+
+def test_nothing_measured_has_no_error() -> None:
+    assert Score(Estimate(1.0, 0.0, 2.0), Estimate(0.0, 0.0, 0.0), factor=1.0).error_ratio is None
+
+
+def test_the_anchor_tells_how_much_slower_the_machine_is() -> None:
+    assert Anchor(200.0, 250.0, (240.0, 250.0, 260.0)).factor == 1.25
