@@ -35,20 +35,24 @@ def main() -> None:
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for graph in GRAPHS:
         if graph.stem in options.only:
-            found[graph.stem] = validated(options.profile, graph, options.rounds, options.temperature)
+            result = validated(options.profile, graph, options.rounds, options.temperature)
+            if isinstance(result, str):
+                print(f"{graph.stem}: {result}", flush=True)
+                continue
+            found[graph.stem] = result
             file.write_text(json.dumps(found, indent=1) + "\n")
             print(line(graph.stem, found[graph.stem]), flush=True)
     print(summary(found))
     draw(found, options.results / "result.png")
 
 
-def validated(profile: Path, graph: Path, rounds: int, temperature: str) -> dict[str, Any]:
-    """The result of `meshinsight validate` for one graph."""
+def validated(profile: Path, graph: Path, rounds: int, temperature: str) -> dict[str, Any] | str:
+    """The result of `meshinsight validate` for one graph, or why there is none."""
     command = [sys.executable, "-m", "meshinsight", "validate", str(profile), str(graph), "-o", "json"]
     command += ["--rounds", str(rounds), "--temperature", temperature]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        raise SystemExit(run.stderr.splitlines()[-1])
+        return run.stderr.splitlines()[-1]
     document: dict[str, Any] = json.loads(run.stdout)
     return document
 

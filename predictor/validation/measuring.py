@@ -1,5 +1,6 @@
 """Measures the variants of a graph, interleaved: rounds over all of them in random order, with the anchor in each."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from profiler.campaign.applications import ApplicationBench, CpuReading, Latency
 
 _ANCHOR_S: Final = 0.4
 _ATTEMPTS: Final = 3
+_PAUSE_S: Final = 0.5
+_SEARCH_S: Final = 0.5
 _BUSY: Final = 0.35
 """No more than this share of the machine's CPUs is asked for: waiting for a CPU is not what sidecars cost."""
 
@@ -35,11 +38,11 @@ class Rounds:
 def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: float, cpus: int) -> float:
     """The rate at which all variants are measured, per second: the graph's own, or what this machine holds."""
     most = wanted_rps
-    for variant in variants:
-        serial = bench.serial_rps(variant, 1.0)
-        reading = bench.cpu(variant, max(1.0, min(most, _OVERLAP * serial)), 0.6)
-        per_request_s = reading.busy_ns / reading.requests * 1e-9
-        most = min(most, _OVERLAP * serial, _BUSY * cpus / per_request_s)
+    for variant in variants:  # the best of several windows: others on the host only ever slow us down
+        serial = max(bench.serial_rps(variant, _SEARCH_S) for _ in range(_ATTEMPTS))
+        most = min(most, _OVERLAP * serial)
+        readings = [bench.cpu(variant, most, _SEARCH_S) for _ in range(_ATTEMPTS)]
+        most = min(most, _BUSY * cpus / min(reading.busy_ns / reading.requests * 1e-9 for reading in readings))
     return float(f"{most:.2g}") if most >= 1.0 else most
 
 
@@ -79,6 +82,7 @@ def _quiet(found: Rounds, attempt: Callable[[], _Reading]) -> _Reading:
         if not reading.noise.noisy:
             break
         found.repeated += 1
+        time.sleep(_PAUSE_S)
         reading = attempt()
     return reading
 

@@ -23,7 +23,7 @@ from profiler.attribution.cpu import (
 from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples, components_from_states, is_foreign
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
-from profiler.campaign.bench import CpuWindow, LatencyWindow
+from profiler.campaign.bench import CpuWindow, LatencyWindow, paced
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, anchor_scene, ladder
 from profiler.campaign.readings import Point, Readings
 from profiler.campaign.user_split import UserSplits
@@ -120,7 +120,7 @@ class Assembly:
             "rate_rps": load.rate_rps,
             "achieved_rps": float(np.median([window.unprobed_rps for window in windows])),
             "baseline_achieved_rps": float(np.median([window.unprobed_rps for window in baseline])),
-            "loop": "closed" if load.rate_rps is None else "open",
+            "loop": "open" if load.rate_rps is not None else "closed" if paced(cell.scene) == load else "paced",
             "rounds": len(windows),
             "latency": self._latency(cell, cpu),
             "cpu": cpu,

@@ -1,9 +1,14 @@
-from profiler.campaign.bench import Phase, answers_of
-from profiler.campaign.cells import ANCHOR_HOP, make_plan
+from dataclasses import replace
+
+import pytest
+
+from profiler.campaign.bench import Phase, answers_of, paced
+from profiler.campaign.cells import ANCHOR_HOP, Scene, make_plan
 from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
 from profiler.proxies.base import PROTOCOLS, TCP
 from profiler.testbed.deployment import Hop
+from profiler.workload.base import Load
 
 MS = 1_000_000
 
@@ -32,3 +37,25 @@ def test_gaps_are_the_times_after_each_burst_without_the_guards() -> None:
 
 def test_a_phase_without_bursts_has_no_gaps() -> None:
     assert Phase(False, 0, 100 * MS).gaps_ns() == []
+
+
+ONE = Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024)
+
+
+@pytest.mark.parametrize("temperature", ["cold", "cold-50"])
+def test_one_request_at_a_time_leaves_a_cold_neighbour_its_time(temperature: str) -> None:
+    assert paced(Scene(temperature, ONE)) == replace(ONE, rate_rps=500.0)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "load"),
+    [
+        ("hot", ONE),
+        ("natural", ONE),
+        ("cold", replace(ONE, connections=16)),
+        ("cold", replace(ONE, rate_rps=100.0)),
+        ("cold", replace(ONE, new_connections=True)),
+    ],
+)
+def test_every_other_load_is_as_it_was_asked_for(temperature: str, load: Load) -> None:
+    assert paced(Scene(temperature, load)) == load
