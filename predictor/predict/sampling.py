@@ -34,6 +34,7 @@ class Sampler:
     ) -> None:
         self._count = count
         self._random = np.random.default_rng(seed)
+        self._random_of_hops = np.random.default_rng((seed, 1))  # so that what-ifs are of the very same requests
         self._edges = edges
         self._hops = tuple(table.tolist() for table in hops)
         self._uses: Counter[str] = Counter()
@@ -108,7 +109,7 @@ class Sampler:
             if means[side] > 0.0:
                 sigma = sigmas[side]
                 if sigma > 0.0:
-                    drawn = self._random.standard_normal(self._count, dtype=np.float32)
+                    drawn = self._random_of_hops.standard_normal(self._count, dtype=np.float32)
                     drawn *= np.float32(sigma)
                     drawn += np.float32(np.log(means[side]) - sigma * sigma / 2)
                     times += np.exp(drawn, out=drawn)
@@ -119,8 +120,8 @@ class Sampler:
 
     def _add_wait(self, mean_ns: float, busy: float, times: Floats) -> None:
         """Waits are exponential, and as often as the worker is busy."""
-        waiting = np.flatnonzero(self._random.random(self._count, dtype=np.float32) < busy)
-        times[waiting] += self._random.exponential(mean_ns / busy, len(waiting))
+        waiting = np.flatnonzero(self._random_of_hops.random(self._count, dtype=np.float32) < busy)
+        times[waiting] += self._random_of_hops.exponential(mean_ns / busy, len(waiting))
 
     def _own(self, time: ServiceTime) -> Floats:
         if time.kind == "constant" or time.mean_ns <= 0.0:

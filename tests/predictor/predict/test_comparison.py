@@ -1,9 +1,11 @@
 """Scenarios beside the graph as it is: savings worked out by hand, and intervals of pairs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
 from predictor.models.fitting import fit_profile
 from predictor.predict.comparison import Comparison, Row, compare
@@ -122,3 +124,15 @@ def test_where_no_scenario_can_be_predicted_the_reason_is_kept() -> None:
 def test_a_change_that_fits_nothing_ends_the_comparison() -> None:
     with pytest.raises(UsageError, match="no edge has it"):
         compared(Scenario("x", Changes(dropped_filters=("lua",)), place="s.yaml:4"))
+
+
+def test_scenarios_are_of_the_very_same_requests() -> None:
+    """Service times that vary are drawn alike, whatever sidecars there are."""
+    varying = replace(
+        GRAPH, services=tuple(replace(one, service_time=ServiceTime.exponential(1e6)) for one in GRAPH.services)
+    )
+    scenarios = (Scenario("none", NOTHING), Scenario("tcp", Changes(("*.protocol=tcp",))))
+    rows = compare(varying, fit_profile(noisy()), Options(samples=3000), scenarios).rows
+    baselines = [[part.without_ns for part in row.prediction.latency.values()] for row in rows if row.prediction]
+    assert len(baselines) == 3
+    assert baselines[0] == baselines[1] == baselines[2]
