@@ -50,6 +50,7 @@ def document(found: Validation) -> dict[str, Any]:
             "vcpu": found.baseline_vcpu,
         },
         **_variant(first),
+        "warnings": [*found.warnings, *first.warnings],
         "what_if": {
             variant.name: {**_variant(variant), "saving": _saving(savings[variant.name])} for variant in others
         },
@@ -148,7 +149,7 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
         f"the machine is {anchor.factor:.2f} times as slow; `anchored` is the prediction times that",
     ]
     notes = [("Measured", lines)]
-    warnings = [warning for variant in found.variants for warning in variant.warnings]
+    warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
     if warnings:
         notes.append(("Warnings", list(dict.fromkeys(warnings))))
     title = f"Predicted and measured overhead of {formats.printable(found.graph) or 'the call graph'}"

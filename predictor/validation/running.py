@@ -21,6 +21,7 @@ from predictor.validation.types import Anchor, Validation
 from profiler.campaign.applications import COLD, HOT, ApplicationBench
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, UsageError
+from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
 from profiler.testbed.run import Run, measuring_lock
 
@@ -65,6 +66,7 @@ def validate(
     cases, deployed = _cases(graph, scenarios, options)
     for case in cases:  # what the profile lacks is told before anything is started
         predict(case.graph, model, replace(case.options, samples=0, intervals=False))
+    warnings = _other_build(profile, options.proxy or "envoy")
     _require_memory(deployed)
     wanted_rps = settings.rate_rps or sum(entry.rate_rps for entry in graph.ingress)
     shares = {entry.id: entry.rate_rps for entry in graph.ingress}
@@ -81,7 +83,8 @@ def validate(
                 raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
     _require_answers(found, rate)
-    return _scored(graph, cases, model, found, rate, profiled_ns, profile, settings)
+    scored = _scored(graph, cases, model, found, rate, profiled_ns, settings)
+    return replace(scored, warnings=warnings)
 
 
 def _cases(
@@ -113,7 +116,7 @@ def _plain_entries(graph: CallGraph) -> CallGraph:
 
 def _scored(
     graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float, profiled_ns: float,
-    profile: Mapping[str, Any], settings: Settings,
+    settings: Settings,
 ) -> Validation:  # fmt: skip
     anchor = Anchor(profiled_ns, float(np.median(found.anchors_ns)), tuple(found.anchors_ns))
     cpus = len(os.sched_getaffinity(0))
@@ -146,6 +149,22 @@ def _scored(
         savings=tuple(savings),
         environment=describe_environment(),
         profile_run_id=model.run_id,
+    )
+
+
+def _other_build(profile: Mapping[str, Any], proxy: str) -> tuple[str, ...]:
+    """What to say where the installed proxy is another than the profiled one. Raises `UsageError` without any."""
+    profiled = profile["proxies"].get(proxy)
+    if profiled is None:
+        known = ", ".join(profile["proxies"]) or "none"
+        raise UsageError(f"the profile is of {known}, what is deployed here is {proxy}; profile {proxy} first")
+    installed = find_proxy(proxy).identify()
+    if (installed.version, installed.binary_sha256) == (profiled["version"], profiled["binary_sha256"]):
+        return ()
+    return (
+        f"{proxy} {installed.version} is deployed, {profiled['version']} was profiled"
+        + ("" if installed.version != profiled["version"] else ", another build")
+        + ": differences between the two are in the errors",
     )
 
 

@@ -90,3 +90,4 @@ class Validation:
     savings: tuple[Saving, ...]
     environment: Mapping[str, object]
     profile_run_id: str
+    warnings: tuple[str, ...] = ()

@@ -115,3 +115,16 @@ def test_a_speed_up_cannot_be_built(graph: Path, tmp_path: Path) -> None:
     done = run(graph, "--what-if", file)
     assert done.returncode == 2
     assert "cannot be built" in done.stderr
+
+
+def test_a_profile_of_another_proxy_is_refused(graph: Path, tmp_path: Path) -> None:
+    document = json.loads(PROFILE.read_text())
+    document["proxies"] = {"haproxy": document["proxies"]["envoy"]}
+    for cell in document["cells"]:
+        cell["proxy"] = "haproxy"
+    file = tmp_path / "profile.json"
+    file.write_text(json.dumps(document))
+    options = [str(file) if part == str(PROFILE) else part for part in command(graph)]
+    done = subprocess.run(options, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+    assert done.returncode == 2
+    assert "the profile is of haproxy, what is deployed here is envoy" in done.stderr
