@@ -1,5 +1,6 @@
 """A validation as tables, and as the JSON that `report --validation` reads."""
 
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
 from predictor.predict.types import Estimate
 from predictor.validation.types import Saving, Score, Validation, Variant
+from profiler.profile.document import write_whole
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
@@ -117,10 +119,9 @@ def write_json(found: Validation, stream: TextIO) -> None:
 
 def save(found: Validation, file: Path) -> None:
     """Write the document to a file, whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        write_json(found, stream)
-    partial.replace(file)
+    text = io.StringIO()
+    write_json(found, text)
+    write_whole(file, text.getvalue())
 
 
 def print_validation(found: Validation, stream: TextIO | None = None) -> None:

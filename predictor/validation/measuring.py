@@ -32,7 +32,6 @@ class Rounds:
     latency: dict[str, list[LatencyReading]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[str, list[CpuReading]] = field(default_factory=lambda: defaultdict(list))
     anchors_ns: list[float] = field(default_factory=list)
-    repeated: int = 0
 
 
 def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: float, cpus: int) -> float:
@@ -64,11 +63,11 @@ def measure(
         found.anchors_ns.append(with_ns - without_ns)
         for variant in (variants[index] for index in random.permutation(len(variants))):
             report(f"round {number + 1} of {rounds}: latency, {variant}", left_s)
-            found.latency[variant].append(_quiet(found, partial(bench.latency, variant, rate_rps, seconds)))
+            found.latency[variant].append(_quiet(partial(bench.latency, variant, rate_rps, seconds)))
             left_s -= step_s
         for variant in (variants[index] for index in random.permutation(len(variants))):
             report(f"round {number + 1} of {rounds}: CPU, {variant}", left_s)
-            found.cpu[variant].append(_quiet(found, partial(bench.cpu, variant, rate_rps, seconds)))
+            found.cpu[variant].append(_quiet(partial(bench.cpu, variant, rate_rps, seconds)))
             left_s -= step_s
     return found
 
@@ -76,12 +75,11 @@ def measure(
 _Reading = TypeVar("_Reading", LatencyReading, CpuReading)
 
 
-def _quiet(found: Rounds, attempt: Callable[[], _Reading]) -> _Reading:
+def _quiet(attempt: Callable[[], _Reading]) -> _Reading:
     reading = attempt()
     for _ in range(_ATTEMPTS - 1):
         if not reading.noise.noisy:
             break
-        found.repeated += 1
         time.sleep(_PAUSE_S)
         reading = attempt()
     return reading

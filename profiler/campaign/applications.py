@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
+from profiler.campaign.bench import START_WITHIN_S, wait_until_sending
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE
 from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import ProcessError
@@ -27,7 +27,6 @@ from profiler.testbed.certificates import make_certificates
 from profiler.testbed.deployment import Deployment, Secrets
 from profiler.testbed.neighbour import Mode, Neighbours
 from profiler.testbed.pods import PodNetwork
-from profiler.testbed.process import Process
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import make_token
 from profiler.workload.base import Answers, Load, LoadResult, Target
@@ -40,7 +39,6 @@ TEMPERATURES: Final = (HOT, COLD, NATURAL)
 
 _SETTLE_S: Final = 0.2
 _TAIL_S: Final = 0.3
-_START_WITHIN_S: Final = 15.0
 _CONNECTIONS: Final = 8
 
 
@@ -185,7 +183,7 @@ class ApplicationBench:
             process = self._run.spawn(
                 "anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP)
             )
-            process.wait(_SETTLE_S + seconds + _START_WITHIN_S)
+            process.wait(_SETTLE_S + seconds + START_WITHIN_S)
             result = generator.result(directory)
             latencies = result.latency_ns[result.due_ns >= result.due_ns[0] + int(_SETTLE_S * 1e9)]
             found.append(float(np.median(latencies)))
@@ -225,25 +223,15 @@ class ApplicationBench:
                 processes.append(self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=cpu))
             self._generators = processes
             for entry, process in zip(loads, processes, strict=True):
-                self._wait_until_sending(self._directories[entry], process)
+                wait_until_sending(self._generator, self._directories[entry], process)
             time.sleep(_SETTLE_S)
             yield time.monotonic_ns()
             for process in processes:
-                if process.wait(seconds + _START_WITHIN_S) != 0:
+                if process.wait(seconds + START_WITHIN_S) != 0:
                     process.check()
         finally:
             for process in processes:
                 process.stop(grace_s=0.5)
-
-    def _wait_until_sending(self, directory: Path, process: Process) -> None:
-        deadline_s = time.monotonic() + _START_WITHIN_S
-        while not self._generator.started(directory):
-            process.check()
-            if time.monotonic() > deadline_s:
-                raise ProcessError(
-                    f"the load generator sent nothing within {_START_WITHIN_S:g} s; is the machine busy?"
-                )
-            time.sleep(0.002)
 
     def _result(self, entry: str) -> LoadResult:
         result = self._generator.result(self._directories[entry])

@@ -67,7 +67,7 @@ _FUNCTION_FREQUENCY_HZ: Final = 9973
 _MEMORY_CONNECTIONS: Final = 200
 _MEMORY_S: Final = 0.4
 
-_START_WITHIN_S: Final = 15.0
+START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
 
 
@@ -394,7 +394,7 @@ class Bench:
         argv = generator.argv(deployment.target, self._secrets.filled(load), seconds, self._load_directory)
         process = self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
         try:
-            self._wait_until_sending(generator, process)
+            wait_until_sending(generator, self._load_directory, process)
             time.sleep(SETTLE_S)
             yield process
             status = process.wait(seconds + _END_WITHIN_S)
@@ -402,14 +402,6 @@ class Bench:
                 process.check()
         finally:
             process.stop(grace_s=0.5)
-
-    def _wait_until_sending(self, generator: LoadGenerator, process: Process) -> None:
-        deadline_s = time.monotonic() + _START_WITHIN_S
-        while not generator.started(self._load_directory):
-            process.check()
-            if time.monotonic() > deadline_s:
-                raise ProcessError(f"{generator.name} sent nothing within {_START_WITHIN_S:g} s; is the machine busy?")
-            time.sleep(0.002)
 
     def _generator(self, load: Load) -> LoadGenerator:
         closed = load.rate_rps is None and not load.new_connections
@@ -465,6 +457,16 @@ def _sleep_until(at_ns: int) -> None:
 def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> SampledTimes:
     perf.stop()
     return perf.read(roles, (phase.start_ns, phase.end_ns))
+
+
+def wait_until_sending(generator: LoadGenerator, directory: Path, process: Process) -> None:
+    """Wait until the generator that runs as `process` and writes to `directory` has begun. Raises ProcessError."""
+    deadline_s = time.monotonic() + START_WITHIN_S
+    while not generator.started(directory):
+        process.check()
+        if time.monotonic() > deadline_s:
+            raise ProcessError(f"{generator.name} sent nothing within {START_WITHIN_S:g} s; is the machine busy?")
+        time.sleep(0.002)
 
 
 def paced(scene: Scene) -> Load:

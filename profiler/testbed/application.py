@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from profiler.errors import ProcessError, UsageError
+from profiler.errors import UsageError
 from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Address, Listener
 from profiler.proxies.base import SidecarConfig as Config
 from profiler.proxies.filters import load_filter, needs_of
@@ -30,6 +30,7 @@ from profiler.testbed.deployment import (
     filter_values,
     give_to_proxy,
     listens,
+    wait_until_ready,
 )
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
@@ -70,6 +71,16 @@ class Edge:
     def protocol(self) -> str:
         """What a shared proxy takes it for."""
         return next((mode for mode in (self.client, self.server) if mode not in (SHARED, NO_SIDECAR)), self.application)
+
+    @property
+    def client_sidecar(self) -> bool:
+        """Whether it passes a sidecar of the caller's own."""
+        return self.client not in (NO_SIDECAR, SHARED)
+
+    @property
+    def server_sidecar(self) -> bool:
+        """Whether it passes a sidecar of the callee's own."""
+        return self.server not in (NO_SIDECAR, SHARED)
 
     @property
     def passes_shared(self) -> bool:
@@ -167,13 +178,7 @@ class ApplicationDeployment:
         """Wait until everything takes connections. Raises ProcessError."""
         deadline_s = time.monotonic() + READY_WITHIN_S
         for process, ready in self._ready:
-            while not ready():
-                process.check()
-                if time.monotonic() > deadline_s:
-                    raise ProcessError(
-                        f"{process.name} was not ready within {READY_WITHIN_S:g} s; its log is {process.log_path}"
-                    )
-                time.sleep(0.02)
+            wait_until_ready(process, ready, deadline_s)
 
     def check(self) -> None:
         """Raise ProcessError, with the end of its log, if a process has ended."""
@@ -188,8 +193,8 @@ class ApplicationDeployment:
 
     def _add_pod(self, network: PodNetwork, service: Microservice) -> Pod:
         by_socket = self.application.transport == UDS
-        out = any(edge.client not in (NO_SIDECAR, SHARED) for edge in service.edges) and not by_socket
-        into = any(edge.server not in (NO_SIDECAR, SHARED) for edge in self._incoming(service.name))
+        out = any(edge.client_sidecar for edge in service.edges) and not by_socket
+        into = any(edge.server_sidecar for edge in self._incoming(service.name))
         name = f"{self._name}-{[one.name for one in self.application.services].index(service.name)}"
         only = "" if out == into else OUTBOUND if out else INBOUND
         return network.add_pod(name, capture=out or into, only=only)
@@ -219,7 +224,7 @@ class ApplicationDeployment:
         return entry if socket is None else {**entry, "socket": str(socket)}
 
     def _app_socket(self, edge: Edge) -> Path | None:
-        by_socket = self.application.transport == UDS and edge.server not in (NO_SIDECAR, SHARED)
+        by_socket = self.application.transport == UDS and edge.server_sidecar
         return self._app_directories[edge.callee] / f"{self._ports[edge.id]}.sock" if by_socket else None
 
     def _call(self, caller: str, edge: Edge) -> dict[str, Any]:
@@ -240,7 +245,7 @@ class ApplicationDeployment:
         return tuple(f"{name}: {value}" for name, value in self._filter_headers(edge))
 
     def _filter_headers(self, edge: Edge) -> list[tuple[str, str]]:
-        if edge.client in (NO_SIDECAR, SHARED) and edge.server in (NO_SIDECAR, SHARED) and not edge.passes_shared:
+        if edge.client == edge.server == NO_SIDECAR:
             return []
         lines = [line for name in edge.filters for line in needs_of(self.application.proxy, name).request_headers]
         filled = (line.replace("${token}", self._secrets.token.token).partition(":") for line in lines)
@@ -281,8 +286,8 @@ class ApplicationDeployment:
         if name == SHARED:
             passing = [edge for _, edge in self.application.edges if edge.passes_shared]
             return [self._shared_listener(edge) for edge in passing]
-        into = [self._inbound(edge) for edge in self._incoming(name) if edge.server not in (NO_SIDECAR, SHARED)]
-        out = [self._outbound(name, edge) for edge in self._outgoing(name) if edge.client not in (NO_SIDECAR, SHARED)]
+        into = [self._inbound(edge) for edge in self._incoming(name) if edge.server_sidecar]
+        out = [self._outbound(name, edge) for edge in self._outgoing(name) if edge.client_sidecar]
         found = [*into, *out]
         if any(listener.filters for listener in found):
             self._start_filter_services(name)
@@ -310,7 +315,7 @@ class ApplicationDeployment:
             destination,
             upstream=destination if by_socket else None,
             connect_tls=edge.tls == MTLS,
-            filters=() if edge.server not in (NO_SIDECAR, SHARED) else self._filters(edge, caller),
+            filters=() if edge.server_sidecar else self._filters(edge, caller),
             protocol=edge.client,
             by_destination=not by_socket,
         )

@@ -269,15 +269,7 @@ class Deployment:
             self._wait_for(place, partial(listens, self._pods[place], address), deadline_s)
 
     def _wait_for(self, place: str, ready: Callable[[], bool], deadline_s: float) -> None:
-        process = self.processes[place]
-        while not ready():
-            process.check()
-            if time.monotonic() > deadline_s:
-                raise ProcessError(
-                    f"{process.name} was not ready within {READY_WITHIN_S:g} s; its log is {process.log_path}"
-                )
-            time.sleep(0.02)
-        process.check()
+        wait_until_ready(self.processes[place], ready, deadline_s)
 
     def check(self) -> None:
         """Raise ProcessError, with the end of its log, if a process of the hop has ended."""
@@ -296,6 +288,18 @@ def filter_values(directory: Path, token: Token) -> Mapping[str, str]:
     module = resources.files("profiler.proxies").joinpath("envoy_filters", "wasm.wasm").read_bytes()
     wasm = base64.b64encode(module).decode()
     return {"directory": str(directory), "jwks": token.jwks, "token": token.token, "wasm": wasm}
+
+
+def wait_until_ready(process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
+    """Wait until `ready`. Raises ProcessError when the process has ended, or `deadline_s` (monotonic) is past."""
+    while not ready():
+        process.check()
+        if time.monotonic() > deadline_s:
+            raise ProcessError(
+                f"{process.name} was not ready within {READY_WITHIN_S:g} s; its log is {process.log_path}"
+            )
+        time.sleep(0.02)
+    process.check()
 
 
 def give_to_proxy(directory: Path) -> None:

@@ -5,9 +5,9 @@ Only the first packet of a connection walks these rules; the later ones pay for 
 
 from typing import Final
 
+from profiler.proxies.base import INBOUND, OUTBOUND
 from profiler.testbed.netns import Namespace
 
-OUTBOUND, INBOUND = "outbound", "inbound"
 PROXY_UID: Final = 1337
 OUTBOUND_PORT: Final = 15001
 INBOUND_PORT: Final = 15006
