@@ -56,7 +56,9 @@ def leftovers() -> list[object]:
 def test_a_graph_and_a_what_if_are_measured_and_scored(graph: Path, tmp_path: Path) -> None:
     what_if, out = tmp_path / "scenarios.yaml", tmp_path / "result.json"
     what_if.write_text(SCENARIOS)
-    done = run(graph, "--rounds", 2, "--duration", 0.4, "--what-if", what_if, "--out", out, "-o", "json")
+    # 400 requests per variant: a stall of the machine then moves no median.
+    options = ("--rate", 200, "--rounds", 4, "--duration", 0.5)
+    done = run(graph, *options, "--what-if", what_if, "--out", out, "-o", "json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     assert json.loads(out.read_text()) == found

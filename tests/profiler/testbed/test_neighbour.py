@@ -160,16 +160,19 @@ def test_modes_that_are_not_asked_for_are_not_started(run: Run) -> None:
 
 @pytest.mark.kernel
 def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> None:
-    deadline_s = time.monotonic() + 60
     times_ns: dict[str, list[float]] = {"awake": [], "cold": []}
-    while min(map(len, times_ns.values())) < 3 and time.monotonic() < deadline_s:
+
+    def evicted() -> bool:
         for mode, values in times_ns.items():
             taken_ns = victim_ns(neighbours, mode)
             values += [] if taken_ns is None else [taken_ns]
+        # The least of awake, and on until it is seen: what else runs on the machine or on the other thread of the core,
+        # another machine's even, evicts too. The median of cold: what else runs keeps a neighbour from walking as well.
+        least = min(map(len, times_ns.values()))
+        return least >= 3 and statistics.median(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
+
+    assert eventually(evicted, within_s=60), times_ns
     neighbours.off()
-    # The least of awake: what else runs on the machine evicts too, and must not blur the difference. Not of cold: what
-    # else runs keeps a neighbour from walking as well.
-    assert statistics.median(times_ns["cold"]) > 1.3 * min(times_ns["awake"])
 
 
 @pytest.mark.kernel
