@@ -12,6 +12,8 @@ PYTHON ?= python3
 OUT ?= profile-out
 ARGS ?= --quick
 PYTEST_ARGS ?=
+EXPERIMENT ?=
+PROFILE ?=
 # nghttp2-client brings h2load, nghttp2-server the gRPC server, haproxy the other one and a sidecar, as nginx is one.
 SERVERS := haproxy nginx libnginx-mod-stream nghttp2-server
 APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
@@ -30,7 +32,7 @@ fail = { echo "make $(firstword $(MAKECMDGOALS)): $(1)" >&2; exit 1; }
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: packages $(PIP_STAMP) bcc headers tracefs ## prepare this machine; does nothing the second time
@@ -44,6 +46,26 @@ profile: setup ## measure a sidecar here (ARGS="--quick", OUT=profile-out)
 	fi
 	$(BIN)/meshinsight profile $(ARGS) --out '$(OUT)'
 	$(BIN)/meshinsight report '$(OUT)/profile.json' --out '$(OUT)/report.html'
+
+.PHONY: experiments
+experiments: setup ## measure what experiments/ shows (EXPERIMENT=name for one, PROFILE=DIR for those that need one)
+	@cd experiments
+	all=$$(for file in */run.py; do echo "$${file%/run.py}"; done)
+	cd ..
+	for name in $(or $(EXPERIMENT),$$all); do
+	  run=experiments/$$name/run.py given=()
+	  [ -f "$$run" ] || $(call fail,no experiment is called $$name; there are: $$(echo $$all))
+	  if grep -q 'add_argument("profile", type=Path)' "$$run"; then
+	    if [ -z '$(PROFILE)' ]; then
+	      [ -z '$(EXPERIMENT)' ] || $(call fail,$$name needs the profile that its README.md names; give PROFILE=DIR)
+	      echo "experiments: $$name is left out: it needs a profile; give PROFILE=DIR"
+	      continue
+	    fi
+	    given=('$(PROFILE)')
+	  fi
+	  echo "experiments: $$name"
+	  $(BIN)/python "$$run" "$${given[@]}"
+	done
 
 .PHONY: test
 test: setup ## run every test this machine can run; a skipped one that could run is a failure (PYTEST_ARGS=...)

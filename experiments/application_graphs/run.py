@@ -25,7 +25,7 @@ def main() -> None:
     """Validate what was asked for, one graph after another."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("profile", type=Path)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--temperature", default="hot")
     parser.add_argument("--only", nargs="*", default=[path.stem for path in GRAPHS])
     parser.add_argument("--results", type=Path, default=HERE)
@@ -96,14 +96,14 @@ def draw(found: dict[str, Any], file: Path) -> None:
     """Predicted over measured, latency and CPU; the band is ±20 %. Graphs that the model was made with are hollow."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     plots = (
-        ("latency", "anchored_p50_ns", "predicted_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),
-        ("cpu", "anchored_vcpu", "predicted_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3, "mCPU"),
+        ("latency", "anchored_p50_ns", "anchored_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),
+        ("cpu", "anchored_vcpu", "anchored_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3, "mCPU"),
     )
     for axis, (currency, value, span, truth, truth_span, unit, label) in zip(axes, plots, strict=True):
         for index, (name, entry) in enumerate(found.items()):
-            part, factor = entry[currency], entry["anchor"]["factor"]
+            part = entry[currency]
             x, y = part[truth] * unit, part[value] * unit
-            low, high = (end * unit * factor for end in part[span])
+            low, high = (end * unit for end in part[span])
             left, right = (end * unit for end in part[truth_span])
             axis.errorbar(
                 x, y, xerr=[[max(x - left, 0)], [max(right - x, 0)]], yerr=[[max(y - low, 0)], [max(high - y, 0)]],

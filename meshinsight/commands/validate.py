@@ -25,8 +25,8 @@ def validate(
     rate: Annotated[
         float | None, typer.Option(metavar="R", help="Requests per second from outside; else found by itself.")
     ] = None,
-    duration: Annotated[float, typer.Option(metavar="S", help="Seconds per window.")] = 1.0,
-    rounds: Annotated[int, typer.Option(metavar="N", help="Windows of each variant, interleaved.")] = 8,
+    duration: Annotated[float, typer.Option(metavar="S", help="Seconds per window of latency; twice that of CPU.")] = 0.5,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Windows of each variant, interleaved.")] = 16,
     temperature: Annotated[
         str, typer.Option(metavar="NAME", help="CPUs beside it: hot (kept awake), cold (caches evicted), natural.")
     ] = "hot",
@@ -49,7 +49,7 @@ def validate(
     for option, value, least, most in (
         ("--rate", 1.0 if rate is None else rate, 0.1, 1e6),
         ("--duration", duration, 0.2, 600.0),
-        ("--rounds", rounds, 2, 1000),
+        ("--rounds", rounds, 4, 1000),
     ):
         if not least <= value <= most:
             raise UsageError(f"{option} {value:g}: expected a number from {least:g} to {most:g}")

@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -12,7 +11,7 @@ from meshinsight.reporters import formats
 from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
 from predictor.predict.types import Estimate
-from predictor.validation.types import Saving, Score, Validation, Variant
+from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
 from profiler.profile.document import write_whole
 
 FORMAT: Final = "meshinsight-validation"
@@ -21,8 +20,8 @@ VERSION: Final = 1
 _COLUMNS: Final = (
     "",
     "predicted",
-    "95 % interval",
     "anchored",
+    "95 % interval",
     "measured",
     "95 % interval",
     "error",
@@ -46,7 +45,8 @@ def document(found: Validation) -> dict[str, Any]:
         "seconds": found.seconds,
         "profile_run_id": found.profile_run_id,
         "environment": dict(found.environment),
-        "anchor": {**asdict(found.anchor), "factor": found.anchor.factor},
+        "anchor": _anchor(found.anchors[0]),
+        "anchors": {anchor.cell.name: _anchor(anchor) for anchor in found.anchors},
         "baseline": {
             **{f"{name}_ns": value for name, value in found.baseline_ns.items()},
             "vcpu": found.baseline_vcpu,
@@ -56,6 +56,15 @@ def document(found: Validation) -> dict[str, Any]:
         "what_if": {
             variant.name: {**_variant(variant), "saving": _saving(savings[variant.name])} for variant in others
         },
+    }
+
+
+def _anchor(anchor: Anchor) -> dict[str, Any]:
+    return {
+        "profiled_ns": anchor.profiled_ns,
+        "measured_ns": anchor.measured_ns,
+        "rounds_ns": list(anchor.rounds_ns),
+        "factor": anchor.factor,
     }
 
 
@@ -78,6 +87,7 @@ def _latency(name: str, score: Score) -> dict[str, Any]:
         f"predicted_{name}_ns": score.predicted.value,
         f"predicted_{name}_ci95_ns": _span(score.predicted),
         f"anchored_{name}_ns": score.anchored.value,
+        f"anchored_{name}_ci95_ns": _span(score.anchored),
         f"measured_{name}_ns": score.measured.value,
         f"measured_{name}_ci95_ns": _span(score.measured),
         **_errors(score, ending),
@@ -89,6 +99,7 @@ def _vcpu(score: Score) -> dict[str, Any]:
         "predicted_vcpu": score.predicted.value,
         "predicted_ci95_vcpu": _span(score.predicted),
         "anchored_vcpu": score.anchored.value,
+        "anchored_ci95_vcpu": _span(score.anchored),
         "measured_vcpu": score.measured.value,
         "measured_ci95_vcpu": _span(score.measured),
         **_errors(score, ""),
@@ -142,12 +153,14 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
         cpu = {saving.name: saving.cpu for saving in found.savings}
         sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
     baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
-    anchor = found.anchor
+    anchors = ", ".join(
+        f"{anchor.cell.name} {anchor.profiled_ns * 1e-3:,.1f} → {anchor.measured_ns * 1e-3:,.1f} µs (× {anchor.factor:.2f})"
+        for anchor in found.anchors
+    )
     lines = [
         f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, {found.rounds} rounds of "
         f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
-        f"anchor cell: {anchor.profiled_ns * 1e-3:,.1f} µs in the profile, {anchor.measured_ns * 1e-3:,.1f} µs now: "
-        f"the machine is {anchor.factor:.2f} times as slow; `anchored` is the prediction times that",
+        f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
     ]
     notes = [("Measured", lines)]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
@@ -164,8 +177,8 @@ def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: i
             (
                 formats.printable(name),
                 f"{score.predicted.value * factor:,.{decimals}f}",
-                _interval(score.predicted, factor, decimals),
                 f"{score.anchored.value * factor:,.{decimals}f}",
+                _interval(score.anchored, factor, decimals),
                 f"{score.measured.value * factor:,.{decimals}f}",
                 _interval(score.measured, factor, decimals),
                 formats.signed_percent(score.error_ratio, 1),

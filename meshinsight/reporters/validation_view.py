@@ -22,7 +22,7 @@ class Keys:
     currency: str
     predicted: str
     anchored: str
-    predicted_interval: str
+    anchored_interval: str
     measured: str
     measured_interval: str
     unit: float
@@ -30,11 +30,11 @@ class Keys:
 
 
 _LATENCY: Final = Keys(
-    "latency", "predicted_p50_ns", "anchored_p50_ns", "predicted_p50_ci95_ns", "measured_p50_ns",
+    "latency", "predicted_p50_ns", "anchored_p50_ns", "anchored_p50_ci95_ns", "measured_p50_ns",
     "measured_p50_ci95_ns", 1e-3, "latency at the median, µs",
 )  # fmt: skip
 _CPU: Final = Keys(
-    "cpu", "predicted_vcpu", "anchored_vcpu", "predicted_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3,
+    "cpu", "predicted_vcpu", "anchored_vcpu", "anchored_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3,
     "CPU, thousandths of a vCPU",
 )  # fmt: skip
 
@@ -109,20 +109,20 @@ def _figures(part: Mapping[str, Any], keys: Keys, shown: Callable[[float], str])
 
 def _chart(kind: str, variants: Sequence[Scored]) -> str:
     panels = {
-        keys.title: [_point(number, part[keys.currency], keys, document) for number, (_, part, document) in numbered]
+        keys.title: [_point(number, part[keys.currency], keys) for number, (_, part, _) in numbered]
         for keys in (_LATENCY, _CPU)
         for numbered in [list(enumerate(variants, 1))]
     }
     return charts.predicted_against_measured(kind, panels)
 
 
-def _point(number: int, part: Mapping[str, Any], keys: Keys, document: Mapping[str, Any]) -> Point:
+def _point(number: int, part: Mapping[str, Any], keys: Keys) -> Point:
     return Point(
         str(number),
         measured=part[keys.measured] * keys.unit,
         measured_interval=_scaled(part[keys.measured_interval], keys.unit),
         predicted=part[keys.anchored] * keys.unit,
-        predicted_interval=_scaled(part[keys.predicted_interval], keys.unit * document["anchor"]["factor"]),
+        predicted_interval=_scaled(part[keys.anchored_interval], keys.unit),
     )
 
 

@@ -9,12 +9,15 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from profiler.campaign.applications import ApplicationBench, CpuReading, LatencyReading
+from profiler.campaign.applications import AnchorCell, ApplicationBench, CpuReading, LatencyReading
 
 _ANCHOR_S: Final = 0.4
 _ATTEMPTS: Final = 3
 _PAUSE_S: Final = 0.5
 _SEARCH_S: Final = 0.5
+_AROUND_S: Final = 1.0
+"""Seconds that a window takes beside its length."""
+
 _BUSY: Final = 0.35
 """No more than this share of the machine's CPUs is asked for: waiting for a CPU is not what sidecars cost."""
 
@@ -27,11 +30,11 @@ Report = Callable[[str, float], None]
 
 @dataclass
 class Rounds:
-    """What was measured, by variant; entry i of each list belongs to round i. `anchors_ns` are overheads."""
+    """What was measured, by variant, in order of rounds; `cpu` in every second. `anchors_ns` are overheads by cell."""
 
     latency: dict[str, list[LatencyReading]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[str, list[CpuReading]] = field(default_factory=lambda: defaultdict(list))
-    anchors_ns: list[float] = field(default_factory=list)
+    anchors_ns: dict[AnchorCell, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: float, cpus: int) -> float:
@@ -49,26 +52,31 @@ def measure(
     bench: ApplicationBench, variants: Sequence[str], rate_rps: float, rounds: int, seconds: float, report: Report,
     seed: int = 1,
 ) -> Rounds:  # fmt: skip
-    """Measure all variants in so many rounds, each with a window of `seconds` for latency and one for CPU.
+    """Measure all variants in so many rounds, each with a window of `seconds` for latency.
 
+    In every second round the anchors are measured too, and CPU in windows of twice the length: placement of processes
+    on CPUs stays for a window and differs between them, which many short windows tell better than a few long ones.
     Windows in which the host took much of the CPUs are measured again, a few times.
     """
     random = np.random.default_rng(seed)
     found = Rounds()
-    step_s = seconds + 1.2
-    left_s = rounds * (2 * len(variants) * step_s + 2 * _ANCHOR_S + 2.0)
+    step_s, cpu_s, anchor_s = seconds + _AROUND_S, 2 * seconds + _AROUND_S, _ANCHOR_S + 0.5
+    every_second_s = len(variants) * cpu_s + bench.windows_per_anchor * anchor_s
+    left_s = rounds * len(variants) * step_s + (rounds + 1) // 2 * every_second_s
     for number in range(rounds):
-        report(f"round {number + 1} of {rounds}: anchor", left_s)
-        without_ns, with_ns = bench.anchor_ns(_ANCHOR_S)
-        found.anchors_ns.append(with_ns - without_ns)
+        if number % 2 == 0:
+            report(f"round {number + 1} of {rounds}: anchors", left_s)
+            for cell, overhead_ns in bench.anchors_ns(_ANCHOR_S).items():
+                found.anchors_ns[cell].append(overhead_ns)
+            left_s -= bench.windows_per_anchor * anchor_s
         for variant in (variants[index] for index in random.permutation(len(variants))):
             report(f"round {number + 1} of {rounds}: latency, {variant}", left_s)
             found.latency[variant].append(_quiet(partial(bench.latency, variant, rate_rps, seconds)))
             left_s -= step_s
-        for variant in (variants[index] for index in random.permutation(len(variants))):
+        for variant in (variants[index] for index in random.permutation(len(variants)) if number % 2 == 0):
             report(f"round {number + 1} of {rounds}: CPU, {variant}", left_s)
-            found.cpu[variant].append(_quiet(partial(bench.cpu, variant, rate_rps, seconds)))
-            left_s -= step_s
+            found.cpu[variant].append(_quiet(partial(bench.cpu, variant, rate_rps, 2 * seconds)))
+            left_s -= cpu_s
     return found
 
 

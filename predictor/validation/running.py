@@ -14,11 +14,12 @@ from predictor.predict.comparison import saving
 from predictor.predict.predict import predict
 from predictor.predict.scenarios import AS_IT_IS, Scenario
 from predictor.predict.types import Options
+from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import application, applications_of, as_deployed, without_mesh
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure
 from predictor.validation.scoring import PERCENTILES, measured_baseline, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
-from profiler.campaign.applications import COLD, HOT, ApplicationBench
+from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, UsageError
 from profiler.proxies.registry import find_proxy
@@ -35,8 +36,8 @@ class Settings:
     """How to validate. `rate_rps` None: the graph's own, or what this machine holds, whichever is less."""
 
     rate_rps: float | None = None
-    rounds: int = 8
-    seconds: float = 1.0
+    rounds: int = 16
+    seconds: float = 0.5
     temperature: str = HOT
     seed: int = 1
 
@@ -62,7 +63,8 @@ def validate(
         UsageError: what cannot be deployed or predicted, before anything is started.
         MeshInsightError: the run failed.
     """
-    profiled_ns = _profiled_anchor_ns(profile)
+    model = model_of(model, settings.temperature)
+    profiled_ns = anchor_cells(graph, model, profile)
     cases, deployed = _cases(graph, scenarios, options)
     for case in cases:  # what the profile lacks is told before anything is started
         predict(case.graph, model, replace(case.options, samples=0, intervals=False))
@@ -74,7 +76,7 @@ def validate(
     report("setting up the testbed", 0.0)
     with measuring_lock(), Run.start() as run:
         run.suspend_autogroup()
-        with ApplicationBench(run, deployed, shares, settings.temperature) as bench:
+        with ApplicationBench(run, deployed, shares, settings.temperature, tuple(profiled_ns)) as bench:
             rate = settings.rate_rps
             if rate is None:
                 report("looking for a rate that this machine holds", 0.0)
@@ -115,26 +117,40 @@ def _plain_entries(graph: CallGraph) -> CallGraph:
 
 
 def _scored(
-    graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float, profiled_ns: float,
-    settings: Settings,
+    graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float,
+    profiled_ns: Mapping[AnchorCell, float], settings: Settings,
 ) -> Validation:  # fmt: skip
-    anchor = Anchor(profiled_ns, float(np.median(found.anchors_ns)), tuple(found.anchors_ns))
+    anchors = tuple(
+        Anchor(cell, before_ns, float(np.median(found.anchors_ns[cell])), tuple(found.anchors_ns[cell]))
+        for cell, before_ns in profiled_ns.items()
+    )
+    slow = [anchor.cell.name for anchor in anchors if anchor.measured_ns <= 0.0]
+    if slow:
+        raise MeshInsightError(
+            f"anchor {', '.join(slow)}: less than nothing was measured, the machine is too noisy; use more --rounds"
+        )
+    now = at_speed_of(model, anchors)
     cpus = len(os.sched_getaffinity(0))
     cold = 1.0 if settings.temperature == COLD else None
     baseline_ns, baseline_vcpu = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
     use = min(1.0, baseline_vcpu / cpus)
-    predictions = {
-        case.name: predict(as_deployed(case.graph, rate_rps, cpus, use, cold), model, case.options) for case in cases
-    }
-    variants = tuple(
-        score_variant(case.name, case.baseline, found, predictions[case.name], rate_rps, anchor.factor)
-        for case in cases
+    raw, anchored = (
+        {case.name: predict(as_deployed(case.graph, rate_rps, cpus, use, cold), one, case.options) for case in cases}
+        for one in (model, now)
     )
-    savings = []
-    for case, variant in zip(cases[1:], variants[1:], strict=True):
-        saved = saving(predictions[AS_IT_IS], predictions[case.name])
-        both = {"latency": saved.latency_ns["p50"], "cpu": saved.vcpu}
-        savings.append(score_saving(case.name, both, variants[0], variant, anchor.factor))
+    variants = tuple(
+        score_variant(case.name, case.baseline, found, raw[case.name], anchored[case.name], rate_rps) for case in cases
+    )
+    savings = tuple(
+        score_saving(
+            case.name,
+            saving(raw[AS_IT_IS], raw[case.name]),
+            saving(anchored[AS_IT_IS], anchored[case.name]),
+            variants[0],
+            variant,
+        )
+        for case, variant in zip(cases[1:], variants[1:], strict=True)
+    )
     return Validation(
         graph=graph.name,
         temperature=settings.temperature,
@@ -144,9 +160,9 @@ def _scored(
         services=len(graph.services),
         baseline_ns=baseline_ns,
         baseline_vcpu=baseline_vcpu,
-        anchor=anchor,
+        anchors=anchors,
         variants=variants,
-        savings=tuple(savings),
+        savings=savings,
         environment=describe_environment(),
         profile_run_id=model.run_id,
     )
@@ -166,18 +182,6 @@ def _other_build(profile: Mapping[str, Any], proxy: str) -> tuple[str, ...]:
         + ("" if installed.version != profiled["version"] else ", another build")
         + ": differences between the two are in the errors",
     )
-
-
-def _profiled_anchor_ns(profile: Mapping[str, Any]) -> float:
-    """Overhead of the anchor cell in the profile, in ns. Raises `UsageError`."""
-    anchor = profile["anchor"]
-    rounds = [] if anchor is None else anchor["rounds"]
-    overheads = [
-        entry["with_p50_ns"] - entry["baseline_p50_ns"] for entry in rounds if entry["baseline_p50_ns"] is not None
-    ]
-    if not overheads or np.median(overheads) <= 0:
-        raise UsageError("the profile has no anchor cell to compare this machine with; measure it again")
-    return float(np.median(overheads))
 
 
 def _require_memory(deployed: Mapping[str, Application]) -> None:

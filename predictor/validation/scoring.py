@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from predictor.models.types import Floats
+from predictor.predict.comparison import Saving as Predicted
 from predictor.predict.types import Estimate, Prediction
 from predictor.validation.measuring import Rounds
 from predictor.validation.types import Saving, Score, Variant
@@ -33,37 +34,51 @@ _NS: Final = 1e-9
 
 
 def score_variant(
-    name: str, baseline: str, found: Rounds, prediction: Prediction, rate_rps: float, factor: float
+    name: str, baseline: str, found: Rounds, predicted: Prediction, anchored: Prediction, rate_rps: float
 ) -> Variant:
-    """One variant against its baseline. `factor` as in `Score`."""
+    """One variant against its baseline, as predicted and at the machine's speed of now."""
     latency = {
-        label: Score(prediction.latency[label].overhead_ns, measured_latency(found, name, baseline, percent), factor)
+        label: Score(
+            predicted.latency[label].overhead_ns,
+            anchored.latency[label].overhead_ns,
+            measured_latency(found, name, baseline, percent),
+        )
         for label, percent in PERCENTILES.items()
     }
 
-    def cpu(predicted: Estimate, reading: Callable[[CpuReading], float]) -> Score:
-        return Score(predicted, measured_cpu(found, name, baseline, rate_rps, reading), factor)
+    def cpu(raw: Estimate, now: Estimate, reading: Callable[[CpuReading], float]) -> Score:
+        return Score(raw, now, measured_cpu(found, name, baseline, rate_rps, reading))
 
-    parts = prediction.vcpu_by_component
-    values, lows, highs = (
-        _grouped({key: getattr(value, end) for key, value in parts.items()}) for end in ("value", "low", "high")
-    )
+    services = zip(predicted.services, anchored.services, strict=True)
+    grouped, grouped_now = _grouped_estimates(predicted), _grouped_estimates(anchored)
     return Variant(
         name,
         latency,
-        cpu(prediction.vcpu, _busy),
-        {one.name: cpu(one.vcpu, _service_ns(one.name)) for one in prediction.services},
-        {group: cpu(Estimate(value, lows[group], highs[group]), _group_ns(group)) for group, value in values.items()},
-        prediction.warnings,
+        cpu(predicted.vcpu, anchored.vcpu, _busy),
+        {raw.name: cpu(raw.vcpu, now.vcpu, _service_ns(raw.name)) for raw, now in services},
+        {group: cpu(raw, grouped_now[group], _group_ns(group)) for group, raw in grouped.items()},
+        predicted.warnings,
     )
 
 
-def score_saving(name: str, saved: Mapping[str, Estimate], before: Variant, after: Variant, factor: float) -> Saving:
-    """What a what-if saves; `saved` has the predicted savings of `latency` (p50, ns) and `cpu` (vCPU)."""
+def _grouped_estimates(prediction: Prediction) -> dict[str, Estimate]:
+    parts = prediction.vcpu_by_component
+    values, lows, highs = (
+        _grouped({key: getattr(part, end) for key, part in parts.items()}) for end in ("value", "low", "high")
+    )
+    return {group: Estimate(value, lows[group], highs[group]) for group, value in values.items()}
+
+
+def score_saving(name: str, predicted: Predicted, anchored: Predicted, before: Variant, after: Variant) -> Saving:
+    """What a what-if saves: of the median, and of CPU."""
     return Saving(
         name,
-        Score(saved["latency"], _less(before.latency["p50"].measured, after.latency["p50"].measured), factor),
-        Score(saved["cpu"], _less(before.cpu.measured, after.cpu.measured), factor),
+        Score(
+            predicted.latency_ns["p50"],
+            anchored.latency_ns["p50"],
+            _less(before.latency["p50"].measured, after.latency["p50"].measured),
+        ),
+        Score(predicted.vcpu, anchored.vcpu, _less(before.cpu.measured, after.cpu.measured)),
     )
 
 

@@ -4,23 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from predictor.predict.types import Estimate
+from profiler.campaign.applications import AnchorCell
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """One figure, predicted and measured, each with its 95 % interval.
 
-    `factor` is how much slower the machine was than when the profile was made, by the anchor cell; `anchored` is the
-    prediction times that.
+    `anchored` is what is predicted at the speed that the machine had during the validation, as the anchor cells tell.
     """
 
     predicted: Estimate
+    anchored: Estimate
     measured: Estimate
-    factor: float
-
-    @property
-    def anchored(self) -> Estimate:
-        return self.predicted.scaled(self.factor)
 
     @property
     def error_ratio(self) -> float | None:
@@ -61,8 +57,9 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The anchor cell in the profile and here: overhead at the median in ns, and its rounds here."""
+    """An anchor cell in the profile and here: overhead at the median in ns, and its rounds here."""
 
+    cell: AnchorCell
     profiled_ns: float
     measured_ns: float
     rounds_ns: tuple[float, ...]
@@ -75,7 +72,10 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A graph's predictions scored. `variants` begin with the graph as it is; `baseline_*` are without sidecars."""
+    """A graph's predictions scored. `variants` begin with the graph as it is; `baseline_*` are without sidecars.
+
+    `anchors` begin with that of every profile: HTTP/1.1, hot.
+    """
 
     graph: str
     temperature: str
@@ -85,7 +85,7 @@ class Validation:
     services: int
     baseline_ns: Mapping[str, float]
     baseline_vcpu: float
-    anchor: Anchor
+    anchors: tuple[Anchor, ...]
     variants: tuple[Variant, ...]
     savings: tuple[Saving, ...]
     environment: Mapping[str, object]

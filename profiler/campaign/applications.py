@@ -6,7 +6,7 @@ a fixed rate, from when each was due.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,20 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
-from profiler.campaign.bench import START_WITHIN_S, wait_until_sending
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE
+from profiler.campaign.bench import START_WITHIN_S, paced, wait_until_sending
+from profiler.campaign.cells import ANCHOR_SCENE, anchor_scene
 from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import ProcessError
 from profiler.machine import MachineCpu, Noise
 from profiler.probes.cputime import CpuTime
+from profiler.proxies.base import HTTP1
 from profiler.testbed.application import Application, ApplicationDeployment
 from profiler.testbed.certificates import make_certificates
-from profiler.testbed.deployment import Deployment, Secrets
+from profiler.testbed.deployment import BOTH, Deployment, Hop, Secrets
 from profiler.testbed.neighbour import Mode, Neighbours
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import make_token
-from profiler.workload.base import Answers, Load, LoadResult, Target
+from profiler.workload.base import Answers, Load, LoadGenerator, LoadResult, Target
 from profiler.workload.h2load import H2load
 from profiler.workload.haproxy_server import HaproxyServer
 from profiler.workload.own_generator import OwnGenerator
@@ -38,8 +39,26 @@ HOT, COLD, NATURAL = "hot", "cold", "natural"
 TEMPERATURES: Final = (HOT, COLD, NATURAL)
 
 _SETTLE_S: Final = 0.2
-_TAIL_S: Final = 0.3
+_TAIL_S: Final = 0.15
 _CONNECTIONS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorCell:
+    """The anchor's load on a hop with sidecars on both sides that take it for `protocol`, at a temperature."""
+
+    protocol: str
+    temperature: str
+
+    @property
+    def hop(self) -> Hop:
+        """What is deployed."""
+        return Hop(self.protocol, BOTH)
+
+    @property
+    def name(self) -> str:
+        """`http1-both-hot`."""
+        return f"{self.hop.name}-{self.temperature}"
 
 
 @dataclass(frozen=True)
@@ -67,15 +86,18 @@ class CpuReading:
 
 
 class ApplicationBench:
-    """Variants of an application, and the anchor hop, deployed side by side. Enter it to deploy, leave it to detach.
+    """Variants of an application, and anchor hops, deployed side by side. Enter it to deploy, leave it to detach.
 
-    `rates_rps` are the requests from outside by entry id; `scaled` keeps their ratios.
+    `rates_rps` are the requests from outside by entry id; rates that are asked for keep their ratios. `anchors` are the
+    anchor cells of `anchors_ns`.
     """
 
     def __init__(
-        self, run: Run, variants: Mapping[str, Application], rates_rps: Mapping[str, float], temperature: str = HOT
-    ) -> None:
+        self, run: Run, variants: Mapping[str, Application], rates_rps: Mapping[str, float], temperature: str = HOT,
+        anchors: Sequence[AnchorCell] = (AnchorCell(HTTP1, HOT),),
+    ) -> None:  # fmt: skip
         self._run = run
+        self._anchor_cells = anchors
         self._variants = variants
         self._total_rps = sum(rates_rps.values())
         self._shares = {name: rate / self._total_rps for name, rate in rates_rps.items()}
@@ -90,7 +112,8 @@ class ApplicationBench:
             self._directories = {
                 entry: self._run.add_directory(f"load-{number}") for number, entry in enumerate(self._shares)
             }
-            modes: list[Mode] = ["awake", "cold"] if self._temperature == COLD else ["awake"]
+            temperatures = {self._temperature, *(cell.temperature for cell in self._anchor_cells)}
+            modes: list[Mode] = ["awake", "cold"] if COLD in temperatures else ["awake"]
             self.neighbours = Neighbours(self._run, modes=modes)
             network = PodNetwork(self._run)
             secrets = Secrets(make_certificates(self._run.add_directory("certificates")), make_token())
@@ -98,9 +121,10 @@ class ApplicationBench:
                 name: ApplicationDeployment(self._run, network, f"v{number}", variant, secrets)
                 for number, (name, variant) in enumerate(self._variants.items())
             }
+            hops = dict.fromkeys(hop for cell in self._anchor_cells for hop in (cell.hop.baseline, cell.hop))
             self._anchors = {
-                anchor: Deployment(self._run, network, number, anchor, HaproxyServer(), _anchor_answers(), secrets)
-                for number, anchor in enumerate((ANCHOR_HOP.baseline, ANCHOR_HOP))
+                hop: Deployment(self._run, network, number, hop, HaproxyServer(), _anchor_answers(), secrets)
+                for number, hop in enumerate(hops)
             }
             for application in self.deployments.values():
                 application.wait_ready()
@@ -172,22 +196,37 @@ class ApplicationBench:
             Noise.between(before, Noise.read()),
         )
 
-    def anchor_ns(self, seconds: float) -> tuple[float, float]:
-        """Median latency of the anchor hop in ns, without and with sidecars: how fast the machine is now."""
-        self._set_temperature(HOT)
-        found = []
+    def anchors_ns(self, seconds: float) -> dict[AnchorCell, float]:
+        """Overhead of the anchor cells at the median in ns, windows so long: how fast the machine is now."""
+        medians_ns: dict[tuple[Hop, str], float] = {}
+        for cell in self._anchor_cells:
+            for hop in (cell.hop.baseline, cell.hop):
+                if (hop, cell.temperature) not in medians_ns:
+                    medians_ns[hop, cell.temperature] = self._median_ns(hop, cell.temperature, seconds)
+        return {
+            cell: medians_ns[cell.hop, cell.temperature] - medians_ns[cell.hop.baseline, cell.temperature]
+            for cell in self._anchor_cells
+        }
+
+    @property
+    def windows_per_anchor(self) -> int:
+        """How many windows of load `anchors_ns` takes."""
+        return len({(hop, cell.temperature) for cell in self._anchor_cells for hop in (cell.hop.baseline, cell.hop)})
+
+    def _median_ns(self, hop: Hop, temperature: str, seconds: float) -> float:
+        self._set_temperature(temperature)
+        deployment = self._anchors[hop]
+        load = paced(anchor_scene(temperature))
+        generator: LoadGenerator = H2load() if load.rate_rps is None else self._generator
         directory = next(iter(self._directories.values()))
-        generator = H2load()
-        for deployment in self._anchors.values():
-            argv = generator.argv(deployment.target, ANCHOR_SCENE.load, _SETTLE_S + seconds, directory)
-            process = self._run.spawn(
-                "anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP)
-            )
-            process.wait(_SETTLE_S + seconds + START_WITHIN_S)
-            result = generator.result(directory)
-            latencies = result.latency_ns[result.due_ns >= result.due_ns[0] + int(_SETTLE_S * 1e9)]
-            found.append(float(np.median(latencies)))
-        return found[0], found[1]
+        argv = generator.argv(deployment.target, load, _SETTLE_S + seconds, directory)
+        process = self._run.spawn("anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
+        process.wait(_SETTLE_S + seconds + START_WITHIN_S)
+        result = generator.result(directory)
+        if not len(result.due_ns):
+            raise ProcessError(f"no request of the anchor {hop.name} was answered; is the machine busy?")
+        latencies = result.latency_ns[result.due_ns >= result.due_ns[0] + int(_SETTLE_S * 1e9)]
+        return float(np.median(latencies))
 
     def rss_bytes(self, variant: str) -> float:
         """Resident memory of all sidecars of a variant."""

@@ -11,6 +11,7 @@ from meshinsight.commands import report
 from meshinsight.reporters.validation import document
 from predictor.predict.types import Estimate
 from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from profiler.campaign.applications import AnchorCell
 from profiler.errors import UsageError
 
 PROFILE = Path(__file__).parents[2] / "tests" / "data" / "example-profile.json"
@@ -20,18 +21,23 @@ def estimate(value: float) -> Estimate:
     return Estimate(value, 0.9 * value, 1.1 * value)
 
 
+def score(predicted: float, measured: float) -> Score:
+    return Score(estimate(predicted), estimate(1.25 * predicted), estimate(measured))
+
+
 def variant(name: str, predicted: float, measured: float) -> Variant:
-    latency = {key: Score(estimate(predicted), estimate(measured), 1.25) for key in ("p50", "p90", "p99")}
-    cpu = Score(estimate(predicted * 1e-6), estimate(measured * 1e-6), 1.25)
+    latency = {key: score(predicted, measured) for key in ("p50", "p90", "p99")}
+    cpu = score(predicted * 1e-6, measured * 1e-6)
     return Variant(name, latency, cpu, {"a": cpu}, {"network": cpu}, ())
 
 
 def validation(graph: str) -> Validation:
-    cpu = Score(estimate(0.05), estimate(0.06), 1.25)
-    saving = Saving("plain", Score(estimate(30e3), estimate(40e3), 1.25), cpu)
+    cpu = score(0.05, 0.06)
+    saving = Saving("plain", score(30e3, 40e3), cpu)
+    anchor = Anchor(AnchorCell("http1", "hot"), 200e3, 250e3, (250e3,))
     variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
     return Validation(
-        graph, "hot", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, Anchor(200e3, 250e3, (250e3,)),
+        graph, "hot", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, (anchor,),
         variants, (saving,), {}, "abc",
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from predictor.predict.types import Estimate
 from predictor.validation.measuring import Rounds
 from predictor.validation.scoring import measured_cpu, measured_latency
 from predictor.validation.types import Anchor, Score
-from profiler.campaign.applications import CpuReading, LatencyReading
+from profiler.campaign.applications import AnchorCell, CpuReading, LatencyReading
 from profiler.machine import Noise
 
 QUIET = Noise(0.0, None)
@@ -43,16 +43,18 @@ def test_cpu_is_per_request_times_the_rate() -> None:
 
 
 def test_errors_are_of_the_prediction_over_the_measured_raw_and_anchored() -> None:
-    score = Score(Estimate(80.0, 70.0, 90.0), Estimate(100.0, 95.0, 105.0), factor=1.2)
+    raw, measured = Estimate(80.0, 70.0, 90.0), Estimate(100.0, 95.0, 105.0)
+    score = Score(raw, raw.scaled(1.2), measured)
     assert score.error_ratio == pytest.approx(-0.2)
     assert score.anchored_error_ratio == pytest.approx(-0.04)
     assert score.inside_interval  # 84 to 108
-    assert not Score(Estimate(80.0, 70.0, 90.0), Estimate(100.0, 95.0, 105.0), factor=1.0).inside_interval
+    assert not Score(raw, raw, measured).inside_interval
 
 
 def test_nothing_measured_has_no_error() -> None:
-    assert Score(Estimate(1.0, 0.0, 2.0), Estimate(0.0, 0.0, 0.0), factor=1.0).error_ratio is None
+    one = Estimate(1.0, 0.0, 2.0)
+    assert Score(one, one, Estimate(0.0, 0.0, 0.0)).error_ratio is None
 
 
 def test_the_anchor_tells_how_much_slower_the_machine_is() -> None:
-    assert Anchor(200.0, 250.0, (240.0, 250.0, 260.0)).factor == 1.25
+    assert Anchor(AnchorCell("http1", "hot"), 200.0, 250.0, (240.0, 250.0, 260.0)).factor == 1.25

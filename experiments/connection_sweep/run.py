@@ -1,0 +1,107 @@
+"""What more connections do to the overhead: closed loop over 1 to 64 connections.
+
+Usage: python experiments/connection_sweep/run.py [--profile DIR|FILE] [--results DIR]
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from experiments import lab
+from meshinsight.reporters import derived, formats
+
+PROTOCOLS: Final = ("tcp", "http1")
+PUBLISHED_LATENCY_RATIO: Final = 2.69
+
+
+def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
+    """One row per protocol and number of connections."""
+    return [one_count(cell) for cell in cells]
+
+
+def one_count(cell: lab.Cell) -> lab.Row:
+    """The row of a cell: latency and throughput; CPU is left out, which was measured over other connections."""
+    found = {key: value for key, value in lab.costs(cell).items() if "cpu" not in key}
+    change = found["achieved_rps"] / found["baseline_achieved_rps"] - 1
+    return {
+        "protocol": cell["protocol"],
+        "connections": cell["connections"],
+        **found,
+        "throughput_change_ratio": change,
+    }
+
+
+COLUMNS: Final[lab.Columns] = {
+    "protocol": lambda row: derived.protocol_name(row["protocol"]),
+    "connections": lambda row: formats.count(row["connections"]),
+    "baseline p50, µs": lambda row: formats.micros(row["baseline_p50_ns"]),
+    "+ p50, µs": lambda row: formats.micros(row["p50_overhead_ns"]),
+    "95 % interval": lambda row: formats.micros_interval(row["p50_overhead_ci95_ns"]),
+    "+ p50": lambda row: formats.signed_percent(row["p50_overhead_ratio"]),
+    "+ p99, µs": lambda row: formats.micros(row["p99_overhead_ns"]),
+    "without, 1/s": lambda row: formats.rate(row["baseline_achieved_rps"]),
+    "with, 1/s": lambda row: formats.rate(row["achieved_rps"]),
+    "throughput": lambda row: formats.signed_percent(row["throughput_change_ratio"]),
+}
+
+
+def judge(rows: list[lab.Row]) -> lab.Finding:
+    """Whether the relative overhead of the median stays within the published maximum."""
+    answers = [(row["p50_overhead_ratio"] or 0.0) <= PUBLISHED_LATENCY_RATIO for row in rows]
+    sentences = []
+    for protocol in PROTOCOLS:
+        of_protocol = [row for row in rows if row["protocol"] == protocol]
+        if not of_protocol:
+            continue
+        first, last = of_protocol[0], of_protocol[-1]
+        best = max(of_protocol, key=lambda row: float(row["achieved_rps"]))
+        sentences.append(
+            f"{derived.protocol_name(protocol)}: {formats.signed_percent(first['p50_overhead_ratio'])} latency with "
+            f"{first['connections']} and {formats.signed_percent(last['p50_overhead_ratio'])} with "
+            f"{last['connections']} connections; with sidecars throughput is highest over {best['connections']} "
+            f"({formats.rate(best['achieved_rps'])}/s, {formats.signed_percent(best['throughput_change_ratio'])})."
+        )
+    sentences.append(
+        f"{sum(answers)} of {len(answers)} cells stay within +269 %; the finding holds if all do, partly if some do."
+    )
+    return lab.Finding("up to +269 % latency", lab.PAPER, lab.verdict(answers), " ".join(sentences))
+
+
+def draw(figure: Figure, rows: list[lab.Row]) -> None:
+    """Added latency (p50 with intervals, p99) and throughput with and without sidecars, over the connections."""
+    left, right = figure.subplots(1, 2)
+    for number, protocol in enumerate(PROTOCOLS):
+        shown = [row for row in rows if row["protocol"] == protocol]
+        counts, name = [row["connections"] for row in shown], derived.protocol_name(protocol)
+        p50_us = [row["p50_overhead_ns"] / 1e3 for row in shown]
+        p99_us = [row["p99_overhead_ns"] / 1e3 for row in shown]
+        spread_us = lab.error_bars(p50_us, [row["p50_overhead_ci95_ns"] for row in shown])
+        colour = f"C{number}"
+        left.errorbar(counts, p50_us, yerr=spread_us, fmt="o-", capsize=3, color=colour, label=f"{name}, p50")
+        left.plot(counts, p99_us, "^:", color=colour, label=f"{name}, p99")
+        right.plot(counts, [row["achieved_rps"] for row in shown], "o-", color=colour, label=f"{name}, with sidecars")
+        without_rps = [row["baseline_achieved_rps"] for row in shown]
+        right.plot(counts, without_rps, "s--", fillstyle="none", color=colour, label=f"{name}, without")
+    left.set_ylabel("added latency, µs")
+    right.set_ylabel("requests per second")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("connections")
+        axes.grid(visible=True, which="both", alpha=0.2)
+        axes.legend(frameon=False, fontsize=8)
+
+
+EXPERIMENT: Final = lab.Experiment(
+    folder=Path(__file__).parent,
+    question="What do more connections do to the overhead?",
+    extract=extract,
+    columns=COLUMNS,
+    judge=judge,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    lab.main(EXPERIMENT)

@@ -1,0 +1,78 @@
+"""Envoy, HAProxy and nginx as sidecars side by side: what they cost, and of what.
+
+Usage: python experiments/proxies/run.py [--profile DIR|FILE] [--results DIR]
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from experiments import lab
+from meshinsight.reporters import derived, formats
+from profiler.components import COMPONENTS, IPC, PARSING, QUEUEING, SOCKET_WRITE, TLS
+
+SHOWN: Final = tuple(name for name in COMPONENTS if name not in (QUEUEING, TLS))
+DOMINANT: Final = {"tcp": (IPC, SOCKET_WRITE), "http1": (PARSING,)}
+"""What is said to dominate, by protocol."""
+
+
+def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
+    """Two rows per cell: latency and CPU."""
+    return [row for cell in cells for row in lab.breakdown(cell)]
+
+
+COLUMNS: Final[lab.Columns] = {
+    "protocol": lambda row: derived.protocol_name(row["protocol"]),
+    "proxy": lambda row: row["proxy"],
+    "currency": lambda row: row["currency"],
+    **lab.breakdown_columns(SHOWN),
+}
+
+
+def judge(rows: list[lab.Row]) -> lab.Finding:
+    """Whether the published components dominate the latency of every proxy."""
+    latency = [row for row in rows if row["currency"] == lab.LATENCY]
+    answers = [lab.dominates(row, DOMINANT[row["protocol"]]) for row in latency]
+    text = (
+        f"{sentence(rows, 'tcp')} {sentence(rows, 'http1')} "
+        "The finding holds if it does for each proxy, by the latency: more than half is yes, more than each other "
+        "component partly."
+    )
+    published = "TCP proxy: IPC and socket writes dominate; HTTP proxy: protocol parsing dominates"
+    return lab.Finding(published, lab.PAPER, lab.verdict(answers), text)
+
+
+def sentence(rows: Sequence[lab.Row], protocol: str) -> str:
+    """What each proxy adds for a protocol, and the share of what is said to dominate."""
+    names = DOMINANT[protocol]
+    parts = []
+    for row in rows:
+        if row["protocol"] == protocol and row["currency"] == lab.LATENCY:
+            cpu = lab.pick(rows, protocol=protocol, proxy=row["proxy"], currency=lab.CPU)
+            parts.append(
+                f"{row['proxy']} adds {formats.micros(row['overhead_ns'])} µs and "
+                f"{formats.micros(cpu['overhead_ns'])} µs "
+                f"of CPU, {' and '.join(names)} are {formats.percent(lab.share(row, names))} of the latency "
+                f"({lab.dominates(row, names)})"
+            )
+    return f"{derived.protocol_name(protocol)}: {'; '.join(parts)}."
+
+
+def draw(figure: Figure, rows: list[lab.Row]) -> None:
+    """Stacked bars."""
+    lab.draw_breakdown(figure, rows, lambda row: f"{row['proxy']}, {derived.protocol_name(row['protocol'])}")
+
+
+EXPERIMENT: Final = lab.Experiment(
+    folder=Path(__file__).parent,
+    question="Is it Envoy, or is it a proxy?",
+    extract=extract,
+    columns=COLUMNS,
+    judge=judge,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    lab.main(EXPERIMENT)

@@ -1,0 +1,61 @@
+"""Models at the speed that anchors tell."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.models.fitting import fit_profile
+from predictor.predict.predict import predict
+from predictor.predict.types import Options
+from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of
+from predictor.validation.types import Anchor
+from profiler.campaign.applications import AnchorCell
+from profiler.errors import UsageError
+from tests.predictor.models.profiles import HTTP, TCP, known_profile, value
+
+PROFILE: dict[str, Any] = known_profile()
+MODEL = fit_profile(PROFILE)
+
+
+def graph(protocol: str, cold: float = 0.0) -> CallGraph:
+    services = (Service("a", sidecar=Sidecar("http", "none")), Service("b"))
+    calls = (Call("a->b", "a", "b", protocol=protocol, request_bytes=500, response_bytes=700),)  # type: ignore[arg-type]
+    return CallGraph(services, calls, (Ingress("a", 10.0),), cold_weight=cold)
+
+
+def overhead_ns(protocol: str, *anchors: Anchor, cold: float = 0.0) -> float:
+    found = predict(graph(protocol, cold), at_speed_of(MODEL, anchors), Options(samples=0, load=False))
+    return found.latency["mean"].overhead_ns.value
+
+
+def anchor(protocol: str, temperature: str, factor: float) -> Anchor:
+    return Anchor(AnchorCell(protocol, temperature), 100.0, 100.0 * factor, ())
+
+
+def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> None:
+    cells = anchor_cells(graph("tcp"), MODEL, PROFILE)
+    assert next(iter(cells)) == ANCHOR
+    for protocol, coefficients in (("http1", HTTP), ("tcp", TCP)):
+        known = sum(value(coefficients, (128, 1024, 0, 0), name) for name in coefficients)
+        assert cells[AnchorCell(protocol, "hot")] == pytest.approx(known, rel=1e-9)
+
+
+def test_tcp_has_an_anchor_of_its_own_only_where_there_is_some() -> None:
+    assert {cell.protocol for cell in anchor_cells(graph("http1"), MODEL, PROFILE)} == {"http1"}
+    as_tcp = replace(graph("http1"), services=(Service("a", sidecar=Sidecar("tcp", "none")), Service("b")))
+    assert {cell.protocol for cell in anchor_cells(as_tcp, MODEL, PROFILE)} == {"http1", "tcp"}
+
+
+def test_each_protocol_goes_with_its_own_anchor() -> None:
+    both = (anchor("http1", "hot", 1.5), anchor("tcp", "hot", 0.8))
+    assert overhead_ns("http1", *both) == pytest.approx(1.5 * overhead_ns("http1"), rel=1e-9)
+    assert overhead_ns("tcp", *both) == pytest.approx(0.8 * overhead_ns("tcp"), rel=1e-9)
+    assert overhead_ns("tcp", both[0]) == pytest.approx(1.5 * overhead_ns("tcp"), rel=1e-9)
+
+
+def test_a_profile_without_anchor_is_refused() -> None:
+    model = replace(MODEL, configurations=())
+    with pytest.raises(UsageError, match="no anchor cell"):
+        anchor_cells(graph("http1"), model, {**PROFILE, "anchor": None})
