@@ -25,7 +25,9 @@ def validate(
     rate: Annotated[
         float | None, typer.Option(metavar="R", help="Requests per second from outside; else found by itself.")
     ] = None,
-    duration: Annotated[float, typer.Option(metavar="S", help="Seconds per window of latency; twice that of CPU.")] = 0.5,
+    duration: Annotated[
+        float, typer.Option(metavar="S", help="Seconds per window of latency; twice that of CPU.")
+    ] = 0.5,
     rounds: Annotated[int, typer.Option(metavar="N", help="Windows of each variant, interleaved.")] = 16,
     temperature: Annotated[
         str, typer.Option(metavar="NAME", help="CPUs beside it: hot (kept awake), cold (caches evicted), natural.")

@@ -154,7 +154,8 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
         sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
     baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
     anchors = ", ".join(
-        f"{anchor.cell.name} {anchor.profiled_ns * 1e-3:,.1f} → {anchor.measured_ns * 1e-3:,.1f} µs (× {anchor.factor:.2f})"
+        f"{anchor.cell.name} {anchor.profiled_ns * 1e-3:,.1f} → {anchor.measured_ns * 1e-3:,.1f} µs "
+        f"(× {anchor.factor:.2f})"
         for anchor in found.anchors
     )
     lines = [

@@ -197,8 +197,7 @@ def _figures(case: _Case, changes: Sequence[Change], sampled: bool, memory: bool
     sigma = float(np.sqrt(2.0 * np.log(max(float(np.median(ratios)), 1.0))))
     count = min(_SAMPLES, max(400, _DRAWN // len(edges_of(case.graph))))
     requests = Requests(case.graph, count, sigma, case.options.seed) if sampled else None
-    deployments = {service.name: service.deployment for service in case.graph.services}
-    cold = {deployments[service.name]: service.cold_weight for service in case.before.services}
+    cold = {edge.id: edge.cold_weights for edge in case.before.edges}
     workers = min(item.workers for item in case.model.configurations)
     return Figures(case.graph, changes, Prices(case.model, case.options, memory), cold, requests, workers)
 

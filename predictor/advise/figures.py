@@ -39,14 +39,14 @@ class State:
 
 
 class Figures:
-    """Figures of choices from `changes`. `cold` is by deployment, `requests` what percentiles are sampled from."""
+    """Figures of choices from `changes`. `cold` is by edge id, `requests` what percentiles are sampled from."""
 
     def __init__(
         self,
         graph: CallGraph,
         changes: Sequence[Change],
         prices: Prices,
-        cold: Mapping[str, float],
+        cold: Mapping[str, tuple[float, float]],
         requests: Requests | None,
         workers: int,
     ) -> None:
@@ -114,8 +114,8 @@ class Figures:
         treated = self.edges.under(edge, {self.changes[own[bit]] for bit in range(len(own)) if mask >> bit & 1})
         if treated is None:
             return None
-        call, (client, server) = self.edges.calls[edge], self.edges.owners[edge]
-        cold = (self._cold[client] if client is not None else 0.0, self._cold[server])
+        call = self.edges.calls[edge]
+        cold = self._cold[call.id]
         return Priced(treated, call.request_bytes, call.response_bytes, call.headers, call.new_connections or 0.0, cold)
 
     def all_masks(self, edge: int) -> list[int]:

@@ -5,6 +5,7 @@ difference of two choices is no noise. Hops vary by one lognormal shape, many ca
 search corrects for both with real predictions.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -77,13 +78,23 @@ class Requests:
             waited[entry.service] += mine
         for name in self._plan.order:
             for stage in self._plan.handlings[name].stages:
-                left = waited[name].copy()
                 longest = np.max([calls[call.id] for call in stage.calls], axis=0)
+                full = self._work(stage.calls, calls) > longest
+                left, each = np.where(full, 0.0, waited[name]), np.where(full, waited[name] / self._plan.cpus, 0.0)
                 for call in stage.calls:
+                    edge = self._edges[call.id]
                     mine = np.where(calls[call.id] >= longest, left, 0.0)
                     left -= mine
-                    found[self._edges[call.id]] = self._back(call, mine, waited[call.callee], calls, hop_ns)
+                    found[edge] = self._back(call, mine, waited[call.callee], calls, hop_ns)
+                    if full.any():
+                        found[edge] += self._back(call, each, waited[call.callee], calls, hop_ns, whole=True)
         return found
+
+    def _work(self, stage: Sequence[Call], calls: Mapping[str, Floats]) -> Floats:
+        """The least time of calls at the same time: that of all of them over the CPUs; 0 where those are not known."""
+        if self._plan.cpus == np.inf:
+            return np.zeros(self._count)
+        return np.asarray(np.sum([calls[f"work {call.id}"] for call in stage], axis=0) / self._plan.cpus)
 
     def _forward(self, hop_ns: Floats) -> tuple[Floats, dict[str, Floats]]:
         answers: dict[str, Floats] = {}
@@ -92,24 +103,27 @@ class Requests:
             total = self._own[name].copy()
             for stage in self._plan.handlings[name].stages:
                 for call in stage.calls:
-                    calls[call.id] = self._call(call, hop_ns[self._edges[call.id]], answers[call.callee])
-                total += np.max([calls[call.id] for call in stage.calls], axis=0)
+                    found = self._call(call, hop_ns[self._edges[call.id]], answers[call.callee])
+                    calls[call.id], calls[f"work {call.id}"] = found
+                longest = np.max([calls[call.id] for call in stage.calls], axis=0)
+                total += np.maximum(longest, self._work(stage.calls, calls))
             answers[name] = total
             calls[f"answer {name}"] = total
-        found = np.zeros(self._count)
+        times = np.zeros(self._count)
         for number, entry in enumerate(self._entries):
             mine = self._which == number
             edge = self._edges[entry.id]
-            found[mine] = (answers[entry.service] + hop_ns[edge] * self._drawn[edge].shape)[mine]
-        return found, calls
+            times[mine] = (answers[entry.service] + hop_ns[edge] * self._drawn[edge].shape)[mine]
+        return times, calls
 
-    def _call(self, call: Call, hop_ns: float, answers: Floats) -> Floats:
+    def _call(self, call: Call, hop_ns: float, answers: Floats) -> tuple[Floats, Floats]:
+        """Time of all calls of an edge, and the sum of their times."""
         drawn = self._drawn[self._edges[call.id]]
-        found = np.zeros(self._count)
+        longest, work = np.zeros(self._count), np.zeros(self._count)
         for index in range(drawn.repeats):
             one = self._one(drawn, index, hop_ns, answers)
-            found = found + one if call.repeat == "sequential" else np.maximum(found, one)
-        return found * drawn.scale if drawn.scale != 1.0 else found
+            longest, work = np.maximum(longest, one), work + one
+        return (work if call.repeat == "sequential" else longest) * drawn.scale, work * drawn.scale
 
     @staticmethod
     def _one(drawn: _Drawn, index: int, hop_ns: float, answers: Floats) -> Floats:
@@ -117,8 +131,13 @@ class Requests:
         one = answers[places] + hop_ns * shape
         return np.where(drawn.last, one, 0.0) if index == drawn.repeats - 1 else one
 
-    def _back(self, call: Call, mine: Floats, waited: Floats, calls: dict[str, Floats], hop_ns: Floats) -> float:
-        """Hand on who is waited for to the callee; returns how much the edge's hop counts."""
+    def _back(
+        self, call: Call, mine: Floats, waited: Floats, calls: dict[str, Floats], hop_ns: Floats, whole: bool = False
+    ) -> float:
+        """Hand on who is waited for to the callee; returns how much the edge's hop counts.
+
+        Of parallel calls the longest is waited for, or with `whole` each.
+        """
         edge = self._edges[call.id]
         drawn = self._drawn[edge]
         answers = calls[f"answer {call.callee}"]
@@ -128,7 +147,7 @@ class Requests:
             part = drawn.scale * mine
             if index == drawn.repeats - 1:
                 part = np.where(drawn.last, part, 0.0)
-            if call.repeat == "parallel" and drawn.repeats > 1:
+            if call.repeat == "parallel" and drawn.repeats > 1 and not whole:
                 part = np.where(self._one(drawn, index, float(hop_ns[edge]), answers) >= calls[call.id], left, 0.0)
                 left -= part
             counted += float(part @ _shifted(drawn.shape, index))

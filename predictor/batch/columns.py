@@ -53,7 +53,8 @@ NUMBERS: Final = (
     Number("replicas", 1.0, 1.0, 1e9, of="callee"),
     Number("cold_weight", most=1.0, of="callee"),
     Number("cpu_use", most=1.0, of="graph"),
-    Number("nodes", 1.0, 1.0, 1e9, of="graph"),
+    Number("nodes", least=1.0, most=1e9, of="graph"),
+    Number("cpus_per_node", least=1e-3, of="graph"),
 )
 CHOICES: Final = (
     Choice("protocol", PROTOCOLS, "http1"),

@@ -108,15 +108,16 @@ def shared_sides(rows: Rows, edges: Edges) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
-def mean_latency(rows: Rows, flow: Flow, hop_ns: Floats) -> dict[str, Floats]:
-    """Means by graph; `weights` (by row) and `hop_ns` by row."""
-    calls, order = flow.order[: flow.calls], flow.order
-    entries = flow.order[flow.calls :]
-    graph, rates = rows.graph[entries], flow.rates[entries]
-    total = np.bincount(graph, rates, rows.graphs)[graph]
-    count = np.bincount(graph, minlength=rows.graphs)[graph]
-    share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
-    requests = Requests(
+def cpus_of(rows: Rows) -> Floats:
+    """CPUs that run the services of each graph, infinity where not known."""
+    found = rows.numbers["nodes"] * rows.numbers["cpus_per_node"]
+    return np.asarray(np.where(np.isnan(found), np.inf, np.maximum(found, 1.0)))
+
+
+def requests_of(rows: Rows, flow: Flow) -> Requests:
+    """The requests through the graphs."""
+    calls, cpus = flow.order[: flow.calls], cpus_of(rows)
+    return Requests(
         flow.bounds,
         rows.caller[calls],
         rows.callee[calls],
@@ -124,7 +125,17 @@ def mean_latency(rows: Rows, flow: Flow, hop_ns: Floats) -> dict[str, Floats]:
         rows.numbers["calls_per_request"][calls],
         rows.choices["repeat"][calls] == _PARALLEL,
         None if rows.asynchronous is None else rows.asynchronous[calls],
+        None if np.isinf(cpus).all() else cpus[rows.graph[calls]],
     )
+
+
+def mean_latency(rows: Rows, flow: Flow, requests: Requests, hop_ns: Floats) -> dict[str, Floats]:
+    """Means by graph; `weights` (by row) and `hop_ns` by row."""
+    order, entries = flow.order, flow.order[flow.calls :]
+    graph, rates = rows.graph[entries], flow.rates[entries]
+    total = np.bincount(graph, rates, rows.graphs)[graph]
+    count = np.bincount(graph, minlength=rows.graphs)[graph]
+    share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
     own = rows.numbers["service_time_ns"]
     found = requests.answers(own, hop_ns[order], rows.callee[entries], share, graph, rows.graphs)
     waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)

@@ -52,6 +52,7 @@ def _row(
         "cold_weight": cold[callee.deployment],
         "cpu_use": graph.cluster.cpu_use,
         "nodes": graph.cluster.nodes,
+        "cpus_per_node": graph.cluster.cpus_per_node,
         "protocol": call.protocol,
         "tls": call.tls,
         "repeat": call.repeat,
@@ -124,12 +125,15 @@ def rebuilt(rows: Sequence[Row]) -> CallGraph:
             seen[pair] = number = seen.get(pair, 0) + 1
             calls.append(_call(row, edge_id(*pair, "" if number == 1 else str(number))))
     first = rows[0]
+    nodes = first["nodes"]
     return CallGraph(
         services=tuple(services.values()),
         calls=tuple(calls),
         ingress=tuple(_entry(row) for row in rows if row["caller"] == INGRESS),
         name=str(first["graph"]),
-        cluster=Cluster(nodes=int(first["nodes"]), cpu_use=first["cpu_use"]),
+        cluster=Cluster(
+            nodes=None if nodes is None else int(nodes), cpus_per_node=first["cpus_per_node"], cpu_use=first["cpu_use"]
+        ),
     )
 
 

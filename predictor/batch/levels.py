@@ -100,7 +100,10 @@ class Answers:
 
 
 class Requests:
-    """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`."""
+    """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`.
+
+    `cpus` is by call, infinity where it is not known how many there are (None: nowhere).
+    """
 
     def __init__(
         self,
@@ -111,11 +114,12 @@ class Requests:
         times: Floats,
         parallel: Booleans,
         asynchronous: Booleans | None,
+        cpus: Floats | None,
     ) -> None:
-        self._often = np.minimum(times, 1.0)
-        if asynchronous is not None:
-            self._often[asynchronous] = 0.0  # nobody waits for it
+        waited = times if asynchronous is None else np.where(asynchronous, 0.0, times)  # else nobody waits for it
+        self._often = np.minimum(waited, 1.0)
         self._times = np.where(parallel, 1.0, np.maximum(times, 1.0))
+        self._least = None if cpus is None else waited / (self._times * cpus)
         self._levels = [
             _Level(slice(*span), caller[slice(*span)], callee[slice(*span)], _shared(span, caller, stage))
             for span in bounds
@@ -142,12 +146,25 @@ class Requests:
         after = np.bincount(entry_graph, share * (hop_ns[calls:] + response[1, entries]), graphs)
         return Answers(np.asarray(before), np.asarray(after), weights, reached)
 
+    def without_hops(self, own_ns: Floats) -> Floats:
+        """How long each node takes with its calls but without hops, in ns."""
+        response, hops = np.stack([own_ns, own_ns]), np.zeros((2, len(self._often)))
+        factors = np.empty(len(self._often))
+        for level in reversed(self._levels):
+            self._answer(level, response, hops, factors)
+        return np.asarray(response[0])
+
     def _answer(self, level: _Level, response: Floats, hops: Floats, factors: Floats) -> None:
         times, often = self._times[level.edges], self._often[level.edges]
         taken = times * (hops[:, level.edges] + np.take(response, level.callee, axis=1))
+        least = None if self._least is None else self._least[level.edges]
         decides = np.stack([often, often])
+        if least is not None:
+            np.maximum(decides, least, out=decides)
         for rows in level.shared:
             _longest(taken, often, rows, decides)
+            if least is not None:
+                _no_less(taken, least, rows, decides)
         factors[level.edges] = decides[1] * times
         taken *= decides
         for side in (0, 1):
@@ -163,6 +180,14 @@ def _longest(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> No
         left = np.cumprod(1.0 - likely[:, :-1], axis=1)
         likely[:, 1:] *= left
         decides[side, ranked] = likely
+
+
+def _no_less(taken: Floats, least: Floats, rows: Indices, decides: Floats) -> None:
+    """No less than the work of calls at the same time over the CPUs: `least` are the shares of their times in it."""
+    for side in (0, 1):
+        times, decided = taken[side, rows], decides[side, rows]
+        bound = ((least[rows] * times).sum(axis=1) > (decided * times).sum(axis=1))[:, None]
+        decides[side, rows] = np.where(bound, least[rows], decided)
 
 
 def _shared(span: tuple[int, int], caller: Indices, stage: Floats) -> tuple[Indices, ...]:

@@ -11,16 +11,26 @@ import pyarrow as pa
 
 from predictor.batch.costs import Costs, CostSums, Reduced, graph_draws, kind_of
 from predictor.batch.decode import Decoder, Indices, Problems, Rows, graph_column, same
-from predictor.batch.edges import Edges, by_kinds, find_flow, mean_latency, of_deployment, shared_sides, sums
+from predictor.batch.edges import (
+    Edges,
+    by_kinds,
+    find_flow,
+    mean_latency,
+    of_deployment,
+    requests_of,
+    shared_sides,
+    sums,
+)
 from predictor.batch.graphs import complete_rows, rebuilt
 from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, result_table
+from predictor.batch.temperature import warmth
 from predictor.graph.checks import check_graph
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.forms import Forms
 from predictor.predict.hops import Kind, Part, Resolver
 from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws
-from predictor.predict.load import ASSUMED_USE, SATURATED, sidecar_load, taken, temperatures
+from predictor.predict.load import SATURATED, sidecar_load
 from predictor.predict.predict import predict
 from predictor.predict.types import Options
 from profiler.errors import UsageError
@@ -107,15 +117,16 @@ class BatchPredictor:
         if flow is None:
             return None, problems
         edges = by_kinds(rows, flow)
-        cold = self._cold(rows, edges)
-        warmth = np.stack([taken(side, cold) for side in edges.owners.sides])
-        costs, memory, problems = self._costs(rows, edges, warmth)
+        requests = requests_of(rows, flow)
+        answers = requests.without_hops(rows.numbers["service_time_ns"])
+        by_row = warmth(rows, flow, answers, edges.owners.replicas, self._model.cooling)
+        costs, memory, problems = self._costs(rows, edges, np.stack([edges.sorted(side) for side in by_row]))
         if costs is None:
             return None, problems
         load = sidecar_load(edges.owners, edges.rates, costs.work, costs.workers)
         waits = load.waits_ns.sum(axis=0) * self._options.load
         hop_ns = costs.latency.sum(axis=0) + waits
-        found = mean_latency(rows, flow, edges.by_row(hop_ns))
+        found = mean_latency(rows, flow, requests, edges.by_row(hop_ns))
         cpu_ns = costs.cpu.sum(axis=0)
         overhead = found["latency_with_ns"] - found["latency_without_ns"]
         vcpu = sums(edges.graph, edges.rates * cpu_ns, rows.graphs) * _NS
@@ -133,22 +144,10 @@ class BatchPredictor:
             "vcpu": vcpu,
             **_ends("vcpu_{}", vcpu, *(end * _NS for end in cpu)),
             "baseline_vcpu": np.bincount(rows.node_graph, flow.node_rates * own, rows.graphs) * _NS,
-            "memory_bytes": memory.totals(deployment_graph, rows.numbers["nodes"]),
+            "memory_bytes": memory.totals(deployment_graph, np.nan_to_num(rows.numbers["nodes"], nan=1.0)),
             "extrapolated": np.bincount(edges.graph, costs.beyond, rows.graphs) > 0.0,
             "saturated": np.bincount(deployment_graph, load.utilisation > SATURATED, rows.graphs) > 0.0,
         }, problems
-
-    def _cold(self, rows: Rows, edges: Edges) -> Floats:
-        """Temperature by deployment: that of the first row that has it as callee, else from the rates."""
-        given = np.empty(rows.deployments)
-        latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
-        given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
-        known = ~np.isnan(given)
-        if known.all():
-            return given
-        use = rows.numbers["cpu_use"][of_deployment(rows)]
-        worked_out = temperatures(edges.owners, edges.rates, np.where(np.isnan(use), ASSUMED_USE, use))
-        return np.where(known, given, worked_out)
 
     def _costs(self, rows: Rows, edges: Edges, cold: Floats) -> tuple[Costs | None, MemorySums, Problems]:
         features = {name: edges.sorted(rows.numbers[name]) for name in ("request_bytes", "response_bytes", "headers")}

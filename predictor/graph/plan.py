@@ -4,10 +4,11 @@ The graph is a DAG whose paths may be very many more than its calls, so nothing 
 is the same wherever its request comes from, and the plan holds it once.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from predictor.graph.types import Call, CallGraph, Ingress, SidecarMode
+from predictor.graph.types import Call, CallGraph, Cluster, Ingress, SidecarMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,13 @@ class Plan:
     """The execution tree of every ingress request, shared parts once.
 
     `order` has every caller before its callees (so reversed, callees come first, as latency needs them); `handlings` is
-    by service name, in that order. The tree of one ingress request starts at `handlings[ingress.service]`.
+    by service name, in that order. The tree of one ingress request starts at `handlings[ingress.service]`. `cpus` is
+    how many run its services, infinity where that is not known.
     """
 
     order: tuple[str, ...]
     handlings: Mapping[str, Handling]
+    cpus: float = math.inf
 
 
 def execution_plan(graph: CallGraph) -> Plan:
@@ -53,7 +56,13 @@ def execution_plan(graph: CallGraph) -> Plan:
             background[call.caller].append(call)
         else:
             waited[call.caller].setdefault(call.stage, []).append(call)
-    return Plan(order, {name: _handling(name, waited[name], background[name]) for name in order})
+    return Plan(order, {name: _handling(name, waited[name], background[name]) for name in order}, _cpus(graph.cluster))
+
+
+def _cpus(cluster: Cluster) -> float:
+    if cluster.nodes is None or cluster.cpus_per_node is None:
+        return math.inf
+    return max(cluster.nodes * cluster.cpus_per_node, 1.0)
 
 
 def _handling(name: str, waited: Mapping[int, list[Call]], background: list[Call]) -> Handling:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from predictor.models.cooling import cooling_curve
 from predictor.models.readings import Reading, dimension, feature_row, mean_ratio, memory, reading, shares, usable
 from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
 from predictor.models.types import BASE, CURRENCIES, FEATURES, Configuration, Cost, FittedModel, Floats, HeldOut
@@ -62,6 +63,7 @@ def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 
         configurations=fitted,
         held_out=tuple(_held_out(groups, error, followed)),
         warnings=tuple(document["warnings"]),
+        cooling=cooling_curve(document["anchor"]),
     )
 
 

@@ -114,7 +114,10 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """Everything a prediction needs of a profile. `machine_error` is a standard deviation, as a fraction."""
+    """Everything a prediction needs of a profile. `machine_error` is a standard deviation, as a fraction.
+
+    `cooling` is how far idle sidecars move from hot (0) to cold (1), as pairs of a time in ns and a position.
+    """
 
     run_id: str
     cpu_model: str
@@ -123,6 +126,7 @@ class FittedModel:
     configurations: tuple[Configuration, ...]
     held_out: tuple[HeldOut, ...]
     warnings: tuple[str, ...] = ()
+    cooling: tuple[tuple[float, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The model as plain JSON values."""
@@ -136,6 +140,7 @@ class FittedModel:
             "configurations": [_configuration_json(item) for item in self.configurations],
             "held_out": [asdict(item) for item in self.held_out],
             "warnings": list(self.warnings),
+            "cooling": [list(point) for point in self.cooling],
         }
 
     @classmethod
@@ -156,6 +161,7 @@ class FittedModel:
                 configurations=tuple(_configuration(item) for item in document["configurations"]),
                 held_out=tuple(HeldOut(**item) for item in document["held_out"]),
                 warnings=tuple(document["warnings"]),
+                cooling=tuple((gap, position) for gap, position in document["cooling"]),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"damaged model ({error}); make it again with `meshinsight fit -o json`") from error

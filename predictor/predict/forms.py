@@ -27,6 +27,9 @@ WITHOUT_COLD: Final = 0.5
 NEAR: Final = 0.05
 """A temperature that far from the measured ones is not told as beyond them."""
 
+MOST: Final = 2.5
+"""The coldest position, 1 being the profile's cold cells: so far it was ever measured."""
+
 _MOST_DOUBT: Final = 1.0
 _NOT_THE_WORKER: Final = (EVENT_WAIT, OTHER, UNEXPLAINED)
 
@@ -108,15 +111,23 @@ def term_column(term: str, features: Mapping[str, Floats]) -> Floats:
 
 
 def mixture(part: Part, cold: Floats) -> tuple[Floats, Floats]:
-    """How much of each point of the part edges of temperature `cold` take: points × edges; how far they lie outside."""
+    """How much of each point of the part edges of temperature `cold` take: points × edges; how far they lie outside.
+
+    Beyond cold the way from hot to cold goes on.
+    """
     positions = np.array([position for position, _ in part.points])
-    inside = np.clip(cold, positions[0], positions[-1])
+    last = positions[-1] if len(positions) == 1 or positions[-1] < 1.0 else MOST
+    inside = np.clip(cold, positions[0], last)
     if len(positions) == 1:
         return np.ones((1, len(cold))), np.abs(cold - inside)
     if len(positions) == 2:
         second = (inside - positions[0]) / (positions[1] - positions[0])
         return np.stack([1.0 - second, second]), np.abs(cold - inside)
-    return np.stack([np.interp(inside, positions, row) for row in np.eye(len(positions))]), np.abs(cold - inside)
+    found = np.stack([np.interp(inside, positions, row) for row in np.eye(len(positions))])
+    further = np.maximum(inside - positions[-1], 0.0) / (positions[-1] - positions[0])
+    found[0] -= further
+    found[-1] += further
+    return found, np.abs(cold - inside)
 
 
 def beyond(item: Configuration, name: str, values: Floats) -> Floats | None:

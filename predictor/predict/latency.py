@@ -4,6 +4,9 @@ A service takes its own time plus its stages; a stage takes its longest call. Ca
 met with it: of calls t₁ ≥ t₂ ≥ … with probabilities p, the expected longest is Σ tᵢ pᵢ Πⱼ﹤ᵢ (1 − pⱼ). So the mean is
 a weighted sum of own times and hops, and the weights say what a request waits for. Times are taken at their means:
 where parallel branches vary, the longest of them is longer on average than this says; percentiles sample that.
+
+Calls at the same time need CPUs at the same time. Where it is known how many there are, a stage takes no less than the
+work of its calls over the CPUs (Graham's bound), services and sidecars taken to be on the CPU all of their time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +21,14 @@ class Answer:
     """Mean time of a request from outside in ns, and how often it waits for each service and edge.
 
     `mean_ns` = Σ service_weights × own time + Σ edge_weights × hop time. `path` is the chain of edges in front of all
-    others: in each stage the call that decides most.
+    others: in each stage the call that decides most. `response_ns` is how long each service takes with its calls.
     """
 
     mean_ns: float
     service_weights: Mapping[str, float]
     edge_weights: Mapping[str, float]
     path: tuple[str, ...]
+    response_ns: Mapping[str, float]
 
 
 def answer(plan: Plan, entries: Sequence[Ingress], own_ns: Mapping[str, float], hop_ns: Mapping[str, float]) -> Answer:
@@ -35,7 +39,7 @@ def answer(plan: Plan, entries: Sequence[Ingress], own_ns: Mapping[str, float], 
     for name in reversed(plan.order):
         total, chosen = own_ns[name], []
         for stage in plan.handlings[name].stages:
-            stage_ns, first = _stage(stage.calls, response, hop_ns, factors)
+            stage_ns, first = _stage(stage.calls, response, hop_ns, factors, plan.cpus)
             total += stage_ns
             chosen.append(first)
         response[name], main[name] = total, chosen
@@ -53,17 +57,18 @@ def answer(plan: Plan, entries: Sequence[Ingress], own_ns: Mapping[str, float], 
                 weight = services[name] * factors[call.id]
                 edge_weights[call.id] = weight
                 services[call.callee] += weight
-    return Answer(mean, services, edge_weights, _path(entries, shares, main, factors))
+    return Answer(mean, services, edge_weights, _path(entries, shares, main, factors), response)
 
 
 def _stage(
-    calls: Sequence[Call], response: Mapping[str, float], hop_ns: Mapping[str, float], factors: dict[str, float]
-) -> tuple[float, Call]:
+    calls: Sequence[Call], response: Mapping[str, float], hop_ns: Mapping[str, float], factors: dict[str, float],
+    cpus: float,
+) -> tuple[float, Call]:  # fmt: skip
     """Expected time of a stage, and the call that decides most of it; writes how many calls of each are waited for."""
     if len(calls) == 1:  # as in most stages, and nothing to sort
         call = calls[0]
         number = call.calls_per_request
-        factors[call.id] = number if call.repeat == "sequential" else min(number, 1.0)
+        factors[call.id] = number if call.repeat == "sequential" else max(min(number, 1.0), number / cpus)
         return factors[call.id] * (hop_ns[call.id] + response[call.callee]), call
     timed = []
     for call in calls:
@@ -78,6 +83,10 @@ def _stage(
         if decides * time_ns > most:
             most, first = decides * time_ns, call
         left *= 1.0 - min(call.calls_per_request, 1.0)
+    work = sum(call.calls_per_request / times * time_ns for time_ns, times, call in timed)
+    if work > cpus * total:
+        factors.update((call.id, call.calls_per_request / cpus) for call in calls)
+        return work / cpus, max(timed, key=lambda entry: entry[2].calls_per_request / entry[1] * entry[0])[2]
     return total, first
 
 

@@ -1,13 +1,9 @@
-"""How busy and how warm the sidecars are. Pure.
+"""How busy the sidecars are. Pure.
 
 Waiting: each request passes its sidecar twice (there and back), each time with half of its work S. For a worker that
 serves one at a time and is busy b of the time, Pollaczek and Khinchine give the wait per pass, λ E[S²] / (2 (1 − b)).
 Twice, with half the work at twice the rate, is the same as once with all: W = Σ λᵢ Sᵢ² (1 + c²) / (2 (1 − b)), with
 c² = 1 (exponential) assumed.
-
-Temperature: between two activations of a sidecar, T apart, other work runs for u T on its CPU. Caches are gone
-exponentially with it: weight = 1 − exp(−u T / τ). τ = 200 µs is what a CPU at 10 GB/s needs to walk 2 MiB of L2, which
-agrees with method.md 6a: half a cache walked costs about half of the way from hot to cold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,16 +18,10 @@ from predictor.models.types import Floats
 
 Indices = npt.NDArray[np.intp]
 
-EVICTION_NS: Final = 200e3
-ASSUMED_USE: Final = 0.5
-"""Share of CPU that others use, where the graph does not say."""
-
 SATURATED: Final = 0.99
 """Waiting is worked out for no higher utilisation: beyond it there is no steady state."""
 
 _VARIATION: Final = 1.0
-_SELDOM_RPS: Final = 1e-9
-"""Cold is cold: a sidecar that is never activated is as one that is activated every thirty years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +61,6 @@ def taken(owners: Indices, values: Floats) -> Floats:
     return found
 
 
-def temperatures(owners: Owners, rates: Floats, use: float | Floats) -> Floats:
-    """Temperature of each deployment's sidecars as the rates of edges make it, 0 hot to 1 cold; `use` of their CPUs."""
-    visits = summed(owners, (2.0 * rates, 2.0 * rates)) / owners.replicas
-    return np.asarray(-np.expm1(-use * 1e9 / (np.maximum(visits, _SELDOM_RPS) * EVICTION_NS)))
-
-
 def sidecar_load(owners: Owners, rates: Floats, work: Floats, workers: Floats) -> Load:
     """Utilisation and waiting at the sidecars.
 
@@ -112,25 +96,6 @@ def graph_owners(graph: CallGraph, edges: Sequence[Call]) -> tuple[tuple[str, ..
     client = np.array([of_service.get(call.caller, -1) for call in edges], dtype=np.intp)
     server = np.array([of_service[call.callee] for call in edges], dtype=np.intp)
     return tuple(numbers), Owners(client, server, count)
-
-
-def cold_weights(graph: CallGraph, names: Sequence[str], owners: Owners, rates: Floats) -> tuple[Floats, list[str]]:
-    """Temperature of each deployment's sidecars, 0 hot to 1 cold, and what was assumed for it."""
-    use = ASSUMED_USE if graph.cluster.cpu_use is None else graph.cluster.cpu_use
-    worked_out = temperatures(owners, rates, use)
-    given: dict[str, float | None] = {}
-    asked = False
-    for service in graph.services:
-        weight = graph.cold_weight if service.cold_weight is None else service.cold_weight
-        asked = asked or weight is None
-        given.setdefault(service.deployment, weight)
-    found = np.array([worked_out[i] if (w := given[name]) is None else w for i, name in enumerate(names)])
-    notes = []
-    if asked:
-        notes.append("cold_weight: from the rates; caches are gone after 200 µs of other work between two messages")
-        if graph.cluster.cpu_use is None:
-            notes.append(f"cluster.cpu_use: not given; {ASSUMED_USE:g}")
-    return found, notes
 
 
 def overload_warnings(utilisation: Mapping[str, float]) -> tuple[str, ...]:

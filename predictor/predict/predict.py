@@ -13,6 +13,7 @@ import numpy as np
 from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
 from predictor.graph.types import Call, CallGraph, Service
 from predictor.models.types import FittedModel, Floats
+from predictor.predict import temperature
 from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
 from predictor.predict.forms import worker_components
 from predictor.predict.hops import CLIENT, SERVER, Part, Resolver
@@ -23,11 +24,9 @@ from predictor.predict.load import (
     Indices,
     Load,
     at_work,
-    cold_weights,
     graph_owners,
     overload_warnings,
     sidecar_load,
-    taken,
 )
 from predictor.predict.memory import memory_bytes, total
 from predictor.predict.sampling import Sampler
@@ -53,10 +52,15 @@ _NS = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What all parts of a prediction share. `edges` include entries; tables are by their order."""
+    """What all parts of a prediction share. `edges` include entries; tables are by their order.
+
+    `before` is the answer without sidecars.
+    """
 
     graph: CallGraph
     plan: Plan
+    before: Answer
+    own_ns: Mapping[str, float]
     edges: tuple[Call, ...]
     rates: Floats
     costs: EdgeCosts
@@ -67,11 +71,8 @@ class _Work:
     draws: int
     doubt: Floats
 
-    def own_ns(self) -> dict[str, float]:
-        return {service.name: service.service_time.mean_ns for service in self.graph.services}
-
-    def hops(self, factor: float) -> dict[str, float]:
-        return {call.id: factor * ns for call, ns in zip(self.edges, self.hop_ns.tolist(), strict=True)}
+    def hops(self) -> dict[str, float]:
+        return {call.id: ns for call, ns in zip(self.edges, self.hop_ns.tolist(), strict=True)}
 
 
 def predict(graph: CallGraph, model: FittedModel, options: Options | None = None) -> Prediction:
@@ -84,13 +85,14 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     found = resolver.resolve(kinds)
     names, owners = graph_owners(graph, edges)
     edge_rates = np.array([rates[call.id] for call in edges])
-    weights, cold_notes = cold_weights(graph, names, owners, edge_rates)
-    cold = dict(zip(names, weights.tolist(), strict=True))
-    warmth = np.stack([taken(side, weights) for side in owners.sides], axis=1)
+    plan = execution_plan(graph)
+    own = {service.name: service.service_time.mean_ns for service in graph.services}
+    before = answer(plan, graph.ingress, own, dict.fromkeys((call.id for call in edges), 0.0))
+    warmth, cold_notes = temperature.of_graph(graph, plan, edges, edge_rates, before.response_ns, model.cooling)
     table = CostTable(model, edges, options)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
     for kind, chosen in kinds.items():
-        table.add(chosen, found[kind], warmth[chosen])
+        table.add(chosen, found[kind], warmth[:, chosen].T)
         for index in chosen:
             parts[index] = found[kind]
     costs = table.costs()
@@ -105,7 +107,7 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     draws = next((len(c.draws) for item in model.configurations for c in (item.latency, item.cpu) if c), 1)
     draws = draws if options.intervals else 1
     work = _Work(
-        graph, execution_plan(graph), edges, edge_rates, costs, load, busy, utilisation,
+        graph, plan, before, own, edges, edge_rates, costs, load, busy, utilisation,
         costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
     )  # fmt: skip
     memory, memory_notes = memory_bytes(graph, names, owners, parts)
@@ -120,20 +122,19 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
         if foreign
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
-    return _prediction(work, options, cold, memory, notes, (*costs.warnings, *overload_warnings(utilisation)))
+    return _prediction(work, options, warmth, memory, notes, (*costs.warnings, *overload_warnings(utilisation)))
 
 
 def _prediction(
     work: _Work,
     options: Options,
-    cold: Mapping[str, float],
+    warmth: Floats,
     memory: Mapping[str, float] | None,
     notes: Sequence[str],
     warnings: tuple[str, ...],
 ) -> Prediction:
-    own, entries = work.own_ns(), work.graph.ingress
-    before = answer(work.plan, entries, own, work.hops(0.0))
-    after = answer(work.plan, entries, own, work.hops(1.0))
+    own, before = work.own_ns, work.before
+    after = answer(work.plan, work.graph.ingress, own, work.hops())
     weights = np.array([after.edge_weights[call.id] for call in work.edges])
     spread = doubt_draws(work.draws, options.intervals)
     latency_draws, cpu_draws = (_doubted(work, currency, spread) for currency in ("latency", "cpu"))
@@ -157,8 +158,8 @@ def _prediction(
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
-        services=_services(work, weights, latency_draws, cpu_draws, rates, cold, memory),
-        edges=_edges(work, before, after, latency_draws, cpu_draws),
+        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory),
+        edges=_edges(work, before, after, latency_draws, cpu_draws, warmth),
         path_before=before.path,
         path_after=after.path,
         assumptions=tuple(notes),
@@ -216,7 +217,7 @@ def _services(
     latency_draws: Floats,
     cpu_draws: Floats,
     rates: Mapping[str, float],
-    cold: Mapping[str, float],
+    warmth: Floats,
     memory: Mapping[str, float] | None,
 ) -> tuple[ServicePrediction, ...]:
     """By service: what the sidecar beside it does, as the client's of its calls and the server's of its callers'."""
@@ -233,6 +234,7 @@ def _services(
             parts[row] += _grouped(owners, weight[edges, None] * tables[row][edges, side], len(index))
             draws[row] += _grouped(owners, weight[edges, None] * drawn[edges, side], len(index))
     totals = parts.sum(axis=2)
+    cold = _cold(work, warmth, index)
     split = [_by_component(names, parts[0]), _by_component(names, parts[1] * _NS)]
     scaled = ((totals[0], draws[0]), (totals[1] * _NS, draws[1] * _NS))
     latency, vcpu = (estimates(figures, drawn, least=0.0) for figures, drawn in scaled)
@@ -244,12 +246,23 @@ def _services(
             baseline_vcpu=rates[service.name] * service.service_time.mean_ns * _NS,
             memory_bytes=None if memory is None else memory.get(service.deployment, 0.0),
             utilisation=float(work.utilisation[service.deployment]),
-            cold_weight=cold[service.deployment],
+            cold_weight=float(cold[number]),
             by_component_ns=split[0][number],
             vcpu_by_component=split[1][number],
         )
         for number, service in enumerate(work.graph.services)
     )
+
+
+def _cold(work: _Work, warmth: Floats, index: Mapping[str, int]) -> Floats:
+    """How cold each service's sidecar is on average over its calls, both sides."""
+    sums = np.zeros((2, len(index)))
+    for side in (CLIENT, SERVER):
+        for edge, call in enumerate(work.edges):
+            name = call.caller if side == CLIENT else call.callee
+            if name in index:
+                sums[:, index[name]] += work.rates[edge] * np.array([warmth[side, edge], 1.0])
+    return np.asarray(np.divide(sums[0], sums[1], out=np.zeros(len(index)), where=sums[1] > 0.0))
 
 
 def _grouped(owners: Indices, values: Floats, count: int) -> Floats:
@@ -263,7 +276,7 @@ def _grouped(owners: Indices, values: Floats, count: int) -> Floats:
 
 
 def _edges(
-    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats
+    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats, warmth: Floats
 ) -> tuple[EdgePrediction, ...]:
     latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
     names = work.costs.components
@@ -283,6 +296,7 @@ def _edges(
                 path_weight=after.edge_weights[call.id],
                 by_component_ns=split[0][edge],
                 cpu_by_component_ns=split[1][edge],
+                cold_weights=(float(warmth[CLIENT, edge]), float(warmth[SERVER, edge])),
             )
         )
     return tuple(found)

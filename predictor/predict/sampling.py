@@ -47,7 +47,7 @@ class Sampler:
         for name in reversed(plan.order):
             total = np.repeat(self._own(services[name].service_time)[None], 2, axis=0)
             for stage in plan.handlings[name].stages:
-                total += self._stage(stage.calls, answers)
+                total += self._stage(stage.calls, answers, plan.cpus)
             answers[name] = total
         return self._mixed(entries, answers)
 
@@ -65,36 +65,42 @@ class Sampler:
                 found[1, chosen] += hop[chosen]
         return found
 
-    def _stage(self, calls: Sequence[Call], answers: Mapping[str, Floats]) -> Floats:
-        longest = self._call(calls[0], answers[calls[0].callee])
+    def _stage(self, calls: Sequence[Call], answers: Mapping[str, Floats], cpus: float) -> Floats:
+        longest, work = self._call(calls[0], answers[calls[0].callee])
         for call in calls[1:]:
-            np.maximum(longest, self._call(call, answers[call.callee]), out=longest)
-        return longest
+            time, more = self._call(call, answers[call.callee])
+            work = work + more if cpus < np.inf else work
+            np.maximum(longest, time, out=longest)
+        return np.maximum(longest, work / cpus, out=longest) if cpus < np.inf else longest
 
-    def _call(self, call: Call, answers: Floats) -> Floats:
-        """Time of all calls of an edge that one request waits for."""
+    def _call(self, call: Call, answers: Floats) -> tuple[Floats, Floats]:
+        """Time of all calls of an edge that one request waits for, and the sum of their times."""
         number = call.calls_per_request
         if number <= 0.0:
-            return np.zeros((2, self._count))
+            nothing = np.zeros((2, self._count))
+            return nothing, nothing
         if number > _MOST_DRAWN and call.repeat == "sequential":
             one = self._one(call, answers)
             score = self._random.standard_normal(self._count)
             mean, deviation = one.mean(axis=1, keepdims=True), one.std(axis=1, keepdims=True)
-            return np.asarray(np.maximum(number * mean + np.sqrt(number) * deviation * score, 0.0))
+            summed = np.asarray(np.maximum(number * mean + np.sqrt(number) * deviation * score, 0.0))
+            return summed, summed
         whole = int(min(number, _MOST_DRAWN))
         drawn = whole + (number > whole and whole < _MOST_DRAWN)
-        found: Floats | None = None
+        at_once = call.repeat == "parallel" and drawn > 1
+        found = work = np.zeros((2, self._count))
         for index in range(drawn):
             one = self._one(call, answers, drawn == 1)
             if index == whole:
                 one *= self._random.random(self._count) < number - whole
-            if found is None:
-                found = one
-            elif call.repeat == "sequential":
-                found += one
-            else:
+            if index == 0:
+                found, work = one, one.copy() if at_once else one
+            elif at_once:
                 np.maximum(found, one, out=found)
-        return np.zeros((2, self._count)) if found is None else found
+                work += one
+            else:
+                found += one
+        return found, work * (number / drawn) if at_once and number > drawn else work
 
     def _one(self, call: Call, answers: Floats, once: bool = False) -> Floats:
         """One call of the edge; the answers of a service that nobody else asks are used as they are."""

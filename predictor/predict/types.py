@@ -43,6 +43,7 @@ class EdgePrediction:
 
     `latency_ns` is the overhead of one call on it; `path_weight` how many of its calls a request from outside waits
     for, before and with the overhead; `by_component_ns` splits latency, `cpu_by_component_ns` CPU per call.
+    `cold_weights` are the temperatures used for its client's and its server's sidecar.
     """
 
     id: str
@@ -53,6 +54,7 @@ class EdgePrediction:
     path_weight: float
     by_component_ns: Mapping[str, float]
     cpu_by_component_ns: Mapping[str, float]
+    cold_weights: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 An anchor cell is one fixed hop of a profile, measured again while a validation runs. What it costs now over what the
 model says of it is how much slower the machine is: the costs of its protocol at its temperature are taken times that.
 HTTP/2 and gRPC follow HTTP/1.1, whose parsing and caches they share; temperatures between two anchors lie between.
+How fast idle sidecars cool is scaled by the anchor at one low rate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,10 @@ from profiler.proxies.base import HTTP1, TCP
 ANCHOR: Final = AnchorCell(HTTP1, HOT)
 """The anchor cell that every profile has."""
 
+_IDLE_RPS: Final = 200.0
+_COLD: Final = AnchorCell(HTTP1, COLD)
+_IDLE: Final = AnchorCell(HTTP1, HOT, _IDLE_RPS)
+
 
 def model_of(model: FittedModel, temperature: str) -> FittedModel:
     """What of the model speaks of a testbed at `temperature`: natural is not between hot and cold, but apart.
@@ -39,14 +44,14 @@ def model_of(model: FittedModel, temperature: str) -> FittedModel:
     return replace(model, configurations=chosen)
 
 
-def anchor_cells(graph: CallGraph, model: FittedModel, profile: Mapping[str, Any]) -> dict[AnchorCell, float]:
-    """The cells to measure for a graph, that of every profile first, with what they cost in the profile, in ns.
+def anchor_cells(
+    graphs: Sequence[CallGraph], model: FittedModel, profile: Mapping[str, Any]
+) -> dict[AnchorCell, float]:
+    """The cells to measure for graphs, that of every profile first, with what they cost in the profile, in ns.
 
     `model` is what `model_of` gives. Raises `UsageError`: the profile has no anchor.
     """
-    tcp = any(call.protocol == TCP for call in (*graph.calls, *(entry.as_call() for entry in graph.ingress)))
-    modes = {mode for service in graph.services for mode in (service.sidecar.client, service.sidecar.server)}
-    protocols = (HTTP1, TCP) if tcp or "tcp" in modes else (HTTP1,)
+    protocols = (HTTP1, TCP) if any(map(_with_tcp, graphs)) else (HTTP1,)
     found = {
         cell: cost_ns
         for cell in (
@@ -54,23 +59,52 @@ def anchor_cells(graph: CallGraph, model: FittedModel, profile: Mapping[str, Any
         )
         if (cost_ns := _modelled_ns(model, cell)) > 0.0
     }
-    return {ANCHOR: found.get(ANCHOR) or _profiled_ns(profile), **found}
+    known = {ANCHOR: found.get(ANCHOR) or _profiled_ns(profile), **found}
+    if model.cooling and {ANCHOR, _COLD} <= set(found):
+        known[_IDLE] = found[ANCHOR] + _idle_position(model) * (found[_COLD] - found[ANCHOR])
+    return known
+
+
+def _with_tcp(graph: CallGraph) -> bool:
+    modes = {mode for service in graph.services for mode in (service.sidecar.client, service.sidecar.server)}
+    protocols = {call.protocol for call in graph.calls} | {entry.protocol for entry in graph.ingress}
+    return "tcp" in modes or TCP in protocols
 
 
 def at_speed_of(model: FittedModel, anchors: Sequence[Anchor]) -> FittedModel:
     """The model with its costs times what the anchors say, draws and all."""
-    factors = {anchor.cell: anchor.factor for anchor in anchors}
+    factors = {anchor.cell: anchor.factor for anchor in anchors if anchor.cell != _IDLE}
     return replace(
         model,
         configurations=tuple(_scaled(item, _factor(item, factors)) for item in model.configurations),
+        cooling=_cooling(model, {anchor.cell: anchor.measured_ns for anchor in anchors}),
     )
 
 
+def _cooling(model: FittedModel, measured_ns: Mapping[AnchorCell, float]) -> tuple[tuple[float, float], ...]:
+    """The curve through where the anchor at a low rate lies now between hot and cold."""
+    if not {ANCHOR, _COLD, _IDLE} <= set(measured_ns):
+        return model.cooling
+    way_ns = measured_ns[_COLD] - measured_ns[ANCHOR]
+    before = _idle_position(model)
+    if way_ns <= 0.0 or before <= 0.0:
+        return model.cooling
+    factor = max(0.0, (measured_ns[_IDLE] - measured_ns[ANCHOR]) / way_ns) / before
+    return tuple((gap_ns, factor * position) for gap_ns, position in model.cooling)
+
+
+def _idle_position(model: FittedModel) -> float:
+    gaps, positions = zip(*model.cooling, strict=True)
+    return float(np.interp(1e9 / _IDLE_RPS, gaps, positions))
+
+
 def _factor(item: Configuration, factors: Mapping[AnchorCell, float]) -> float:
-    """The factor of a configuration: of its protocol's anchors at temperatures around its own, else HTTP/1.1's; 1 without."""
+    """The factor of a configuration: its protocol's anchors' around its temperature, else HTTP/1.1's; 1 without."""
     position = POSITIONS.get(item.temperature, 0.0)
     for protocol in (item.protocol, HTTP1):
-        known = {POSITIONS[cell.temperature]: value for cell, value in factors.items() if cell.protocol == protocol}
+        known = {
+            POSITIONS.get(cell.temperature, 0.0): value for cell, value in factors.items() if cell.protocol == protocol
+        }
         if known:
             positions = sorted(known)
             return float(np.interp(position, positions, [known[one] for one in positions]))

@@ -53,7 +53,7 @@ def without_mesh(deployed: Application) -> Application:
     """The same services without any sidecar: the baseline."""
 
     def bare(edge: Edge) -> Edge:
-        return replace(edge, client=NO_SIDECAR, server=NO_SIDECAR, tls="none", filters=())
+        return replace(edge, client=NO_SIDECAR, server=NO_SIDECAR, tls="none", filters=(), shared="")
 
     services = tuple(replace(one, edges=tuple(map(bare, one.edges))) for one in deployed.services)
     return Application(services, tuple(map(bare, deployed.entries)), deployed.proxy)
@@ -104,6 +104,7 @@ def _edge(call: Call, modes: Sequence[str], spoken: str) -> Edge:
         stage=call.stage,
         repeat=call.repeat,
         asynchronous=call.asynchronous,
+        shared=call.protocol,
     )
 
 

@@ -64,8 +64,8 @@ def validate(
         MeshInsightError: the run failed.
     """
     model = model_of(model, settings.temperature)
-    profiled_ns = anchor_cells(graph, model, profile)
     cases, deployed = _cases(graph, scenarios, options)
+    profiled_ns = anchor_cells([case.graph for case in cases], model, profile)
     for case in cases:  # what the profile lacks is told before anything is started
         predict(case.graph, model, replace(case.options, samples=0, intervals=False))
     warnings = _other_build(profile, options.proxy or "envoy")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
 from profiler.campaign.bench import START_WITHIN_S, paced, wait_until_sending
-from profiler.campaign.cells import ANCHOR_SCENE, anchor_scene
+from profiler.campaign.cells import ANCHOR_SCENE, Scene, anchor_scene, cooling_scene
 from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import ProcessError
 from profiler.machine import MachineCpu, Noise
@@ -45,10 +45,14 @@ _CONNECTIONS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class AnchorCell:
-    """The anchor's load on a hop with sidecars on both sides that take it for `protocol`, at a temperature."""
+    """The anchor's load on a hop with sidecars on both sides that take it for `protocol`, at a temperature.
+
+    `rate_rps` None is as fast as answers come, beside cold neighbours at the pace of cold cells.
+    """
 
     protocol: str
     temperature: str
+    rate_rps: float | None = None
 
     @property
     def hop(self) -> Hop:
@@ -57,8 +61,15 @@ class AnchorCell:
 
     @property
     def name(self) -> str:
-        """`http1-both-hot`."""
-        return f"{self.hop.name}-{self.temperature}"
+        """`http1-both-hot`, `http1-both-hot-200rps`."""
+        return f"{self.hop.name}-{self.temperature}" + (f"-{self.rate_rps:g}rps" if self.rate_rps else "")
+
+    @property
+    def scene(self) -> Scene:
+        """Its load beside its neighbours."""
+        if self.rate_rps is None:
+            return anchor_scene(self.temperature)
+        return cooling_scene(self.rate_rps, self.temperature)
 
 
 @dataclass(frozen=True)
@@ -198,25 +209,26 @@ class ApplicationBench:
 
     def anchors_ns(self, seconds: float) -> dict[AnchorCell, float]:
         """Overhead of the anchor cells at the median in ns, windows so long: how fast the machine is now."""
-        medians_ns: dict[tuple[Hop, str], float] = {}
-        for cell in self._anchor_cells:
-            for hop in (cell.hop.baseline, cell.hop):
-                if (hop, cell.temperature) not in medians_ns:
-                    medians_ns[hop, cell.temperature] = self._median_ns(hop, cell.temperature, seconds)
+        medians_ns = {(hop, scene): self._median_ns(hop, scene, seconds) for hop, scene in self._anchor_points}
         return {
-            cell: medians_ns[cell.hop, cell.temperature] - medians_ns[cell.hop.baseline, cell.temperature]
+            cell: medians_ns[cell.hop, cell.scene] - medians_ns[cell.hop.baseline, cell.scene]
             for cell in self._anchor_cells
         }
 
     @property
     def windows_per_anchor(self) -> int:
         """How many windows of load `anchors_ns` takes."""
-        return len({(hop, cell.temperature) for cell in self._anchor_cells for hop in (cell.hop.baseline, cell.hop)})
+        return len(self._anchor_points)
 
-    def _median_ns(self, hop: Hop, temperature: str, seconds: float) -> float:
-        self._set_temperature(temperature)
+    @property
+    def _anchor_points(self) -> list[tuple[Hop, Scene]]:
+        pairs = [(hop, cell.scene) for cell in self._anchor_cells for hop in (cell.hop.baseline, cell.hop)]
+        return list(dict.fromkeys(pairs))
+
+    def _median_ns(self, hop: Hop, scene: Scene, seconds: float) -> float:
+        self._set_temperature(scene.temperature)
         deployment = self._anchors[hop]
-        load = paced(anchor_scene(temperature))
+        load = paced(scene)
         generator: LoadGenerator = H2load() if load.rate_rps is None else self._generator
         directory = next(iter(self._directories.values()))
         argv = generator.argv(deployment.target, load, _SETTLE_S + seconds, directory)

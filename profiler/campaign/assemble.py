@@ -24,7 +24,7 @@ from profiler.attribution.cpu_classes import IDLE, REST, components_from_samples
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.campaign.bench import CpuWindow, LatencyWindow, paced
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, anchor_scene, ladder
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, Scene, anchor_scene, ladder
 from profiler.campaign.readings import Point, Readings
 from profiler.campaign.user_split import UserSplits
 from profiler.components import (
@@ -300,6 +300,18 @@ class Assembly:
                 if self._anchors(temperature)
             },
             "drift_ratio": float((high - low) / np.median(medians_ns)),
+            "cooling": [point for scene in self._plan.cooling_scenes if (point := self._cooling_point(scene))],
+        }
+
+    def _cooling_point(self, scene: Scene) -> dict[str, Any] | None:
+        windows, baseline = (self._readings.latency[hop, scene] for hop in (ANCHOR_HOP, ANCHOR_HOP.baseline))
+        if not windows or not baseline:
+            return None
+        return {
+            "temperature": scene.temperature,
+            "rate_rps": scene.load.rate_rps,
+            "with_p50_ns": float(np.median([_median(window.free_ns) for window in windows])),
+            "baseline_p50_ns": float(np.median([_median(window.free_ns) for window in baseline])),
         }
 
     def noise(self) -> dict[str, Any]:

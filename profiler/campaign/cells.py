@@ -32,6 +32,15 @@ def anchor_scene(temperature: str) -> Scene:
     return Scene(temperature, ANCHOR_SCENE.load)
 
 
+COOLING_RPS: Final = (1000.0, 200.0, 50.0)
+"""Rates at which the anchor tells how fast idle sidecars cool beside CPUs that are awake."""
+
+
+def cooling_scene(rate_rps: float, temperature: str = ANCHOR_SCENE.temperature) -> Scene:
+    """The anchor's scene with one request at a time, so many per second."""
+    return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
+
+
 @dataclass(frozen=True)
 class Cell:
     """One point of the profile. `reference` marks a rung of the ladder that the user did not ask for."""
@@ -112,6 +121,13 @@ class Plan:
     @property
     def scenes(self) -> tuple[Scene, ...]:
         return tuple(dict.fromkeys(cell.scene for cell in self.cells))
+
+    @property
+    def cooling_scenes(self) -> tuple[Scene, ...]:
+        """Where the anchor is measured to tell how sidecars cool, where both ends are known; else none."""
+        if not {"hot", "cold"} <= {scene.temperature for scene in self.scenes}:
+            return ()
+        return (anchor_scene("hot"), anchor_scene("cold"), *map(cooling_scene, COOLING_RPS))
 
     @property
     def hops(self) -> tuple[Hop, ...]:

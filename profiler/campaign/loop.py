@@ -8,7 +8,7 @@ import numpy as np
 
 from profiler.campaign.bench import SETTLE_S, Bench
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene
-from profiler.campaign.readings import Readings, request_of
+from profiler.campaign.readings import Point, Readings, request_of
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import perf_available
@@ -21,6 +21,8 @@ _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _CPU_SHARE_OF_CAPACITY: Final = 0.25
 """CPU is measured well below saturation: both sides must reach the same rate."""
 
+_COOLING_S: Final = 1.0
+_ROUNDS_PER_COOLING: Final = 3
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 1.0
@@ -90,22 +92,30 @@ class Campaign:
         return Step(f"memory, {hop.name}", _START_UP_S + SETTLE_S + 0.5, measure)
 
     def _latency_round(self, number: int) -> list[Step]:
-        steps = []
+        steps: list[Step] = []
+        measured: set[Point] = set()
         for index in self._random.permutation(len(self._plan.scenes)):
             scene = self._plan.scenes[index]
             points = [(hop, scene) for hop in self._plan.hops_of(scene)]
             anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
             points = list(dict.fromkeys([*points, *anchors]))
+            measured.update(points)
             steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
+        if number < max(1, self._settings.repeats // _ROUNDS_PER_COOLING):
+            cooling = [(hop, at) for hop in (ANCHOR_HOP.baseline, ANCHOR_HOP) for at in self._plan.cooling_scenes]
+            missing = [point for point in cooling if point not in measured]
+            steps += self._shuffled([self._latency_step(number, hop, at, _COOLING_S) for hop, at in missing])
         return steps
 
-    def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
+    def _latency_step(self, number: int, hop: Hop, scene: Scene, seconds: float = 0.0) -> Step:
+        """`seconds` at the least."""
+        duration_s = max(seconds, self._settings.duration_s)
+
         def measure() -> None:
-            window = self._bench.latency_window(hop, scene, self._settings.duration_s)
-            self._readings.latency[hop, scene].append(window)
+            self._readings.latency[hop, scene].append(self._bench.latency_window(hop, scene, duration_s))
 
         label = f"round {number + 1} of {self._settings.repeats}: latency, {hop.name}, {scene.temperature}"
-        return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
+        return Step(label, _START_UP_S + SETTLE_S + duration_s + 0.25, measure)
 
     def _cpu_round(self) -> list[Step]:
         points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]

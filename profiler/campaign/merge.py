@@ -80,7 +80,23 @@ def _anchor(results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
             for name in temperatures
         },
         "drift_ratio": float((high - low) / np.median(medians_ns)),
+        "cooling": _cooling([point for _, anchor in known for point in anchor.get("cooling", ())]),
     }
+
+
+def _cooling(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Medians over blocks."""
+    found: dict[tuple[str, float | None], list[Mapping[str, Any]]] = {}
+    for point in points:
+        found.setdefault((point["temperature"], point["rate_rps"]), []).append(point)
+    return [
+        {
+            "temperature": temperature,
+            "rate_rps": rate_rps,
+            **_medians([{key: point[key] for key in ("with_p50_ns", "baseline_p50_ns")} for point in same]),
+        }
+        for (temperature, rate_rps), same in found.items()
+    ]
 
 
 def _noise(noises: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

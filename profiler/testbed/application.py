@@ -50,7 +50,8 @@ class Edge:
     """Calls from a service, or from outside, to another service.
 
     `client` and `server` are what the sidecars on the two sides proxy the edge as: a protocol, `shared` for the node's
-    proxy, or nothing where there is none. `application` is what the two services speak.
+    proxy, or nothing where there is none. `application` is what the two services speak, `shared` what a shared proxy
+    takes it for (empty: the same).
     """
 
     id: str
@@ -66,11 +67,13 @@ class Edge:
     stage: int = 0
     repeat: str = "sequential"
     asynchronous: bool = False
+    shared: str = ""
 
     @property
     def protocol(self) -> str:
-        """What a shared proxy takes it for."""
-        return next((mode for mode in (self.client, self.server) if mode not in (SHARED, NO_SIDECAR)), self.application)
+        """What its proxies take it for; of two that differ, the client's."""
+        sides = (mode for mode in (self.client, self.server) if mode not in (SHARED, NO_SIDECAR))
+        return next(sides, self.shared or self.application)
 
     @property
     def client_sidecar(self) -> bool:

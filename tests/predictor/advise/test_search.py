@@ -7,7 +7,7 @@ import pytest
 
 from predictor.advise.advise import advise
 from predictor.advise.candidates import Candidates, rules
-from predictor.advise.changes import Change, changed_graph
+from predictor.advise.changes import Change, changed_graph, edges_of
 from predictor.advise.figures import CPU, MEAN, MEMORY, Figures
 from predictor.advise.limits import Limit
 from predictor.advise.prices import Prices
@@ -54,7 +54,7 @@ def candidates(one: CallGraph, kinds: list[str] = KINDS) -> list[Change]:
 
 
 def figures_of(one: CallGraph, changes: list[Change], memory: bool = False) -> Figures:
-    cold = {item.deployment: 0.0 for item in one.services}
+    cold = {call.id: (0.0, 0.0) for call in edges_of(one)}
     return Figures(one, changes, Prices(MODEL, POINT, memory), cold, None, 1)
 
 

@@ -56,7 +56,8 @@ def call_graph(rng: random.Random, name: str) -> CallGraph:
     entries = [Ingress("s0", rng.random() * 3000)]
     if count > 2 and rng.random() < 0.4:
         entries.append(Ingress("s2", rng.random() * 300, protocol=rng.choice(PROTOCOLS)))
-    cluster = Cluster(nodes=rng.choice([None, 3]), cpu_use=rng.choice([None, 0.1, 0.0]))
+    nodes, cpus = rng.choice([None, 3]), rng.choice([None, 0.1, 0.5, 1.0])
+    cluster = Cluster(nodes=nodes, cpus_per_node=cpus, cpu_use=rng.choice([None, 0.1, 0.0]))
     return CallGraph(services, tuple(calls), tuple(entries), name, cluster, rng.choice([None, None, 0.7]))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictor.graph.service_time import ServiceTime
-from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service, Sidecar
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
 from predictor.predict.types import Factors, Options, Prediction
@@ -67,6 +67,30 @@ def test_parallel_calls_take_the_longest_and_cost_the_cpu_of_all() -> None:
     found = predict(graph([service("a"), service("b"), service("c")], calls), MODEL, EXACT)
     assert added(found) == pytest.approx(hop(9000, 1024), rel=1e-9)
     assert found.vcpu.value == pytest.approx(10 * 2e-9 * (hop(9000, 1024) + hop(100, 1024)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("cpus", "share"), [(1.0, 3.0), (2.0, 1.5), (3.0, 1.0), (8.0, 1.0), (None, 1.0)])
+def test_calls_at_the_same_time_wait_for_cpus(cpus: float | None, share: float) -> None:
+    """Three equal calls are work for three CPUs: on two they take half as long again, without sidecars and with."""
+    cluster = Cluster(nodes=1, cpus_per_node=cpus)
+    names = ("b", "c", "d")
+    services = [service(name) for name in ("a", *names)]
+    apart = replace(graph(services, [call("a", name) for name in names]), cluster=cluster)
+    again = graph([service("a"), service("b")], [call("a", "b", calls_per_request=3.0, repeat="parallel")])
+    for one in (apart, replace(again, cluster=cluster)):
+        found = predict(one, MODEL, replace(EXACT, samples=200))
+        assert added(found) == pytest.approx(share * hop(1024, 1024), rel=1e-9)
+        assert found.latency["mean"].without_ns == pytest.approx(1e6 + share * 1e6, rel=1e-9)
+        assert found.latency["p50"].overhead_ns.value == pytest.approx(share * hop(1024, 1024), rel=1e-3)
+        assert sum(found.latency_by_component_ns[name].value for name in HTTP) == pytest.approx(added(found), rel=1e-9)
+
+
+def test_one_call_after_another_does_not_wait_for_cpus() -> None:
+    calls = [call("a", "b", stage=0), call("a", "c", stage=1), call("b", "d", calls_per_request=3.0)]
+    services = [service(name) for name in "abcd"]
+    free = graph(services, calls)
+    tight = replace(free, cluster=Cluster(nodes=1, cpus_per_node=1.0))
+    assert added(predict(tight, MODEL, EXACT)) == pytest.approx(added(predict(free, MODEL, EXACT)), rel=1e-12)
 
 
 def test_asynchronous_calls_take_no_time_but_cpu() -> None:

@@ -35,7 +35,7 @@ def anchor(protocol: str, temperature: str, factor: float) -> Anchor:
 
 
 def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> None:
-    cells = anchor_cells(graph("tcp"), MODEL, PROFILE)
+    cells = anchor_cells([graph("tcp")], MODEL, PROFILE)
     assert next(iter(cells)) == ANCHOR
     for protocol, coefficients in (("http1", HTTP), ("tcp", TCP)):
         known = sum(value(coefficients, (128, 1024, 0, 0), name) for name in coefficients)
@@ -43,9 +43,9 @@ def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> Non
 
 
 def test_tcp_has_an_anchor_of_its_own_only_where_there_is_some() -> None:
-    assert {cell.protocol for cell in anchor_cells(graph("http1"), MODEL, PROFILE)} == {"http1"}
+    assert {cell.protocol for cell in anchor_cells([graph("http1")], MODEL, PROFILE)} == {"http1"}
     as_tcp = replace(graph("http1"), services=(Service("a", sidecar=Sidecar("tcp", "none")), Service("b")))
-    assert {cell.protocol for cell in anchor_cells(as_tcp, MODEL, PROFILE)} == {"http1", "tcp"}
+    assert {cell.protocol for cell in anchor_cells([graph("http1"), as_tcp], MODEL, PROFILE)} == {"http1", "tcp"}
 
 
 def test_each_protocol_goes_with_its_own_anchor() -> None:
@@ -58,4 +58,4 @@ def test_each_protocol_goes_with_its_own_anchor() -> None:
 def test_a_profile_without_anchor_is_refused() -> None:
     model = replace(MODEL, configurations=())
     with pytest.raises(UsageError, match="no anchor cell"):
-        anchor_cells(graph("http1"), model, {**PROFILE, "anchor": None})
+        anchor_cells([graph("http1")], model, {**PROFILE, "anchor": None})

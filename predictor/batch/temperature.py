@@ -1,0 +1,71 @@
+"""How warm the sidecars of many graphs are. Pure numpy; what it means is told in `predictor.predict.temperature`."""
+
+from typing import Final
+
+import numpy as np
+
+from predictor.batch.decode import Booleans, Indices, Rows
+from predictor.batch.edges import Flow, cpus_of
+from predictor.graph.types import REPEATS
+from predictor.models.types import Floats
+from predictor.predict.temperature import ASSUMED_USE, Curve, Visits, positions
+
+_PARALLEL: Final = REPEATS.index("parallel")
+
+
+def warmth(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats, cooling: Curve) -> Floats:
+    """Positions of edges, sides × rows. `answer_ns` is by node, without sidecars; `replicas` by deployment."""
+    given = np.empty(rows.deployments)
+    latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
+    given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
+    given = given[rows.deployment]
+    known = ~np.isnan(given)
+    if known.all():
+        found = np.zeros((2, len(rows.graph)))
+    else:
+        found = positions(_visits(rows, flow, answer_ns, replicas), cooling)
+    for side, owner in enumerate((rows.caller, rows.callee)):
+        of_edges = known[owner] & (owner >= 0)
+        found[side, of_edges] = given[owner[of_edges]]
+    return found
+
+
+def _visits(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats) -> Visits:
+    visits = np.bincount(rows.deployment, flow.node_rates, rows.deployments) / replicas
+    times = rows.numbers["calls_per_request"]
+    parallel = rows.choices["repeat"] == _PARALLEL
+    in_a_row = np.where(parallel, 1.0, np.maximum(times, 1.0))
+    first, at_once, calling = _stages(rows, flow, np.where(parallel, np.maximum(times, 1.0), 1.0))
+    use = rows.numbers["cpu_use"]
+    use = np.where(np.isnan(use), ASSUMED_USE, use)
+    return Visits(
+        own_ns=rows.numbers["service_time_ns"],
+        answer_ns=answer_ns,
+        rates=visits[rows.deployment],
+        calling=calling,
+        use=use[rows.node_graph],
+        during=np.maximum(use, 1.0 / cpus_of(rows))[rows.node_graph],
+        together=(rows.numbers["nodes"] == 1.0)[rows.node_graph],
+        caller=rows.caller,
+        callee=rows.callee,
+        in_a_row=in_a_row,
+        at_once=at_once,
+        first=first,
+    )
+
+
+def _stages(rows: Rows, flow: Flow, counts: Floats) -> tuple[Booleans, Floats, Booleans]:
+    """By row: whether in its caller's first stage, and how many calls start with it; by node: whether it waits."""
+    calls: Indices = flow.order[: flow.calls]
+    caller, stage = rows.caller[calls], rows.numbers["stage"][calls]
+    waited = np.ones(len(calls)) if rows.asynchronous is None else np.where(rows.asynchronous[calls], 0.0, 1.0)
+    new = np.ones(len(calls), dtype=np.bool_)
+    new[1:] = (caller[1:] != caller[:-1]) | (stage[1:] != stage[:-1])
+    groups = np.cumsum(new) - 1
+    sizes = np.bincount(groups, waited * counts[calls])[groups] if len(calls) else np.zeros(0)
+    earliest = np.full(rows.nodes, np.inf)
+    np.minimum.at(earliest, caller[waited > 0.0], stage[waited > 0.0])
+    first, at_once = np.zeros(len(rows.graph), dtype=np.bool_), np.ones(len(rows.graph))
+    first[calls] = (waited > 0.0) & (stage == earliest[caller])
+    at_once[calls] = np.where(waited > 0.0, sizes, 1.0)
+    return first, at_once, np.asarray(earliest < np.inf)

@@ -1,0 +1,39 @@
+"""How idle sidecars cool, from the anchor at low rates."""
+
+from typing import Any
+
+import pytest
+
+from predictor.models.cooling import cooling_curve
+
+
+def point(temperature: str, rate_rps: float | None, overhead_us: float, baseline_us: float = 100.0) -> dict[str, Any]:
+    with_us = baseline_us + overhead_us
+    return {
+        "temperature": temperature, "rate_rps": rate_rps, "with_p50_ns": 1e3 * with_us,
+        "baseline_p50_ns": 1e3 * baseline_us,
+    }  # fmt: skip
+
+
+ENDS = [point("hot", None, 200), point("cold", None, 600)]
+
+
+def test_positions_are_between_hot_and_cold_by_the_time_between_requests() -> None:
+    curve = cooling_curve({"cooling": [*ENDS, point("hot", 50.0, 1000), point("hot", 1000.0, 300)]})
+    assert [gap for gap, _ in curve] == pytest.approx([150e3, 600e3, 18.9e6])  # half an answer; 1/rate less an answer
+    assert [position for _, position in curve] == pytest.approx([0.0, 0.25, 2.0])
+
+
+def test_noise_never_makes_it_warmer() -> None:
+    curve = cooling_curve(
+        {"cooling": [*ENDS, point("hot", 1000.0, 150), point("hot", 200.0, 500), point("hot", 50.0, 400)]}
+    )
+    assert [position for _, position in curve] == pytest.approx([0.0, 0.0, 0.75, 0.75])
+
+
+@pytest.mark.parametrize(
+    "points", [[], ENDS, [point("hot", None, 200), point("hot", 50.0, 300)], [*ENDS[:1], point("cold", None, 205)]]
+)
+def test_without_both_ends_or_rates_there_is_no_curve(points: list[dict[str, Any]]) -> None:
+    assert cooling_curve({"cooling": points}) == ()
+    assert cooling_curve(None) == ()
