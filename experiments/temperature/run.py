@@ -195,7 +195,8 @@ def as_text(result: Mapping[str, Any]) -> str:
     lines += [
         "", "![overhead over the time between requests, and in company](result.png)", "",
         f"Time alone cools: at 50 requests/s HTTP/1.1 costs {idle / hot:.1f} times what it costs as fast as answers "
-        "come, though nothing else of this machine ran in between: it is a virtual machine, and others use the same caches. "
+        "come, though nothing else of this machine ran in between: it is a virtual machine, and others use the same "
+        "caches. "
         f"Sidecars of other services keep {result['common']:.0%} of that warm (they run the same program from the same "
         "pages); services without sidecars nothing. The temperature model takes the curve from each profile and 45 % "
         "for what sidecars share.", "",

@@ -74,7 +74,13 @@ def _variant(variant: Variant) -> dict[str, Any]:
             key: value for name, score in variant.latency.items() for key, value in _latency(name, score).items()
         },
         "cpu": _vcpu(variant.cpu),
-        "by_service": {name: {"cpu": _vcpu(score)} for name, score in variant.cpu_by_service.items()},
+        "by_service": {
+            name: {
+                "cpu": _vcpu(score),
+                **({"latency": _latency("p50", answer)} if (answer := variant.latency_by_service.get(name)) else {}),
+            }
+            for name, score in variant.cpu_by_service.items()
+        },
         "by_component": {name: {"cpu": _vcpu(score)} for name, score in variant.cpu_by_component.items()},
         "warnings": list(variant.warnings),
     }
@@ -141,6 +147,11 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
     sections = [
         _section("Overhead of latency, µs", first.latency, 1e-3, 1),
         _section("Overhead of CPU, vCPU", {"total": first.cpu}, 1.0, 4),
+        *(
+            [_section("Time to answer by service with calls, µs at the median", first.latency_by_service, 1e-3, 1)]
+            if first.latency_by_service
+            else []
+        ),
         _section("CPU by service, vCPU (its process and its sidecar)", first.cpu_by_service, 1.0, 4),
         _section("CPU by component, vCPU", first.cpu_by_component, 1.0, 4),
     ]

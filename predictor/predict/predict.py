@@ -158,7 +158,7 @@ def _prediction(
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
-        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory),
+        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory, _answers(work, after, mean)),
         edges=_edges(work, before, after, latency_draws, cpu_draws, warmth),
         path_before=before.path,
         path_after=after.path,
@@ -219,6 +219,7 @@ def _services(
     rates: Mapping[str, float],
     warmth: Floats,
     memory: Mapping[str, float] | None,
+    answers: Mapping[str, Latency],
 ) -> tuple[ServicePrediction, ...]:
     """By service: what the sidecar beside it does, as the client's of its calls and the server's of its callers'."""
     index = {service.name: number for number, service in enumerate(work.graph.services)}
@@ -241,6 +242,7 @@ def _services(
     return tuple(
         ServicePrediction(
             name=service.name,
+            answer=answers[service.name],
             latency_ns=latency[number],
             vcpu=vcpu[number],
             baseline_vcpu=rates[service.name] * service.service_time.mean_ns * _NS,
@@ -252,6 +254,16 @@ def _services(
         )
         for number, service in enumerate(work.graph.services)
     )
+
+
+def _answers(work: _Work, after: Answer, mean: Latency) -> dict[str, Latency]:
+    """How long each service takes with its calls. The interval is that of the mean overhead, in proportion."""
+    point, found = mean.overhead_ns, {}
+    for name, without in work.before.response_ns.items():
+        over = after.response_ns[name] - without
+        low, high = (over * end / point.value if point.value > 0 else over for end in (point.low, point.high))
+        found[name] = Latency(without, after.response_ns[name], Estimate(over, min(low, over), max(high, over)))
+    return found
 
 
 def _cold(work: _Work, warmth: Floats, index: Mapping[str, int]) -> Floats:

@@ -62,10 +62,12 @@ class ServicePrediction:
     """One service: what its sidecars add to the time of a request from outside (on the path), to CPU and memory.
 
     `utilisation` is that of a worker of its sidecar, `cold_weight` the temperature used; `by_component_ns` and
-    `vcpu_by_component` split its latency and CPU.
+    `vcpu_by_component` split its latency and CPU. `answer` is the mean time it takes for a request with its calls; its
+    interval is that of the graph's mean in proportion.
     """
 
     name: str
+    answer: Latency
     latency_ns: Estimate
     vcpu: Estimate
     baseline_vcpu: float

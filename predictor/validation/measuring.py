@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from profiler.campaign.applications import AnchorCell, ApplicationBench, CpuReading, LatencyReading
+from profiler.errors import MeshInsightError
 
 _ANCHOR_S: Final = 0.4
 _ATTEMPTS: Final = 3
@@ -20,6 +21,9 @@ _AROUND_S: Final = 1.0
 
 _BUSY: Final = 0.35
 """No more than this share of the machine's CPUs is asked for: waiting for a CPU is not what sidecars cost."""
+
+_HELD: Final = 0.9
+"""A rate is held if so much of it is answered in time."""
 
 _OVERLAP: Final = 0.5
 """At most this share of the time a request is on its way, so that requests hardly meet."""
@@ -46,6 +50,17 @@ def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: floa
         readings = [bench.cpu(variant, most, _SEARCH_S) for _ in range(_ATTEMPTS)]
         most = min(most, _BUSY * cpus / min(reading.busy_ns / reading.requests * 1e-9 for reading in readings))
     return float(f"{most:.2g}") if most >= 1.0 else most
+
+
+def require_held(bench: ApplicationBench, variants: Sequence[str], rate_rps: float) -> None:
+    """Raise `MeshInsightError` where a variant does not answer a rate that was asked for."""
+    for variant in variants:
+        most = max(bench.latency(variant, rate_rps, _SEARCH_S).answered_rps for _ in range(_ATTEMPTS))
+        if most < _HELD * rate_rps:
+            raise MeshInsightError(
+                f"{variant}: {most:.3g} of {rate_rps:g} requests/s were answered; give a lower --rate, or none to have "
+                "one found"
+            )
 
 
 def measure(
@@ -97,3 +112,12 @@ def failures(found: Rounds) -> Mapping[str, int]:
     """Failed requests by variant, where there were any."""
     sums = {name: sum(reading.failed for reading in readings) for name, readings in found.latency.items()}
     return {name: count for name, count in sums.items() if count}
+
+
+def not_held(found: Rounds, rate_rps: float) -> Mapping[str, float]:
+    """The rate that was answered, by variant, where it was not the one that was sent: the median of the rounds."""
+    rates = {
+        name: float(np.median([reading.answered_rps for reading in readings]))
+        for name, readings in found.latency.items()
+    }
+    return {name: rate for name, rate in rates.items() if rate < _HELD * rate_rps}

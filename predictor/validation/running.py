@@ -16,7 +16,7 @@ from predictor.predict.scenarios import AS_IT_IS, Scenario
 from predictor.predict.types import Options
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import application, applications_of, as_deployed, without_mesh
-from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure
+from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
 from predictor.validation.scoring import PERCENTILES, measured_baseline, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
 from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
@@ -81,6 +81,9 @@ def validate(
             if rate is None:
                 report("looking for a rate that this machine holds", 0.0)
                 rate = find_rate(bench, (cases[0].baseline, AS_IT_IS), wanted_rps, cpus)
+            else:
+                report("trying the rate", 0.0)
+                require_held(bench, (cases[0].baseline, AS_IT_IS), rate)
             if rate < _LEAST_RPS and rate < wanted_rps:
                 raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
@@ -201,6 +204,10 @@ def _require_answers(found: Rounds, rate_rps: float) -> None:
     if lost:
         texts = ", ".join(f"{name} ({count})" for name, count in lost.items())
         raise MeshInsightError(f"requests failed at {rate_rps:g}/s: {texts}; give a lower --rate")
+    slow = not_held(found, rate_rps)
+    if slow:
+        texts = ", ".join(f"{name} ({answered:.3g}/s)" for name, answered in slow.items())
+        raise MeshInsightError(f"not all of {rate_rps:g} requests/s were answered: {texts}; give a lower --rate")
 
 
 def _available_bytes() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from predictor.models.types import Floats
 from predictor.predict.comparison import Saving as Predicted
-from predictor.predict.types import Estimate, Prediction
+from predictor.predict.types import Estimate, Prediction, ServicePrediction
 from predictor.validation.measuring import Rounds
 from predictor.validation.types import Saving, Score, Variant
 from profiler.attribution.cpu_classes import USER
@@ -49,16 +49,31 @@ def score_variant(
     def cpu(raw: Estimate, now: Estimate, reading: Callable[[CpuReading], float]) -> Score:
         return Score(raw, now, measured_cpu(found, name, baseline, rate_rps, reading))
 
-    services = zip(predicted.services, anchored.services, strict=True)
+    services = list(zip(predicted.services, anchored.services, strict=True))
     grouped, grouped_now = _grouped_estimates(predicted), _grouped_estimates(anchored)
     return Variant(
         name,
         latency,
+        {
+            raw.name: Score(
+                _median_answer(raw, predicted),
+                _median_answer(now, anchored),
+                measured_answer(found, name, baseline, raw.name),
+            )
+            for raw, now in services
+            if raw.answer.overhead_ns.value > 0.0
+        },
         cpu(predicted.vcpu, anchored.vcpu, _busy),
         {raw.name: cpu(raw.vcpu, now.vcpu, _service_ns(raw.name)) for raw, now in services},
         {group: cpu(raw, grouped_now[group], _group_ns(group)) for group, raw in grouped.items()},
         predicted.warnings,
     )
+
+
+def _median_answer(service: ServicePrediction, prediction: Prediction) -> Estimate:
+    """A service's mean overhead, times the graph's median over its mean."""
+    mean, median = (prediction.latency[name].overhead_ns.value for name in ("mean", "p50"))
+    return service.answer.overhead_ns.scaled(median / mean if mean > 0.0 else 1.0)
 
 
 def _grouped_estimates(prediction: Prediction) -> dict[str, Estimate]:
@@ -92,8 +107,19 @@ def _less(before: Estimate, after: Estimate) -> Estimate:
 
 def measured_latency(found: Rounds, name: str, reference: str, percent: float) -> Estimate:
     """By how much a percentile of latency is higher than that of the reference, in ns."""
-    ours, theirs = (_latencies(found.latency[key]) for key in (name, reference))
+    return _difference(_latencies(found.latency[name]), _latencies(found.latency[reference]), percent)
 
+
+def measured_answer(found: Rounds, name: str, reference: str, service: str) -> Estimate:
+    """By how much longer a service takes for its requests at the median, in ns."""
+    ours, theirs = (
+        [reading.by_service_ns[service].astype(np.float64) for reading in found.latency[key]]
+        for key in (name, reference)
+    )
+    return _difference(ours, theirs, 50.0)
+
+
+def _difference(ours: Sequence[Floats], theirs: Sequence[Floats], percent: float) -> Estimate:
     def statistic(indices: Sequence[int]) -> float:
         first, second = (np.concatenate([rounds[index] for index in indices]) for rounds in (ours, theirs))
         return float(np.percentile(first, percent) - np.percentile(second, percent))

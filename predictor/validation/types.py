@@ -36,10 +36,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Overhead of one variant: latency by percentile (`p50`, `p90`, `p99`), CPU in all, by service and by component."""
+    """Overhead of one variant: latency by percentile (`p50`, `p90`, `p99`), CPU in all, by service and by component.
+
+    `latency_by_service` is of the median time that a service with calls of its own takes for a request.
+    """
 
     name: str
     latency: Mapping[str, Score]
+    latency_by_service: Mapping[str, Score]
     cpu: Score
     cpu_by_service: Mapping[str, Score]
     cpu_by_component: Mapping[str, Score]

@@ -74,11 +74,16 @@ class AnchorCell:
 
 @dataclass(frozen=True)
 class LatencyReading:
-    """Latencies in ns of the requests of a window, of all entries together."""
+    """Latencies in ns of the requests of a window, of all entries together; `answered_rps` were answered within it.
+
+    `by_service_ns` is how long each service took for its requests, with its calls.
+    """
 
     latency_ns: npt.NDArray[np.int64]
     failed: int
     noise: Noise
+    answered_rps: float
+    by_service_ns: Mapping[str, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,9 @@ class ApplicationBench:
         latencies = np.concatenate([result.between(start_ns, end_ns) for result in results])
         if not len(latencies):
             raise ProcessError(f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s")
-        return LatencyReading(latencies, sum(result.failed for result in results), noise)
+        answered_rps = sum(result.rate_rps(start_ns, end_ns) for result in results)
+        failed = sum(result.failed for result in results)
+        return LatencyReading(latencies, failed, noise, answered_rps, deployment.answer_times_ns(start_ns, end_ns))
 
     def cpu(self, variant: str, rate_rps: float, seconds: float) -> CpuReading:
         """Account for all CPU time for so many seconds at the rate."""

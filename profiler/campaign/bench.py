@@ -202,17 +202,17 @@ class Bench:
         """Every probe with its hits and drops so far."""
         return [*self._timeline_probes, *self.cputime_probes.values()]
 
-    def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
+    def latency_window(self, hop: Hop, scene: Scene, seconds: float, *, follow: bool = True) -> LatencyWindow:
         """Load `hop` and time every request, with the timeline on in half of the phases.
 
-        A window in which some phase saw no request, because the machine was held up, is measured again and counted in
-        `repeated_windows`.
+        Single requests are followed through the timeline where `follow` says so. A window in which some phase saw no
+        request, because the machine was held up, is measured again and counted in `repeated_windows`.
 
         Raises:
             ProcessError: no attempt saw requests in every phase.
         """
         for _ in range(_ATTEMPTS):
-            window = self._try_latency_window(hop, scene, seconds)
+            window = self._try_latency_window(hop, scene, seconds, follow)
             if window is not None:
                 return window
             self.repeated_windows += 1
@@ -222,7 +222,7 @@ class Bench:
             "the machine is held up by others, or --duration is too short for this load"
         )
 
-    def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow | None:
+    def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float, follow: bool) -> LatencyWindow | None:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
         before = Noise.read()
@@ -235,7 +235,7 @@ class Bench:
         result = self._result(load)
         if not all(_answered(result, phase) for phase in phases):
             return None
-        exchanges = self._follow(phases) if scene.load.serial else None
+        exchanges = self._follow(phases) if follow and scene.load.serial else None
         if exchanges is not None and not len(exchanges):
             return None
         whole = result.between(phases[0].start_ns, phases[-1].end_ns).astype(np.float64)

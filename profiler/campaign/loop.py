@@ -104,18 +104,24 @@ class Campaign:
         if number < max(1, self._settings.repeats // _ROUNDS_PER_COOLING):
             cooling = [(hop, at) for hop in (ANCHOR_HOP.baseline, ANCHOR_HOP) for at in self._plan.cooling_scenes]
             missing = [point for point in cooling if point not in measured]
-            steps += self._shuffled([self._latency_step(number, hop, at, _COOLING_S) for hop, at in missing])
+            steps += self._shuffled([self._cooling_step(number, hop, at) for hop, at in missing])
         return steps
 
-    def _latency_step(self, number: int, hop: Hop, scene: Scene, seconds: float = 0.0) -> Step:
-        """`seconds` at the least."""
-        duration_s = max(seconds, self._settings.duration_s)
-
+    def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
         def measure() -> None:
-            self._readings.latency[hop, scene].append(self._bench.latency_window(hop, scene, duration_s))
+            window = self._bench.latency_window(hop, scene, self._settings.duration_s)
+            self._readings.latency[hop, scene].append(window)
 
         label = f"round {number + 1} of {self._settings.repeats}: latency, {hop.name}, {scene.temperature}"
-        return Step(label, _START_UP_S + SETTLE_S + duration_s + 0.25, measure)
+        return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
+
+    def _cooling_step(self, number: int, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            window = self._bench.latency_window(hop, scene, _COOLING_S, follow=False)  # too few requests for bursts
+            self._readings.latency[hop, scene].append(window)
+
+        label = f"round {number + 1} of {self._settings.repeats}: cooling, {hop.name}, {scene.temperature}"
+        return Step(label, _START_UP_S + SETTLE_S + _COOLING_S + 0.25, measure)
 
     def _cpu_round(self) -> list[Step]:
         points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]

@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from profiler.errors import UsageError
 from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Address, Listener
 from profiler.proxies.base import SidecarConfig as Config
@@ -35,6 +38,7 @@ from profiler.testbed.deployment import (
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
+from profiler.workload.answer_times import answer_times
 from profiler.workload.base import Load, Target
 from profiler.workload.filter_services import filter_services_argv
 
@@ -212,6 +216,7 @@ class ApplicationDeployment:
             "service_times_ns": service.service_times_ns,
             "stages": [[self._call(service.name, edge) for edge in waited if edge.stage == stage] for stage in stages],
             "background": [self._call(service.name, edge) for edge in service.edges if edge.asynchronous],
+            "answer_times": str(self._answer_times(service.name)),
         }
         order.write_text(json.dumps(document))
         argv = [sys.executable, "-m", "profiler.workload.service_process", str(order)]
@@ -220,6 +225,15 @@ class ApplicationDeployment:
         self.services[service.name] = process
         for edge in self._incoming(service.name):
             self._ready.append((process, partial(listens, pod, Address("127.0.0.1", self._ports[edge.id]))))
+
+    def _answer_times(self, name: str) -> Path:
+        return self._app_directories[name] / "answer-times"
+
+    def answer_times_ns(self, start_ns: int, end_ns: int) -> dict[str, npt.NDArray[np.int64]]:
+        """By service, how long the requests that began in that time took with their calls, in ns."""
+        return {
+            one.name: answer_times(self._answer_times(one.name), start_ns, end_ns) for one in self.application.services
+        }
 
     def _listening(self, edge: Edge) -> dict[str, Any]:
         socket = self._app_socket(edge)

@@ -31,6 +31,7 @@ import h2.settings
 import httptools
 import uvloop
 
+from profiler.workload.answer_times import AnswerTimes
 from profiler.workload.connections import Connection, Http1Connection, Http2Connection, grpc_frame
 
 _HTTP1: Final = "http1"
@@ -119,6 +120,7 @@ class Service:
     """What a request costs, whoever asks."""
 
     def __init__(self, order: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._taken = AnswerTimes(Path(order["answer_times"]))
         self._times_ns = cycle(order["service_times_ns"])
         self._stages = [[Callee(call, loop) for call in stage] for stage in order["stages"]]
         self._background = [Callee(call, loop) for call in order["background"]]
@@ -127,12 +129,14 @@ class Service:
 
     async def handle(self) -> None:
         """Handle one request."""
+        began_ns = time.monotonic_ns()
         _burn(next(self._times_ns))
         for stage in self._stages:
             if len(stage) == 1:
                 await stage[0].calls()
             else:
                 await asyncio.gather(*(callee.calls() for callee in stage))
+        self._taken.add(began_ns, time.monotonic_ns() - began_ns)
         for callee in self._background:
             task = self._loop.create_task(callee.calls())
             self._running.add(task)

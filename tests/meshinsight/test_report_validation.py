@@ -28,7 +28,7 @@ def score(predicted: float, measured: float) -> Score:
 def variant(name: str, predicted: float, measured: float) -> Variant:
     latency = {key: score(predicted, measured) for key in ("p50", "p90", "p99")}
     cpu = score(predicted * 1e-6, measured * 1e-6)
-    return Variant(name, latency, cpu, {"a": cpu}, {"network": cpu}, ())
+    return Variant(name, latency, {"a": latency["p50"]}, cpu, {"a": cpu}, {"network": cpu}, ())
 
 
 def validation(graph: str) -> Validation:

@@ -1,5 +1,6 @@
 """`meshinsight validate` as a user calls it: real services, real sidecars."""
 
+import contextlib
 import json
 import os
 import signal
@@ -68,6 +69,8 @@ def test_a_graph_and_a_what_if_are_measured_and_scored(graph: Path, tmp_path: Pa
     assert cpu["measured_vcpu"] != 0.0
     assert set(found["by_service"]) == {"a", "b"}
     assert all(entry["cpu"]["measured_vcpu"] > 0 for entry in found["by_service"].values())
+    assert found["by_service"]["a"]["latency"]["measured_p50_ns"] > 0
+    assert "latency" not in found["by_service"]["b"]  # it calls nobody
     assert found["baseline"]["p50_ns"] > 100_000
     saving = found["what_if"]["bare"]["saving"]["latency"]
     assert saving["predicted_p50_ns"] == pytest.approx(latency["predicted_p50_ns"])
@@ -85,6 +88,66 @@ def test_interrupted_it_leaves_nothing(graph: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert not leftovers()
+
+
+def measuring(process: subprocess.Popen[str]) -> None:
+    """Wait until the command's rounds have begun."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "round 1 of" in line:
+            return
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
+def started(graph: Path, *options: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(graph, *options), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def pids_of(program: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if program in (entry / "cmdline").read_text():
+                    found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.kernel
+def test_a_service_that_dies_ends_it_with_one_line(graph: Path) -> None:
+    with started(graph, "--rate", 50) as process:
+        measuring(process)
+        for pid in pids_of("profiler.workload.service_process"):
+            os.kill(pid, signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "service-" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    assert not leftovers()
+
+
+@pytest.mark.kernel
+def test_a_rate_that_is_not_held_is_told(graph: Path) -> None:
+    done = run(graph, "--rate", 100_000)
+    assert done.returncode == 1
+    assert "of 100000 requests/s were answered; give a lower --rate" in done.stderr.splitlines()[-1].replace(
+        "1e+05", "100000"
+    )
+    assert not leftovers()
+
+
+@pytest.mark.kernel
+def test_after_kill_9_cleanup_removes_what_is_left(graph: Path) -> None:
+    with started(graph, "--rate", 50) as process:
+        measuring(process)
+        process.kill()
+        process.wait(20)
+    assert leftovers()
+    assert subprocess.run([sys.executable, "-m", "meshinsight", "cleanup"], cwd=ROOT, check=False).returncode == 0
+    assert not leftovers()
+    assert not pids_of("profiler.workload.service_process")
 
 
 @pytest.mark.parametrize(

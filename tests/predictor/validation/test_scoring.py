@@ -1,11 +1,13 @@
 """Scores of figures whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from predictor.predict.types import Estimate
-from predictor.validation.measuring import Rounds
-from predictor.validation.scoring import measured_cpu, measured_latency
+from predictor.validation.measuring import Rounds, not_held
+from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency
 from predictor.validation.types import Anchor, Score
 from profiler.campaign.applications import AnchorCell, CpuReading, LatencyReading
 from profiler.machine import Noise
@@ -20,9 +22,20 @@ def rounds(*medians_us: tuple[float, float], seed: int = 1) -> Rounds:
     for without, with_ in medians_us:
         for name, median in (("without", without), ("with", with_)):
             latency = (1000 * (median + random.uniform(-5, 5, 400))).astype(np.int64)
-            found.latency[name].append(LatencyReading(latency, 0, QUIET))
+            found.latency[name].append(LatencyReading(latency, 0, QUIET, 400.0, {"a": latency // 2}))
             found.cpu[name].append(CpuReading(100.0, median * 1e5, {}, {"a": median * 1e4}, QUIET))
     return found
+
+
+def test_a_rate_that_was_not_held_is_told() -> None:
+    found = rounds((500, 600), (500, 600), (500, 600))
+    slow = [
+        replace(reading, answered_rps=rate)
+        for reading, rate in zip(found.latency["with"], (300, 380, 300), strict=True)
+    ]
+    found.latency["with"] = slow
+    assert not_held(found, 400.0) == {"with": 300.0}
+    assert not_held(found, 320.0) == {}
 
 
 def test_the_measured_overhead_is_the_difference_of_medians() -> None:
@@ -35,6 +48,11 @@ def test_drift_that_both_have_does_not_widen_the_interval_as_one_that_only_one_h
     together = measured_latency(rounds((400, 500), (600, 700), (500, 600)), "with", "without", 50.0)
     apart = measured_latency(rounds((400, 700), (600, 500), (500, 600)), "with", "without", 50.0)
     assert together.high - together.low < (apart.high - apart.low) / 3
+
+
+def test_a_service_takes_longer_by_the_difference_of_its_own_medians() -> None:
+    found = measured_answer(rounds((500, 600), (500, 600), (500, 600)), "with", "without", "a")
+    assert found.value == pytest.approx(50e3, rel=0.04)
 
 
 def test_cpu_is_per_request_times_the_rate() -> None:
