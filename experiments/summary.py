@@ -1,7 +1,7 @@
 """Puts the results of all experiments on one page, docs/results.md.
 
 Usage: python experiments/summary.py
-Reads each folder's README.md (its title), result.json (the finding, where there is one) and result.md; measures nothing.
+Reads each folder's README.md (its title), result.json (the finding, where there is one) and result.md.
 """
 
 import json
@@ -20,9 +20,9 @@ ORDER: Final = (
 )  # fmt: skip
 INTRODUCTION: Final = """\
 # Results
-What the [experiments](../experiments/README.md) found, each with its plot; tables, commands, matrices and environments are
-in the folders. All were measured on small virtual machines of shared hosts: quote ratios within one run, not absolute
-times. Written by `python experiments/summary.py`.
+What the [experiments](../experiments/README.md) found, each with its plot; tables, commands, matrices and environments
+are in the folders. All were measured on small virtual machines of shared hosts: quote ratios within one run, not
+absolute times. Written by `python experiments/summary.py`.
 """
 
 
@@ -46,13 +46,14 @@ def section(folder: Path) -> str:
 
 
 def found(folder: Path) -> str:
-    """The finding with its verdict, else the first paragraph of the result that is no table."""
+    """The finding with its verdict, else the first list of the result, else its first paragraph."""
     file = folder / "result.json"
     finding = json.loads(file.read_text()).get("finding") if file.exists() else None
     if not finding:
         text = (folder / "result.md").read_text()
         paragraphs = [part.strip() for part in re.split(r"\n\s*\n|^#.*\n", text, flags=re.MULTILINE)]
-        return next(part for part in paragraphs if part and part[0] not in "#|!`")
+        texts = [part for part in paragraphs if part and part[0] not in "#|!`"]
+        return next((part for part in texts if part.startswith("- ")), texts[0])
     verdict = f"\n\nPublished: *{finding['published']}* ({finding['source']}). **Holds here: {finding['holds']}.**"
     return str(finding["text"]) + (verdict if finding["published"] else "")
 

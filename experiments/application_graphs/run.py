@@ -1,8 +1,8 @@
 """Validates every graph beside this file against one profile, and draws predicted against measured.
 
 Usage: python experiments/application_graphs/run.py PROFILE [--rounds N] [--only NAME …] [--temperature NAME]
-[--results DIR]. Takes about a minute and a half per graph. `result.json`, `result.md` and `result.png` are written into the
-results folder; what is not measured again is kept.
+[--results DIR]. Takes about a minute and a half per graph. `result.json`, `result.md` and `result.png` are written into
+the results folder; what is not measured again is kept.
 """
 
 import argparse
@@ -18,11 +18,9 @@ import numpy as np
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
 
-MODELLED_WITH = (
-    "http-chain-1", "http-chain-2", "http-chain-3", "http-chain-3-mtls", "http-chain-4", "fan-out-parallel-3",
-    "fan-out-sequential-5", "bookinfo-shape", "grpc-chain-3",
-)  # fmt: skip
-"""Measured before the model of temperatures and of CPUs was made as it is; the others were not looked at for it."""
+UNSEEN = ("hotel-shape", "boutique-shape", "chain-6-mixed")
+"""Measured after the model was made as it is. The others were in sight then: no constant was fitted to them, but what
+the model lacked was looked for where they disagreed with it."""
 
 
 def main() -> None:
@@ -95,14 +93,15 @@ def summary(found: dict[str, Any]) -> list[str]:
                 inside = np.mean([entry[part][f"inside_interval{ending}"] for entry in group.values()])
                 lines.append(
                     f"{name}, {label} ({len(anchored)}): mean error {np.mean(anchored):.1%} anchored "
-                    f"({np.mean(raw):.1%} raw), worst {max(anchored):.1%} ({max(raw):.1%} raw); inside the interval {inside:.0%}"
+                    f"({np.mean(raw):.1%} raw), worst {max(anchored):.1%} ({max(raw):.1%} raw); "
+                    f"inside the interval {inside:.0%}"
                 )
     return lines
 
 
 def unseen(name: str) -> bool:
-    """Whether the model was made without looking at this graph."""
-    return name.partition(",")[0] not in MODELLED_WITH
+    """Whether the model was made before this graph was measured."""
+    return name.partition(",")[0] in UNSEEN
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -112,10 +111,12 @@ def as_text(found: dict[str, Any]) -> str:
     lines = [
         "# Result", "",
         *(f"- {text}" for text in summary(found)), "",
-        f"{environment['cpus']}-CPU machine ({environment['cpu_model']}), Linux {environment['kernel']}; services of 100 "
-        f"to 200 µs of their own; {first['rounds']} rounds of {first['seconds']:g} s. Raw: [result.json](result.json).", "",
-        "Overhead of the median in µs and of CPU in thousandths of a vCPU. Anchored: at the machine's speed of then, "
-        "as the anchor hops tell; nothing of the graph itself goes into it. † not seen when the model was made.", "",
+        f"{environment['cpus']}-CPU machine ({environment['cpu_model']}), Linux {environment['kernel']}; services of "
+        f"100 to 200 µs of their own; {first['rounds']} rounds of {first['seconds']:g} s. "
+        "Raw: [result.json](result.json).", "",
+        "Overhead of the median in µs and of CPU in thousandths of a vCPU. Anchored: at the machine's speed of "
+        "then, as the anchor hops tell; nothing of the graph itself goes into it. † not seen when the model was made.",
+        "",
         "| graph | requests/s | anchors | p50 predicted | anchored | measured | error | anchored | CPU anchored "
         "| measured | error | anchored |",
         "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -140,7 +141,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], file: Path) -> None:
-    """Predicted over measured, latency and CPU; the band is ±20 %. Graphs that the model was made with are hollow."""
+    """Predicted over measured, latency and CPU; the band is ±20 %. What was in sight when the model was made is hollow."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     plots = (
         ("latency", "anchored_p50_ns", "anchored_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),

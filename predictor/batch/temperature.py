@@ -42,16 +42,25 @@ def _visits(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats) -> Visi
         own_ns=rows.numbers["service_time_ns"],
         answer_ns=answer_ns,
         rates=visits[rows.deployment],
+        visited=_visited(rows, flow, times),
         calling=calling,
         use=use[rows.node_graph],
-        during=np.maximum(use, 1.0 / cpus_of(rows))[rows.node_graph],
-        together=(rows.numbers["nodes"] == 1.0)[rows.node_graph],
+        cpus=cpus_of(rows)[rows.node_graph],
         caller=rows.caller,
         callee=rows.callee,
         in_a_row=in_a_row,
         at_once=at_once,
         first=first,
     )
+
+
+def _visited(rows: Rows, flow: Flow, times: Floats) -> Floats:
+    """By node, how many services one of its requests visits, itself included."""
+    found = np.ones(rows.nodes)
+    for start, end in reversed(flow.bounds):
+        calls = flow.order[start:end]
+        np.add.at(found, rows.caller[calls], times[calls] * found[rows.callee[calls]])
+    return found
 
 
 def _stages(rows: Rows, flow: Flow, counts: Floats) -> tuple[Booleans, Floats, Booleans]:

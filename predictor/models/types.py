@@ -161,7 +161,7 @@ class FittedModel:
                 configurations=tuple(_configuration(item) for item in document["configurations"]),
                 held_out=tuple(HeldOut(**item) for item in document["held_out"]),
                 warnings=tuple(document["warnings"]),
-                cooling=tuple((gap, position) for gap, position in document["cooling"]),
+                cooling=tuple((gap, position) for gap, position in document.get("cooling", ())),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"damaged model ({error}); make it again with `meshinsight fit -o json`") from error

@@ -1,14 +1,15 @@
 """How warm sidecars are when a message comes. Pure.
 
-A call passes each sidecar twice: on its way there and on its way back. What a pass costs depends on what the sidecar
-finds in the caches: on how long ago it ran (`own` gap) and, since sidecars of one node run the same program from the
-same pages, on how long ago any of them ran there (`any` gap). Two things take caches away: other work on the CPU, and
-on a shared machine mere time, since other tenants use the same caches. A profile measures the latter, as the overhead
-of the anchor hop at low rates: its `cooling` curve, by the time between two requests, 0 as hot as a closed loop, 1 as
-the profile's cold cells.
+A call passes each sidecar twice: on its way there and on its way back. What a pass costs depends on how long ago that
+sidecar ran. Two things take its caches away meanwhile: other processes that run on its CPU, up to what the profile's
+cold cells cost; and on a shared machine mere time, since other tenants use the same caches, beyond it. A profile
+measures the latter, as the overhead of the anchor hop at low rates: its `cooling` curve, by the time between two
+requests, 0 as hot as a closed loop, 1 as the profile's cold cells.
 
 A position adds up both passes of a call at one side; it may be beyond 1. Passes within a request follow one another by
-the services' own times; the first one of a service waits for its next request.
+the services' own times; the first one of a service waits for its next request. Where a request is handled by few CPUs,
+the services it visits and their sidecars run between two passes of one sidecar, and each takes a part of the caches;
+those that a profile's single hop has too are in its cells.
 """
 
 import math
@@ -29,14 +30,11 @@ Booleans = npt.NDArray[np.bool_]
 Curve = Sequence[tuple[float, float]]
 """Gap in ns and position, in ascending order."""
 
-COMMON: Final = 0.45
-"""Share of what a sidecar finds cold that another sidecar's run would have warmed (experiments/temperature)."""
-
 EVICTION_NS: Final = 1e6
 """Other work that takes a sidecar's caches away, as a time constant: a judgement, see docs/prediction.md."""
 
-PACE_NS: Final = 2e6
-"""Time between two requests in the profile's cold cells."""
+PART: Final = 0.25
+"""Part of a CPU's second-level cache that a process takes when it handles a message: 512 KiB of 2 MiB, a judgement."""
 
 ASSUMED_USE: Final = 0.5
 """Share of CPU that others use, where the graph does not say."""
@@ -48,19 +46,19 @@ _SELDOM_NS: Final = 1e18
 class Visits:
     """What sidecars see of requests.
 
-    By service: own time and answer time without sidecars in ns, visits per second of
-    a replica of its deployment, whether it waits for calls, other work's share of its CPU between requests (`use`) and
-    within one (`during`), whether all services are on one node (`together`). By edge: caller (−1 outside) and callee;
-    calls in a row, calls at the same time, whether it is in its caller's first stage.
+    By service: own time and answer time without sidecars in ns, visits per second of a replica of its deployment, how
+    many services one of its requests visits (itself included), whether it waits for calls, the share of its CPU that
+    others use, the CPUs of its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls in a row,
+    calls at the same time, whether it is in its caller's first stage.
     """
 
     own_ns: Floats
     answer_ns: Floats
     rates: Floats
+    visited: Floats
     calling: Booleans
     use: Floats
-    during: Floats
-    together: Booleans
+    cpus: Floats
     caller: Indices
     callee: Indices
     in_a_row: Floats
@@ -73,30 +71,26 @@ def positions(visits: Visits, cooling: Curve) -> Floats:
     own, answer = visits.own_ns, visits.answer_ns
     between = np.maximum(1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS) - answer, 0.0)
     caller, callee = np.maximum(visits.caller, 0), visits.callee
-    outside = visits.caller < 0
-    nearby = np.where(outside, np.inf, own[caller])
 
-    def pass_of(gap: Floats, nearest: Floats, service: Indices, use: Floats) -> Floats:
-        """Position of one pass: of what is its own, and of what all sidecars of the node share."""
-        shared = np.where(visits.together[service], np.minimum(nearest, gap), gap)
-        return COMMON * _cooled(shared, use[service], cooling) + (1.0 - COMMON) * _cooled(gap, use[service], cooling)
+    def after(gap: Floats, service: Indices, processes: Floats | float = 0.0) -> Floats:
+        """Position of a pass at the service's sidecar after a gap in which so many processes of the request ran."""
+        return _cooled(gap, visits.use[service], processes / visits.cpus[service], cooling)
 
-    arriving = pass_of(between[callee], nearby, callee, visits.use)
-    answering = np.where(visits.calling[callee], 0.0, pass_of(answer[callee], own[callee], callee, visits.during))
-    leaving = np.where(visits.first, pass_of(own[caller], own[caller], caller, visits.during), 0.0)
-    back = pass_of(answer[callee], own[callee], caller, visits.during)
+    arriving = after(between[callee], callee)
+    answering = np.where(visits.calling[callee], 0.0, after(answer[callee], callee))
+    leaving = np.where(visits.first, after(own[caller], caller), 0.0)
+    back = after(answer[callee], caller, 2.0 * (visits.visited[callee] - 1.0))
     client = leaving / (visits.at_once * visits.in_a_row) + back / visits.at_once
-    found = np.stack([np.where(outside, 0.0, client), arriving + answering])
+    found = np.stack([np.where(visits.caller < 0, 0.0, client), arriving + answering])
     return np.asarray(np.minimum(found, MOST))
 
 
-def _cooled(gap: Floats, use: Floats, cooling: Curve) -> Floats:
-    """Position of a pass after a gap in ns, with others at work for `use` of it."""
+def _cooled(gap: Floats, use: Floats, processes: Floats, cooling: Curve) -> Floats:
+    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request."""
     gaps, reached = np.array(cooling or [(0.0, 0.0)]).T
     idle = np.interp(gap, gaps, reached)
-    at_pace = float(np.interp(PACE_NS, gaps, reached))
-    walked = np.maximum(1.0, idle / max(at_pace, 0.1))
-    return np.asarray(idle + -np.expm1(-use * gap / EVICTION_NS) * np.maximum(walked - idle, 0.0))
+    evicted = -np.expm1(-use * gap / EVICTION_NS - PART * processes)
+    return np.asarray(idle + evicted * np.maximum(1.0 - idle, 0.0))
 
 
 def of_graph(
@@ -143,6 +137,9 @@ def _visits(
         of_deployment[service.deployment] += rate
         replicas[service.deployment] = max(replicas[service.deployment], service.replicas)
     use = ASSUMED_USE if graph.cluster.cpu_use is None else graph.cluster.cpu_use
+    visited: dict[str, float] = {}
+    for name in reversed(plan.order):
+        visited[name] = 1.0 + sum(call.calls_per_request * visited[call.callee] for call in plan.handlings[name].calls)
     first: dict[str, bool] = {}
     at_once: dict[str, float] = {}
     for handling in plan.handlings.values():
@@ -154,10 +151,10 @@ def _visits(
         own_ns=np.array([service.service_time.mean_ns for service in graph.services]),
         answer_ns=np.array([answer_ns[service.name] for service in graph.services]),
         rates=np.array([of_deployment[name] / replicas[name] for name in deployments]),
+        visited=np.array([visited[service.name] for service in graph.services]),
         calling=np.array([bool(plan.handlings[service.name].stages) for service in graph.services]),
         use=np.full(count, use),
-        during=np.full(count, max(use, 1.0 / plan.cpus)),
-        together=np.full(count, graph.cluster.nodes == 1),
+        cpus=np.full(count, plan.cpus),
         caller=caller,
         callee=callee,
         in_a_row=np.array([max(call.calls_per_request, 1.0) / _at_once(call) for call in edges]),

@@ -28,6 +28,11 @@ def applications_of(graph: CallGraph) -> dict[str, str]:
     return {call.id: HTTP1 if call.protocol == TCP else call.protocol for call in edges}
 
 
+def plain_entries(graph: CallGraph) -> CallGraph:
+    """The graph with what comes in from outside without TLS: load is sent in plain text, by who has no sidecar."""
+    return replace(graph, ingress=tuple(replace(entry, tls="none") for entry in graph.ingress))
+
+
 def application(graph: CallGraph, spoken: Mapping[str, str], proxy: str, transport: str = "ip") -> Application:
     """The graph as it is deployed.
 

@@ -15,7 +15,7 @@ from predictor.predict.predict import predict
 from predictor.predict.scenarios import AS_IT_IS, Scenario
 from predictor.predict.types import Options
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
-from predictor.validation.deploying import application, applications_of, as_deployed, without_mesh
+from predictor.validation.deploying import application, applications_of, as_deployed, plain_entries, without_mesh
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
 from predictor.validation.scoring import PERCENTILES, measured_baseline, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
@@ -100,7 +100,7 @@ def _cases(
     deployed: dict[str, Application] = {}
     cases = []
     for scenario in (Scenario(AS_IT_IS), *scenarios):
-        changed = _plain_entries(graph if scenario.name == AS_IT_IS else scenario.graph(graph))
+        changed = plain_entries(graph if scenario.name == AS_IT_IS else scenario.graph(graph))
         chosen = options if scenario.name == AS_IT_IS else scenario.options(options)
         if scenario.speedup:
             raise UsageError(f"{scenario.place}: {scenario.name}: a speed-up cannot be built, so not validated either")
@@ -112,11 +112,6 @@ def _cases(
         deployed[scenario.name] = made
         cases.append(Case(scenario.name, changed, chosen, made, baseline))
     return cases, deployed
-
-
-def _plain_entries(graph: CallGraph) -> CallGraph:
-    """The graph with what comes in from outside without TLS: load is sent in plain text, by who has no sidecar."""
-    return replace(graph, ingress=tuple(replace(entry, tls="none") for entry in graph.ingress))
 
 
 def _scored(

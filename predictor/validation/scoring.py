@@ -50,14 +50,14 @@ def score_variant(
         return Score(raw, now, measured_cpu(found, name, baseline, rate_rps, reading))
 
     services = list(zip(predicted.services, anchored.services, strict=True))
-    grouped, grouped_now = _grouped_estimates(predicted), _grouped_estimates(anchored)
+    grouped, grouped_now = grouped_estimates(predicted), grouped_estimates(anchored)
     return Variant(
         name,
         latency,
         {
             raw.name: Score(
-                _median_answer(raw, predicted),
-                _median_answer(now, anchored),
+                median_answer(raw, predicted),
+                median_answer(now, anchored),
                 measured_answer(found, name, baseline, raw.name),
             )
             for raw, now in services
@@ -70,13 +70,14 @@ def score_variant(
     )
 
 
-def _median_answer(service: ServicePrediction, prediction: Prediction) -> Estimate:
+def median_answer(service: ServicePrediction, prediction: Prediction) -> Estimate:
     """A service's mean overhead, times the graph's median over its mean."""
     mean, median = (prediction.latency[name].overhead_ns.value for name in ("mean", "p50"))
     return service.answer.overhead_ns.scaled(median / mean if mean > 0.0 else 1.0)
 
 
-def _grouped_estimates(prediction: Prediction) -> dict[str, Estimate]:
+def grouped_estimates(prediction: Prediction) -> dict[str, Estimate]:
+    """Predicted CPU by what can be told apart here."""
     parts = prediction.vcpu_by_component
     values, lows, highs = (
         _grouped({key: getattr(part, end) for key, part in parts.items()}) for end in ("value", "low", "high")

@@ -1,5 +1,6 @@
 """How warm sidecars are when a message comes."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service
 from predictor.models.fitting import fit_profile
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.predict.temperature import COMMON
+from predictor.predict.temperature import PART
 from predictor.predict.types import Options, Prediction
 from tests.predictor.models.profiles import HTTP, LOADS, cell, profile
 
@@ -24,11 +25,11 @@ def model(cooling: tuple[tuple[float, float], ...] = CURVE) -> FittedModel:
     return replace(fit_profile(profile(cells)), cooling=cooling)
 
 
-def chain(count: int, rate: float, *, nodes: int | None = 1, use: float = 0.0, own_ms: float = 1.2) -> CallGraph:
+def chain(count: int, rate: float, *, use: float = 0.0, own_ms: float = 1.2) -> CallGraph:
     own = ServiceTime.constant(own_ms * 1e6)
     services = tuple(Service(f"s{number}", service_time=own) for number in range(count))
     calls = tuple(Call(f"s{number}->s{number + 1}", f"s{number}", f"s{number + 1}") for number in range(count - 1))
-    return CallGraph(services, calls, (Ingress("s0", rate),), cluster=Cluster(nodes=nodes, cpu_use=use))
+    return CallGraph(services, calls, (Ingress("s0", rate),), cluster=Cluster(cpu_use=use))
 
 
 def weights(found: Prediction) -> dict[str, tuple[float, float]]:
@@ -44,13 +45,19 @@ def test_one_service_cools_between_its_requests_and_while_it_works() -> None:
     assert weights(found(chain(1, 100.0)))["ingress->s0"] == pytest.approx((0.0, 0.86 + 0.10))
 
 
-def test_what_sidecars_share_is_kept_warm_by_the_others_of_the_node() -> None:
-    """s1 waits 10 - 1.2 ms for its next request, s0's sidecar ran 1.2 ms before; s0 waits for s1 for 1.2 ms."""
-    client, server = weights(found(chain(2, 100.0)))["s0->s1"]
-    assert client == pytest.approx(0.10 + 0.10)
-    assert server == pytest.approx(COMMON * 0.10 + (1 - COMMON) * 0.86 + 0.10)
-    apart = weights(found(chain(2, 100.0, nodes=2)))["s0->s1"]
-    assert apart == pytest.approx((0.20, 0.96))
+def test_a_call_cools_by_the_caller_s_work_and_the_callee_s_answer() -> None:
+    """s1 waits 10 - 1.2 ms for its next request and works 1.2 ms; s0 works 1.2 ms, then waits for s1 for 1.2 ms."""
+    assert weights(found(chain(2, 100.0)))["s0->s1"] == pytest.approx((0.20, 0.96))
+
+
+def test_what_handles_a_request_on_few_cpus_evicts_one_another() -> None:
+    """While s0 waits for s1, which waits for s2, two processes more than of a single hop run on two CPUs."""
+    free = weights(found(chain(3, 100.0)))["s0->s1"][0]
+    tight = replace(chain(3, 100.0), cluster=Cluster(nodes=1, cpus_per_node=2.0, cpu_use=0.0))
+    idle = 0.1 * (2.4 - 0.2)
+    assert free == pytest.approx(0.10 + idle)
+    assert weights(found(tight))["s0->s1"][0] == pytest.approx(0.10 + idle + (1 - math.exp(-PART)) * (1 - idle))
+    assert weights(found(tight))["s1->s2"][0] == pytest.approx(0.20)
 
 
 def test_who_answers_right_after_a_call_came_back_is_hot() -> None:

@@ -119,3 +119,10 @@ def test_repeated_windows_add_up_and_files_are_all_named() -> None:
 
 def test_the_run_has_the_id_of_its_first_block() -> None:
     assert merge([result(at_s=0.0), result(at_s=9.0)])["run_id"] == "run-0"
+
+
+def test_how_sidecars_cool_is_the_median_of_the_blocks() -> None:
+    point = {"temperature": "hot", "rate_rps": 50.0, "baseline_p50_ns": 10.0}
+    anchors = [{**anchor(100.0), "cooling": [{**point, "with_p50_ns": ns}]} for ns in (100.0, 300.0)]
+    merged = merge([result(cell(name), anchor=one) for name, one in zip("ab", anchors, strict=True)])
+    assert merged["anchor"]["cooling"] == [{**point, "with_p50_ns": 200.0}]

@@ -1,0 +1,101 @@
+"""Predicts again, with the code as it is now, what run.py has measured, and scores that.
+
+A change of the model can be judged so before anything is measured anew.
+
+Usage: python experiments/application_graphs/rescore.py PROFILE [--results DIR]
+Writes `result.json`, `result.md` and `result.png` of the results folder again; what was measured stays.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from experiments.application_graphs.run import GRAPHS, HERE, as_text, draw, summary
+from meshinsight.commands.fit import load_model
+from predictor.graph.reader import load_graph
+from predictor.models.types import FittedModel
+from predictor.predict.predict import predict
+from predictor.predict.types import Estimate, Options, Prediction
+from predictor.validation.anchoring import at_speed_of
+from predictor.validation.deploying import as_deployed, plain_entries
+from predictor.validation.scoring import grouped_estimates, median_answer
+from predictor.validation.types import Anchor, Score
+from profiler.campaign.applications import COLD, AnchorCell
+
+
+def main() -> None:
+    """Score again all that is in the results folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("profile", type=Path)
+    parser.add_argument("--results", type=Path, default=HERE)
+    options = parser.parse_args()
+    file = options.results / "result.json"
+    found: dict[str, Any] = json.loads(file.read_text())
+    model = load_model(options.profile)
+    files = {path.stem: path for path in GRAPHS}
+    for name, entry in found.items():
+        rescore(entry, files[name.partition(",")[0]], model)
+    file.write_text(json.dumps(found, indent=1) + "\n")
+    (options.results / "result.md").write_text(as_text(found))
+    draw(found, options.results / "result.png")
+    print("\n".join(summary(found)))
+
+
+def rescore(entry: dict[str, Any], file: Path, model: FittedModel) -> None:
+    """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
+    cpus = os.cpu_count() or 1
+    use = min(1.0, entry["baseline"]["vcpu"] / cpus)
+    cold = 1.0 if entry["temperature"] == COLD else None
+    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
+    raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, anchors(entry))))
+    for percent in ("p50", "p90", "p99"):
+        pair = [one.latency[percent].overhead_ns for one in (raw, now)]
+        put(entry["latency"], f"{percent}_", "_ns", *pair, ending="" if percent == "p50" else f"_{percent}")
+    put(entry["cpu"], "", "_vcpu", raw.vcpu, now.vcpu)
+    for before, after in zip(raw.services, now.services, strict=True):
+        part = entry["by_service"][before.name]
+        put(part["cpu"], "", "_vcpu", before.vcpu, after.vcpu)
+        if "latency" in part:
+            put(part["latency"], "p50_", "_ns", median_answer(before, raw), median_answer(after, now))
+    by_component(entry, raw, now)
+
+
+def by_component(entry: dict[str, Any], raw: Prediction, now: Prediction) -> None:
+    """The same for the groups of components."""
+    after = grouped_estimates(now)
+    for name, before in grouped_estimates(raw).items():
+        put(entry["by_component"][name]["cpu"], "", "_vcpu", before, after[name])
+
+
+def put(part: dict[str, Any], what: str, unit: str, raw: Estimate, now: Estimate, ending: str = "") -> None:
+    """Put a prediction beside what was measured; keys as `meshinsight validate` names them."""
+    kinds = {"predicted": raw, "anchored": now}
+    for kind, value in kinds.items():
+        part[f"{kind}_{what}{unit[1:]}"] = value.value
+        part[_interval(kind, what, unit)] = [value.low, value.high]
+    low, high = part[_interval("measured", what, unit)]
+    score = Score(raw, now, Estimate(part[f"measured_{what}{unit[1:]}"], low, high))
+    part[f"error_ratio{ending}"] = score.error_ratio
+    part[f"anchored_error_ratio{ending}"] = score.anchored_error_ratio
+    part[f"inside_interval{ending}"] = score.inside_interval
+
+
+def _interval(kind: str, what: str, unit: str) -> str:
+    return f"{kind}_{what}ci95{unit}"
+
+
+def anchors(entry: dict[str, Any]) -> list[Anchor]:
+    """The anchor cells of a result."""
+    found = []
+    for name, anchor in entry["anchors"].items():
+        protocol, _, rest = name.partition("-both-")
+        temperature, _, rate = rest.partition("-")
+        cell = AnchorCell(protocol, temperature, float(rate.removesuffix("rps")) if rate else None)
+        found.append(Anchor(cell, anchor["profiled_ns"], anchor["measured_ns"], tuple(anchor["rounds_ns"])))
+    return found
+
+
+if __name__ == "__main__":
+    main()
