@@ -141,7 +141,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], file: Path) -> None:
-    """Predicted over measured, latency and CPU; the band is ±20 %. What was in sight when the model was made is hollow."""
+    """Predicted over measured, latency and CPU; the band is ±20 %. What the model was made with is hollow."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     plots = (
         ("latency", "anchored_p50_ns", "anchored_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),
