@@ -158,10 +158,11 @@ def draw(found: dict[str, Any], file: Path) -> None:
                 fmt="osD^v"[index // 4 % 5], color=f"C{index % 10}", markersize=5, linewidth=0.8, label=name,
                 fillstyle="full" if unseen(name) else "none",
             )  # fmt: skip
-        least, most = min(axis.get_xlim()[0], axis.get_ylim()[0]), max(axis.get_xlim()[1], axis.get_ylim()[1])
-        least = max(least, 0.0)
-        axis.plot([least, most], [least, most], color="grey", linewidth=0.8)
-        axis.fill_between([least, most], [0.8 * least, 0.8 * most], [1.2 * least, 1.2 * most], color="grey", alpha=0.15)
+        values = [entry[currency][key] * unit for entry in found.values() for key in (value, truth)]
+        ends = [0.7 * max(min(values), 1.0), 1.4 * max(values)]
+        axis.plot(ends, ends, color="grey", linewidth=0.8)
+        axis.fill_between(ends, [0.8 * end for end in ends], [1.2 * end for end in ends], color="grey", alpha=0.15)
+        axis.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
         axis.set_xlabel(f"measured overhead, {label}")
         axis.set_ylabel(f"predicted and anchored, {label}")
         axis.set_title("latency, p50" if currency == "latency" else "CPU")

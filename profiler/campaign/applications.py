@@ -177,7 +177,9 @@ class ApplicationBench:
         results = [self._result(entry) for entry in self._shares]
         latencies = np.concatenate([result.between(start_ns, end_ns) for result in results])
         if not len(latencies):
-            raise ProcessError(f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s")
+            raise ProcessError(
+                f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s; give a lower --rate"
+            )
         answered_rps = sum(result.rate_rps(start_ns, end_ns) for result in results)
         failed = sum(result.failed for result in results)
         return LatencyReading(latencies, failed, noise, answered_rps, deployment.answer_times_ns(start_ns, end_ns))
@@ -287,6 +289,9 @@ class ApplicationBench:
             for process in processes:
                 if process.wait(seconds + START_WITHIN_S) != 0:
                     process.check()
+        except ProcessError:
+            deployment.check()  # a service or sidecar that has ended is why, if one has
+            raise
         finally:
             for process in processes:
                 process.stop(grace_s=0.5)
