@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
@@ -81,9 +82,13 @@ def percent(ratio: float | None) -> str:
 
 def summary(found: dict[str, Any]) -> list[str]:
     """Mean and worst errors, with and without the graphs that were in sight when the model was made."""
-    held_out = {name: entry for name, entry in found.items() if unseen(name)}
+    groups = {
+        "all": found,
+        "two services and more": {name: entry for name, entry in found.items() if entry["services"] > 1},
+        "not seen when the model was made": {name: entry for name, entry in found.items() if unseen(name)},
+    }
     lines = []
-    for label, group in (("all", found), ("not seen when the model was made", held_out)):
+    for label, group in groups.items():
         for part, ending, name in (("latency", "", "p50"), ("latency", "_p99", "p99"), ("cpu", "", "CPU")):
             raw, anchored = (
                 [abs(value) for entry in group.values() if (value := entry[part][f"{key}{ending}"]) is not None]
@@ -163,6 +168,10 @@ def draw(found: dict[str, Any], file: Path) -> None:
         axis.plot(ends, ends, color="grey", linewidth=0.8)
         axis.fill_between(ends, [0.8 * end for end in ends], [1.2 * end for end in ends], color="grey", alpha=0.15)
         axis.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            scale.set_major_formatter("{x:,.0f}")
+            scale.set_minor_formatter(NullFormatter())
         axis.set_xlabel(f"measured overhead, {label}")
         axis.set_ylabel(f"predicted and anchored, {label}")
         axis.set_title("latency, p50" if currency == "latency" else "CPU")
