@@ -435,6 +435,8 @@ def draw_ratio(axis: Axes, document: Mapping[str, Any], ratio: str) -> None:
         axis.errorbar(values, places, xerr=spread, fmt="osD^"[number % 4], markersize=4, linewidth=1.0, label=scene)
         axis.set_yticks(np.arange(len(names)), names)
     axis.axvline(1.0, color="grey", linewidth=0.8)
+    if ratio != "throughput":
+        axis.set_xscale("log")
     if not axis.yaxis_inverted():
         axis.invert_yaxis()
     axis.set_xlabel(f"{ratio}, ratio to nothing attached")

@@ -17,7 +17,7 @@ from predictor.predict.types import Options
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import application, applications_of, as_deployed, plain_entries, without_mesh
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
-from predictor.validation.scoring import PERCENTILES, measured_baseline, score_saving, score_variant
+from predictor.validation.scoring import PERCENTILES, measured_baseline, measured_saving, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
 from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
 from profiler.environment import describe_environment
@@ -144,8 +144,7 @@ def _scored(
             case.name,
             saving(raw[AS_IT_IS], raw[case.name]),
             saving(anchored[AS_IT_IS], anchored[case.name]),
-            variants[0],
-            variant,
+            measured_saving(found, variants[0], variant, rate_rps, one_baseline=case.baseline == cases[0].baseline),
         )
         for case, variant in zip(cases[1:], variants[1:], strict=True)
     )

@@ -85,16 +85,29 @@ def grouped_estimates(prediction: Prediction) -> dict[str, Estimate]:
     return {group: Estimate(value, lows[group], highs[group]) for group, value in values.items()}
 
 
-def score_saving(name: str, predicted: Predicted, anchored: Predicted, before: Variant, after: Variant) -> Saving:
-    """What a what-if saves: of the median, and of CPU."""
+def score_saving(name: str, predicted: Predicted, anchored: Predicted, measured: tuple[Estimate, Estimate]) -> Saving:
+    """What a what-if saves: of the median, and of CPU. `measured` is as `measured_saving` gives it."""
+    latency, cpu = measured
     return Saving(
         name,
-        Score(
-            predicted.latency_ns["p50"],
-            anchored.latency_ns["p50"],
-            _less(before.latency["p50"].measured, after.latency["p50"].measured),
-        ),
-        Score(predicted.vcpu, anchored.vcpu, _less(before.cpu.measured, after.cpu.measured)),
+        Score(predicted.latency_ns["p50"], anchored.latency_ns["p50"], latency),
+        Score(predicted.vcpu, anchored.vcpu, cpu),
+    )
+
+
+def measured_saving(
+    found: Rounds, before: Variant, after: Variant, rate_rps: float, *, one_baseline: bool
+) -> tuple[Estimate, Estimate]:
+    """By how much less the overhead of `after` is: of the median in ns, of CPU in vCPU.
+
+    With one baseline the two are held against each other, round by round: what the baseline varies is no matter.
+    """
+    if one_baseline:
+        latency = measured_latency(found, before.name, after.name, PERCENTILES["p50"])
+        return latency, measured_cpu(found, before.name, after.name, rate_rps, _busy)
+    return (
+        _less(before.latency["p50"].measured, after.latency["p50"].measured),
+        _less(before.cpu.measured, after.cpu.measured),
     )
 
 

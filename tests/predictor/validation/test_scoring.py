@@ -7,8 +7,8 @@ import pytest
 
 from predictor.predict.types import Estimate
 from predictor.validation.measuring import Rounds, not_held
-from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency
-from predictor.validation.types import Anchor, Score
+from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency, measured_saving
+from predictor.validation.types import Anchor, Score, Variant
 from profiler.campaign.applications import AnchorCell, CpuReading, LatencyReading
 from profiler.machine import Noise
 
@@ -67,6 +67,21 @@ def test_errors_are_of_the_prediction_over_the_measured_raw_and_anchored() -> No
     assert score.anchored_error_ratio == pytest.approx(-0.04)
     assert score.inside_interval  # 84 to 108
     assert not Score(raw, raw, measured).inside_interval
+
+
+def variant(name: str, latency: Estimate, cpu: Estimate) -> Variant:
+    scores = {"p50": Score(latency, latency, latency)}
+    return Variant(name, scores, {}, Score(cpu, cpu, cpu), {}, {}, ())
+
+
+def test_a_saving_is_measured_round_by_round_where_the_baseline_is_one() -> None:
+    found = rounds((400, 500), (600, 700), (500, 600))
+    before, after = (variant(name, Estimate(9e3, 5e3, 20e3), Estimate(0.1, 0.0, 0.3)) for name in ("with", "without"))
+    latency, cpu = measured_saving(found, before, after, 50.0, one_baseline=True)
+    assert latency.value == pytest.approx(100e3, rel=0.02)
+    assert cpu.value == pytest.approx(1e7 / 100 * 50 * 1e-9)
+    apart, _ = measured_saving(found, before, after, 50.0, one_baseline=False)
+    assert (apart.value, apart.high) == (0.0, pytest.approx(np.hypot(11e3, 4e3)))
 
 
 def test_nothing_measured_has_no_error() -> None:
