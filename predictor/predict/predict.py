@@ -270,10 +270,10 @@ def _cold(work: _Work, warmth: Floats, index: Mapping[str, int]) -> Floats:
     """How cold each service's sidecar is on average over its calls, both sides."""
     sums = np.zeros((2, len(index)))
     for side in (CLIENT, SERVER):
-        for edge, call in enumerate(work.edges):
-            name = call.caller if side == CLIENT else call.callee
-            if name in index:
-                sums[:, index[name]] += work.rates[edge] * np.array([warmth[side, edge], 1.0])
+        names = (call.caller if side == CLIENT else call.callee for call in work.edges)
+        owners = np.array([index.get(name, -1) for name in names], dtype=np.intp) + 1  # the first class is outside
+        for row, weights in enumerate((work.rates * warmth[side], work.rates)):
+            sums[row] += np.bincount(owners, weights, len(index) + 1)[1:]
     return np.asarray(np.divide(sums[0], sums[1], out=np.zeros(len(index)), where=sums[1] > 0.0))
 
 
