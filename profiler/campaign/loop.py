@@ -21,7 +21,7 @@ _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _CPU_SHARE_OF_CAPACITY: Final = 0.25
 """CPU is measured well below saturation: both sides must reach the same rate."""
 
-_COOLING_S: Final = 1.0
+_COOLING_S: Final = 0.6
 _ROUNDS_PER_COOLING: Final = 3
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
