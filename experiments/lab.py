@@ -254,6 +254,14 @@ def costs(cell: Cell) -> Row:
     }
 
 
+P50_COLUMNS: Final[Columns] = {
+    "+ p50, µs": lambda row: formats.micros(row["p50_overhead_ns"]),
+    "95 % interval": lambda row: formats.micros_interval(row["p50_overhead_ci95_ns"]),
+    "+ p50": lambda row: formats.signed_percent(row["p50_overhead_ratio"]),
+}
+"""The columns that say what rows of `costs` add to the median."""
+
+
 def cpu_overhead(cell: Cell) -> tuple[float, list[float]]:
     """CPU that the sidecars add per request in ns, as measured, with a 95 % interval."""
     anchored_ns, error_ns = overhead(cell, "cpu") or (0.0, 0.0)
@@ -262,7 +270,12 @@ def cpu_overhead(cell: Cell) -> tuple[float, list[float]]:
     return value_ns, [value_ns - half_ns, value_ns + half_ns]
 
 
-def breakdown(cell: Cell) -> list[Row]:
+def breakdowns(cells: Sequence[Cell]) -> list[Row]:
+    """Two rows per cell: latency and CPU."""
+    return [row for cell in cells for row in _breakdown(cell)]
+
+
+def _breakdown(cell: Cell) -> list[Row]:
     """A cell's components, one row for latency (shares of the median exchange) and one for CPU."""
     common = {key: cell[key] for key in ("protocol", "proxy", "topology", "tls")}
     latency, cpu = cell["latency"], cell["cpu"]

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from experiments.application_graphs.run import GRAPHS, HERE, as_text, draw, summary
+from experiments.application_graphs.run import GRAPHS, HERE, summary, write
 from meshinsight.commands.fit import load_model
 from predictor.graph.reader import load_graph
 from predictor.models.types import FittedModel
@@ -37,9 +37,7 @@ def main() -> None:
     files = {path.stem: path for path in GRAPHS}
     for name, entry in found.items():
         rescore(entry, files[name.partition(",")[0]], model)
-    file.write_text(json.dumps(found, indent=1) + "\n")
-    (options.results / "result.md").write_text(as_text(found))
-    draw(found, options.results / "result.png")
+    write(found, options.results)
     print("\n".join(summary(found)))
 
 

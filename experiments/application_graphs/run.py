@@ -16,6 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from profiler.profile.document import write_whole
+
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
 
@@ -44,11 +46,16 @@ def main() -> None:
                 print(f"{name}: {result}", flush=True)
                 continue
             found[name] = result
-            file.write_text(json.dumps(found, indent=1) + "\n")
+            write(found, options.results)
             print(line(name, found[name]), flush=True)
     print("\n".join(summary(found)))
-    draw(found, options.results / "result.png")
-    (options.results / "result.md").write_text(as_text(found))
+
+
+def write(found: dict[str, Any], results: Path) -> None:
+    """The three files of the result."""
+    write_whole(results / "result.json", json.dumps(found, indent=1) + "\n")
+    write_whole(results / "result.md", as_text(found))
+    draw(found, results / "result.png")
 
 
 def validated(profile: Path, graph: Path, rounds: int, temperature: str) -> dict[str, Any] | str:
@@ -177,6 +184,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
         axis.set_title("latency, p50" if currency == "latency" else "CPU")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False)
     figure.savefig(file, dpi=110)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

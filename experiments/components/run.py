@@ -3,7 +3,6 @@
 Usage: python experiments/components/run.py [--profile DIR|FILE] [--results DIR]
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +15,6 @@ from profiler.components import COMPONENTS, IPC, PARSING, QUEUEING, SOCKET_WRITE
 SHOWN: Final = tuple(name for name in COMPONENTS if name != QUEUEING)
 TCP_COSTS: Final = (IPC, SOCKET_WRITE)
 HTTP_COSTS: Final = (PARSING,)
-
-
-def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
-    """Two rows per cell: latency and CPU."""
-    return [row for cell in cells for row in lab.breakdown(cell)]
 
 
 def name_of(row: lab.Row) -> str:
@@ -62,7 +56,7 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
 EXPERIMENT: Final = lab.Experiment(
     folder=Path(__file__).parent,
     question="Where does the cost of a sidecar come from?",
-    extract=extract,
+    extract=lab.breakdowns,
     columns=COLUMNS,
     judge=judge,
     draw=draw,

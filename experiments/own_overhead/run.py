@@ -34,6 +34,7 @@ from profiler.components import CLIENT_APP
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProcessError
 from profiler.machine import Noise
+from profiler.profile.document import write_whole
 from profiler.proxies.base import TCP
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import BOTH, Deployment, Hop
@@ -281,8 +282,8 @@ def main() -> int:
         "left_out": [name for name in TRACERS if name not in installed],
         "scenes": {scene: evaluated(by_treatment) for scene, by_treatment in readings.items()},
     }
-    (options.results / "result.json").write_text(json.dumps(document, indent=1) + "\n")
-    (options.results / "result.md").write_text(text_of(document))
+    write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
+    write_whole(options.results / "result.md", text_of(document))
     draw(document, options.results / "result.png")
     print("\n".join(findings(document)))
     return 0

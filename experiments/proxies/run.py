@@ -18,11 +18,6 @@ DOMINANT: Final = {"tcp": (IPC, SOCKET_WRITE), "http1": (PARSING,)}
 """What is said to dominate, by protocol."""
 
 
-def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
-    """Two rows per cell: latency and CPU."""
-    return [row for cell in cells for row in lab.breakdown(cell)]
-
-
 COLUMNS: Final[lab.Columns] = {
     "protocol": lambda row: derived.protocol_name(row["protocol"]),
     "proxy": lambda row: row["proxy"],
@@ -68,7 +63,7 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
 EXPERIMENT: Final = lab.Experiment(
     folder=Path(__file__).parent,
     question="Is it Envoy, or is it a proxy?",
-    extract=extract,
+    extract=lab.breakdowns,
     columns=COLUMNS,
     judge=judge,
     draw=draw,

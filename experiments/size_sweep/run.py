@@ -55,9 +55,7 @@ def add_line(rows: Sequence[lab.Row], currency: str, key: str) -> None:
 COLUMNS: Final[lab.Columns] = {
     "protocol": lambda row: derived.protocol_name(row["protocol"]),
     "answer": lambda row: formats.size(row["response_bytes"]),
-    "+ p50, µs": lambda row: formats.micros(row["p50_overhead_ns"]),
-    "95 % interval": lambda row: formats.micros_interval(row["p50_overhead_ci95_ns"]),
-    "+ p50": lambda row: formats.signed_percent(row["p50_overhead_ratio"]),
+    **lab.P50_COLUMNS,
     "line, µs": lambda row: formats.micros(row["latency_line_ns"]),
     "off the line": lambda row: formats.signed_percent(row["latency_residual_ratio"]),
     "+ p99, µs": lambda row: formats.micros(row["p99_overhead_ns"]),

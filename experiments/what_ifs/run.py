@@ -21,6 +21,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from profiler.profile.document import write_whole
+
 HERE: Final = Path(__file__).parent
 NAMES: Final = sorted(path.stem for path in (HERE / "graphs").glob("*.yaml"))
 
@@ -249,8 +251,8 @@ def finding(graphs: Graphs) -> dict[str, str]:
 def write(graphs: Graphs, results: Path) -> None:
     """Write the figures, the text and the plot."""
     document = {"question": QUESTION, "finding": finding(graphs), "graphs": graphs}
-    (results / "result.json").write_text(json.dumps(document, indent=1) + "\n")
-    (results / "result.md").write_text(text_of(graphs))
+    write_whole(results / "result.json", json.dumps(document, indent=1) + "\n")
+    write_whole(results / "result.md", text_of(graphs))
     draw(graphs, results / "result.png")
 
 

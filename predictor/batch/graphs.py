@@ -9,6 +9,7 @@ import pyarrow as pa
 from predictor.batch.columns import CHOICES, FAILURE, FILTERS, NUMBERS, SCHEMA
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import INGRESS, Call, CallGraph, Cluster, Ingress, Service, Sidecar, edge_id
+from predictor.predict.temperature import given_weights
 
 Row = dict[str, Any]
 
@@ -16,10 +17,7 @@ Row = dict[str, Any]
 def graph_rows(graph: CallGraph, name: str) -> list[Row]:
     """The rows of a graph: its entries, then its calls. A deployment's temperature is its first service's."""
     services = {service.name: service for service in graph.services}
-    cold: dict[str, float | None] = {}
-    for service in graph.services:
-        own = graph.cold_weight if service.cold_weight is None else service.cold_weight
-        cold.setdefault(service.deployment, own)
+    cold = given_weights(graph)
     edges = [(entry.as_call(), entry.rate_rps) for entry in graph.ingress]
     edges += [(call, None) for call in graph.calls]  # type: ignore[misc]
     return [_row(graph, name, call, rate, services, cold) for call, rate in edges]

@@ -130,10 +130,7 @@ class Requests:
     ) -> Answers:
         """The answers; `hop_ns` has the entries behind the calls."""
         calls = len(hop_ns) - len(entries)
-        response, factors = np.stack([own_ns, own_ns]), np.empty(calls)
-        hops = np.stack([np.zeros(calls), hop_ns[:calls]])
-        for level in reversed(self._levels):
-            self._answer(level, response, hops, factors)
+        response, factors = self._answered(own_ns, np.stack([np.zeros(calls), hop_ns[:calls]]))
         reached = np.zeros(len(own_ns))
         np.add.at(reached, entries, share)
         weights = np.empty(len(hop_ns))
@@ -148,32 +145,36 @@ class Requests:
 
     def without_hops(self, own_ns: Floats) -> Floats:
         """How long each node takes with its calls but without hops, in ns."""
-        response, hops = np.stack([own_ns, own_ns]), np.zeros((2, len(self._often)))
-        factors = np.empty(len(self._often))
+        response, _ = self._answered(own_ns, np.zeros((1, len(self._often))))
+        return np.asarray(response[0])
+
+    def _answered(self, own_ns: Floats, hops: Floats) -> tuple[Floats, Floats]:
+        """How long nodes take with their calls, one row for each of `hops`; how often calls count in the last."""
+        response, factors = np.tile(own_ns, (len(hops), 1)), np.empty(len(self._often))
         for level in reversed(self._levels):
             self._answer(level, response, hops, factors)
-        return np.asarray(response[0])
+        return response, factors
 
     def _answer(self, level: _Level, response: Floats, hops: Floats, factors: Floats) -> None:
         times, often = self._times[level.edges], self._often[level.edges]
         taken = times * (hops[:, level.edges] + np.take(response, level.callee, axis=1))
         least = None if self._least is None else self._least[level.edges]
-        decides = np.stack([often, often])
+        decides = np.tile(often, (len(taken), 1))
         if least is not None:
             np.maximum(decides, least, out=decides)
         for rows in level.shared:
             _longest(taken, often, rows, decides)
             if least is not None:
                 _no_less(taken, least, rows, decides)
-        factors[level.edges] = decides[1] * times
+        factors[level.edges] = decides[-1] * times
         taken *= decides
-        for side in (0, 1):
+        for side in range(len(taken)):
             np.add.at(response[side], level.caller, taken[side])
 
 
 def _longest(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> None:
-    """Of calls at the same time t₁ ≥ t₂ ≥ …, each decides with pᵢ Πⱼ﹤ᵢ (1 − pⱼ); without and with hops."""
-    for side in (0, 1):
+    """Of calls at the same time t₁ ≥ t₂ ≥ …, each decides with pᵢ Πⱼ﹤ᵢ (1 − pⱼ); row by row."""
+    for side in range(len(taken)):
         order = np.argsort(-taken[side, rows], axis=1, kind="stable")
         ranked = np.take_along_axis(rows, order, axis=1)
         likely = often[ranked]
@@ -184,19 +185,23 @@ def _longest(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> No
 
 def _no_less(taken: Floats, least: Floats, rows: Indices, decides: Floats) -> None:
     """No less than the work of calls at the same time over the CPUs: `least` are the shares of their times in it."""
-    for side in (0, 1):
+    for side in range(len(taken)):
         times, decided = taken[side, rows], decides[side, rows]
         bound = ((least[rows] * times).sum(axis=1) > (decided * times).sum(axis=1))[:, None]
         decides[side, rows] = np.where(bound, least[rows], decided)
 
 
+def stage_begins(caller: Indices, stage: Floats) -> Booleans:
+    """Where another stage than that of the edge before begins."""
+    found = np.ones(len(caller), dtype=np.bool_)
+    found[1:] = (caller[1:] != caller[:-1]) | (stage[1:] != stage[:-1])
+    return found
+
+
 def _shared(span: tuple[int, int], caller: Indices, stage: Floats) -> tuple[Indices, ...]:
     """Edges of a level (by place in it) that share caller and stage with others, by how many they are."""
     low, high = span
-    new = np.empty(high - low, dtype=np.bool_)
-    new[0] = True
-    new[1:] = (caller[low + 1 : high] != caller[low : high - 1]) | (stage[low + 1 : high] != stage[low : high - 1])
-    starts = np.flatnonzero(new)
+    starts = np.flatnonzero(stage_begins(caller[low:high], stage[low:high]))
     if len(starts) == high - low:
         return ()
     sizes = np.diff(np.append(starts, high - low))

@@ -118,8 +118,7 @@ class BatchPredictor:
             return None, problems
         edges = by_kinds(rows, flow)
         requests = requests_of(rows, flow)
-        answers = requests.without_hops(rows.numbers["service_time_ns"])
-        by_row = warmth(rows, flow, answers, edges.owners.replicas, self._model.cooling)
+        by_row = warmth(rows, flow, requests, edges.owners.replicas, self._model.cooling)
         costs, memory, problems = self._costs(rows, edges, np.stack([edges.sorted(side) for side in by_row]))
         if costs is None:
             return None, problems

@@ -6,31 +6,28 @@ import numpy as np
 
 from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.batch.edges import Flow, cpus_of
+from predictor.batch.levels import Requests, stage_begins
 from predictor.graph.types import REPEATS
 from predictor.models.types import Floats
-from predictor.predict.temperature import ASSUMED_USE, Curve, Visits, positions
+from predictor.predict.temperature import ASSUMED_USE, Curve, Visits, of_owners, positions
 
 _PARALLEL: Final = REPEATS.index("parallel")
 
 
-def warmth(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats, cooling: Curve) -> Floats:
-    """Positions of edges, sides × rows. `answer_ns` is by node, without sidecars; `replicas` by deployment."""
+def warmth(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, cooling: Curve) -> Floats:
+    """Positions of edges, sides × rows; `replicas` by deployment."""
     given = np.empty(rows.deployments)
     latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
     given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
     given = given[rows.deployment]
-    known = ~np.isnan(given)
-    if known.all():
-        found = np.zeros((2, len(rows.graph)))
+    if np.isnan(given).any():
+        found = positions(_visits(rows, flow, requests, replicas), cooling)
     else:
-        found = positions(_visits(rows, flow, answer_ns, replicas), cooling)
-    for side, owner in enumerate((rows.caller, rows.callee)):
-        of_edges = known[owner] & (owner >= 0)
-        found[side, of_edges] = given[owner[of_edges]]
-    return found
+        found = np.zeros((2, len(rows.graph)))
+    return of_owners(found, (rows.caller, rows.callee), given)
 
 
-def _visits(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats) -> Visits:
+def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Visits:
     visits = np.bincount(rows.deployment, flow.node_rates, rows.deployments) / replicas
     times = rows.numbers["calls_per_request"]
     parallel = rows.choices["repeat"] == _PARALLEL
@@ -40,7 +37,7 @@ def _visits(rows: Rows, flow: Flow, answer_ns: Floats, replicas: Floats) -> Visi
     use = np.where(np.isnan(use), ASSUMED_USE, use)
     return Visits(
         own_ns=rows.numbers["service_time_ns"],
-        answer_ns=answer_ns,
+        answer_ns=requests.without_hops(rows.numbers["service_time_ns"]),
         rates=visits[rows.deployment],
         visited=_visited(rows, flow, times),
         calling=calling,
@@ -68,9 +65,7 @@ def _stages(rows: Rows, flow: Flow, counts: Floats) -> tuple[Booleans, Floats, B
     calls: Indices = flow.order[: flow.calls]
     caller, stage = rows.caller[calls], rows.numbers["stage"][calls]
     waited = np.ones(len(calls)) if rows.asynchronous is None else np.where(rows.asynchronous[calls], 0.0, 1.0)
-    new = np.ones(len(calls), dtype=np.bool_)
-    new[1:] = (caller[1:] != caller[:-1]) | (stage[1:] != stage[:-1])
-    groups = np.cumsum(new) - 1
+    groups = np.cumsum(stage_begins(caller, stage)) - 1
     sizes = np.bincount(groups, waited * counts[calls])[groups] if len(calls) else np.zeros(0)
     earliest = np.full(rows.nodes, np.inf)
     np.minimum.at(earliest, caller[waited > 0.0], stage[waited > 0.0])

@@ -202,13 +202,17 @@ def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Late
     sampler = Sampler(count, options.seed, {c.id: i for i, c in enumerate(work.edges)}, shapes)
     services: dict[str, Service] = {service.name: service for service in work.graph.services}
     times = sampler.requests(work.plan, services, work.graph.ingress)
-    point = mean.overhead_ns
     found = {}
     for percent, (without, with_) in zip(PERCENTILES, np.percentile(times, PERCENTILES, axis=1), strict=True):
         over = float(with_ - without)
-        low, high = (over * end / point.value if point.value > 0 else over for end in (point.low, point.high))
-        found[f"p{percent}"] = Latency(float(without), float(with_), Estimate(over, min(low, over), max(high, over)))
+        found[f"p{percent}"] = Latency(float(without), float(with_), _in_proportion(over, mean.overhead_ns))
     return found
+
+
+def _in_proportion(value: float, known: Estimate) -> Estimate:
+    """A figure with the interval of another, in proportion."""
+    low, high = (value * end / known.value if known.value > 0 else value for end in (known.low, known.high))
+    return Estimate(value, min(low, value), max(high, value))
 
 
 def _services(
@@ -258,12 +262,10 @@ def _services(
 
 def _answers(work: _Work, after: Answer, mean: Latency) -> dict[str, Latency]:
     """How long each service takes with its calls. The interval is that of the mean overhead, in proportion."""
-    point, found = mean.overhead_ns, {}
-    for name, without in work.before.response_ns.items():
-        over = after.response_ns[name] - without
-        low, high = (over * end / point.value if point.value > 0 else over for end in (point.low, point.high))
-        found[name] = Latency(without, after.response_ns[name], Estimate(over, min(low, over), max(high, over)))
-    return found
+    return {
+        name: Latency(without, with_, _in_proportion(with_ - without, mean.overhead_ns))
+        for (name, without), with_ in zip(work.before.response_ns.items(), after.response_ns.values(), strict=True)
+    }
 
 
 def _cold(work: _Work, warmth: Floats, index: Mapping[str, int]) -> Floats:

@@ -101,18 +101,15 @@ def of_graph(
     `rates` are calls per second, `answer_ns` how long each service takes with its calls, without sidecars.
     """
     numbers = {service.name: number for number, service in enumerate(graph.services)}
-    found = positions(_visits(graph, plan, edges, rates, answer_ns), cooling)
-    weights: dict[str, float | None] = {}
-    for service in graph.services:
-        own = graph.cold_weight if service.cold_weight is None else service.cold_weight
-        weights.setdefault(service.deployment, own)
+    caller = np.array([numbers.get(call.caller, -1) for call in edges], dtype=np.intp)
+    callee = np.array([numbers[call.callee] for call in edges], dtype=np.intp)
+    weights = given_weights(graph)
     known = [weights[service.deployment] for service in graph.services]
     given = np.array([math.nan if weight is None else weight for weight in known])
-    for side, owners in enumerate(_owners(edges, numbers)):
-        of_edges = np.where(owners < 0, math.nan, given[np.maximum(owners, 0)])
-        found[side] = np.where(np.isnan(of_edges), found[side], of_edges)
-    if not np.isnan(given).any():
-        return found, []
+    if None not in known:
+        return of_owners(np.zeros((2, len(edges))), (caller, callee), given), []
+    found = positions(_visits(graph, plan, edges, (caller, callee), rates, answer_ns), cooling)
+    found = of_owners(found, (caller, callee), given)
     notes = ["cold_weight: from the times between messages and what else runs between them"]
     if not cooling:
         notes.append("cold_weight: the profile does not tell how fast idle caches cool; taken as not at all")
@@ -121,16 +118,28 @@ def of_graph(
     return found, notes
 
 
-def _owners(edges: Sequence[Call], numbers: dict[str, int]) -> tuple[Indices, Indices]:
-    caller = np.array([numbers.get(call.caller, -1) for call in edges], dtype=np.intp)
-    return caller, np.array([numbers[call.callee] for call in edges], dtype=np.intp)
+def given_weights(graph: CallGraph) -> dict[str, float | None]:
+    """The temperatures that a graph gives, by deployment: its first service's, else the graph's; None: not given."""
+    found: dict[str, float | None] = {}
+    for service in graph.services:
+        found.setdefault(service.deployment, graph.cold_weight if service.cold_weight is None else service.cold_weight)
+    return found
+
+
+def of_owners(found: Floats, sides: tuple[Indices, Indices], given: Floats) -> Floats:
+    """The positions (sides × edges) with what is given for the services on their sides; NaN: not given."""
+    for side, owners in enumerate(sides):
+        of_edges = (owners >= 0) & ~np.isnan(given)[owners]
+        found[side, of_edges] = given[owners[of_edges]]
+    return found
 
 
 def _visits(
-    graph: CallGraph, plan: Plan, edges: Sequence[Call], rates: Floats, answer_ns: Mapping[str, float]
-) -> Visits:
+    graph: CallGraph, plan: Plan, edges: Sequence[Call], sides: tuple[Indices, Indices], rates: Floats,
+    answer_ns: Mapping[str, float],
+) -> Visits:  # fmt: skip
     count = len(graph.services)
-    caller, callee = _owners(edges, {service.name: number for number, service in enumerate(graph.services)})
+    caller, callee = sides
     deployments = [service.deployment for service in graph.services]
     of_deployment, replicas = dict.fromkeys(deployments, 0.0), dict.fromkeys(deployments, 1)
     for service, rate in zip(graph.services, np.bincount(callee, rates, count).tolist(), strict=True):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
 from profiler.campaign.bench import START_WITHIN_S, paced, wait_until_sending
-from profiler.campaign.cells import ANCHOR_SCENE, Scene, anchor_scene, cooling_scene
+from profiler.campaign.cells import ANCHOR_SCENE, Scene, anchor_scene
 from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import ProcessError
 from profiler.machine import MachineCpu, Noise
@@ -67,9 +67,7 @@ class AnchorCell:
     @property
     def scene(self) -> Scene:
         """Its load beside its neighbours."""
-        if self.rate_rps is None:
-            return anchor_scene(self.temperature)
-        return cooling_scene(self.rate_rps, self.temperature)
+        return anchor_scene(self.temperature, self.rate_rps)
 
 
 @dataclass(frozen=True)

@@ -27,18 +27,13 @@ ANCHOR_SCENE: Final = Scene("hot", Load(connections=1, rate_rps=None, request_by
 """The anchor cell: one fixed configuration, measured again and again through every run."""
 
 
-def anchor_scene(temperature: str) -> Scene:
-    """The anchor's scene at the temperature of the cells beside it: a shared machine's cold end drifts on its own."""
-    return Scene(temperature, ANCHOR_SCENE.load)
+def anchor_scene(temperature: str, rate_rps: float | None = None) -> Scene:
+    """The anchor's scene at a temperature, since a shared machine's cold end drifts on its own, and at a rate."""
+    return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
 
 
 COOLING_RPS: Final = (1000.0, 200.0, 50.0)
 """Rates at which the anchor tells how fast idle sidecars cool beside CPUs that are awake."""
-
-
-def cooling_scene(rate_rps: float, temperature: str = ANCHOR_SCENE.temperature) -> Scene:
-    """The anchor's scene with one request at a time, so many per second."""
-    return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ class Plan:
         """Where the anchor is measured to tell how sidecars cool, where both ends are known; else none."""
         if not {"hot", "cold"} <= {scene.temperature for scene in self.scenes}:
             return ()
-        return (anchor_scene("hot"), anchor_scene("cold"), *map(cooling_scene, COOLING_RPS))
+        return (anchor_scene("hot"), anchor_scene("cold"), *(anchor_scene("hot", rate) for rate in COOLING_RPS))
 
     @property
     def hops(self) -> tuple[Hop, ...]:

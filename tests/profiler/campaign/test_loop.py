@@ -1,6 +1,6 @@
 """The windows of a run, before any is measured."""
 
-from profiler.campaign.cells import ANCHOR_HOP, COOLING_RPS, cooling_scene, make_plan
+from profiler.campaign.cells import ANCHOR_HOP, COOLING_RPS, anchor_scene, make_plan
 from profiler.campaign.loop import Campaign
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
@@ -25,7 +25,7 @@ def test_without_both_ends_there_is_nothing_between_them() -> None:
 
 
 def test_cooling_is_the_anchor_at_a_rate_beside_awake_cpus() -> None:
-    scene = cooling_scene(50.0)
+    scene = anchor_scene("hot", 50.0)
     assert (scene.temperature, scene.load.rate_rps, scene.load.connections) == ("hot", 50.0, 1)
     plan = make_plan(ProfileSettings(protocols=("grpc",), topologies=("both",)))
     assert scene in plan.cooling_scenes
