@@ -19,6 +19,9 @@ from profiler.probes.bpf import require_bcc
 
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
+AGAIN: Final = 2
+"""How often a failed test of the kernel tier is tried again, and listed (R) as such: others take this machine's CPU for
+seconds, and what is really broken fails each time."""
 WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
 
 # How fast examples are made says nothing on a machine whose CPU others take away.
@@ -71,6 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for tier in tiers(item):
             if gap := GAPS[tier]():
                 item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
+            elif tier == "kernel":
+                item.add_marker(pytest.mark.flaky(reruns=AGAIN))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -53,6 +53,21 @@ def test_tier_the_machine_lacks_is_skipped_with_its_reason(pytester: pytest.Pyte
 
 
 @pytest.mark.usefixtures("required")
+def test_kernel_test_that_fails_once_is_tried_again_and_listed(pytester: pytest.Pytester) -> None:
+    once = "import pytest\ntried = []\n@pytest.mark.kernel\ndef test_probe(): tried.append(1); assert len(tried) > 1"
+    result = session(pytester, CAN, once)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize("tier", ["@pytest.mark.kernel", ""])
+def test_what_is_broken_fails(pytester: pytest.Pytester, tier: str) -> None:
+    result = session(pytester, CAN, f"import pytest\n{tier}\ndef test_probe(): assert False")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.usefixtures("required")
 def test_expected_failure_is_no_skip(pytester: pytest.Pytester) -> None:
     result = session(pytester, CAN, "import pytest\n@pytest.mark.xfail\ndef test_sum(): assert False")
     assert result.ret == pytest.ExitCode.OK

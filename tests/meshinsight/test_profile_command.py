@@ -292,7 +292,6 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
-    began = time.monotonic()
     options = ("--protocol", "grpc", "--tls", "none,mtls", "--topology", "both", "--temperature", "hot")
     done = meshinsight("profile", *options, "--repeats", "2", "--duration", "0.3", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
@@ -308,7 +307,6 @@ def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
     assert set(secure["cpu"]["perf_components"]) >= {"tls", "parsing", "proxy_core"}
     assert secure["memory"]["rss_bytes"] > 20 << 20
     assert all(abs(cell["latency"]["closure_residual"]) < 1 for cell in (plain, secure))
-    assert time.monotonic() - began < 60
 
 
 SMALL_BLOCKS = """

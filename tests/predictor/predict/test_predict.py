@@ -1,6 +1,5 @@
 """What a prediction says beyond its exact figures: percentiles, intervals, extrapolation, what is missing."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
 from predictor.predict.types import Options
 from profiler.errors import UsageError
+from tests.counting import function_calls
 from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile, value
 
 MODEL = fit_profile(known_profile())
@@ -119,14 +119,16 @@ def test_a_side_measured_as_less_than_nothing_costs_nothing_and_is_told() -> Non
     assert any("less than nothing" in text for text in found.warnings)
 
 
-def test_a_thousand_calls_take_no_time() -> None:
-    services = tuple(Service(f"s{index}") for index in range(1001))
-    calls = tuple(Call(f"c{i}", f"s{(i - 1) // 2}", f"s{i}") for i in range(1, 1001))
-    one = CallGraph(services, calls, (Ingress("s0", 1.0),))
-    for options, limit_s in ((Options(samples=0), 0.5), (Options(samples=2000), 3.0)):  # ten and three times the aim
-        started = time.perf_counter()
-        predict(one, MODEL, options)
-        assert time.perf_counter() - started < limit_s
+@pytest.mark.parametrize("options", [POINT, Options(samples=200)], ids=["point", "spread"])
+def test_work_grows_linearly_with_the_calls(options: Options) -> None:
+    def work(calls: int) -> int:
+        services = tuple(Service(f"s{index}") for index in range(calls + 1))
+        edges = tuple(Call(f"c{i}", f"s{(i - 1) // 2}", f"s{i}") for i in range(1, calls + 1))
+        graph = CallGraph(services, edges, (Ingress("s0", 1.0),))
+        return function_calls(lambda: predict(graph, MODEL, options))
+
+    small, large = work(250), work(1000)
+    assert large < 4.2 * small
 
 
 def test_intervals_of_a_prediction_cover_the_truth() -> None:

@@ -150,7 +150,7 @@ class TestWatch:
         assert read_stat(process.pid) is None
 
     def test_run_time_of_a_known_burner_is_what_it_says(self, run: Run) -> None:
-        burner = "import time\nwhile time.process_time() < 0.2: pass\nprint(time.process_time_ns())"
+        burner = "import time\nwhile time.process_time() < 1: pass\nprint(time.process_time_ns())"
         process = run.spawn("burner", [sys.executable, "-c", burner])
         process.wait(20)
         said_ns = int(process.log_path.read_text())
@@ -211,8 +211,8 @@ class TestStop:
         process.signal(19)
         assert eventually(process.is_paused)
         started_s = time.monotonic()
-        process.stop(grace_s=3)
-        assert time.monotonic() - started_s < 1
+        process.stop(grace_s=60)
+        assert time.monotonic() - started_s < 30
         assert process.poll() == -15
 
     def test_a_second_stop_does_nothing(self, run: Run) -> None:
