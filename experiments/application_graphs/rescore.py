@@ -1,6 +1,7 @@
 """Predicts again, with the code as it is now, what run.py has measured, and scores that.
 
-A change of the model can be judged so before anything is measured anew.
+A change of the model, or another profile, can be judged so before anything is measured anew. What was validated beside
+other temperatures than the profile has stays as it is.
 
 Usage: python experiments/application_graphs/rescore.py PROFILE [--results DIR]
 Writes `result.json`, `result.md` and `result.png` of the results folder again; what was measured stays.
@@ -18,11 +19,12 @@ from predictor.graph.reader import load_graph
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
 from predictor.predict.types import Estimate, Options, Prediction
-from predictor.validation.anchoring import at_speed_of
+from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import as_deployed, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
 from profiler.campaign.applications import COLD, AnchorCell
+from profiler.profile.document import load_profile
 
 
 def main() -> None:
@@ -35,14 +37,24 @@ def main() -> None:
     found: dict[str, Any] = json.loads(file.read_text())
     model = load_model(options.profile)
     files = {path.stem: path for path in GRAPHS}
+    document = load_profile(options.profile)
+    measured = {item.temperature for item in model.configurations}
     for name, entry in found.items():
-        rescore(entry, files[name.partition(",")[0]], model)
+        if entry["temperature"] in measured:
+            rescore(entry, files[name.partition(",")[0]], model, document)
     write(found, options.results)
     print("\n".join(summary(found)))
 
 
-def rescore(entry: dict[str, Any], file: Path, model: FittedModel) -> None:
+def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: dict[str, Any]) -> None:
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
+    model = model_of(model, entry["temperature"])
+    profiled_ns = anchor_cells([load_graph(file)], model, profile)
+    for name, anchor in entry["anchors"].items():
+        anchor["profiled_ns"] = profiled_ns[anchor_cell(name)]
+        anchor["factor"] = anchor["measured_ns"] / anchor["profiled_ns"]
+    entry["anchor"] = next(iter(entry["anchors"].values()))
+    entry["profile_run_id"] = model.run_id
     cpus = os.cpu_count() or 1
     use = min(1.0, entry["baseline"]["vcpu"] / cpus)
     cold = 1.0 if entry["temperature"] == COLD else None
@@ -86,13 +98,17 @@ def _interval(kind: str, what: str, unit: str) -> str:
 
 def anchors(entry: dict[str, Any]) -> list[Anchor]:
     """The anchor cells of a result."""
-    found = []
-    for name, anchor in entry["anchors"].items():
-        protocol, _, rest = name.partition("-both-")
-        temperature, _, rate = rest.partition("-")
-        cell = AnchorCell(protocol, temperature, float(rate.removesuffix("rps")) if rate else None)
-        found.append(Anchor(cell, anchor["profiled_ns"], anchor["measured_ns"], tuple(anchor["rounds_ns"])))
-    return found
+    return [
+        Anchor(anchor_cell(name), anchor["profiled_ns"], anchor["measured_ns"], tuple(anchor["rounds_ns"]))
+        for name, anchor in entry["anchors"].items()
+    ]
+
+
+def anchor_cell(name: str) -> AnchorCell:
+    """The anchor cell of that name."""
+    protocol, _, rest = name.partition("-both-")
+    temperature, _, rate = rest.partition("-")
+    return AnchorCell(protocol, temperature, float(rate.removesuffix("rps")) if rate else None)
 
 
 if __name__ == "__main__":

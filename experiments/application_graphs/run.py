@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from profiler.campaign.applications import TEMPERATURES
 from profiler.profile.document import write_whole
 
 HERE = Path(__file__).parent
@@ -93,6 +94,14 @@ def summary(found: dict[str, Any]) -> list[str]:
         "all": found,
         "two services and more": {name: entry for name, entry in found.items() if entry["services"] > 1},
         "not seen when the model was made": {name: entry for name, entry in found.items() if unseen(name)},
+        **{
+            f"{temperature}, two services and more": {
+                name: entry
+                for name, entry in found.items()
+                if entry["temperature"] == temperature and entry["services"] > 1
+            }
+            for temperature in TEMPERATURES
+        },
     }
     lines = []
     for label, group in groups.items():

@@ -264,9 +264,10 @@ def _cpu_summary(cell: Cell) -> Text:
     closure = _closure(derived.closure(cell, "cpu")).plain
     unresolved = formats.percent(cpu["perf_unresolved_share"], 1)
     machine = f"machine: {without} µs without, {with_sidecar} µs with, {added} µs added ({over}); closure {closure}"
-    offered, achieved = formats.rate(cpu["rate_rps"]), formats.rate(cpu.get("achieved_rps", cpu["rate_rps"]))
+    achieved = formats.rate(cpu.get("achieved_rps", cpu["rate_rps"]))
+    offered = "per s, as fast as answered" if cpu["rate_rps"] is None else f"of {formats.rate(cpu['rate_rps'])} per s"
     sampled = (
-        f"at {achieved} of {offered} per s; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
+        f"at {achieved} {offered}; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
     )
     return Text(f"{machine}; {sampled}", style="dim")
 

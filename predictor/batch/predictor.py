@@ -26,6 +26,7 @@ from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, result_table
 from predictor.batch.temperature import warmth
 from predictor.graph.checks import check_graph
+from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.forms import Forms
 from predictor.predict.hops import Kind, Part, Resolver
@@ -42,6 +43,7 @@ class BatchPredictor:
     """Predicts chunks. `options.samples` above 0 asks for percentiles, which are sampled graph by graph."""
 
     def __init__(self, model: FittedModel, options: Options) -> None:
+        model = between_ends(model)
         self._model = model
         self._options = options
         self._forms = Forms(model, options)

@@ -15,13 +15,29 @@ def cooling_curve(anchor: Mapping[str, Any] | None) -> tuple[tuple[float, float]
     """
     points = (anchor or {}).get("cooling", ())
     ends = {point["temperature"]: point for point in points if point["rate_rps"] is None}
-    if not {"hot", "cold"} <= set(ends):
+    return _curve(ends["hot"], ends["cold"], _slower(points, "hot")) if {"hot", "cold"} <= set(ends) else ()
+
+
+def natural_curve(anchor: Mapping[str, Any] | None) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """The same where CPUs sleep between requests, from hot (0) to the profile's natural cells (1).
+
+    With what hot costs as a share of natural; 1 and empty where the profile did not measure it.
+    """
+    points = (anchor or {}).get("cooling", ())
+    hot = next((point for point in points if point["rate_rps"] is None and point["temperature"] == "hot"), None)
+    slower = _slower(points, "natural")
+    curve = _curve(hot, slower[0], slower) if hot and slower else ()
+    return (overhead_ns(hot) / overhead_ns(slower[0]), curve) if hot and curve else (1.0, ())
+
+
+def _curve(
+    hot: Mapping[str, Any], cold: Mapping[str, Any], slower: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[float, float], ...]:
+    hot_ns, cold_ns = overhead_ns(hot), overhead_ns(cold)
+    if hot_ns <= 0.0 or cold_ns - hot_ns < _LEAST_WAY * hot_ns:
         return ()
-    hot_ns, cold_ns = overhead_ns(ends["hot"]), overhead_ns(ends["cold"])
-    if cold_ns - hot_ns < _LEAST_WAY * abs(hot_ns):
-        return ()
-    curve = [(ends["hot"]["with_p50_ns"] / 2.0, 0.0)]
-    for point in _slower(points):
+    curve = [(hot["with_p50_ns"] / 2.0, 0.0)]
+    for point in slower:
         gap_ns = 1e9 / point["rate_rps"] - point["with_p50_ns"]
         if gap_ns > curve[-1][0]:
             curve.append((gap_ns, max(curve[-1][1], (overhead_ns(point) - hot_ns) / (cold_ns - hot_ns))))
@@ -33,5 +49,6 @@ def overhead_ns(point: Mapping[str, Any]) -> float:
     return float(point["with_p50_ns"] - point["baseline_p50_ns"])
 
 
-def _slower(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted((point for point in points if point["rate_rps"] is not None), key=lambda point: -point["rate_rps"])
+def _slower(points: Sequence[Mapping[str, Any]], temperature: str) -> list[Mapping[str, Any]]:
+    chosen = (point for point in points if point["rate_rps"] is not None and point["temperature"] == temperature)
+    return sorted(chosen, key=lambda point: -point["rate_rps"])

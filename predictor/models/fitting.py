@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from predictor.models.cooling import cooling_curve
+from predictor.models.cooling import cooling_curve, natural_curve
 from predictor.models.readings import Reading, dimension, feature_row, mean_ratio, memory, reading, shares, usable
 from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
 from predictor.models.types import BASE, CURRENCIES, FEATURES, Configuration, Cost, FittedModel, Floats, HeldOut
@@ -55,6 +55,7 @@ def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 
     followed = _followed(groups, error)
     fitted = tuple(_configuration(key, cells, error, machine, random, followed) for key, cells in groups.items())
     environment = document["environment"]
+    natural_hot, natural_cooling = natural_curve(document["anchor"])
     return FittedModel(
         run_id=document["run_id"],
         cpu_model=str(environment.get("cpu_model") or ""),
@@ -64,6 +65,8 @@ def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 
         held_out=tuple(_held_out(groups, error, followed)),
         warnings=tuple(document["warnings"]),
         cooling=cooling_curve(document["anchor"]),
+        natural_cooling=natural_cooling,
+        natural_hot=natural_hot,
     )
 
 

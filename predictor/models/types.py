@@ -4,8 +4,8 @@ A model holds one `Configuration` for everything that has coefficients of its ow
 (latency, at the median) or CPU ns per request, per unit of their term: bytes, headers, connections.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +41,10 @@ class Cost:
     coefficients: Floats
     draws: Floats
     cells: int
+
+    def times(self, factor: float) -> "Cost":
+        """The same at so many times the cost, draws and all."""
+        return replace(self, coefficients=self.coefficients * factor, draws=self.draws * factor)
 
     def rows(self, features: Floats) -> Floats:
         """The terms of hops whose `features` are n × len(FEATURES): n × terms."""
@@ -96,6 +100,11 @@ class Configuration:
         """The coefficients in `latency` or `cpu`."""
         return self.latency if currency == "latency" else self.cpu
 
+    def times(self, factor: float) -> "Configuration":
+        """The same at so many times the cost, in both currencies."""
+        latency, cpu = (cost and cost.times(factor) for cost in (self.latency, self.cpu))
+        return replace(self, latency=latency, cpu=cpu)
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -116,7 +125,8 @@ class HeldOut:
 class FittedModel:
     """Everything a prediction needs of a profile. `machine_error` is a standard deviation, as a fraction.
 
-    `cooling` is how far idle sidecars move from hot (0) to cold (1), as pairs of a time in ns and a position.
+    `cooling` is how far idle sidecars move from hot (0) to cold (1), as pairs of a time in ns and a position;
+    `natural_cooling` the same where CPUs sleep, from hot to the natural cells, of whose cost hot is `natural_hot`.
     """
 
     run_id: str
@@ -127,6 +137,8 @@ class FittedModel:
     held_out: tuple[HeldOut, ...]
     warnings: tuple[str, ...] = ()
     cooling: tuple[tuple[float, float], ...] = ()
+    natural_cooling: tuple[tuple[float, float], ...] = ()
+    natural_hot: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """The model as plain JSON values."""
@@ -141,6 +153,8 @@ class FittedModel:
             "held_out": [asdict(item) for item in self.held_out],
             "warnings": list(self.warnings),
             "cooling": [list(point) for point in self.cooling],
+            "natural_cooling": [list(point) for point in self.natural_cooling],
+            "natural_hot": self.natural_hot,
         }
 
     @classmethod
@@ -161,10 +175,16 @@ class FittedModel:
                 configurations=tuple(_configuration(item) for item in document["configurations"]),
                 held_out=tuple(HeldOut(**item) for item in document["held_out"]),
                 warnings=tuple(document["warnings"]),
-                cooling=tuple((gap, position) for gap, position in document.get("cooling", ())),
+                cooling=_pairs(document.get("cooling", ())),
+                natural_cooling=_pairs(document.get("natural_cooling", ())),
+                natural_hot=document.get("natural_hot", 1.0),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"damaged model ({error}); make it again with `meshinsight fit -o json`") from error
+
+
+def _pairs(points: Iterable[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((gap_ns, position) for gap_ns, position in points)
 
 
 def _configuration_json(item: Configuration) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
 from predictor.graph.types import Call, CallGraph, Service
+from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict import temperature
 from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
@@ -80,6 +81,7 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     options = options or Options()
     edges = (*(entry.as_call() for entry in graph.ingress), *graph.calls)
     rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
+    model = between_ends(model)
     resolver = Resolver(model, options.proxy, options.transport)
     kinds = kinds_of(edges, sidecar_modes(graph))
     found = resolver.resolve(kinds)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from predictor.graph.types import CallGraph
-from predictor.models.types import FEATURES, Configuration, Cost, FittedModel
+from predictor.models.types import FEATURES, Configuration, FittedModel
 from predictor.predict.hops import POSITIONS
 from predictor.validation.types import Anchor
 from profiler.campaign.applications import COLD, HOT, NATURAL, AnchorCell
@@ -22,7 +22,7 @@ from profiler.errors import UsageError
 from profiler.proxies.base import HTTP1, TCP
 
 ANCHOR: Final = AnchorCell(HTTP1, HOT)
-"""The anchor cell that every profile has."""
+"""The anchor cell of a profile without cells of an anchor's load."""
 
 _IDLE_RPS: Final = 200.0
 _COLD: Final = AnchorCell(HTTP1, COLD)
@@ -47,7 +47,7 @@ def model_of(model: FittedModel, temperature: str) -> FittedModel:
 def anchor_cells(
     graphs: Sequence[CallGraph], model: FittedModel, profile: Mapping[str, Any]
 ) -> dict[AnchorCell, float]:
-    """The cells to measure for graphs, that of every profile first, with what they cost in the profile, in ns.
+    """The cells to measure for graphs, HTTP/1.1's first, with what they cost in the profile, in ns.
 
     `model` is what `model_of` gives. Raises `UsageError`: the profile has no anchor.
     """
@@ -59,7 +59,7 @@ def anchor_cells(
         )
         if (cost_ns := _modelled_ns(model, cell)) > 0.0
     }
-    known = {ANCHOR: found.get(ANCHOR) or _profiled_ns(profile), **found}
+    known = found or {ANCHOR: _profiled_ns(profile)}
     if model.cooling and {ANCHOR, _COLD} <= set(found):
         known[_IDLE] = found[ANCHOR] + _idle_position(model) * (found[_COLD] - found[ANCHOR])
     return known
@@ -76,7 +76,7 @@ def at_speed_of(model: FittedModel, anchors: Sequence[Anchor]) -> FittedModel:
     factors = {anchor.cell: anchor.factor for anchor in anchors if anchor.cell != _IDLE}
     return replace(
         model,
-        configurations=tuple(_scaled(item, _factor(item, factors)) for item in model.configurations),
+        configurations=tuple(item.times(_factor(item, factors)) for item in model.configurations),
         cooling=_cooling(model, {anchor.cell: anchor.measured_ns for anchor in anchors}),
     )
 
@@ -109,15 +109,6 @@ def _factor(item: Configuration, factors: Mapping[AnchorCell, float]) -> float:
             positions = sorted(known)
             return float(np.interp(position, positions, [known[one] for one in positions]))
     return 1.0
-
-
-def _scaled(item: Configuration, factor: float) -> Configuration:
-    def times(cost: Cost | None) -> Cost | None:
-        if cost is None:
-            return None
-        return replace(cost, coefficients=cost.coefficients * factor, draws=cost.draws * factor)
-
-    return replace(item, latency=times(item.latency), cpu=times(item.cpu))
 
 
 def _modelled_ns(model: FittedModel, cell: AnchorCell) -> float:

@@ -78,7 +78,7 @@ class Anchor:
 class Validation:
     """A graph's predictions scored. `variants` begin with the graph as it is; `baseline_*` are without sidecars.
 
-    `anchors` begin with that of every profile: HTTP/1.1, hot.
+    `anchors` begin with HTTP/1.1's, hot if the profile has that.
     """
 
     graph: str

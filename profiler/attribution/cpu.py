@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from profiler.attribution.cpu_classes import FILTER_SERVER, USER, disagreement_points
-from profiler.attribution.statistics import Floats, bootstrap_interval, widened
+from profiler.attribution.statistics import Floats, bootstrap_interval, middle, widened
 from profiler.components import COMPONENTS, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_READ, SOCKET_WRITE
 
 
@@ -73,12 +73,18 @@ Reading = Callable[[CpuRound], Mapping[str, float]]
 
 
 def busy_per_request(rounds: Sequence[CpuRound]) -> float:
-    """Non-idle CPU time of the machine per request, in ns, by the kernel's own account."""
+    """Non-idle CPU time of the machine per request, in ns, by the kernel's own account, over the middle rounds."""
+    rounds = _middle(rounds)
     return sum(entry.busy_ns for entry in rounds) / sum(entry.requests for entry in rounds)
 
 
+def _middle(rounds: Sequence[CpuRound]) -> list[CpuRound]:
+    return middle(rounds, lambda entry: sum(entry.traced_ns.values()) / entry.requests)
+
+
 def per_request(rounds: Sequence[CpuRound], reading: Reading) -> dict[str, float]:
-    """CPU ns per request by component: sums over all rounds, so that long rounds count for more."""
+    """CPU ns per request by component: sums over the middle rounds, by all that was traced in them."""
+    rounds = _middle(rounds)
     requests = sum(entry.requests for entry in rounds)
     names = {name for entry in rounds for name in reading(entry)}
     return {name: sum(reading(entry).get(name, 0.0) for entry in rounds) / requests for name in sorted(names)}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.critical_path import PATH_STATES, USER, Exchanges
-from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean, widened
+from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean, unheld_mask, widened
 from profiler.components import (
     COMPONENTS,
     DIRECTIONS,
@@ -105,7 +105,8 @@ def _at_median(rounds: Sequence[ExchangeTable]) -> Floats:
 
 
 def _mean(rounds: Sequence[ExchangeTable]) -> Floats:
-    return np.asarray(pool(rounds).time_ns.mean(axis=0))
+    table = pool(rounds)
+    return np.asarray(table.time_ns[unheld_mask(table.totals_ns)].mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ class LatencyRounds:
 def decompose(rounds: LatencyRounds, seed: int) -> dict[str, dict[str, Any]]:
     """Latency components of the overhead, in the shape of `latency.components` of a profile cell.
 
-    `p99_ns` is the 99th percentile, over exchanges, of the component in excess of its share without sidecars.
+    `mean_ns` leaves out exchanges during which the machine was held up (`unheld_mask`). `p99_ns` is the 99th
+    percentile, over exchanges, of the component in excess of its share without sidecars.
     """
     table = pool(rounds.with_sidecar)
     medians, means = rounds.split(_at_median).sum(axis=0), rounds.split(_mean).sum(axis=0)

@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Round = TypeVar("Round")
+Entry = TypeVar("Entry")
 
 MIDDLE: Final = (0.4, 0.6)
 """The middle fifth of a distribution: its mean is close to the median, and means of parts add up."""
+
+HELD_UP: Final = 10.0
 
 _MSER_BATCHES: Final = 50
 _INTERVAL: Final = (2.5, 97.5)
@@ -45,6 +48,20 @@ def middle_mean(parts: Floats, totals: Floats) -> Floats:
     The columns' means add up to the middle mean of the totals, which medians of the columns would not.
     """
     return np.asarray(parts[middle_mask(totals)].mean(axis=0))
+
+
+def unheld_mask(totals: Floats) -> npt.NDArray[np.bool_]:
+    """Which entries are not so long that the machine must have been held up meanwhile: over ten times the median."""
+    return np.asarray(totals <= HELD_UP * np.median(totals))
+
+
+def middle(entries: Sequence[Entry], key: Callable[[Entry], float]) -> list[Entry]:
+    """The entries without the lowest and the highest quarter by `key`: for rounds, of which others spoil some.
+
+    Quarters are rounded down to whole entries: up to three are all in the middle.
+    """
+    cut = len(entries) // 4
+    return sorted(entries, key=key)[cut : len(entries) - cut]
 
 
 def steady_from(series: Floats) -> int:

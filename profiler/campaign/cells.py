@@ -32,8 +32,14 @@ def anchor_scene(temperature: str, rate_rps: float | None = None) -> Scene:
     return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
 
 
+PACED_RPS: Final = 500.0
+"""Requests per second where one at a time is asked for and a neighbour, or sleep, needs its time in between."""
+
 COOLING_RPS: Final = (1000.0, 200.0, 50.0)
 """Rates at which the anchor tells how fast idle sidecars cool beside CPUs that are awake."""
+
+NATURAL_COOLING_RPS: Final = (PACED_RPS, 200.0, 50.0)
+"""The same where CPUs sleep."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +125,15 @@ class Plan:
 
     @property
     def cooling_scenes(self) -> tuple[Scene, ...]:
-        """Where the anchor is measured to tell how sidecars cool, where both ends are known; else none."""
-        if not {"hot", "cold"} <= {scene.temperature for scene in self.scenes}:
-            return ()
-        return (anchor_scene("hot"), anchor_scene("cold"), *(anchor_scene("hot", rate) for rate in COOLING_RPS))
+        """Where the anchor is measured to tell how sidecars cool: between hot and cold, and where CPUs sleep."""
+        temperatures = {scene.temperature for scene in self.scenes}
+        scenes: list[Scene] = []
+        if {"hot", "cold"} <= temperatures:
+            scenes += (anchor_scene("hot"), anchor_scene("cold"))
+            scenes += (anchor_scene("hot", rate) for rate in COOLING_RPS)
+        if "natural" in temperatures:
+            scenes += (anchor_scene("hot"), *(anchor_scene("natural", rate) for rate in NATURAL_COOLING_RPS))
+        return tuple(dict.fromkeys(scenes))
 
     @property
     def hops(self) -> tuple[Hop, ...]:

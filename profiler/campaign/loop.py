@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from profiler.campaign.bench import SETTLE_S, Bench
+from profiler.campaign.bench import SETTLE_S, Bench, paced
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene
 from profiler.campaign.readings import Point, Readings, request_of
 from profiler.campaign.settings import ProfileSettings
@@ -19,7 +19,6 @@ _SATURATING_CONNECTIONS: Final = 16
 _CPU_CONNECTIONS: Final = 8
 _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _CPU_SHARE_OF_CAPACITY: Final = 0.25
-"""CPU is measured well below saturation: both sides must reach the same rate."""
 
 _COOLING_S: Final = 0.6
 _ROUNDS_PER_COOLING: Final = 3
@@ -69,7 +68,7 @@ class Campaign:
     def steps(self) -> list[Step]:
         """All windows of the run, in the order they will be measured."""
         steps = [*self._memory_round(), *self._capacity_round(), *self._function_round()]
-        cpu_rounds = max(2, self._settings.repeats // 2)
+        cpu_rounds = max(2, self._settings.repeats - 2)
         cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
         for number in range(self._settings.repeats):
             steps += self._latency_round(number)
@@ -137,9 +136,14 @@ class Campaign:
         return Step(f"CPU, {hop.name}, {scene.temperature}", expected_s, measure)
 
     def _cpu_load(self, scene: Scene) -> Load:
-        if scene.load.rate_rps is not None:
-            self._readings.cpu_rates_rps[scene] = scene.load.rate_rps
-            return scene.load
+        """That of the latency windows, since what a request costs depends on how long ago the one before was.
+
+        As fast as many connections go, both sides would not reach the same rate: there it is well below saturation.
+        """
+        load = paced(scene)
+        if load.rate_rps is not None or load.serial:
+            self._readings.cpu_rates_rps[scene] = load.rate_rps
+            return load
         rate_rps = self._readings.cpu_rates_rps.get(scene) or self._choose_cpu_rate(scene)
         self._readings.cpu_rates_rps[scene] = rate_rps
         return replace(scene.load, rate_rps=rate_rps, connections=max(_CPU_CONNECTIONS, scene.load.connections))

@@ -17,14 +17,14 @@ class Readings:
     """Windows by (hop, scene), in rounds: entry i of each list belongs to round i.
 
     `capacities_rps` holds pairs of requests per second at saturation, without and with the probes; `cpu_rates_rps` the
-    fixed rate that CPU was measured at; `memory` the proxies' memory, in bytes; `functions` where their user time goes
-    at saturation, by the kind of request (see `request_of`).
+    rate that CPU was measured at, None as fast as answered; `memory` the proxies' memory, in bytes; `functions` where
+    their user time goes at saturation, by the kind of request (see `request_of`).
     """
 
     latency: dict[Point, list[LatencyWindow]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[Point, list[CpuWindow]] = field(default_factory=lambda: defaultdict(list))
     capacities_rps: dict[Point, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    cpu_rates_rps: dict[Scene, float] = field(default_factory=dict)
+    cpu_rates_rps: dict[Scene, float | None] = field(default_factory=dict)
     memory: dict[Hop, dict[str, float]] = field(default_factory=dict)
     functions: dict[tuple[Hop, Load], SampledTimes] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from predictor.models.cooling import cooling_curve
+from predictor.models.cooling import cooling_curve, natural_curve
 
 
 def point(temperature: str, rate_rps: float | None, overhead_us: float, baseline_us: float = 100.0) -> dict[str, Any]:
@@ -37,3 +37,16 @@ def test_noise_never_makes_it_warmer() -> None:
 def test_without_both_ends_or_rates_there_is_no_curve(points: list[dict[str, Any]]) -> None:
     assert cooling_curve({"cooling": points}) == ()
     assert cooling_curve(None) == ()
+
+
+def test_where_cpus_sleep_the_fastest_natural_point_is_the_end() -> None:
+    asleep = [point("natural", 50.0, 900), point("natural", 500.0, 500), point("natural", 200.0, 600)]
+    hot, curve = natural_curve({"cooling": [*ENDS, *asleep, point("hot", 50.0, 1000)]})
+    assert hot == pytest.approx(200 / 500)
+    assert [gap for gap, _ in curve] == pytest.approx([150e3, 1.4e6, 4.3e6, 19e6])
+    assert [position for _, position in curve] == pytest.approx([0.0, 1.0, 4 / 3, 7 / 3])
+
+
+def test_without_natural_points_nothing_is_known_of_sleep() -> None:
+    assert natural_curve({"cooling": [*ENDS, point("hot", 50.0, 1000)]}) == (1.0, ())
+    assert natural_curve(None) == (1.0, ())

@@ -9,6 +9,7 @@ from profiler.attribution.cpu import (
     CpuRound,
     CpuRounds,
     CpuRung,
+    busy_per_request,
     describe,
     disagreement,
     overhead,
@@ -53,6 +54,14 @@ def cell(*rungs: CpuRung, of: Mapping[str, float] = ASKING) -> CpuRounds:
 OUTSIDE = cell(*LADDER, CpuRung(FILTER, rounds(ASKING), outside=True, server_component=SERVER))
 USER_TIME_ONLY = cell(*LADDER, CpuRung("filter:lua", rounds(ASKING)))
 COLLECTOR = cell(*LADDER, CpuRung("filter:tracing-10", rounds(ASKING), outside=True))
+
+
+def test_a_round_that_others_spoiled_changes_nothing() -> None:
+    spoiled = window({**TCP, IPC: 900_000.0}, 100)
+    quiet = CpuRounds([window(TCP) for _ in range(6)], [window(DIRECT) for _ in range(6)])
+    disturbed = CpuRounds([*quiet.with_sidecar[:5], spoiled], [spoiled, *quiet.baseline[:5]])
+    assert overhead(disturbed, traced) == overhead(quiet, traced)
+    assert busy_per_request(disturbed.baseline) == busy_per_request(quiet.baseline)
 
 
 def test_without_rungs_all_user_time_is_the_core() -> None:

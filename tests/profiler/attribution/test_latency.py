@@ -98,6 +98,13 @@ def test_components_add_up_to_the_difference_of_the_medians() -> None:
     assert sum(medians(LatencyRounds(noisy, baseline)).values()) == pytest.approx(difference, rel=0.01)
 
 
+def test_an_exchange_that_the_machine_held_up_is_not_in_the_mean() -> None:
+    held = table({APP_USER: 5100, PROXY_USER: 9000, PROXY_IPC: 14_000})
+    held.time_ns[3] *= 1000
+    means = [decompose(LatencyRounds([one] * 3, [DIRECT] * 3), seed=1)[IPC]["mean_ns"] for one in (TCP, held)]
+    assert means == pytest.approx([14_000, 14_000])
+
+
 def test_places_add_up_to_the_components() -> None:
     rounds = LatencyRounds([HTTP] * 3, [DIRECT] * 3, LADDER, {IPC: 0.1})
     summed = {name: sum(place["components"][name] for place in by_place(rounds)) for name in rounds.names}

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.attribution.statistics import bootstrap_interval, middle_mean, spread_ties, steady_from
+from profiler.attribution.statistics import bootstrap_interval, middle, middle_mean, spread_ties, steady_from
 
 
 def test_spread_ties_recovers_the_median_that_whole_microseconds_hide() -> None:
@@ -54,6 +54,12 @@ def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say() -> Non
         low, high = bootstrap_interval(rounds, lambda drawn: np.array([np.mean(drawn)]), trial)
         covered += bool(low[0] <= 50.0 <= high[0])
     assert 85 <= covered <= 99
+
+
+@given(st.permutations(range(6)))
+def test_the_middle_of_rounds_is_without_the_extremes_in_whatever_order(values: list[int]) -> None:
+    assert sorted(middle(values, float)) == [1, 2, 3, 4]
+    assert sorted(middle(values[:3], float)) == sorted(values[:3])
 
 
 @given(st.lists(st.floats(1, 1e9), min_size=1, max_size=20))

@@ -42,8 +42,8 @@ def test_a_phase_without_bursts_has_no_gaps() -> None:
 ONE = Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024)
 
 
-@pytest.mark.parametrize("temperature", ["cold", "cold-50"])
-def test_one_request_at_a_time_leaves_a_cold_neighbour_its_time(temperature: str) -> None:
+@pytest.mark.parametrize("temperature", ["cold", "cold-50", "natural"])
+def test_one_request_at_a_time_leaves_neighbours_and_sleep_their_time(temperature: str) -> None:
     assert paced(Scene(temperature, ONE)) == replace(ONE, rate_rps=500.0)
 
 
@@ -51,7 +51,6 @@ def test_one_request_at_a_time_leaves_a_cold_neighbour_its_time(temperature: str
     ("temperature", "load"),
     [
         ("hot", ONE),
-        ("natural", ONE),
         ("cold", replace(ONE, connections=16)),
         ("cold", replace(ONE, rate_rps=100.0)),
         ("cold", replace(ONE, new_connections=True)),

@@ -1,5 +1,7 @@
 """The windows of a run, before any is measured."""
 
+import pytest
+
 from profiler.campaign.cells import ANCHOR_HOP, COOLING_RPS, anchor_scene, make_plan
 from profiler.campaign.loop import Campaign
 from profiler.campaign.readings import Readings
@@ -16,6 +18,11 @@ def test_the_anchor_tells_how_sidecars_cool_in_a_third_of_the_rounds() -> None:
     assert len(found) == 3 * 2 * len(COOLING_RPS)  # with sidecars and without; both ends are measured anyway
     assert {label.partition(":")[0] for label in found} == {f"round {number} of 10" for number in (1, 2, 3)}
     assert sum(": cooling, " in label for label in labels(repeats=4)) == 2 * len(COOLING_RPS)
+
+
+@pytest.mark.parametrize(("repeats", "windows"), [(2, 2), (4, 2), (6, 4), (10, 8)])
+def test_cpu_has_windows_in_all_rounds_but_two(repeats: int, windows: int) -> None:
+    assert labels(repeats=repeats).count("CPU, http1-both, cold") == windows
 
 
 def test_without_both_ends_there_is_nothing_between_them() -> None:
