@@ -67,23 +67,22 @@ def measure(
     bench: ApplicationBench, variants: Sequence[str], rate_rps: float, rounds: int, seconds: float, report: Report,
     seed: int = 1,
 ) -> Rounds:  # fmt: skip
-    """Measure all variants in so many rounds, each with a window of `seconds` for latency.
+    """Measure the anchors and all variants in so many rounds, each with a window of `seconds` for latency.
 
-    In every second round the anchors are measured too, and CPU in windows of twice the length: placement of processes
-    on CPUs stays for a window and differs between them, which many short windows tell better than a few long ones.
+    In every second round CPU is measured too, in windows of twice the length: placement of processes on CPUs stays for a
+    window and differs between them, which many short windows tell better than a few long ones.
     Windows in which the host took much of the CPUs are measured again, a few times.
     """
     random = np.random.default_rng(seed)
     found = Rounds()
     step_s, cpu_s, anchor_s = seconds + _AROUND_S, 2 * seconds + _AROUND_S, _ANCHOR_S + 0.5
-    every_second_s = len(variants) * cpu_s + bench.windows_per_anchor * anchor_s
-    left_s = rounds * len(variants) * step_s + (rounds + 1) // 2 * every_second_s
+    anchors_s = bench.windows_per_anchor * anchor_s
+    left_s = rounds * (len(variants) * step_s + anchors_s) + (rounds + 1) // 2 * len(variants) * cpu_s
     for number in range(rounds):
-        if number % 2 == 0:
-            report(f"round {number + 1} of {rounds}: anchors", left_s)
-            for cell, overhead_ns in bench.anchors_ns(_ANCHOR_S).items():
-                found.anchors_ns[cell].append(overhead_ns)
-            left_s -= bench.windows_per_anchor * anchor_s
+        report(f"round {number + 1} of {rounds}: anchors", left_s)
+        for cell, overhead_ns in bench.anchors_ns(_ANCHOR_S).items():
+            found.anchors_ns[cell].append(overhead_ns)
+        left_s -= anchors_s
         for variant in (variants[index] for index in random.permutation(len(variants))):
             report(f"round {number + 1} of {rounds}: latency, {variant}", left_s)
             found.latency[variant].append(_quiet(partial(bench.latency, variant, rate_rps, seconds)))
