@@ -1,0 +1,238 @@
+"""What does `meshinsight attach` cost a saturated sidecar? Throughput while it looks, while it starts, and without it.
+
+Usage: python experiments/attach_overhead/run.py [--rounds N] [--seconds S] [--max-overhead R] [--results DIR]
+Run it as root from the root of the checkout; eight rounds take about nine minutes. `result.json` and `result.md` are
+written into the results folder.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from profiler.attach.attach import attach
+from profiler.attach.measuring import Settings
+from profiler.attach.targets import local_targets
+from profiler.attribution.statistics import Floats, bootstrap_interval
+from profiler.campaign.bench import SETTLE_S, Bench
+from profiler.campaign.cells import ANCHOR_SCENE, Cell, Plan, Scene
+from profiler.campaign.profiling import default_toolbox
+from profiler.campaign.settings import ProfileSettings
+from profiler.environment import describe_environment
+from profiler.errors import MeshInsightError
+from profiler.machine import Noise
+from profiler.profile.document import write_whole
+from profiler.proxies.base import HTTP1, TCP
+from profiler.proxies.registry import find_proxy
+from profiler.testbed.deployment import CLIENT, Hop
+from profiler.testbed.run import Run, measuring_lock
+from profiler.workload.base import Load
+
+HERE: Final = Path(__file__).parent
+QUESTION: Final = "What does attaching cost a saturated sidecar?"
+GOAL: Final = 0.97
+"""Throughput while attached, over that without, which the tool is to keep."""
+
+SCENES: Final = {
+    f"{protocol}, {connections} connections": (
+        Hop(protocol, CLIENT),
+        replace(ANCHOR_SCENE.load, connections=connections),
+    )
+    for protocol in (HTTP1, TCP)
+    for connections in (16, 64)
+}
+"""One sidecar on a CPU of its own, as fast as answers come."""
+
+NOTHING: Final = "nothing"
+AGAIN: Final = "nothing, again"
+ATTACHED: Final = "attached"
+STARTING: Final = "starting"
+"""From the beginning of the command to that of its measuring: not a treatment of its own, but the part before it."""
+
+TREATMENTS: Final = (NOTHING, AGAIN, ATTACHED)
+SEED: Final = 1
+RESAMPLES: Final = 1000
+START_S: Final = 6.0
+"""Load for so much longer than the windows, per round, for the tool's start and its reading."""
+END_WITHIN_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Requests per second by treatment, what the tool said of itself, and how quiet the machine was."""
+
+    rates_rps: Mapping[str, float]
+    estimated_ratio: float
+    messages_per_s: float
+    noise: Noise
+
+    def ratio(self, name: str) -> float:
+        """Throughput over that with nothing attached."""
+        return self.rates_rps[name] / self.rates_rps[NOTHING]
+
+
+class AttachBench(Bench):
+    """A bench that attaches to the sidecar of a hop under load."""
+
+    def round(self, hop: Hop, load: Load, seconds: float, max_overhead: float, order: Sequence[str]) -> Round:
+        """One load, and within it a window of each treatment, in this order."""
+        deployment = self.deployments[hop]
+        self.neighbours.awake()
+        before = Noise.read()
+        windows: dict[str, tuple[int, int]] = {}
+        estimated_ratio = messages_per_s = 0.0
+        with ExitStack() as stack:
+            total_s = SETTLE_S + len(order) * seconds + START_S
+            generator = stack.enter_context(self._loaded(deployment, load, total_s))
+            for name in order:
+                begin_ns = time.monotonic_ns()
+                if name == ATTACHED:
+                    stamps_ns = [begin_ns]
+                    found, _ = attach(
+                        local_targets([deployment.sidecars[0].pid]),
+                        Settings(seconds, max_overhead),
+                        lambda _, stamps_ns=stamps_ns: stamps_ns.append(time.monotonic_ns()),  # type: ignore[misc]
+                    )
+                    _, ready_ns, start_ns, end_ns = stamps_ns
+                    windows[STARTING], windows[name] = (ready_ns, start_ns), (start_ns, end_ns)
+                    estimated_ratio = found.overhead.ratio
+                    messages = found.targets[0].messages
+                    messages_per_s = messages.per_second if messages else 0.0
+                else:
+                    time.sleep(seconds)
+                    windows[name] = begin_ns, time.monotonic_ns()
+            deployment.check()
+            generator.signal(signal.SIGTERM)
+            generator.wait(END_WITHIN_S)
+        result = self._result(load)
+        rates = {name: result.rate_rps(*window) for name, window in windows.items()}
+        return Round(rates, estimated_ratio, messages_per_s, Noise.between(before, Noise.read()))
+
+
+def main() -> int:
+    """Measure, and write what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--max-overhead", type=float, default=0.01, metavar="R")
+    parser.add_argument("--results", type=Path, default=HERE)
+    options = parser.parse_args()
+    options.results.mkdir(exist_ok=True, parents=True)
+    plan = Plan(tuple(Cell(hop, Scene("hot", load)) for hop, load in SCENES.values()))
+    try:
+        with measuring_lock(), Run.start() as run:
+            run.suspend_autogroup()
+            with AttachBench(run, plan, ProfileSettings(seed=SEED), default_toolbox()) as bench:
+                rounds = measure(bench, options.rounds, options.seconds, options.max_overhead)
+    except MeshInsightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    document = {
+        "question": QUESTION,
+        "date": time.strftime("%Y-%m-%d"),
+        "environment": {**describe_environment(), "envoy": find_proxy("envoy").identify().version},
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "max_overhead": options.max_overhead,
+        "scenes": {scene: evaluated(found) for scene, found in rounds.items()},
+    }
+    write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
+    write_whole(options.results / "result.md", text_of(document))
+    print(verdict(document))
+    return 0
+
+
+def measure(bench: AttachBench, rounds: int, seconds: float, max_overhead: float) -> dict[str, list[Round]]:
+    """Rounds over all scenes in random order, in each all treatments in random order within one load."""
+    random = np.random.default_rng(SEED)
+    found: dict[str, list[Round]] = {scene: [] for scene in SCENES}
+    for number in range(rounds):
+        for scene in random.permutation(list(SCENES)).tolist():
+            print(f"round {number + 1} of {rounds}: {scene}", file=sys.stderr, flush=True)
+            order = random.permutation(list(TREATMENTS)).tolist()
+            found[scene].append(bench.round(*SCENES[scene], seconds, max_overhead, order))
+    return found
+
+
+def evaluated(rounds: Sequence[Round]) -> dict[str, Any]:
+    """One scene: medians over rounds, ratios to nothing in the same round with intervals from drawing rounds again."""
+    names = (AGAIN, ATTACHED, STARTING)
+    rows = [np.array([one.ratio(name) for name in names]) for one in rounds]
+    low, high = bootstrap_interval(rows, medians, SEED, RESAMPLES)
+    values = medians(rows)
+    return {
+        "nothing_rps": float(np.median([one.rates_rps[NOTHING] for one in rounds])),
+        "ratios": {
+            name: {"value": float(values[index]), "ci95": [float(low[index]), float(high[index])]}
+            for index, name in enumerate(names)
+        },
+        "estimated_overhead": float(np.median([one.estimated_ratio for one in rounds])),
+        "messages_per_request": float(
+            np.median([one.messages_per_s / one.rates_rps[ATTACHED] for one in rounds if one.rates_rps[ATTACHED]])
+        ),
+        "rounds_rps": [dict(one.rates_rps) for one in rounds],
+        "steal_ratio": float(np.median([one.noise.steal_ratio for one in rounds])),
+    }
+
+
+def medians(rows: list[Floats]) -> Floats:
+    """The median of each ratio."""
+    return np.asarray(np.median(np.array(rows), axis=0))
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """The result as Markdown."""
+    machine = document["environment"]
+    head = (
+        f"{machine['cpus']} CPUs ({machine['cpu_model']}, {machine['virtualisation']}), Linux {machine['kernel']}, "
+        f"Envoy {machine['envoy']}; {document['rounds']} rounds of {document['seconds']:g} s, bound "
+        f"{document['max_overhead']:.1%}, {document['date']}. Raw: [result.json](result.json)."
+    )
+    intro = "Throughput over that with nothing attached, medians over rounds with 95 % intervals:"
+    return "\n\n".join(["# Result", head, intro, table(document), verdict(document)]) + "\n"
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """One row for each scene."""
+    lines = [
+        f"| load | nothing | {AGAIN} | {ATTACHED} | {STARTING} | estimated overhead | messages per request |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for scene, found in document["scenes"].items():
+        ratios = " | ".join(shown(found["ratios"][name]) for name in (AGAIN, ATTACHED, STARTING))
+        lines.append(
+            f"| {scene} | {found['nothing_rps']:,.0f}/s | {ratios} | {found['estimated_overhead']:.2%} "
+            f"| {found['messages_per_request']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def shown(ratio: Mapping[str, Any]) -> str:
+    """A ratio with its interval."""
+    low, high = ratio["ci95"]
+    return f"{ratio['value']:.3f} ({low:.3f} … {high:.3f})"
+
+
+def verdict(document: Mapping[str, Any]) -> str:
+    """Whether the goal is kept, in which scenes."""
+    lines = []
+    for scene, found in document["scenes"].items():
+        ratio = found["ratios"][ATTACHED]
+        low, high = ratio["ci95"]
+        said = "kept" if low >= GOAL else "missed" if high < GOAL else "inconclusive: the interval holds the goal"
+        lines.append(f"- {scene}: {ratio['value']:.3f} of the throughput, goal {GOAL:g} {said}.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
