@@ -32,7 +32,7 @@ fail = { echo "make $(firstword $(MAKECMDGOALS)): $(1)" >&2; exit 1; }
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: packages $(PIP_STAMP) bcc headers tracefs ## prepare this machine; does nothing the second time
@@ -70,6 +70,20 @@ experiments: setup ## measure what experiments/ shows (EXPERIMENT=name for one, 
 .PHONY: test
 test: setup ## run every test this machine can run; a skipped one that could run is a failure (PYTEST_ARGS=...)
 	@MESHINSIGHT_REQUIRE_TIERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-cluster
+test-cluster: setup ## run the tests that need Kubernetes: on that of KUBECONFIG, else on one started here and stopped again
+	@cluster="$(BIN)/python -m tests.cluster.local_cluster"
+	if [ -z "$$KUBECONFIG" ]; then
+	  folder=$$(mktemp -d)
+	  trap "rm -rf $$folder; $$cluster down" EXIT
+	  $$cluster up
+	  export KUBECONFIG=/var/lib/meshinsight-cluster/kubeconfig
+	  export MESHINSIGHT_TEST_IMAGE=localhost/meshinsight:test
+	  $(BIN)/python -m tests.cluster.image build --tag $$MESHINSIGHT_TEST_IMAGE --out $$folder/image.tar
+	  $$cluster image import $$folder/image.tar
+	fi
+	MESHINSIGHT_REQUIRE_TIERS=1 $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(PIP_STAMP) ## check style, format, types and the import contract

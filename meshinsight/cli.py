@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from meshinsight import __version__
 from meshinsight.commands import (
     advise,
+    attach,
     cleanup,
     doctor,
     fit,
@@ -52,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: it answers three times as fast, and copies well
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (profile, show, graph, fit, predict, predict_batch, advise, report, validate, doctor, cleanup):
+for command in (profile, show, graph, fit, predict, predict_batch, advise, report, validate, attach, doctor, cleanup):
     command.register(app)
 
 

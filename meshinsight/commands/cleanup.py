@@ -1,8 +1,12 @@
 """`meshinsight cleanup`: remove what killed runs left on this machine, and nothing else."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from meshinsight.commands.on_cluster import ClusterOptions, cleanup_cluster
+from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from profiler.testbed.leftovers import Leftover
@@ -15,8 +19,23 @@ def register(app: typer.Typer) -> None:
 
 def cleanup(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="On a Kubernetes cluster instead of this machine.")
+    ] = False,
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl; with --cluster.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl; with --cluster.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="This run, whatever it does; with --cluster.")
+    ] = None,
 ) -> None:
-    """Remove what killed runs left behind: processes, namespaces, rules, files."""
+    """Remove what killed runs left behind: processes, namespaces, rules, files; with --cluster, objects."""
+    options = ClusterOptions(kubeconfig=kubeconfig, context=context)
+    if cluster:
+        cleanup_cluster(options, run_id, dry_run=dry_run)
+        return
+    options.require_cluster()
+    if run_id is not None:
+        raise UsageError("--run: is for runs on a cluster; add --cluster")
     from profiler.testbed.leftovers import find_leftovers, remove_leftovers
 
     found = find_leftovers() if dry_run else remove_leftovers()

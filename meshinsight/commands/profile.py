@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from meshinsight.commands.on_cluster import ClusterOptions, profile_on_cluster
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
+    from profiler.campaign.profiling import Outcome
     from profiler.campaign.settings import ProfileSettings
 
 OUTPUTS: Final = ("table", "json")
@@ -82,10 +84,29 @@ def profile(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Measure on a Kubernetes cluster instead of this machine.")
+    ] = False,
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="With --cluster: as for kubectl.")] = None,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="With --cluster: as for kubectl.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --cluster: instead of one that is made for the run.")
+    ] = None,
+    allow_foreign_namespace: Annotated[
+        bool, typer.Option("--allow-foreign-namespace", help="Use a --namespace that was there before.")
+    ] = False,
+    node: Annotated[str | None, typer.Option(metavar="NAME", help="With --cluster: where to measure.")] = None,
+    mesh: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --cluster: builtin (our own sidecars), istio, linkerd, or a file."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="With --cluster: MeshInsight's image, as nodes get it.")
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     print_bpf: Annotated[bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.")] = False,
 ) -> None:
-    """Measure what a sidecar costs on this machine and where the cost comes from."""
+    """Measure what a sidecar costs on this machine, or on a cluster, and where the cost comes from."""
     if output not in OUTPUTS:
         raise UsageError(f"-o {output}: unknown output format; choose {' or '.join(OUTPUTS)}")
     if print_bpf:
@@ -114,10 +135,20 @@ def profile(
         "seed": seed,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
+    there = ClusterOptions(kubeconfig, context, namespace, allow_foreign_namespace, node, mesh, image)
+    if not cluster:
+        there.require_cluster()
+    elif resume is not None:
+        raise UsageError("--resume: not on a cluster; measure anew")
     if resume is not None:
         _resume(resume, out, {**chosen, "matrix": matrix, "budget": budget, "quick": quick, "dry_run": dry_run}, output)
         return
     settings = _settings(quick, matrix, budget, chosen)
+    if cluster:
+        outcome = profile_on_cluster(settings, there, _new_directory(out), dry_run=dry_run)
+        if outcome:
+            _show(outcome, output)
+        return
     if dry_run:
         _print_plan(settings)
         return
@@ -161,13 +192,20 @@ def _resume(directory: Path, out: Path | None, others: dict[str, Any], output: s
 
 def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
     from meshinsight import __version__
-    from meshinsight.reporters import json_document, table
     from meshinsight.reporters.progress import Progress
     from profiler.campaign.profiling import Invocation, Profiling
 
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
         outcome = profiling.run(directory, progress.update)
+    _show(outcome, output, f"go on with: meshinsight profile --resume {directory}")
+
+
+def _show(outcome: "Outcome", output: str, advice: str = "") -> None:
+    """Print a profile; where the run ended early, say `advice` and raise what ended it."""
+    from meshinsight.reporters import json_document, table
+
+    directory = outcome.path.parent
     document = outcome.document if outcome.interrupted else _with_model(outcome.document, directory)
     if output == "json":
         json_document.write(document, sys.stdout)
@@ -175,7 +213,8 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
         table.print_profile(document)
     print(f"saved: {outcome.path}", file=sys.stderr)
     if outcome.interrupted:
-        print(f"go on with: meshinsight profile --resume {directory}", file=sys.stderr)
+        if advice:
+            print(advice, file=sys.stderr)
         raise outcome.interrupted
 
 

@@ -266,9 +266,7 @@ def _cpu_summary(cell: Cell) -> Text:
     machine = f"machine: {without} µs without, {with_sidecar} µs with, {added} µs added ({over}); closure {closure}"
     achieved = formats.rate(cpu.get("achieved_rps", cpu["rate_rps"]))
     offered = "per s, as fast as answered" if cpu["rate_rps"] is None else f"of {formats.rate(cpu['rate_rps'])} per s"
-    sampled = (
-        f"at {achieved} {offered}; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
-    )
+    sampled = f"at {achieved} {offered}; perf: {formats.count(cpu['perf_samples'])} samples, {unresolved} unresolved"
     return Text(f"{machine}; {sampled}", style="dim")
 
 

@@ -69,8 +69,8 @@ def measure(
 ) -> Rounds:  # fmt: skip
     """Measure the anchors and all variants in so many rounds, each with a window of `seconds` for latency.
 
-    In every second round CPU is measured too, in windows of twice the length: placement of processes on CPUs stays for a
-    window and differs between them, which many short windows tell better than a few long ones.
+    In every second round CPU is measured too, in windows of twice the length: placement of processes on CPUs stays for
+    a window and differs between them, which many short windows tell better than a few long ones.
     Windows in which the host took much of the CPUs are measured again, a few times.
     """
     random = np.random.default_rng(seed)

@@ -22,8 +22,9 @@ from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, PACED_RPS, Plan, Scene
+from profiler.campaign.cells import PACED_RPS, Plan, Scene
 from profiler.campaign.settings import ProfileSettings
+from profiler.campaign.testbeds import DeployedHop, LocalTestbed, Testbed
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError, ProcessError
 from profiler.machine import MachineCpu, Noise, run_time_ns
@@ -33,15 +34,11 @@ from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import PerfSampling, SampledTimes
 from profiler.probes.syscalls import syscall_families
 from profiler.probes.timeline import Timeline
-from profiler.proxies.base import Certificates
-from profiler.testbed.certificates import copy_certificates, make_certificates
-from profiler.testbed.deployment import Deployment, Hop, Secrets
+from profiler.testbed.deployment import Hop
 from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours
-from profiler.testbed.pods import PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.testbed.tokens import make_token
-from profiler.workload.base import Answers, Load, LoadGenerator, LoadResult, Server
+from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
 
 SETTLE_S: Final = 0.15
 _TAIL_S: Final = 0.25
@@ -78,10 +75,6 @@ class Toolbox:
     servers: tuple[Server, ...]
     closed_loop: LoadGenerator
     open_loop: LoadGenerator
-
-    def server(self, application: str) -> Server:
-        """The server that speaks the application's protocol."""
-        return next(server for server in self.servers if application in server.applications)
 
 
 @dataclass(frozen=True)
@@ -152,10 +145,17 @@ class CpuWindow:
 
 
 class Bench:
-    """Everything that stays up during a run. Enter it to deploy, leave it to detach; the run removes the rest."""
+    """Everything that stays up during a run. Enter it to deploy, leave it to detach; the run removes the rest.
 
-    def __init__(self, run: Run, plan: Plan, settings: ProfileSettings, tools: Toolbox) -> None:
+    `testbed` is where hops are deployed: by default on this machine.
+    """
+
+    def __init__(
+        self, run: Run, plan: Plan, settings: ProfileSettings, tools: Toolbox, testbed: Testbed | None = None
+    ) -> None:
+        own = settings.own_certificates if settings.certificates else None
         self.tools = tools
+        self._testbed = testbed or LocalTestbed(tools.servers, own)
         self.probe_hit_ns = 0.0
         self.repeated_windows = 0
         self.cputime_probes: dict[str, ProbeStatus] = {}
@@ -176,11 +176,9 @@ class Bench:
             self._cputime.detach()
             self._load_directory = self._run.add_directory("load")
             self.neighbours = Neighbours(self._run, modes=_modes(self._plan))
-            network = PodNetwork(self._run)
-            self._secrets = Secrets(self._certificates(self._run.add_directory("certificates")), make_token())
-            self.deployments = {hop: self._deploy(network, number, hop) for number, hop in enumerate(self._plan.hops)}
-            for deployment in self.deployments.values():
-                deployment.wait_ready()
+            self._testbed.place_neighbours([process.pid for process in self.neighbours.processes])
+            self._secrets = self._testbed.secrets(self._run)
+            self.deployments = self._testbed.deploy(self._run, self._plan, self._secrets)
             self.probe_hit_ns = measure_probe_hit_ns(self._run)
             self._stack = stack.pop_all()
         return self
@@ -189,14 +187,6 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-    def _certificates(self, directory: Path) -> Certificates:
-        own = self._settings.certificates
-        return copy_certificates(self._settings.own_certificates, directory) if own else make_certificates(directory)
-
-    def _deploy(self, network: PodNetwork, number: int, hop: Hop) -> Deployment:
-        server = self.tools.server(hop.application)
-        return Deployment(self._run, network, number, hop, server, answers_of(self._plan, hop), self._secrets)
 
     def probes(self) -> list[ProbeStatus]:
         """Every probe with its hits and drops so far."""
@@ -344,7 +334,7 @@ class Bench:
         return first_ns, last_ns
 
     def _cpu_phase(
-        self, deployment: Deployment, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
+        self, deployment: DeployedHop, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
     ) -> tuple[Phase, CpuTimes, float, float]:
         times = CpuTimes({}, {}, 0)
         with ExitStack() as stack:
@@ -390,10 +380,11 @@ class Bench:
         return replace(table, dropped=events.dropped)
 
     @contextmanager
-    def _loaded(self, deployment: Deployment, load: Load, seconds: float) -> Iterator[Process]:
+    def _loaded(self, deployment: DeployedHop, load: Load, seconds: float) -> Iterator[Process]:
         generator = self._generator(load)
         argv = generator.argv(deployment.target, self._secrets.filled(load), seconds, self._load_directory)
-        process = self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
+        deployment.arrange()
+        process = self._run.spawn("load", argv, netns=deployment.load_namespace, cpu=deployment.cpu_of(CLIENT_APP))
         try:
             wait_until_sending(generator, self._load_directory, process)
             time.sleep(SETTLE_S)
@@ -479,14 +470,6 @@ def paced(scene: Scene) -> Load:
     load = scene.load
     at_once = load.serial and load.rate_rps is None and not load.new_connections
     return replace(load, rate_rps=PACED_RPS) if at_once and scene.temperature != "hot" else load
-
-
-def answers_of(plan: Plan, hop: Hop) -> Answers:
-    """What the hop's server must be ready for: the loads of its cells and rungs, and the anchor's."""
-    applications = [cell.scene.load for cell in plan.cells if cell.hop.application == hop.application]
-    loads = [*applications, *([ANCHOR_SCENE.load] if hop.application == ANCHOR_HOP.application else [])]
-    sizes = sorted({(load.response_bytes, load.messages) for load in loads})
-    return Answers(tuple(sizes), max(load.request_bytes for load in loads))
 
 
 def _modes(plan: Plan) -> list[Mode]:

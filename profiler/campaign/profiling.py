@@ -21,6 +21,7 @@ from profiler.campaign.merge import merge
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
+from profiler.campaign.testbeds import Testbed
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProbeError, UsageError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
@@ -76,19 +77,26 @@ def bpf_texts() -> dict[str, str]:
 
 
 class Profiling:
-    """A profile run on this machine, block by block.
+    """A profile run on this machine, block by block; the hops are deployed by `testbed`, or on this machine too.
 
     Raises:
         MissingError: something it needs is not here; UsageError: a configuration that its proxy refuses. Both are said
         before anything is measured.
     """
 
-    def __init__(self, settings: ProfileSettings, invocation: Invocation, tools: Toolbox | None = None) -> None:
+    def __init__(
+        self,
+        settings: ProfileSettings,
+        invocation: Invocation,
+        tools: Toolbox | None = None,
+        testbed: Testbed | None = None,
+    ) -> None:
         require_bcc()
         self._schedule = Schedule(settings)
         self._settings = self._schedule.settings
         self._invocation = invocation
         self._tools = tools or default_toolbox()
+        self._testbed = testbed
         self._proxies = {name: find_proxy(name).identify() for name in ("envoy", *settings.proxies)}
         programs: dict[str, Server | LoadGenerator] = {
             **{f"server_{server.applications[0]}": server for server in self._tools.servers},
@@ -127,7 +135,7 @@ class Profiling:
             report(_SETTING_UP, 0.0)
             while (block := self._schedule.next(results, time.monotonic() - began_s)) and not interrupted:
                 left_s = self._schedule.left_s(results, block, time.monotonic() - began_s)
-                measuring = Measuring(block, self._settings, self._tools, time.monotonic() - began_s)
+                measuring = Measuring(block, self._settings, self._tools, self._testbed, time.monotonic() - began_s)
                 result, interrupted = measuring.run(directory, journal.blocks, _later(report, left_s))
                 if interrupted:
                     unfinished = result
@@ -266,10 +274,13 @@ def config_sha256(hop: Hop) -> str:
 class Measuring:
     """One block from beginning to end: deploy, measure, evaluate, save its raw samples."""
 
-    def __init__(self, block: Block, settings: ProfileSettings, tools: Toolbox, at_s: float) -> None:
+    def __init__(
+        self, block: Block, settings: ProfileSettings, tools: Toolbox, testbed: Testbed | None, at_s: float
+    ) -> None:
         self._plan = block.plan
         self._settings = settings
         self._tools = tools
+        self._testbed = testbed
         self._at_s = at_s
         self._readings = Readings()
 
@@ -278,7 +289,7 @@ class Measuring:
         interrupted: BaseException | None = None
         began_s = time.monotonic()
         with Run.start() as run:
-            bench = Bench(run, self._plan, self._settings, self._tools)
+            bench = Bench(run, self._plan, self._settings, self._tools, self._testbed)
             try:
                 run.suspend_autogroup()
                 with bench:

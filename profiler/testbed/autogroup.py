@@ -6,6 +6,7 @@ seconds for a CPU that was half idle, and so did the kernel's own threads (tried
 machine's, so what it was is kept in the run's directory and put back with the run, or by cleanup after a kill.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,10 @@ _RECORD: Final = "sched_autogroup_enabled"
 def suspend(directory: Path, others: list[Path], setting: Path = SETTING) -> None:
     """Switch autogroups off for the run of `directory`; `others` are the directories of all other runs.
 
-    No effect on kernels without them. The caller holds the registry lock.
+    No effect on kernels without them, nor in a container, whose /proc/sys is read-only: its processes are in a control
+    group, which takes the place of autogroups. The caller holds the registry lock.
     """
-    if not setting.exists():
+    if not setting.exists() or not os.access(setting, os.W_OK):
         return
     before = next((_recorded(other) for other in others if _recorded(other)), None) or setting.read_text().strip()
     (directory / _RECORD).write_text(before)

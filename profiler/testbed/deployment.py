@@ -28,6 +28,7 @@ from profiler.proxies.base import (
 )
 from profiler.proxies.filters import label_of, load_filter, needs_of
 from profiler.proxies.registry import find_proxy
+from profiler.testbed.netns import Namespace
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
@@ -179,6 +180,14 @@ class Deployment:
         elif self.hop.transport == UDS and CLIENT_SIDECAR in self.hop.sidecar_places:
             server = self._listeners[CLIENT_SIDECAR].listen
         return Target(server, self.hop.application)
+
+    @property
+    def load_namespace(self) -> Namespace:
+        """The network namespace that load is sent from."""
+        return self.client.namespace
+
+    def arrange(self) -> None:
+        """Processes stay where they were pinned when they were started."""
 
     @property
     def places(self) -> dict[int, str]:

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.campaign.bench import Phase, answers_of, paced
+from profiler.campaign.bench import Phase, paced
 from profiler.campaign.cells import ANCHOR_HOP, Scene, make_plan
 from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
+from profiler.campaign.testbeds import answers_of
 from profiler.proxies.base import PROTOCOLS, TCP
 from profiler.testbed.deployment import Hop
 from profiler.workload.base import Load
@@ -26,8 +27,8 @@ def test_a_grpc_server_is_set_up_for_the_grpc_loads_only() -> None:
 
 
 def test_every_application_has_a_server() -> None:
-    tools = default_toolbox()
-    assert all(name in tools.server(name).applications for name in PROTOCOLS if name != TCP)
+    served = {name for server in default_toolbox().servers for name in server.applications}
+    assert served == {name for name in PROTOCOLS if name != TCP}
 
 
 def test_gaps_are_the_times_after_each_burst_without_the_guards() -> None:

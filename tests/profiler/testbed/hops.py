@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiler.campaign.profiling import default_toolbox
+from profiler.campaign.testbeds import server_of
 from profiler.proxies.base import HTTP1
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.deployment import Deployment, Hop, Secrets
@@ -49,7 +50,7 @@ class Deployed:
 def deploy(run: Run, hop: Hop, server: Server | None = None, *, ready: bool = True) -> Deployed:
     network = PodNetwork(run)
     secrets = Secrets(make_certificates(run.add_directory("certificates")), make_token())
-    server = server or default_toolbox().server(hop.application or HTTP1)
+    server = server or server_of(default_toolbox().servers, hop.application or HTTP1)
     deployed = Deployed(run, network, secrets, Deployment(run, network, 0, hop, server, ANSWERS, secrets))
     if ready:
         deployed.deployment.wait_ready()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from profiler.campaign.profiling import default_toolbox
+from profiler.campaign.testbeds import server_of
 from profiler.proxies.base import GRPC, HTTP1, Address
 from profiler.testbed.leftovers import remove_leftovers
 from profiler.testbed.pods import Pod, PodNetwork
@@ -28,7 +29,7 @@ class Place:
     loads: int = 0
 
     def target(self, application: str, *, uds: bool = False) -> Target:
-        server = default_toolbox().server(application)
+        server = server_of(default_toolbox().servers, application)
         address = Address(socket=self.sockets[application]) if uds else Address("127.0.0.1", server.port(application))
         return Target(address, application)
 
@@ -53,7 +54,7 @@ def place() -> Iterator[Place]:
     with Run.start(directory) as run:
         pod = PodNetwork(run).add_pod("servers")
         sockets = {}
-        for server in (default_toolbox().server(HTTP1), default_toolbox().server(GRPC)):
+        for server in (server_of(default_toolbox().servers, name) for name in (HTTP1, GRPC)):
             place = run.add_directory(server.name)
             process = run.spawn(server.name, server.argv(place, ANSWERS), netns=pod.namespace)
             if server.unix_sockets:

@@ -1,0 +1,113 @@
+"""What `profile --cluster`, `attach --pod` and `cleanup --cluster` do on a cluster."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from profiler.errors import UsageError
+
+if TYPE_CHECKING:
+    from profiler.attach.results import Attached
+    from profiler.campaign.profiling import Outcome
+    from profiler.campaign.settings import ProfileSettings
+    from profiler.cluster.session import Session
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """What the command line says of the cluster; None where it says nothing."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+    allow_foreign: bool = False
+    node: str | None = None
+    mesh: str | None = None
+    image: str | None = None
+
+    def require_cluster(self, by: str = "--cluster") -> None:
+        """Raise UsageError for options that mean nothing without that which asks for a cluster."""
+        names = ("kubeconfig", "context", "namespace", "node", "mesh", "image")
+        given = [f"--{name}" for name in names if getattr(self, name) is not None]
+        if self.allow_foreign:
+            given.append("--allow-foreign-namespace")
+        if given:
+            raise UsageError(f"{given[0]}: is for runs on a cluster; add {by}")
+
+
+def profile_on_cluster(
+    settings: "ProfileSettings", options: ClusterOptions, directory: Path, *, dry_run: bool
+) -> "Outcome | None":
+    """Measure on the cluster into `directory`, or print what would be created (then None)."""
+    from profiler.cluster.running import ClusterRun, Where, cluster_plan
+
+    where = Where(
+        image=options.image or default_image(),
+        mesh=options.mesh or "builtin",
+        namespace=options.namespace or "",
+        node=options.node or "",
+        allow_foreign=options.allow_foreign,
+    )
+    if dry_run:
+        from profiler.cluster.rendering import render
+        from profiler.cluster.templates import as_yaml
+
+        sys.stdout.write(as_yaml(render(cluster_plan(settings, where))))
+        return None
+    from meshinsight import __version__
+    from meshinsight.reporters.progress import Progress
+
+    with connected(options) as session, Progress() as progress:
+        command = ("meshinsight", *sys.argv[1:])
+        return ClusterRun(session, settings, where, command, __version__).run(directory, progress.update)
+
+
+def cleanup_cluster(options: ClusterOptions, run_id: str | None, *, dry_run: bool) -> None:
+    """Remove what killed runs, or the run of that id, left on the cluster, and say so."""
+    from profiler.cluster.leftovers import find_leftovers, find_runs, remove_leftovers
+
+    with connected(options) as session:
+        if dry_run:
+            found = find_leftovers(session) if run_id is None else find_runs(session)
+            runs = [run for run in found if run_id in (None, run.run_id)]
+        else:
+            runs = remove_leftovers(session, run_id)
+    for run in runs:
+        what = f"namespace {run.namespace}" if run.own_namespace else f"its objects in namespace {run.namespace}"
+        print(f"run {run.run_id}: {'would remove' if dry_run else 'removed'} {what}")
+    if not runs:
+        print("nothing to clean up: no killed run left anything on the cluster")
+
+
+def attach_to_pods(
+    options: ClusterOptions,
+    pods: Sequence[str],
+    selector: str | None,
+    namespace: str,
+    container: str | None,
+    duration_s: float,
+    max_ratio: float,
+    say: Callable[[str], None],
+) -> "list[Attached]":
+    """Look at the sidecars of pods; what was found on each of their nodes."""
+    from profiler.cluster.attaching import attach_on_cluster, find_sidecars
+
+    with connected(options) as session:
+        sidecars = find_sidecars(session, pods, selector, namespace, container)
+        return attach_on_cluster(session, sidecars, options.image or default_image(), duration_s, max_ratio, say)
+
+
+def connected(options: ClusterOptions) -> "Session":
+    """A session as the options say. Raises UsageError, ClusterError."""
+    from profiler.cluster.session import connect
+
+    return connect(str(options.kubeconfig) if options.kubeconfig else None, options.context)
+
+
+def default_image() -> str:
+    """The image of this release."""
+    from meshinsight import __version__
+
+    return f"meshinsight:{__version__}"

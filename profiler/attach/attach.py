@@ -1,0 +1,159 @@
+"""Attaching to targets: measure, then say what was seen of each."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from profiler.attach.measuring import Measurement, Seen, Settings, polite
+from profiler.attach.messages import Messages, pair
+from profiler.attach.overhead import SAMPLE_NS
+from profiler.attach.results import (
+    COMPLETE,
+    PARTIAL,
+    ROLE,
+    Attached,
+    Component,
+    MessageTimes,
+    Overhead,
+    TargetResult,
+    cpu_components,
+    message_times,
+)
+from profiler.attach.targets import Target, watched
+from profiler.attach.user_time import Program, program_of
+from profiler.environment import describe_environment
+from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTimes, add_up, add_up_user
+
+_FEW_SAMPLES: Final = 500
+_FEW_MESSAGES: Final = 100
+_MANY_LEFT_OUT: Final = 5
+
+
+def attach(
+    targets: Sequence[Target], settings: Settings, say: Callable[[str], None] = lambda _: None
+) -> tuple[Attached, int | None]:
+    """Look at running processes; what was found, and the signal that ended it early, if one did.
+
+    Args:
+        targets: the processes.
+        settings: how long, and what it may cost.
+        say: told what is being done.
+
+    Raises:
+        UsageError: a process ended before it could be looked at.
+        MissingError: neither probes nor sampling work here.
+    """
+    with ExitStack() as stack:
+        lives = stack.enter_context(watched(targets))
+        programs = {target: stack.enter_context(program_of(target)) for target in targets}
+        say("making ready")
+        measurement = stack.enter_context(Measurement(targets, settings))
+        say(f"measuring for {settings.duration_s:g} s")
+        seen = measurement.run(lives)
+        say("reading samples")
+        with polite():
+            sampled = read_samples(measurement.sampling, targets) if measurement.sampling else {}
+            found = tuple(_result(target, programs[target], seen, sampled.get(target)) for target in targets)
+    early = seen.signum is not None or bool(seen.ended)
+    return Attached(
+        status=PARTIAL if early else COMPLETE,
+        duration_s=seen.elapsed_ns / 1e9,
+        asked_s=settings.duration_s,
+        overhead=_overhead(seen),
+        targets=found,
+        environment=describe_environment(),
+        warnings=(*seen.warnings, *_warnings(seen)),
+    ), seen.signum
+
+
+def read_samples(perf: PerfSampling, targets: Sequence[Target]) -> dict[Target, SampledTimes]:
+    """The samples of each target, those of all other processes left out."""
+    lines = perf.script().splitlines()
+    addresses = perf.addresses(pid for target in targets for pid in target.pids).splitlines()
+    counts = Counter(sample.process for sample in ParsedScript(lines))
+    found = {}
+    for target in targets:
+        roles = dict.fromkeys(target.pids, ROLE)
+        times = add_up(ParsedScript(lines), roles, perf.event)
+        user, user_samples = add_up_user(addresses, roles)
+        found[target] = replace(
+            times,
+            weights={key: weight for key, weight in times.weights.items() if key[0] == ROLE},
+            samples=sum(counts[pid] for pid in target.pids),
+            user=user,
+            user_samples=user_samples,
+        )
+    return found
+
+
+def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes | None) -> TargetResult:
+    vcpus = sum(seen.run_ns.get(pid, 0) / max(1, seen.lived_ns.get(pid, 0)) for pid in target.pids)
+    messages = _messages(target, seen) if seen.hit_cost else None
+    rate = messages.per_second if messages else None
+    warnings = []
+    components: dict[str, Component] = {}
+    probe_share, samples = 0.0, 0
+    if sampled is not None:
+        user, doubt = program.split(sampled)
+        components, probe_share = cpu_components(sampled, user, vcpus, rate)
+        samples = sampled.samples
+        warnings += [doubt] if doubt else []
+        if samples < _FEW_SAMPLES:
+            warnings.append(f"only {samples} samples hit it: shares are rough; look longer, or allow more overhead")
+    if messages and messages.count < _FEW_MESSAGES:
+        warnings.append(f"only {messages.count} messages were timed: it has little traffic, or look longer")
+    return TargetResult(
+        label=target.label,
+        pids=target.pids,
+        program=str(program.path),
+        proxy=program.proxy,
+        ended=any(pid in seen.ended for pid in target.pids),
+        vcpus=vcpus,
+        cpu_ns_per_message=vcpus * 1e9 / rate if rate else None,
+        samples=samples,
+        probe_share=probe_share,
+        components=components,
+        messages=messages,
+        warnings=tuple(warnings),
+    )
+
+
+def _messages(target: Target, seen: Seen) -> MessageTimes:
+    found = Messages()
+    seconds = 0.0
+    for burst in seen.bursts:
+        found.add(pair(burst.calls[np.isin(burst.calls["process"], target.pids)], burst.sides))
+        seconds += burst.seconds
+    return message_times(found, seconds)
+
+
+def _overhead(seen: Seen) -> Overhead:
+    ledger, elapsed_ns = seen.ledger, max(1, seen.elapsed_ns)
+    cost = seen.hit_cost
+    return Overhead(
+        max_ratio=ledger.max_ratio,
+        ratio=ledger.ratio(elapsed_ns),
+        probes_ratio=ledger.probes_ns / elapsed_ns,
+        sampling_ratio=ledger.sampling_ns / elapsed_ns,
+        tool_ratio=ledger.tool_cpu_ns / ledger.cpus / elapsed_ns,
+        startup_cpu_s=seen.startup_cpu_s,
+        bursts=len(seen.bursts),
+        attached_ratio=seen.attached_ns / elapsed_ns,
+        frequency_hz=ledger.frequency_hz,
+        hit_ns=cost.chosen_ns if cost else None,
+        other_hit_ns=cost.other_ns if cost else None,
+        sample_ns=SAMPLE_NS,
+    )
+
+
+def _warnings(seen: Seen) -> list[str]:
+    found = []
+    if seen.hit_cost and not seen.bursts:
+        found.append("no burst fitted below the bound, so no message was timed: look longer, or allow more overhead")
+    if seen.left_out > _MANY_LEFT_OUT:
+        found.append(f"{seen.left_out} bursts had more socket calls than there is room for, and are left out")
+    return found

@@ -1,0 +1,301 @@
+"""Looks at running processes for a while: samples them throughout, and records their socket calls in bursts.
+
+Nothing is deployed, changed or asked of the processes. The probes go with this process; perf does too, and its data.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attach.calibration import measure_hit_cost
+from profiler.attach.calls import SocketCalls
+from profiler.attach.overhead import HitCost, Ledger, burst_ratio, sampling_hz
+from profiler.attach.sockets import Sockets, open_files
+from profiler.attach.targets import Lives, Target, cpu_time_ns
+from profiler.attach.vanishing import vanishing_folder
+from profiler.errors import MissingError, ProbeError, ProcessError
+from profiler.probes.perf_sampling import PerfSampling
+
+BURST_S: Final = 0.05
+"""How long a burst is; where one would fill half of its room, they are shorter."""
+_FIRST_BURST_S: Final = 0.01
+_LEAST_BURST_S: Final = 0.001
+_WANTED_FILL: Final = 0.5
+_LEAST_BURSTS: Final = 20
+"""In the time asked for; bursts that would be too dear for so many are shorter."""
+_STEP_S: Final = 0.5
+_LEAST_STEP_S: Final = 0.1
+_LEAST_GAP_S: Final = 0.1
+_MOST_BURSTS: Final = 1000
+_JUDGED_AFTER_NS: Final = 3_000_000_000
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLITE: Final = 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to look, in seconds, and what it may cost: a fraction of CPU time."""
+
+    duration_s: float = 30.0
+    max_overhead: float = 0.01
+
+
+@dataclass(frozen=True)
+class BurstRecord:
+    """Socket calls between two times, and the side of each (process, file descriptor) then."""
+
+    calls: npt.NDArray[Any]
+    sides: dict[tuple[int, int], str]
+    start_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass
+class Seen:
+    """What was seen, as it is while it is being measured.
+
+    `run_ns` is each process's CPU time and `lived_ns` the time it was seen, since the beginning; `ended` holds those
+    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `signum` is the signal
+    that stopped it. `startup_cpu_s` is what making ready took.
+    """
+
+    ledger: Ledger
+    hit_cost: HitCost | None = None
+    startup_cpu_s: float = 0.0
+    elapsed_ns: int = 0
+    run_ns: dict[int, int] = field(default_factory=dict)
+    lived_ns: dict[int, int] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
+    bursts: list[BurstRecord] = field(default_factory=list)
+    attached_ns: int = 0
+    left_out: int = 0
+    signum: int | None = None
+    sampling_stopped: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def vcpus(self) -> float:
+        """CPUs that all processes together kept busy."""
+        return sum(self.run_ns.values()) / self.elapsed_ns if self.elapsed_ns else 0.0
+
+
+class Measurement:
+    """The instruments that work here, made ready by entering it; `run` uses them once.
+
+    `sampling` is None without perf, `seen.hit_cost` without BPF: then a warning says why.
+
+    Raises:
+        MissingError: neither works here.
+    """
+
+    def __init__(self, targets: Sequence[Target], settings: Settings) -> None:
+        self.sampling: PerfSampling | None = None
+        self._pids = [pid for target in targets for pid in target.pids]
+        self.settings = settings
+        self._cpus = os.cpu_count() or 1
+        frequency_hz = sampling_hz(settings.max_overhead, settings.duration_s, self._cpus)
+        self.seen = Seen(Ledger(settings.max_overhead, self._cpus, frequency_hz))
+        self.sockets = {pid: Sockets(pid) for pid in self._pids}
+        self.probes: SocketCalls | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Measurement":
+        if os.geteuid() != 0:
+            raise MissingError("attach needs root, for probes and for sampling; run again with sudo")
+        begin_ns = time.process_time_ns()
+        with ExitStack() as stack, polite():
+            problems = [self._load_probes(stack), self._start_sampling(stack)]
+            if self.probes is None and self.sampling is None:
+                raise MissingError("; ".join(problem for problem in problems if problem))
+            for pid, sockets in self.sockets.items():
+                sockets.sides(open_files(pid))
+            self.seen.warnings += [problem for problem in problems if problem]
+            self._stack = stack.pop_all()
+        self.seen.startup_cpu_s = (time.process_time_ns() - begin_ns + self.perf_ns()) / 1e9
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _load_probes(self, stack: ExitStack) -> str | None:
+        try:
+            self.probes = stack.enter_context(SocketCalls(()))
+            self.seen.hit_cost = measure_hit_cost(self.probes)
+            self.probes.watch(self._pids)
+        except (MissingError, ProbeError) as error:
+            self.probes = None
+            return f"messages are not timed: {error}"
+        return None
+
+    def _start_sampling(self, stack: ExitStack) -> str | None:
+        if not self.seen.ledger.frequency_hz:
+            return f"CPU time is not sampled: {self.settings.max_overhead:.2%} allows no useful rate of samples"
+        try:
+            folder = stack.enter_context(vanishing_folder())
+            perf = PerfSampling(self.seen.ledger.frequency_hz, directory=folder)
+            self.sampling = stack.enter_context(perf)
+        except (MissingError, ProcessError) as error:
+            return f"CPU time is not sampled: {error}"
+        return None
+
+    def run(self, lives: Lives) -> Seen:
+        """Measure until the time is over, all processes have ended, or a signal says to stop."""
+        with _signals(self.seen) as wake:
+            if self.sampling:
+                self.sampling.start()
+            try:
+                _Watch(self, lives, wake).go()
+            finally:
+                self._stop_sampling()
+        return self.seen
+
+    def _stop_sampling(self) -> None:
+        if self.sampling:
+            self.sampling.pause()
+            self.sampling.stop()
+
+    def perf_ns(self) -> int:
+        return cpu_time_ns(self.sampling.process_id) if self.sampling else 0
+
+
+class _Watch:
+    """The loop of a measurement."""
+
+    def __init__(self, measurement: Measurement, lives: Lives, wake: int) -> None:
+        self._of = measurement
+        self._seen = measurement.seen
+        self._ledger = measurement.seen.ledger
+        self._lives = lives
+        self._wake = wake
+        self._start_ns = time.monotonic_ns()
+        self._end_ns = self._start_ns + int(measurement.settings.duration_s * 1e9)
+        self._tool_ns = self._tool_cpu_ns()
+        self._first_run_ns = {pid: cpu_time_ns(pid) for pid in lives.running}
+        self._last_burst_ns = self._start_ns
+        self._burst_s = _FIRST_BURST_S
+        self._least_gap_ns = max(_LEAST_GAP_S, measurement.settings.duration_s / _MOST_BURSTS) * 1e9
+
+    def go(self) -> None:
+        while self._lives.running and time.monotonic_ns() < self._end_ns:
+            left_s = (self._end_ns - time.monotonic_ns()) / 1e9
+            burst_in_s = self._burst_in_s()
+            if burst_in_s <= 0 and left_s > self._burst_s:
+                stopped = self._burst()
+            else:
+                stopped = self._lives.wait(min(left_s, max(burst_in_s, _LEAST_STEP_S), _STEP_S), [self._wake])
+                self._note()  # after bursts too, since a gap follows each
+            if stopped:
+                break
+        self._note()
+
+    def _burst_in_s(self) -> float:
+        if self._of.probes is None:
+            return float("inf")
+        now_ns = time.monotonic_ns()
+        allowed_ns = self._ledger.burst_in_ns(now_ns - self._start_ns, self._burst_s * 1e9)
+        return max(allowed_ns, self._last_burst_ns + self._least_gap_ns - now_ns) / 1e9
+
+    def _burst(self) -> bool:
+        """Record socket calls for a moment; whether a signal came."""
+        probes, cost = self._of.probes, self._seen.hit_cost
+        if probes is None or cost is None:
+            return False
+        tool_ns = self._tool_cpu_ns()
+        probes.attach()
+        try:
+            start_ns = time.monotonic_ns()
+            stopped = self._lives.wait(self._burst_s, [self._wake])
+            end_ns = time.monotonic_ns()
+            lasted_ns = end_ns - start_ns
+        finally:
+            probes.detach()
+        burst = probes.read()
+        calls = burst.calls[(burst.calls["start_ns"] >= start_ns) & (burst.calls["start_ns"] < end_ns)]
+        if burst.fill <= 1:
+            self._seen.bursts.append(BurstRecord(calls, self._sides(calls), start_ns, end_ns))
+        else:
+            self._seen.left_out += 1
+        self._seen.attached_ns += lasted_ns
+        ratio = burst_ratio(cost, burst.hits, burst.other_hits, lasted_ns, self._seen.vcpus, self._ledger.cpus)
+        self._burst_s = max(_LEAST_BURST_S, self._next_burst_s(burst.fill, ratio))
+        self._ledger.add_burst(ratio, lasted_ns, self._tool_cpu_ns() - tool_ns)
+        self._last_burst_ns = time.monotonic_ns()
+        return stopped
+
+    def _next_burst_s(self, fill: float, ratio: float) -> float:
+        """How long the next burst may be, after one that filled so much of its room at this share of CPU time."""
+        by_room_s = self._burst_s * _WANTED_FILL / fill if fill else BURST_S
+        whole_s = self._of.settings.duration_s * max(0.0, self._of.settings.max_overhead - self._ledger.sampling_ratio)
+        by_cost_s = whole_s / 2 / _LEAST_BURSTS / ratio if ratio else BURST_S
+        return min(BURST_S, by_room_s, by_cost_s)
+
+    def _sides(self, calls: npt.NDArray[Any]) -> dict[tuple[int, int], str]:
+        found = {}
+        for pid, sockets in self._of.sockets.items():
+            descriptors = np.unique(calls["fd"][(calls["process"] == pid) & (calls["fd"] >= 0)]).tolist()
+            found.update({(pid, number): side for number, side in sockets.sides(descriptors).items()})
+        return found
+
+    def _note(self) -> None:
+        """Bring CPU times and the ledger up to now."""
+        seen = self._seen
+        now_ns = time.monotonic_ns() - self._start_ns
+        for pid, first_ns in self._first_run_ns.items():
+            if pid in self._lives.running:
+                seen.run_ns[pid] = max(seen.run_ns.get(pid, 0), cpu_time_ns(pid) - first_ns)
+                seen.lived_ns[pid] = now_ns
+            else:
+                seen.ended.add(pid)
+        sampling = self._of.sampling is not None and not seen.sampling_stopped
+        self._ledger.note(now_ns - seen.elapsed_ns, self._tool_cpu_ns() - self._tool_ns, sampling=sampling)
+        seen.elapsed_ns = now_ns
+        if sampling and now_ns > _JUDGED_AFTER_NS and self._ledger.exceeded(now_ns) and self._of.sampling:
+            self._of.sampling.pause()
+            seen.sampling_stopped = True
+            seen.warnings.append(f"sampling was stopped after {now_ns / 1e9:.1f} s: the bound was not kept with it")
+
+    def _tool_cpu_ns(self) -> int:
+        return time.process_time_ns() + self._of.perf_ns()
+
+
+@contextmanager
+def polite() -> Iterator[None]:
+    """Let others go first meanwhile: compiling a program must not take CPU time from who needs it."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(before, _POLITE))
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+@contextmanager
+def _signals(seen: Seen) -> Iterator[int]:
+    """A descriptor that becomes readable when Ctrl-C, SIGTERM or SIGHUP arrives, which is then in `seen.signum`."""
+    read_end, write_end = os.pipe()
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        if seen.signum is None:
+            seen.signum = signum
+            os.write(write_end, b"x")
+
+    before = {signum: signal.signal(signum, stop) for signum in _STOP_SIGNALS}
+    try:
+        yield read_end
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        os.close(read_end)
+        os.close(write_end)

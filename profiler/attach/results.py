@@ -1,0 +1,169 @@
+"""What attaching found, as it is printed and written: shares, processors, times per message. Pure, but for symbols."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from profiler.attach.messages import DIRECTIONS, Messages, percentiles_ns
+from profiler.attribution.cpu_classes import PROBE, UNRESOLVED, USER
+from profiler.components import CLIENT_SIDECAR, OTHER
+from profiler.errors import MeshInsightError
+from profiler.probes.perf_sampling import SampledTimes
+
+FORMAT: Final = "meshinsight-attach"
+VERSION: Final = 1
+
+COMPLETE: Final = "complete"
+PARTIAL: Final = "partial"
+
+ROLE: Final = CLIENT_SIDECAR
+"""The role that samples of a target are read with; which side it is on nobody knows."""
+
+_Z95: Final = 1.96
+
+
+@dataclass(frozen=True)
+class Component:
+    """CPU time of one component: processors kept busy, its share with half of its 95 % interval, and per message."""
+
+    vcpus: float
+    share: float
+    share_error: float
+    cpu_ns_per_message: float | None
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Messages of one direction that were timed, and percentiles of their time in nanoseconds."""
+
+    count: int
+    p50_ns: float
+    p90_ns: float
+    p99_ns: float
+
+
+@dataclass(frozen=True)
+class MessageTimes:
+    """Messages per second, and their times by direction. `joined` reads were passed on with others', without a time."""
+
+    per_second: float
+    count: int
+    joined: int
+    directions: Mapping[str, Direction]
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """One sidecar: `components` add up to `vcpus`; empty where CPU was not sampled, `messages` None where not timed.
+
+    `probe_share` is the part of the sampled time that was inside this tool's probes; it is in no component.
+    """
+
+    label: str
+    pids: tuple[int, ...]
+    program: str
+    proxy: str | None
+    ended: bool
+    vcpus: float
+    cpu_ns_per_message: float | None
+    samples: int
+    probe_share: float
+    components: Mapping[str, Component]
+    messages: MessageTimes | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What it was estimated to cost while it measured, as fractions of CPU time, and what that rests on.
+
+    `ratio` is the sum of `probes_ratio`, `sampling_ratio` and `tool_ratio`. `startup_cpu_s` came before.
+    """
+
+    max_ratio: float
+    ratio: float
+    probes_ratio: float
+    sampling_ratio: float
+    tool_ratio: float
+    startup_cpu_s: float
+    bursts: int
+    attached_ratio: float
+    frequency_hz: int
+    hit_ns: float | None
+    other_hit_ns: float | None
+    sample_ns: float
+
+
+@dataclass(frozen=True)
+class Attached:
+    """The whole result. `status` is partial where a process ended or a signal came first."""
+
+    status: str
+    duration_s: float
+    asked_s: float
+    overhead: Overhead
+    targets: tuple[TargetResult, ...]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Attached":
+        """The result of `as_json`. Raises MeshInsightError for that of another version."""
+        if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
+            raise MeshInsightError(f"not a result of attach of version {VERSION}; use the image of this release")
+        return msgspec.convert({key: document[key] for key in document if key not in ("format", "version")}, cls)
+
+
+def cpu_components(
+    sampled: SampledTimes, user: Mapping[str, float], vcpus: float, per_second: float | None
+) -> tuple[dict[str, Component], float]:
+    """CPU time by component, and the share of the samples that were inside probes.
+
+    Args:
+        sampled: the target's samples, of role `ROLE`; `samples` is their number.
+        user: the parts of its user time, which add up to 1.
+        vcpus: what it uses, by the kernel's own account.
+        per_second: its messages per second, None where not known.
+    """
+    weights: dict[str, float] = {}
+    probe = 0.0
+    for (role, kind), weight in sampled.weights.items():
+        if role != ROLE:
+            continue
+        if kind == PROBE:
+            probe += weight
+        elif kind == USER:
+            for name, part in user.items():
+                weights[name] = weights.get(name, 0.0) + weight * part
+        else:
+            name = OTHER if kind == UNRESOLVED else kind
+            weights[name] = weights.get(name, 0.0) + weight
+    total = sum(weights.values())
+    if not total:
+        return {}, 0.0
+    found = {
+        name: _component(weight / total, sampled.samples, vcpus, per_second)
+        for name, weight in weights.items()
+        if weight
+    }
+    return found, probe / (probe + total)
+
+
+def _component(share: float, samples: int, vcpus: float, per_second: float | None) -> Component:
+    error = _Z95 * (share * (1 - share) / samples) ** 0.5 if samples else 1.0
+    return Component(share * vcpus, share, error, share * vcpus * 1e9 / per_second if per_second else None)
+
+
+def message_times(messages: Messages, seconds: float) -> MessageTimes:
+    """Rate and times of the messages that were seen in so many seconds of bursts."""
+    directions = {
+        name: Direction(len(messages.time_ns[name]), **percentiles_ns(messages.time_ns[name]))
+        for name in DIRECTIONS
+        if messages.time_ns.get(name)
+    }
+    return MessageTimes(messages.count / seconds if seconds else 0.0, messages.count, messages.joined, directions)

@@ -1,0 +1,106 @@
+"""Which processes to look at: process ids with a label. What is measured of them is none of this module's business."""
+
+import os
+import re
+import select
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from profiler.errors import UsageError
+
+_CPU_CLOCK_OF_PROCESS: Final = 2  # CPUCLOCK_SCHED in the id of a clock, whose upper bits are the process
+_DELETED: Final = " (deleted)"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The processes of one sidecar, and what people call it."""
+
+    label: str
+    pids: tuple[int, ...]
+
+
+def local_targets(pids: Iterable[int], proc: Path = Path("/proc")) -> tuple[Target, ...]:
+    """One target for each process of this machine, in the order given.
+
+    Raises:
+        UsageError: there is no such process, or it is one thread of a process or of the kernel.
+    """
+    return tuple(_local_target(pid, proc) for pid in dict.fromkeys(pids))
+
+
+def _local_target(pid: int, proc: Path) -> Target:
+    try:
+        status = (proc / str(pid) / "status").read_text()
+    except OSError as error:
+        raise UsageError(
+            f"--pid {pid}: no such process here; `pgrep -a envoy` lists sidecars with their pids"
+        ) from error
+    fields = dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE))
+    if int(fields["Tgid"]) != pid:
+        raise UsageError(f"--pid {pid}: this is a thread of process {fields['Tgid']}; use --pid {fields['Tgid']}")
+    if fields["State"].startswith(("Z", "X")) or "VmSize" not in fields:
+        raise UsageError(f"--pid {pid}: {fields['Name']} is a kernel thread or has ended; name a running proxy")
+    return Target(f"pid {pid} ({executable(pid, proc).name or fields['Name']})", (pid,))
+
+
+def executable(pid: int, proc: Path = Path("/proc")) -> Path:
+    """The program that a process runs, as its own file systems name it; empty if it has ended."""
+    try:
+        return Path(str((proc / str(pid) / "exe").readlink()).removesuffix(_DELETED))
+    except OSError:
+        return Path()
+
+
+def cpu_time_ns(pid: int) -> int:
+    """CPU time of a process since it began, its ended threads included, in nanoseconds; 0 if it has ended.
+
+    Read from the process's own clock: exact up to now, and a thousand times cheaper than its threads' files in /proc.
+    """
+    try:
+        return time.clock_gettime_ns(~pid << 3 | _CPU_CLOCK_OF_PROCESS)
+    except OSError:
+        return 0
+
+
+@dataclass
+class Lives:
+    """Waits, and notices meanwhile that processes end or that a file becomes readable.
+
+    Process ids are held by descriptors, so one that is used again is not taken for the one it was.
+    """
+
+    running: dict[int, int] = field(default_factory=dict)
+    """Descriptor by process id."""
+
+    def wait(self, seconds: float, wake: Sequence[int] = ()) -> bool:
+        """Wait so long, or until a descriptor of `wake` is readable (True) or a process ends."""
+        by_descriptor = {descriptor: pid for pid, descriptor in self.running.items()}
+        readable, _, _ = select.select([*by_descriptor, *wake], [], [], max(0.0, seconds))
+        for descriptor in readable:
+            if descriptor in by_descriptor:
+                del self.running[by_descriptor[descriptor]]
+        return any(descriptor in wake for descriptor in readable)
+
+
+@contextmanager
+def watched(targets: Iterable[Target]) -> Iterator[Lives]:
+    """The lives of all processes of the targets.
+
+    Raises:
+        UsageError: one has ended already.
+    """
+    with ExitStack() as stack:
+        lives = Lives()
+        for pid in (pid for target in targets for pid in target.pids):
+            try:
+                descriptor = os.pidfd_open(pid)
+            except ProcessLookupError as error:
+                raise UsageError(f"--pid {pid}: the process has ended; name a running proxy") from error
+            stack.callback(os.close, descriptor)
+            lives.running[pid] = descriptor
+        yield lives

@@ -1,0 +1,107 @@
+"""Where the hops of a plan are deployed: on this machine, or on a cluster that is there already."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
+from profiler.proxies.base import Certificates
+from profiler.testbed.certificates import copy_certificates, make_certificates
+from profiler.testbed.deployment import Deployment, Hop, Secrets
+from profiler.testbed.netns import Namespace
+from profiler.testbed.pods import PodNetwork
+from profiler.testbed.run import Run
+from profiler.testbed.tokens import make_token
+from profiler.workload.base import Answers, Server, Target
+
+
+class Sidecar(Protocol):
+    """A proxy of a hop, as far as its use of the machine goes."""
+
+    def run_time_ns(self) -> int:
+        """CPU time of all its threads so far."""
+
+    def rss_bytes(self) -> int:
+        """Resident memory."""
+
+
+class DeployedHop(Protocol):
+    """One hop that runs. `places` is process id → place, without the load generator."""
+
+    @property
+    def target(self) -> Target:
+        """Where the client sends its load."""
+
+    @property
+    def places(self) -> Mapping[int, str]: ...
+
+    @property
+    def sidecars(self) -> Sequence[Sidecar]: ...
+
+    @property
+    def load_namespace(self) -> Namespace:
+        """The network namespace that load is sent from."""
+
+    def cpu_of(self, place: str) -> int:
+        """The CPU that the process at `place` is pinned to."""
+
+    def arrange(self) -> None:
+        """Put its processes where they belong, if other hops may have moved them."""
+
+    def check(self) -> None:
+        """Raise ProcessError if a process of the hop has ended."""
+
+
+class Testbed(Protocol):
+    """Deploys hops for a run, and removes with the run what it made."""
+
+    def secrets(self, run: Run) -> Secrets:
+        """Certificates and token that the hops' sidecars know."""
+
+    def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
+        """All hops of the plan, ready. Raises MeshInsightError."""
+
+    def place_neighbours(self, pids: Sequence[int]) -> None:
+        """Put these processes where they give way at once to those of the hops. Raises MeshInsightError."""
+
+
+class LocalTestbed:
+    """Pods of our own on this machine: network namespaces with a process each. See `profiler.testbed`."""
+
+    def __init__(self, servers: Sequence[Server], certificates: Certificates | None) -> None:
+        self._servers = servers
+        self._certificates = certificates
+
+    def secrets(self, run: Run) -> Secrets:
+        """The user's certificates or some made for the run, and a token made for it."""
+        directory = run.add_directory("certificates")
+        own = self._certificates
+        return Secrets(copy_certificates(own, directory) if own else make_certificates(directory), make_token())
+
+    def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
+        """All hops of the plan side by side. Raises ProcessError, MissingError."""
+        network = PodNetwork(run)
+        deployed = {
+            hop: Deployment(
+                run, network, number, hop, server_of(self._servers, hop.application), answers_of(plan, hop), secrets
+            )
+            for number, hop in enumerate(plan.hops)
+        }
+        for deployment in deployed.values():
+            deployment.wait_ready()
+        return deployed
+
+    def place_neighbours(self, pids: Sequence[int]) -> None:
+        """They are in the control group of the hops already."""
+
+
+def server_of(servers: Sequence[Server], application: str) -> Server:
+    """The server that speaks the application's protocol."""
+    return next(server for server in servers if application in server.applications)
+
+
+def answers_of(plan: Plan, hop: Hop) -> Answers:
+    """What the hop's server must be ready for: the loads of its cells and rungs, and the anchor's."""
+    applications = [cell.scene.load for cell in plan.cells if cell.hop.application == hop.application]
+    loads = [*applications, *([ANCHOR_SCENE.load] if hop.application == ANCHOR_HOP.application else [])]
+    sizes = sorted({(load.response_bytes, load.messages) for load in loads})
+    return Answers(tuple(sizes), max(load.request_bytes for load in loads))

@@ -1,0 +1,142 @@
+"""Looking at sidecars that already run on a cluster: a profiler's pod on their node, and nothing else, for a while."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from profiler.attach.results import Attached
+from profiler.cluster.errors import ClusterError
+from profiler.cluster.leftovers import this_process
+from profiler.cluster.lifecycle import create, remove, wait_ready
+from profiler.cluster.mesh import NO_SIDECAR, ProxyPlace, load_mesh, mesh_names
+from profiler.cluster.plan import LONGEST_RUN_S, PROFILER, ClusterPlan
+from profiler.cluster.pod_state import container_statuses
+from profiler.cluster.progress import follow, spoken
+from profiler.cluster.session import Object, Session
+from profiler.errors import UsageError
+from profiler.workload.base import Answers
+
+_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
+_BESIDE_S: Final = 600
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A running sidecar: `namespace/pod`, its node, the container's id and the name of the proxy's process there."""
+
+    label: str
+    node: str
+    container_id: str
+    process: str
+
+
+def find_sidecars(
+    session: Session, pods: Sequence[str], selector: str | None, namespace: str, container: str | None
+) -> list[Sidecar]:
+    """The sidecars of pods (`namespace/name`), and of those of `namespace` that `selector` selects.
+
+    Args:
+        session: the cluster.
+        pods: by name.
+        selector: of labels, as for kubectl; None: none.
+        namespace: for the selector, and for pods without one.
+        container: the proxy's, where it is not that of a known mesh.
+
+    Raises:
+        UsageError: no such pod, no sidecar in it, or it does not run.
+    """
+    found = [_pod(session, name, namespace) for name in pods]
+    if selector is not None:
+        selected = session.find("Pod", namespace, selector=selector)
+        if not selected:
+            raise UsageError(f"--selector {selector}: selects no pod in namespace {namespace}")
+        found += selected
+    return [_sidecar(pod, container) for pod in found]
+
+
+def attach_on_cluster(
+    session: Session,
+    sidecars: Sequence[Sidecar],
+    image: str,
+    duration_s: float,
+    max_ratio: float,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Attached]:
+    """Look at sidecars for so long, node by node, within a bound; what was found on each node.
+
+    Raises:
+        ClusterError: it could not be done; UsageError: it would take too long.
+    """  # fmt: skip
+    found = []
+    for node in dict.fromkeys(sidecar.node for sidecar in sidecars):
+        here = [sidecar for sidecar in sidecars if sidecar.node == node]
+        say(f"looking at {', '.join(sidecar.label for sidecar in here)} on node {node}")
+        found.append(_on_node(session, _plan(node, here, image, duration_s, max_ratio), say))
+    return found
+
+
+def _on_node(session: Session, plan: ClusterPlan, say: Callable[[str], None]) -> Attached:
+    try:
+        create(session, plan, None)
+        wait_ready(session, plan)
+        for line in follow(session, plan.namespace_name, plan.profiler_name(0), PROFILER):
+            said = spoken(line)
+            if "attached" in said:
+                return Attached.from_json(said["attached"])
+            if "say" in said:
+                say(said["say"])
+    finally:
+        remove(session, plan)
+    raise ClusterError(f"pod {plan.profiler_name(0)}: ended without a result")
+
+
+def _plan(node: str, sidecars: Sequence[Sidecar], image: str, duration_s: float, max_ratio: float) -> ClusterPlan:
+    now_s = int(time.time())
+    targets = [{"label": one.label, "container_id": one.container_id, "process": one.process} for one in sidecars]
+    order = {"targets": targets, "duration_s": duration_s, "max_ratio": max_ratio}
+    return ClusterPlan(
+        run_id=secrets.token_hex(4),
+        image=image,
+        mesh=load_mesh("none"),
+        hops=(),
+        answers=Answers(((0, 1),), 0),
+        deadline_s=now_s + min(LONGEST_RUN_S, int(duration_s) + _BESIDE_S),
+        now_s=now_s,
+        client_node=node,
+        server_node=node,
+        profiler_argv=(*_IN_POD, "look", json.dumps(order)),
+        started_by=this_process(),
+    )
+
+
+def _pod(session: Session, name: str, namespace: str) -> Object:
+    where, _, bare = name.rpartition("/")
+    found = session.get("Pod", bare, where or namespace)
+    if found is None:
+        raise UsageError(f"--pod {name}: there is no such pod; `kubectl get pods --all-namespaces` lists them")
+    return found
+
+
+def _sidecar(pod: Object, container: str | None) -> Sidecar:
+    label = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    statuses = container_statuses(pod)
+    known = _known_proxies()
+    name = container or next((one for one in known if one in statuses), "")
+    if name not in statuses:
+        wanted = f"container {container}" if container else f"sidecar ({', '.join(known)})"
+        raise UsageError(
+            f"pod {label}: has no {wanted}; it has {', '.join(statuses) or 'none'}; name one by --container"
+        )
+    if "running" not in statuses[name].get("state", {}):
+        raise UsageError(f"pod {label}: its container {name} does not run; see `kubectl describe pod`")
+    process = known[name].process if name in known else ""
+    return Sidecar(f"{label} ({name})", pod["spec"]["nodeName"], statuses[name]["containerID"], process)
+
+
+def _known_proxies() -> dict[str, ProxyPlace]:
+    """By name of the container."""
+    meshes = [load_mesh(name) for name in mesh_names()]
+    return {mesh.proxy.container: mesh.proxy for mesh in meshes if mesh.proxy and mesh.sidecar != NO_SIDECAR}

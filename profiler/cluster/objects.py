@@ -1,0 +1,210 @@
+"""The objects of a run, one function each, without what all of them have (see rendering.py)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from profiler.cluster.mesh import INJECTED, OWN, filled
+from profiler.cluster.plan import (
+    DEADLINE_ANNOTATION,
+    ECHO,
+    MANAGED_BY,
+    MANAGED_LABEL,
+    OWNER_ANNOTATION,
+    POD_LABEL,
+    PROFILER,
+    ROLE_LABEL,
+    RUN_LABEL,
+    ClusterPlan,
+    RunPod,
+    distinct_filters,
+)
+from profiler.cluster.session import Object
+from profiler.cluster.templates import objects_from, timestamp
+from profiler.proxies.base import GRPC
+from profiler.testbed.deployment import Hop
+from profiler.workload.haproxy_server import HaproxyServer
+from profiler.workload.nghttpd_server import NghttpdServer
+
+CAPABILITIES: Final = (
+    "BPF",
+    "DAC_READ_SEARCH",
+    "KILL",
+    "NET_ADMIN",
+    "PERFMON",
+    "SETGID",
+    "SETUID",
+    "SYS_ADMIN",
+    "SYS_CHROOT",
+    "SYS_NICE",
+    "SYS_PTRACE",
+    "SYSLOG",
+)
+"""What the profiler's container may do. docs/cluster.md says what breaks without each."""
+
+_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
+
+
+def run_labels(plan: ClusterPlan) -> dict[str, str]:
+    """What every object of the run is known by."""
+    return {MANAGED_LABEL: MANAGED_BY, RUN_LABEL: plan.run_id}
+
+
+def run_annotations(plan: ClusterPlan) -> dict[str, str]:
+    """Until when the run lasts and which process it belongs to: on its namespace and its owner."""
+    return {DEADLINE_ANNOTATION: timestamp(plan.deadline_s), OWNER_ANNOTATION: plan.started_by}
+
+
+def namespace(plan: ClusterPlan) -> Object:
+    """The run's own namespace."""
+    return _one("namespace.yaml.j2", plan)
+
+
+def owner(plan: ClusterPlan) -> Object:
+    """The ConfigMap that owns the rest."""
+    return _one("owner.yaml.j2", plan, deadline=timestamp(plan.deadline_s))
+
+
+def accounts(plan: ClusterPlan) -> list[Object]:
+    """Service accounts, and what the reaper may do."""
+    return _many("accounts.yaml.j2", plan)
+
+
+def reaper(plan: ClusterPlan) -> Object:
+    """The Job that removes the run at its deadline."""
+    labels = {**_labels(plan, "reaper"), **plan.mesh.inject.plain_labels}
+    return _one("reaper.yaml.j2", plan, reaper_labels=labels)
+
+
+def network_policies(plan: ClusterPlan) -> list[Object]:
+    """Who may talk to whom."""
+    return _many("network-policy.yaml.j2", plan)
+
+
+def secret(plan: ClusterPlan, contents: Mapping[str, str]) -> Object:
+    """What was made for our own sidecars; `contents` in base64 by file name."""
+    return _one("secret.yaml.j2", plan, secrets=dict(contents))
+
+
+def mesh_objects(plan: ClusterPlan) -> list[Object]:
+    """What the mesh needs to know of the server's pods: each pod's own objects."""
+    hops = [pod.hop for pod in plan.pods() if pod.role == ECHO and pod.hop is not None]
+    return [made for hop in hops for made in filled(plan.mesh.tls[hop.tls].objects, **_values(plan, hop))]
+
+
+def service(plan: ClusterPlan, hop: Hop) -> Object:
+    """The address of a hop's server."""
+    protocol = plan.mesh.protocols.get(hop.protocol if hop.sidecar_places else hop.application)
+    return _one(
+        "service.yaml.j2",
+        plan,
+        name=plan.service_name(hop),
+        selector={**run_labels(plan), POD_LABEL: plan.echo_pod(hop).name},
+        port=server_port(hop.application),
+        port_name=f"{protocol.port_name}-echo" if protocol else "echo",
+        app_protocol=protocol.app_protocol if protocol else "",
+        annotations=filled(protocol.service_annotations, **_values(plan, hop)) if protocol else {},
+    )
+
+
+def workload_pod(plan: ClusterPlan, pod: RunPod) -> Object:
+    """An echo or load pod."""
+    inject = plan.mesh.inject
+    if pod.hop is not None and plan.mesh.sidecar == INJECTED:
+        values = _values(plan, pod.hop)
+        protocol = plan.mesh.protocols[pod.hop.protocol]
+        labels = filled(inject.labels, **values)
+        annotations = filled({**inject.annotations, **protocol.annotations}, **values)
+    else:
+        labels, annotations = dict(inject.plain_labels), dict(inject.plain_annotations)
+    return _one(
+        f"{pod.role}.yaml.j2",
+        plan,
+        pod=pod,
+        pod_labels={**_labels(plan, pod.role), POD_LABEL: pod.name, **labels},
+        pod_annotations=annotations,
+        own_sidecar=pod.hop is not None and plan.mesh.sidecar == OWN,
+        filters=distinct_filters(pod),
+        servers=_servers(plan, pod),
+        secrets=has_secrets(plan),
+    )
+
+
+def profiler_pod(plan: ClusterPlan, number: int) -> Object:
+    """The profiler on the node of that number."""
+    name = plan.profiler_name(number)
+    return _one(
+        "profiler.yaml.j2",
+        plan,
+        pod_name=name,
+        node=plan.profiler_nodes()[number],
+        pod_labels={**_labels(plan, PROFILER), POD_LABEL: name, **plan.mesh.inject.plain_labels},
+        pod_annotations=dict(plan.mesh.inject.plain_annotations),
+        capabilities=CAPABILITIES,
+        secrets=has_secrets(plan),
+    )
+
+
+def has_secrets(plan: ClusterPlan) -> bool:
+    """Whether something must be made for our own sidecars."""
+    return plan.needs_certificates or (plan.mesh.sidecar == OWN and any(hop.filters for hop in plan.hops))
+
+
+def server_port(application: str) -> int:
+    """The port that the echo pod serves the application's protocol on."""
+    return (NghttpdServer() if application == GRPC else HaproxyServer()).port(application)
+
+
+def _servers(plan: ClusterPlan, pod: RunPod) -> list[dict[str, Any]]:
+    """HAProxy and nghttpd, whichever the pod's applications need."""
+    sizes = ",".join(f"{size}x{messages}" for size, messages in plan.answers.sizes)
+    by_program: dict[str, list[str]] = {}
+    for application in pod.applications:
+        by_program.setdefault("grpc-server" if application == GRPC else "server", []).append(application)
+    return [
+        {
+            "container": container,
+            "argv": [
+                *(*_IN_POD, "echo", f"--server={'nghttpd' if container == 'grpc-server' else 'haproxy'}"),
+                *(f"--sizes={sizes}", f"--largest-request={plan.answers.largest_request_bytes}"),
+            ],
+            "ports": [{"containerPort": server_port(application)} for application in sorted(applications)],
+        }
+        for container, applications in sorted(by_program.items())
+    ]
+
+
+def _values(plan: ClusterPlan, hop: Hop) -> dict[str, str]:
+    """What the placeholders of a mesh's file stand for."""
+    port = str(server_port(hop.application))
+    return {"workers": str(hop.workers), "ports": port, "pod": plan.echo_pod(hop).name}
+
+
+def _labels(plan: ClusterPlan, role: str) -> dict[str, str]:
+    return {**run_labels(plan), ROLE_LABEL: role}
+
+
+def _unprivileged(uid: int) -> Object:
+    return {
+        "runAsUser": uid,
+        "runAsGroup": uid,
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _many(template: str, plan: ClusterPlan, **values: Any) -> list[Object]:
+    common: dict[str, Any] = {
+        "plan": plan,
+        "run_labels": run_labels(plan),
+        "labels": lambda role: _labels(plan, role),
+        "unprivileged": _unprivileged,
+    }
+    return objects_from(template, **{**common, **values})
+
+
+def _one(template: str, plan: ClusterPlan, **values: Any) -> Object:
+    (made,) = _many(template, plan, **values)
+    return made

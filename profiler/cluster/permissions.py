@@ -1,0 +1,72 @@
+"""What the command line must be allowed on a cluster, asked before anything is created: all that is missing at once.
+
+The rules are those of the ClusterRole in manifests/rbac.yaml, so that the two cannot differ.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from profiler.cluster.errors import ForbiddenError, rule_text
+from profiler.cluster.plan import ClusterPlan
+from profiler.cluster.session import Object, Session
+from profiler.cluster.templates import manifests_folder
+
+_EXEC: Final = "pods/exec"
+_EXEC_BY_CREATE_SINCE: Final = (1, 35)
+"""From this version on a WebSocket exec needs `create`; before, `get` was enough."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One thing that a user may do. `resource` may have a subresource, as in `pods/log`."""
+
+    verb: str
+    group: str
+    resource: str
+
+
+def needed(plan: ClusterPlan | None = None, version: str = "") -> list[Permission]:
+    """What is needed, by the ClusterRole; for this plan and this server, or for any. Pure but for the file."""
+    found = [permission for rule in _role()["rules"] for permission in _permissions(rule)]
+    if version:
+        unused = "get" if _number(version) >= _EXEC_BY_CREATE_SINCE else "create"
+        found = [one for one in found if (one.resource, one.verb) != (_EXEC, unused)]
+    if plan is not None and not plan.own_namespace:
+        found = [one for one in found if one.resource != "namespaces" or one.verb == "get"]
+    return found
+
+
+def check_permissions(session: Session, plan: ClusterPlan) -> None:
+    """Raise ForbiddenError naming all that the user may not do and the plan needs."""
+    inside = None if plan.own_namespace else plan.namespace_name
+    refused = [
+        one for one in needed(plan, session.version) if not session.allowed(one.verb, one.group, one.resource, inside)
+    ]
+    if refused:
+        what = ", ".join(f"{one.verb} {one.resource}" for one in refused)
+        rules = ", ".join(rule_text(one.group, one.resource, one.verb) for one in refused)
+        raise ForbiddenError(
+            f"context {session.context} may not {what}; let an administrator run `kubectl apply -k manifests/` "
+            f"and bind its ClusterRole to you, or add {rules}"
+        )
+
+
+def _permissions(rule: dict[str, Sequence[str]]) -> Iterator[Permission]:
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            yield from (Permission(verb, group, resource) for verb in rule["verbs"])
+
+
+def _role() -> Object:
+    import yaml
+
+    documents: Iterator[Any] = yaml.safe_load_all((manifests_folder() / "rbac.yaml").read_text(encoding="utf-8"))
+    found: Object = next(one for one in documents if one["kind"] == "ClusterRole")
+    return found
+
+
+def _number(version: str) -> tuple[int, int]:
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

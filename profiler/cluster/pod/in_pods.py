@@ -1,0 +1,145 @@
+"""The hops of a run in the pods of a cluster, as the profiler on the same node sees them: processes by container."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from profiler.campaign.cells import Plan
+from profiler.campaign.testbeds import DeployedHop
+from profiler.cluster.containers import container_pids, leave_cpu_group, named, network_namespace
+from profiler.cluster.task import HopPlace, Task
+from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
+from profiler.errors import MeshInsightError, ProcessError
+from profiler.machine import run_time_ns
+from profiler.proxies.base import Address, Certificates
+from profiler.testbed.certificates import make_certificates
+from profiler.testbed.deployment import Hop, Secrets
+from profiler.testbed.netns import Namespace
+from profiler.testbed.process import read_stat
+from profiler.testbed.run import Run
+from profiler.testbed.tokens import Token, make_token
+from profiler.workload.base import Target
+
+_CGROUPS: Final = "MESHINSIGHT_CGROUPS"
+_SECRETS: Final = Path("/etc/meshinsight/secrets")
+
+
+class Stranger:
+    """A process that this run did not start. Pid and start time together name it."""
+
+    def __init__(self, pid: int, what: str) -> None:
+        self.pid = pid
+        self._what = what
+        self._stat = read_stat(pid)
+
+    def run_time_ns(self) -> int:
+        """CPU time of all its threads so far."""
+        return run_time_ns(self.pid)
+
+    def rss_bytes(self) -> int:
+        """Resident memory; 0 if it has ended."""
+        with suppress(OSError):
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return 0
+
+    def pin(self, cpu: int) -> None:
+        """Put all its threads on one CPU; threads that end meanwhile need none."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(ProcessLookupError):
+                if os.sched_getaffinity(int(task.name)) != {cpu}:
+                    os.sched_setaffinity(int(task.name), {cpu})
+
+    def check(self) -> None:
+        """Raise ProcessError if it has ended."""
+        now = read_stat(self.pid)
+        if now is None or self._stat is None or now.start_time_ticks != self._stat.start_time_ticks:
+            raise ProcessError(f"{self._what} (pid {self.pid} on the node) has ended")
+
+
+class HopInPods:
+    """One hop. Its pods may be those of other hops as well."""
+
+    def __init__(self, hop: Hop, place: HopPlace, proxy_process: str, cgroup_root: Path) -> None:
+        self.hop = hop
+        self._cpus = sorted(os.sched_getaffinity(0))
+        self._target = Target(Address(place.address, place.port), hop.application)
+        self._processes = {
+            SERVER_APP: [Stranger(pid, f"{hop.name}: server") for pid in container_pids(place.server, cgroup_root)]
+        }
+        for at, container in ((CLIENT_SIDECAR, place.client_sidecar), (SERVER_SIDECAR, place.server_sidecar)):
+            if at in hop.sidecar_places:
+                self._processes[at] = _proxies(container, proxy_process, f"{hop.name}: {at}", cgroup_root)
+        self._namespace = network_namespace(container_pids(place.load, cgroup_root))
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def places(self) -> Mapping[int, str]:
+        return {process.pid: place for place, processes in self._processes.items() for process in processes}
+
+    @property
+    def sidecars(self) -> Sequence[Stranger]:
+        return [process for place in self.hop.sidecar_places for process in self._processes[place]]
+
+    @property
+    def load_namespace(self) -> Namespace:
+        return self._namespace
+
+    def cpu_of(self, place: str) -> int:
+        """The CPU that the process at `place` is pinned to."""
+        return self.hop.cpu_of(place, self._cpus)
+
+    def arrange(self) -> None:
+        """Pin each process to the CPU after its predecessor's; several workers are left to the scheduler."""
+        for place, processes in self._processes.items():
+            if self.hop.workers == 1 or place == SERVER_APP:
+                for process in processes:
+                    process.pin(self.cpu_of(place))
+
+    def check(self) -> None:
+        """Raise ProcessError if a process of the hop has ended."""
+        for processes in self._processes.values():
+            for process in processes:
+                process.check()
+
+
+class InPods:
+    """The testbed of a task: nothing is started, what runs is found."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._cgroup_root = Path(os.environ.get(_CGROUPS, "/sys/fs/cgroup"))
+
+    def secrets(self, run: Run) -> Secrets:
+        """Those that the run's own sidecars have; made up where there are none to agree with."""
+        if not _SECRETS.exists():
+            return Secrets(make_certificates(run.add_directory("certificates")), make_token())
+        certificates = Certificates(_SECRETS / "chain.pem", _SECRETS / "key.pem", _SECRETS / "authority.pem")
+        return Secrets(certificates, Token((_SECRETS / "token").read_text(), (_SECRETS / "jwks.json").read_text()))
+
+    def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
+        """The plan's hops, found. Raises MeshInsightError where the task has no place for one."""
+        missing = [hop.name for hop in plan.hops if hop.name not in self._task.places]
+        if missing:
+            raise MeshInsightError(f"the task names no pods for {', '.join(missing)}")
+        places, process = self._task.places, self._task.proxy_process
+        return {hop: HopInPods(hop, places[hop.name], process, self._cgroup_root) for hop in plan.hops}
+
+    def place_neighbours(self, pids: Sequence[int]) -> None:
+        """Put them in the node's root control group of the CPU.
+
+        In the profiler's they would share the CPU with the pods by weight, whatever their priority. They end with the
+        process that started them wherever they are.
+        """
+        leave_cpu_group(pids, self._cgroup_root)
+
+
+def _proxies(container: str, process_name: str, what: str, cgroup_root: Path) -> list[Stranger]:
+    pids = named(container_pids(container, cgroup_root), process_name)
+    if not pids:
+        raise MeshInsightError(f"{what}: its container has no process called {process_name}; see the mesh's file")
+    return [Stranger(pid, what) for pid in pids]

@@ -1,0 +1,55 @@
+"""`measure`: wait for a task, measure it in the pods of the run, and hold the result until it has been fetched.
+
+It prints one JSON object a line: `{"label", "left_s"}` before each step, and at last `{"result", "error"}`, where
+`result` is a folder, and `error` what ended the run early or null.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from profiler.campaign.profiling import Invocation, Profiling
+from profiler.cluster.pod.in_pods import InPods
+from profiler.cluster.task import Task
+from profiler.errors import MeshInsightError
+
+FOLDER: Final = Path("/run/meshinsight-task")
+TASK: Final = FOLDER / "task.json"
+RESULT: Final = FOLDER / "result"
+FETCHED: Final = FOLDER / "fetched"
+_POLL_S: Final = 0.2
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Raises MeshInsightError where there is nothing to fetch."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    _wait_for(TASK)
+    error = _measured(Task.from_json(json.loads(TASK.read_text())))
+    found = RESULT.exists()
+    if not found:
+        raise MeshInsightError(error or "nothing was measured")
+    _say({"result": str(RESULT), "error": error})
+    _wait_for(FETCHED)  # or for the pod's deadline
+
+
+def _measured(task: Task) -> str | None:
+    """Measure into RESULT. Returns why the run ended early, None if it did not."""
+    try:
+        profiling = Profiling(task.settings, Invocation(task.command, task.version), testbed=InPods(task))
+        outcome = profiling.run(RESULT, lambda label, left_s: _say({"label": label, "left_s": left_s}))
+    except MeshInsightError as error:
+        return str(error)
+    return None if outcome.interrupted is None else str(outcome.interrupted) or "interrupted"
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(_POLL_S)

@@ -1,0 +1,68 @@
+"""`sidecar`: write the configuration of our own Envoy sidecar, and become that Envoy."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from profiler.proxies.base import (
+    INBOUND,
+    INBOUND_PORT,
+    OUTBOUND,
+    OUTBOUND_PORT,
+    PROTOCOLS,
+    Address,
+    Certificates,
+    Filter,
+    Listener,
+    SidecarConfig,
+)
+from profiler.proxies.envoy import Envoy
+from profiler.proxies.filters import load_filter
+from profiler.testbed.deployment import ANY, CLIENT, MTLS, SERVER, TLS_MODES, filter_values
+from profiler.testbed.tokens import Token
+
+_SECRETS: Final = Path("/etc/meshinsight/secrets")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Does not return: the process is Envoy's then."""
+    parser = argparse.ArgumentParser(prog="sidecar")
+    parser.add_argument("--side", choices=(CLIENT, SERVER), required=True)
+    parser.add_argument("--protocol", choices=PROTOCOLS, required=True)
+    parser.add_argument("--tls", choices=TLS_MODES, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--filter", action="append", default=[], dest="filters")
+    parser.add_argument("--directory", type=Path, default=Path("/run/meshinsight"))
+    parser.add_argument("--secrets", type=Path, default=_SECRETS)
+    given = parser.parse_args(arguments)
+    given.directory.mkdir(exist_ok=True)
+    filters = _filters(given.filters, given.directory, given.secrets)
+    argv = Envoy().argv(sidecar_config(given, filters), given.directory)
+    os.execv(argv[0], argv)  # noqa: S606 - a program by its full path, no shell
+
+
+def sidecar_config(given: argparse.Namespace, filters: tuple[Filter, ...]) -> SidecarConfig:
+    """One listener, for what comes in at a server's pod or goes out of a client's. Pure."""
+    inbound, mtls = given.side == SERVER, given.tls == MTLS
+    # Envoy looks up where a captured connection was bound for; the destination is for proxies that cannot.
+    listener = Listener(
+        INBOUND if inbound else OUTBOUND,
+        Address(ANY, INBOUND_PORT if inbound else OUTBOUND_PORT),
+        Address(ANY, 0),
+        accept_tls=mtls and inbound,
+        connect_tls=mtls and not inbound,
+        filters=filters,
+    )
+    folder = given.secrets
+    certificates = Certificates(folder / "chain.pem", folder / "key.pem", folder / "authority.pem") if mtls else None
+    return SidecarConfig(given.protocol, (listener,), given.workers, certificates)
+
+
+def _filters(names: Sequence[str], directory: Path, secrets: Path) -> tuple[Filter, ...]:
+    if not names:
+        return ()
+    token = Token((secrets / "token").read_text(), (secrets / "jwks.json").read_text())
+    values = filter_values(directory, token)
+    return tuple(load_filter("envoy", name, values) for name in names)

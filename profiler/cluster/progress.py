@@ -1,0 +1,74 @@
+"""Follows what a pod prints, through broken connections and restarts of the API server."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from profiler.cluster.errors import ClusterError, TransientError
+from profiler.cluster.lifecycle import explain
+from profiler.cluster.pod_state import container_statuses
+from profiler.cluster.session import Session
+
+_GIVE_UP_S: Final = 300.0
+"""How long the API server may be away while the pod goes on by itself."""
+_PAUSE_S: Final = 1.0
+
+
+def follow(
+    session: Session,
+    namespace: str,
+    pod: str,
+    container: str,
+    *,
+    give_up_s: float = _GIVE_UP_S,
+    pause_s: float = _PAUSE_S,
+) -> Iterator[str]:
+    """Lines of a container's log, each once, until the container ends well.
+
+    Raises:
+        ClusterError: the pod fails or disappears; the message holds its own reason. Or the API server stays away.
+    """
+    seen = 0
+    heard_s = time.monotonic()
+    while True:
+        try:
+            # From the beginning each time: lines are counted, so none is lost and none comes twice.
+            for number, line in enumerate(session.follow_log(namespace, pod, container)):
+                heard_s = time.monotonic()
+                if number >= seen:
+                    seen += 1
+                    yield line
+            if _has_ended(session, namespace, pod, container):
+                return
+            heard_s = time.monotonic()
+        except TransientError:
+            if time.monotonic() - heard_s > give_up_s:
+                raise
+        except ClusterError:  # no log: the pod's own reason, if it has one, says more
+            _has_ended(session, namespace, pod, container)
+            raise
+        time.sleep(pause_s)
+
+
+def spoken(line: str) -> Mapping[str, Any]:
+    """What a line of `measure` or `look` says; nothing, if something else printed it."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _has_ended(session: Session, namespace: str, pod: str, container: str) -> bool:
+    """Whether the container has ended well. Raises ClusterError when it has failed or is gone."""
+    found = session.get("Pod", pod, namespace)
+    if found is None:
+        raise ClusterError(f"pod {pod}: is gone; somebody deleted it, or its node was drained")
+    # The pod itself says so a little later.
+    ended = container_statuses(found).get(container, {}).get("state", {}).get("terminated")
+    if ended and ended.get("exitCode") == 0:
+        return True
+    if reason := explain(session, found):
+        raise ClusterError(f"pod {pod}: {reason}")
+    return False

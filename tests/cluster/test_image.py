@@ -1,0 +1,166 @@
+"""What MeshInsight's image must offer to the pods of a run, tried in pods; and when it is built anew."""
+
+import json
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from meshinsight import __version__
+from profiler.cluster import objects
+from tests.cluster.image import RECIPE, SOURCES, TAG, build, checksum, copy_context, full_name
+from tests.cluster.local_cluster import LocalCluster
+from tests.profiler.cluster.plans import plan
+
+NAMESPACE = "test-image"
+ROOT = Path(__file__).parents[2]
+UNPRIVILEGED = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+in_pods = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    checkout = tmp_path / "checkout"
+    for name in SOURCES:
+        (checkout / name).mkdir(parents=True)
+        (checkout / name / "file").write_text(name)
+    for name in RECIPE:
+        (checkout / name).write_text(name)
+    copy_context(checkout, tmp_path / "context")
+    return tmp_path / "context"
+
+
+def test_same_files_give_the_same_checksum(context: Path, tmp_path: Path) -> None:
+    shutil.copytree(context, tmp_path / "other")
+    os.utime(tmp_path / "other" / "Containerfile", (0, 0))
+    assert checksum(context, TAG) == checksum(tmp_path / "other", TAG)
+
+
+@pytest.mark.parametrize("change", ["contents", "name", "mode", "recipe"])
+def test_whatever_goes_into_the_image_changes_the_checksum(context: Path, change: str) -> None:
+    before, file = checksum(context, TAG), context / "profiler" / "file"
+    if change == "name":
+        file.rename(file.with_name("other"))
+    elif change == "mode":
+        file.chmod(0o755)
+    else:
+        (file if change == "contents" else context / "Containerfile").write_text("changed")
+    assert checksum(context, TAG) != before
+
+
+def test_compiled_files_do_not_go_into_the_image(tmp_path: Path) -> None:
+    copy_context(ROOT, tmp_path / "context")
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_what_is_copied_is_what_the_builder_is_let_see() -> None:
+    lines = (ROOT / ".containerignore").read_text().splitlines()
+    assert sorted(line.removeprefix("!") for line in lines if line.startswith("!")) == sorted(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("meshinsight", "localhost/meshinsight:latest"),
+        ("meshinsight:test", "localhost/meshinsight:test"),
+        ("ann/meshinsight:1", "localhost/ann/meshinsight:1"),
+        ("localhost/meshinsight:1", "localhost/meshinsight:1"),
+        ("registry.example:5000/meshinsight", "registry.example:5000/meshinsight:latest"),
+    ],
+)
+def test_name_says_where_the_image_is(tag: str, name: str) -> None:
+    assert full_name(tag) == name
+
+
+class Pods:
+    """Runs commands in pods of the image."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._cluster = cluster
+
+    def run(self, name: str, spec: dict[str, Any]) -> str:
+        """What the pod printed once it has ended well."""
+        made = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": spec | {"restartPolicy": "Never"},
+        }
+        self._kubectl("create", "-f", "-", input_text=yaml.safe_dump(made))
+        # Not the phase, which follows later; a pod that failed has its output in the assertion.
+        ended = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
+        self._kubectl("wait", f"--for={ended}", "--timeout=90s", f"pod/{name}")
+        printed = self._kubectl("logs", name)
+        assert self._kubectl("get", f"pod/{name}", "-o", ended) == "0", printed
+        return printed
+
+    def _kubectl(self, *arguments: str, input_text: str = "") -> str:
+        return self._cluster.kubectl("--namespace", NAMESPACE, *arguments, input_text=input_text, timeout_s=100)
+
+
+@pytest.fixture(scope="module")
+def pods(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[Pods]:
+    archive = tmp_path_factory.mktemp("image") / "image.tar"
+    build(TAG, archive)
+    local_cluster.import_image(archive)
+    archive.unlink()
+    local_cluster.kubectl("create", "namespace", NAMESPACE)
+    try:
+        account = ["--namespace", NAMESPACE, "serviceaccount/default"]
+        local_cluster.kubectl("wait", "--for=create", "--timeout=60s", *account)
+        yield Pods(local_cluster)
+    finally:
+        local_cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s", timeout_s=90)
+
+
+def unprivileged(**container: Any) -> dict[str, Any]:
+    main = {"name": "main", "image": TAG, "imagePullPolicy": "Never", "securityContext": UNPRIVILEGED}
+    return {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False, "containers": [main | container]}
+
+
+def profiler_spec(command: list[str]) -> dict[str, Any]:
+    """The profiler's pod as a run creates it, with another command."""
+    spec: dict[str, Any] = objects.profiler_pod(plan(image=TAG, hops=plan().hops[:1], pull_policy="Never"), 0)["spec"]
+    spec["containers"][0]["command"] = command
+    return {key: value for key, value in spec.items() if key not in ("affinity", "serviceAccountName")}
+
+
+@pytest.fixture(scope="module")
+def diagnosis(pods: Pods) -> dict[str, str]:
+    """Status by check of doctor in the profiler's pod."""
+    found = json.loads(pods.run("doctor", profiler_spec(["meshinsight", "doctor", "-o", "json"])))
+    return {check["name"]: check["status"] for check in found["checks"]}
+
+
+class TestInPods:
+    pytestmark = in_pods
+
+    def test_command_line_runs_without_any_privilege_and_without_writing(self, pods: Pods) -> None:
+        assert pods.run("version", unprivileged(args=["--version"])) == f"meshinsight {__version__}\n"
+
+    def test_user_is_an_ordinary_one(self, pods: Pods) -> None:
+        assert pods.run("user", unprivileged(command=["id", "-u"])) == "65532\n"
+
+    def test_nothing_in_it_may_change_the_user(self, pods: Pods) -> None:
+        assert pods.run("setuid", unprivileged(command=["find", "/usr", "/opt", "-perm", "/6000", "-type", "f"])) == ""
+
+    def test_proxies_and_servers_run(self, pods: Pods) -> None:
+        programs = "envoy --version && haproxy -v && nginx -v && nghttpd --version && h2load --version"
+        assert "RELEASE" in pods.run("programs", unprivileged(command=["sh", "-c", programs]))
+
+    def test_profiler_lacks_nothing_that_measuring_needs(self, diagnosis: dict[str, str]) -> None:
+        assert [name for name, status in diagnosis.items() if status == "missing"] == []
+
+    @pytest.mark.parametrize("check", ["BPF programs", "raw tracepoints", "perf", "kernel headers"])
+    def test_probes_work_in_the_profiler(self, diagnosis: dict[str, str], check: str) -> None:
+        assert diagnosis[check] == "ok"

@@ -1,0 +1,84 @@
+"""Which processes: named by their ids, and noticed when they end."""
+
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from profiler.attach.targets import cpu_time_ns, executable, local_targets, watched
+from profiler.errors import UsageError
+
+NO_PID = 4_194_303
+SLEEP = ["sleep", "60"]
+
+
+def test_a_process_is_labelled_by_its_program() -> None:
+    target = local_targets([os.getpid()])[0]
+    assert target.pids == (os.getpid(),)
+    assert target.label == f"pid {os.getpid()} ({executable(os.getpid()).name})"
+
+
+def test_a_pid_that_is_given_twice_counts_once() -> None:
+    assert len(local_targets([os.getpid(), os.getpid()])) == 1
+
+
+def test_no_such_process() -> None:
+    with pytest.raises(UsageError, match=f"--pid {NO_PID}: no such process here"):
+        local_targets([NO_PID])
+
+
+def test_a_thread_is_refused_with_its_process() -> None:
+    done, ready = threading.Event(), threading.Event()
+
+    def idle() -> None:
+        ready.set()
+        done.wait()
+
+    thread = threading.Thread(target=idle)
+    thread.start()
+    ready.wait()
+    try:
+        with pytest.raises(UsageError, match=f"use --pid {os.getpid()}"):
+            local_targets([thread.native_id or 0])
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_kernel_thread_is_refused() -> None:
+    if not os.path.exists("/proc/2/status") or os.path.exists("/proc/2/exe"):  # noqa: PTH110 - exe is a dangling link
+        return
+    with pytest.raises(UsageError, match="kernel thread"):
+        local_targets([2])
+
+
+def test_waiting_ends_when_a_process_does() -> None:
+    with subprocess.Popen(SLEEP) as process, watched(local_targets([process.pid])) as lives:
+        assert not lives.wait(0.01)
+        assert lives.running
+        process.kill()
+        process.wait()
+        lives.wait(10)
+        assert not lives.running
+
+
+def test_waiting_ends_when_a_descriptor_is_readable() -> None:
+    read_end, write_end = os.pipe()
+    with subprocess.Popen(SLEEP) as process, watched(local_targets([process.pid])) as lives:
+        os.write(write_end, b"x")
+        assert lives.wait(10, [read_end])
+        process.kill()
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_the_cpu_time_of_a_process_is_that_of_its_own_clock() -> None:
+    before_ns = time.process_time_ns()
+    found_ns = cpu_time_ns(os.getpid())
+    assert before_ns <= found_ns <= time.process_time_ns()
+
+
+def test_a_process_that_has_ended_has_no_cpu_time() -> None:
+    assert cpu_time_ns(NO_PID) == 0

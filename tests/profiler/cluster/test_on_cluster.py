@@ -1,0 +1,477 @@
+"""A run's objects on the real cluster that KUBECONFIG names.
+
+Tests that start pods for good need an image of MeshInsight that its nodes have: MESHINSIGHT_TEST_IMAGE.
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from predictor.models.fitting import fit_profile
+from profiler.campaign.settings import ProfileSettings
+from profiler.cluster.attaching import attach_on_cluster, find_sidecars
+from profiler.cluster.errors import ClusterError, ForbiddenError
+from profiler.cluster.leftovers import find_runs, remove_leftovers, this_process
+from profiler.cluster.lifecycle import check_pods, create, decide_namespace, remove, remove_run, wait_ready
+from profiler.cluster.permissions import check_permissions
+from profiler.cluster.plan import ClusterPlan, Memory
+from profiler.cluster.pod_state import container_statuses
+from profiler.cluster.progress import follow
+from profiler.cluster.rendering import make_secrets, render
+from profiler.cluster.running import ClusterRun, Where
+from profiler.cluster.session import Object, Session, connect
+from profiler.cluster.templates import manifests_folder
+from profiler.cluster.transfer import fetch_folder
+from profiler.errors import UsageError
+from profiler.profile.document import load_profile
+from profiler.testbed.deployment import Hop
+from tests.profiler.cluster.plans import HOPS, plan
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+
+IMAGE = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
+NO_IMAGE = "localhost/meshinsight-there-is-none:1"
+BARE = (Hop("none", "none"),)
+SECURE = (Hop("none", "none"), Hop("http1", "both", tls="mtls"), Hop("grpc", "server", application="grpc"))
+MESHES = {
+    "builtin": HOPS,
+    "istio": (*HOPS, Hop("http1", "both", tls="mtls")),
+    "linkerd": (*HOPS[:3], Hop("grpc", "both", application="grpc", tls="mtls")),
+}
+PEER_AUTHENTICATION: Object = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "peerauthentications.security.istio.io"},
+    "spec": {
+        "group": "security.istio.io",
+        "names": {"kind": "PeerAuthentication", "plural": "peerauthentications", "singular": "peerauthentication"},
+        "scope": "Namespaced",
+        "versions": [{
+            "name": "v1", "served": True, "storage": True,
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        }],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def cluster() -> Iterator[Session]:
+    with connect() as session:
+        yield session
+
+
+@pytest.fixture
+def run(cluster: Session) -> Iterator[Callable[..., ClusterPlan]]:
+    """Makes plans of runs, and removes whatever is left of them."""
+    made: list[ClusterPlan] = []
+
+    def new(mesh: str, hops: tuple[Hop, ...], **settings: Any) -> ClusterPlan:
+        common: dict[str, Any] = {"image": IMAGE or NO_IMAGE, "pull_policy": "Never", "started_by": this_process()}
+        made.append(plan(mesh, hops, secrets.token_hex(4), **{**common, **settings}))
+        return made[-1]
+
+    yield new
+    for one in made:
+        if cluster.get("Namespace", one.namespace_name):
+            remove(cluster, one)
+
+
+@pytest.fixture
+def foreign(cluster: Session) -> Iterator[str]:
+    """A namespace of somebody else's."""
+    name = f"theirs-{secrets.token_hex(4)}"
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    cluster.delete("Namespace", name)
+    gone(cluster, name)
+
+
+def gone(cluster: Session, namespace: str, within_s: float = 120.0) -> None:
+    deadline_s = time.monotonic() + within_s
+    while cluster.get("Namespace", namespace) is not None:
+        assert time.monotonic() < deadline_s, f"{namespace} is still there"
+        time.sleep(0.5)
+
+
+def kubeconfig_of(path: Path, change: Callable[[dict[str, Any]], None]) -> str:
+    """The cluster's kubeconfig, changed."""
+    config = yaml.safe_load(Path(os.environ.get("KUBECONFIG", Path.home() / ".kube/config")).read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+def with_token(config: dict[str, Any], token: str) -> None:
+    config["users"][0]["user"] = {"token": token}
+    config["contexts"][0]["context"]["user"] = config["users"][0]["name"]
+
+
+def test_a_context_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="--context nowhere: no such context in"):
+        connect(context="nowhere")
+
+
+def test_credentials_that_are_not_valid_are_refused(tmp_path: Path) -> None:
+    path = kubeconfig_of(tmp_path / "kubeconfig", partial(with_token, token="no" + "token"))
+    with pytest.raises(ClusterError, match="the credentials of the kubeconfig are expired or invalid"):
+        connect(path)
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+def test_the_api_server_takes_every_object_of_a_mesh(
+    cluster: Session, run: Callable[..., ClusterPlan], mesh: str
+) -> None:
+    wanted = run(mesh, MESHES[mesh])
+    namespace, owner, *rest = render(wanted)
+    cluster.create(namespace)
+    uid = cluster.create(owner)["metadata"]["uid"]
+    stand_in = mesh == "istio" and not cluster.serves("security.istio.io/v1", "PeerAuthentication")
+    if stand_in:
+        cluster.create(PEER_AUTHENTICATION)
+    try:
+        with connect() as session:  # that has looked after the definition was there
+            deadline_s = time.monotonic() + 20
+            while stand_in and not session.serves("security.istio.io/v1", "PeerAuthentication"):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.5)
+            objects = render(wanted, owner_uid=uid)[2:]
+            # Accounts are there for good: pods are not taken without theirs.
+            taken = [session.apply(made, dry_run=made["kind"] != "ServiceAccount") for made in objects]
+            assert len(taken) == len(rest)
+    finally:
+        if stand_in:
+            cluster.delete("CustomResourceDefinition", PEER_AUTHENTICATION["metadata"]["name"],
+                           api_version="apiextensions.k8s.io/v1")  # fmt: skip
+
+
+def test_an_image_that_no_node_has_is_named(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE, image=NO_IMAGE)
+    create(cluster, wanted, None)
+    with pytest.raises(ClusterError, match=r"pod mi-.*: .* \(ErrImageNeverPull: .*meshinsight-there-is-none"):
+        wait_ready(cluster, wanted)
+
+
+def test_a_node_that_is_not_there_takes_no_pod(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE, client_node="nowhere", server_node="nowhere")
+    create(cluster, wanted, None)
+    with pytest.raises(ClusterError, match=r"no node takes it: 0/\d+ nodes are available: .*[Aa]ffinity"):
+        wait_ready(cluster, wanted)
+
+
+def test_a_quota_is_named(cluster: Session, run: Callable[..., ClusterPlan], foreign: str) -> None:
+    cluster.create({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": foreign},
+        "spec": {"hard": {"pods": "0"}},
+    })  # fmt: skip
+    wanted = run("none", BARE, namespace=foreign, own_namespace=False)
+    time.sleep(1.0)  # until the quota is counted
+    with pytest.raises(ClusterError, match=r"create Pod mi-.*: exceeded quota: small, requested: pods=1"):
+        create(cluster, wanted, None)
+    remove(cluster, wanted)
+
+
+def test_a_namespace_of_somebody_else_is_refused(cluster: Session, foreign: str) -> None:
+    with pytest.raises(UsageError, match=f"--namespace {foreign}: was not made by MeshInsight"):
+        decide_namespace(cluster, foreign, allow_foreign=False)
+
+
+def test_a_run_in_a_namespace_of_somebody_else_leaves_it_as_it_was(
+    cluster: Session, run: Callable[..., ClusterPlan], foreign: str
+) -> None:
+    kinds = ("ConfigMap", "ServiceAccount", "Secret", "Service", "Pod")
+
+    def names() -> list[list[str]]:
+        return [[one["metadata"]["name"] for one in cluster.find(kind, foreign)] for kind in kinds]
+
+    time.sleep(2.0)  # its own account and authority appear
+    before = names()
+    wanted = run("builtin", SECURE, namespace=foreign, own_namespace=False)
+    create(cluster, wanted, make_secrets(wanted))
+    remove(cluster, wanted)
+    deadline_s = time.monotonic() + 30
+    while names() != before:
+        assert time.monotonic() < deadline_s, names()
+        time.sleep(0.5)
+
+
+def test_a_namespace_that_is_stuck_says_what_it_waits_for(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE)
+    cluster.create(render(wanted)[0])
+    held = {"name": "held", "namespace": wanted.namespace_name, "finalizers": ["example.org/held"]}
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+    try:
+        with pytest.raises(ClusterError, match=r"not gone after 15 s: is being removed: .*example\.org/held"):
+            remove(cluster, wanted, within_s=15)
+        with pytest.raises(ClusterError, match="is being removed: "):
+            decide_namespace(cluster, wanted.namespace_name, allow_foreign=True)
+    finally:
+        cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**held, "finalizers": []}})
+        release(cluster, "held", wanted.namespace_name)
+    gone(cluster, wanted.namespace_name)
+
+
+def release(cluster: Session, name: str, namespace: str) -> None:
+    """Take the finalizers of a ConfigMap away."""
+    cluster.core.patch_namespaced_config_map(name, namespace, {"metadata": {"finalizers": None}})
+
+
+@pytest.mark.parametrize("created", range(1, 15, 2))
+def test_whatever_was_created_before_a_kill_is_removed(
+    cluster: Session, run: Callable[..., ClusterPlan], created: int
+) -> None:
+    dead = this_process().replace(f"/{os.getpid()}.", "/1.")
+    wanted = run("builtin", SECURE, started_by=dead)
+    objects = render(wanted)
+    owner: Object = {}
+    for made in objects[:2][:created]:
+        owner = cluster.create(made)
+    if created > 2:
+        for made in render(wanted, owner_uid=owner["metadata"]["uid"])[2:created]:
+            cluster.create(made)
+    assert wanted.run_id in [one.run_id for one in remove_leftovers(cluster)]
+    assert wanted.run_id not in [one.run_id for one in find_runs(cluster)]
+
+
+@pytest.fixture
+def limited(cluster: Session, tmp_path: Path) -> Iterator[Callable[[], Session]]:
+    """Sessions of the account that `kubectl apply -k manifests/` makes."""
+    from kubernetes.client import AuthenticationV1TokenRequest, V1TokenRequestSpec
+
+    objects = [
+        made
+        for name in yaml.safe_load((manifests_folder() / "kustomization.yaml").read_text())["resources"]
+        for made in yaml.safe_load_all((manifests_folder() / name).read_text())
+    ]
+    for made in objects:
+        cluster.apply(made)
+    sessions: list[Session] = []
+
+    def open_() -> Session:
+        request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(audiences=[], expiration_seconds=600))
+        answer = cluster.core.create_namespaced_service_account_token("meshinsight", "meshinsight-system", request)
+        path = kubeconfig_of(tmp_path / "limited", partial(with_token, token=answer.status.token))
+        sessions.append(connect(path))
+        return sessions[-1]
+
+    yield open_
+    for session in sessions:
+        session.close()
+    for made in reversed(objects):
+        cluster.delete(made["kind"], made["metadata"]["name"], made["metadata"].get("namespace"),
+                       api_version=made["apiVersion"])  # fmt: skip
+    gone(cluster, "meshinsight-system")
+
+
+def test_what_the_administrator_grants_is_enough(
+    run: Callable[..., ClusterPlan], limited: Callable[[], Session]
+) -> None:
+    session, wanted = limited(), run("builtin", SECURE)
+    create(session, wanted, make_secrets(wanted))
+    check_permissions(session, wanted)
+    assert wanted.run_id in [one.run_id for one in find_runs(session)]
+    remove(session, wanted)
+
+
+def test_each_verb_that_is_missing_is_named(
+    cluster: Session, run: Callable[..., ClusterPlan], limited: Callable[[], Session]
+) -> None:
+    role = cluster.get("ClusterRole", "meshinsight", api_version="rbac.authorization.k8s.io/v1")
+    assert role is not None
+    kept = [rule for rule in role["rules"] if rule["resources"] not in (["jobs"], ["events"])]
+    cluster.apply({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": "meshinsight"}, "rules": kept,
+    })  # fmt: skip
+    session = limited_again(limited)
+    with pytest.raises(ForbiddenError, match="may not list events, create jobs; let an administrator"):
+        create(session, run("none", BARE), None)
+
+
+def limited_again(limited: Callable[[], Session]) -> Session:
+    time.sleep(1.0)  # until the authorizer has seen the change
+    return limited()
+
+
+# --- pods that run: with the image only ----------------------------------------------------------------------------
+
+
+def ask(cluster: Session, wanted: ClusterPlan, hop: Hop) -> bytes:
+    """The answer to a request from the hop's load pod to its service."""
+    service = cluster.get("Service", wanted.service_name(hop), wanted.namespace_name)
+    assert service is not None
+    url = f"http://{service['spec']['clusterIP']}:8080/1024"
+    code = f"import sys,urllib.request as r;sys.stdout.buffer.write(r.urlopen({url!r},timeout=10).read())"
+    pod = wanted.load_pod(hop).name
+    return b"".join(cluster.execute(wanted.namespace_name, pod, "load", ["python3", "-c", code]))
+
+
+@pytest.mark.needs_image
+def test_requests_go_through_our_own_sidecars(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("builtin", SECURE)
+    create(cluster, wanted, make_secrets(wanted))
+    wait_ready(cluster, wanted)
+    for hop in SECURE[:2]:
+        assert ask(cluster, wanted, hop) == b"r" * 1024
+    stats = (
+        "import socket;s=socket.socket(socket.AF_UNIX);s.connect('/run/meshinsight/admin.sock');"
+        "s.sendall(b'GET /stats?filter=ssl.handshake HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n');"
+        "print(s.makefile().read())"
+    )
+    pod = wanted.echo_pod(SECURE[1]).name
+    said = b"".join(cluster.execute(wanted.namespace_name, pod, "sidecar", ["python3", "-c", stats])).decode()
+    assert "handshake: 0" not in said
+    assert "ssl.handshake: " in said
+
+
+@pytest.mark.needs_image
+def test_the_profiler_finds_the_processes_of_a_sidecar(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    hop = Hop("http1", "server")
+    wanted = run("builtin", (hop,))
+    create(cluster, wanted, None)
+    echo = wait_ready(cluster, wanted)[wanted.echo_pod(hop).name]
+    container = container_statuses(echo)["sidecar"]["containerID"]
+    code = (
+        "import json,os;from pathlib import Path;from profiler.cluster import containers as c;"
+        f"p=c.container_pids({container!r},Path(os.environ['MESHINSIGHT_CGROUPS']));"
+        "n=c.network_namespace(p);from profiler.cluster.pod.listening import listening_ports as l;"
+        "t=n.call(lambda:Path('/proc/thread-self/net/tcp').read_text());"
+        "print(json.dumps([len(p),c.named(p,'envoy')==p,15006 in l(t)]))"
+    )
+    profiler = wanted.profiler_name(0)
+    said = b"".join(cluster.execute(wanted.namespace_name, profiler, "profiler", ["python3", "-c", code]))
+    assert json.loads(said) == [1, True, True]
+
+
+@pytest.mark.needs_image
+def test_a_folder_comes_back_whole_and_the_output_is_followed(
+    cluster: Session, run: Callable[..., ClusterPlan], tmp_path: Path
+) -> None:
+    code = (
+        "import os,time;os.makedirs('/run/result');open('/run/result/a','wb').write(os.urandom(9000000));"
+        "[(print(n,flush=True),time.sleep(0.2)) for n in range(10)];time.sleep(15)"
+    )
+    wanted = run("none", BARE, profiler_argv=("python3", "-c", code))
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    namespace, pod = wanted.namespace_name, wanted.profiler_name(0)
+    lines = follow(cluster, namespace, pod, "profiler")
+    assert [next(lines) for _ in range(10)] == [str(number) for number in range(10)]
+    fetch_folder(partial(cluster.execute, namespace, pod, "profiler"), "/run/result", tmp_path / "result")
+    assert (tmp_path / "result" / "a").stat().st_size == 9_000_000
+    assert list(lines) == []
+
+
+@pytest.mark.needs_image
+def test_a_profiler_that_needs_too_much_memory_is_said_to(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    code = "import time;time.sleep(3);x=bytearray(1<<30);x[::4096]=b'1'*(1<<18);time.sleep(60)"
+    wanted = run("none", BARE, memory=Memory(profiler="256Mi"), profiler_argv=("python3", "-c", code))
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    with pytest.raises(ClusterError, match=r"container profiler was killed .*\(OOMKilled\)"):
+        list(follow(cluster, wanted.namespace_name, wanted.profiler_name(0), "profiler"))
+
+
+@pytest.mark.needs_image
+def test_a_command_that_fails_says_its_last_words(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE, profiler_argv=("python3", "-c", "raise SystemExit('tracefs is not mounted')"))
+    create(cluster, wanted, None)
+    with pytest.raises(ClusterError, match=r"profiler ended with exit status 1 .*last words: tracefs is not mounted"):
+        wait_ready(cluster, wanted)
+
+
+def watch(cluster: Session, wanted: ClusterPlan) -> None:
+    for _ in range(100):
+        check_pods(cluster, wanted)
+        time.sleep(0.1)
+
+
+@pytest.mark.needs_image
+def test_a_pod_that_is_evicted_is_said_to_be_drained(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    from kubernetes.client import V1Eviction, V1ObjectMeta
+
+    wanted = run("none", BARE)
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    name = wanted.pods()[0].name
+    eviction = V1Eviction(metadata=V1ObjectMeta(name=name, namespace=wanted.namespace_name))
+    cluster.core.create_namespaced_pod_eviction(name, wanted.namespace_name, eviction)
+    with pytest.raises(ClusterError, match=f"pod {name}: .*drained"):
+        watch(cluster, wanted)
+
+
+@pytest.mark.needs_image
+def test_at_its_deadline_a_run_removes_itself(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    now_s = int(time.time())
+    wanted = run("builtin", SECURE, now_s=now_s, deadline_s=now_s + 25)
+    create(cluster, wanted, make_secrets(wanted))
+    gone(cluster, wanted.namespace_name, within_s=90)
+    assert time.time() > wanted.deadline_s
+
+
+@pytest.mark.needs_image
+def test_in_a_namespace_of_somebody_else_it_does_so_too(
+    cluster: Session, run: Callable[..., ClusterPlan], foreign: str
+) -> None:
+    now_s = int(time.time())
+    wanted = run("none", BARE, namespace=foreign, own_namespace=False, now_s=now_s, deadline_s=now_s + 15)
+    create(cluster, wanted, None)
+    deadline_s = time.monotonic() + 90
+    while cluster.get("ConfigMap", f"{wanted.prefix}-run", foreign):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
+    remove_run(cluster, wanted.run_id, foreign, own_namespace=False)
+    assert cluster.get("Namespace", foreign) is not None
+
+
+@pytest.mark.needs_image
+@pytest.mark.timeout(600)
+def test_a_profile_of_the_cluster_is_a_profile_like_any_other(cluster: Session, tmp_path: Path) -> None:
+    before = every_namespace(cluster)
+    settings = ProfileSettings(
+        protocols=("http1",), topologies=("both",), temperatures=("hot",), repeats=2, duration_s=0.3
+    )
+    told: list[str] = []
+    outcome = ClusterRun(cluster, settings, Where(IMAGE), ("meshinsight", "profile", "--cluster"), "0").run(
+        tmp_path / "out", lambda label, left_s: told.append(label)
+    )
+    assert outcome.interrupted is None
+    assert outcome.document["status"] == "complete"
+    cells = {cell["id"]: cell for cell in load_profile(tmp_path / "out")["cells"]}
+    cell = cells["http1-both-hot-q128-s1024-c1-max"]
+    assert cell["latency"]["overhead_p50_ns"] > 20_000
+    assert cell["latency"]["components"]["parsing"]["median_ns"] > 0
+    assert cell["cpu"]["components"]["parsing"]["cpu_ns_per_request"] > 0
+    assert fit_profile(outcome.document).configurations
+    assert any(label.startswith("round 1 of 2") for label in told)
+    assert every_namespace(cluster) == before
+
+
+@pytest.mark.needs_image
+def test_a_sidecar_that_runs_is_looked_at_from_a_pod_of_its_node(
+    cluster: Session, run: Callable[..., ClusterPlan]
+) -> None:
+    hop = Hop("http1", "server")
+    wanted = run("builtin", (hop,))
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    before = every_namespace(cluster)
+    pod = f"{wanted.namespace_name}/{wanted.echo_pod(hop).name}"
+    (sidecar,) = find_sidecars(cluster, [pod], None, "default", None)
+    (found,) = attach_on_cluster(cluster, [sidecar], IMAGE, duration_s=3.0, max_ratio=0.05)
+    assert found.status == "complete"
+    (target,) = found.targets
+    assert (target.label, target.proxy) == (f"{pod} (sidecar)", "envoy")
+    assert target.vcpus < 0.5
+    assert every_namespace(cluster) == before
+
+
+def every_namespace(cluster: Session) -> set[str]:
+    return {one["metadata"]["name"] for one in cluster.find("Namespace")}

@@ -1,0 +1,53 @@
+"""What is asked for is what the administrator grants."""
+
+import pytest
+import yaml
+
+from profiler.cluster.errors import ForbiddenError
+from profiler.cluster.permissions import Permission, check_permissions, needed
+from profiler.cluster.rendering import render
+from profiler.cluster.session import Session
+from profiler.cluster.templates import manifests_folder
+from tests.profiler.cluster.fake_api import KINDS, FakeApi
+from tests.profiler.cluster.plans import plan
+
+
+def test_every_kind_that_a_run_makes_may_be_created() -> None:
+    plurals = {kind: plural for kinds in KINDS.values() for kind, plural in kinds.items()}
+    granted = {one.resource for one in needed() if one.verb == "create"}
+    assert {plurals[made["kind"]] for made in render(plan())} <= granted
+
+
+def test_what_the_reaper_may_do_its_creator_may_do() -> None:
+    for settings in ({}, {"namespace": "theirs", "own_namespace": False}):
+        for made in render(plan(**settings)):  # type: ignore[arg-type] # one of the two has no names
+            for rule in made.get("rules", []):
+                wanted = {Permission(verb, "", resource) for verb in rule["verbs"] for resource in rule["resources"]}
+                assert wanted <= set(needed())
+
+
+def test_all_that_is_missing_is_said_at_once(api: FakeApi, session: Session) -> None:
+    api.denied = {("create", "jobs"), ("get", "pods/log")}
+    with pytest.raises(
+        ForbiddenError, match=r"context test may not get pods/log, create jobs; .*-k manifests/.*"
+    ) as caught:
+        check_permissions(session, plan())
+    assert '{apiGroups: ["batch"], resources: ["jobs"], verbs: ["create"]}' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "verb"), [("v1.34.1", "get"), ("v1.35.0", "create"), ("v1.36.0-rc.1+k3s", "create")]
+)
+def test_exec_needs_another_verb_on_newer_servers(version: str, verb: str) -> None:
+    assert [one.verb for one in needed(version=version) if one.resource == "pods/exec"] == [verb]
+
+
+def test_a_namespace_of_the_users_needs_no_rights_on_namespaces() -> None:
+    theirs = plan(namespace="theirs", own_namespace=False)
+    assert [one.verb for one in needed(theirs) if one.resource == "namespaces"] == ["get"]
+
+
+def test_the_kustomization_names_files_that_are_there() -> None:
+    folder = manifests_folder()
+    content = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert [name for name in content["resources"] if not (folder / name).is_file()] == []

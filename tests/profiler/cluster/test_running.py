@@ -1,0 +1,37 @@
+"""What a run of given settings creates on a cluster, and what cannot be run there."""
+
+import pytest
+
+from profiler.campaign.cells import ANCHOR_HOP
+from profiler.campaign.settings import ProfileSettings
+from profiler.cluster.running import Where, cluster_plan
+from profiler.errors import UsageError
+
+WHERE = Where(image="localhost/meshinsight:1")
+
+
+def test_a_run_has_every_hop_of_its_settings_and_the_anchor() -> None:
+    plan = cluster_plan(ProfileSettings(protocols=("tcp", "grpc"), topologies=("both",), temperatures=("hot",)), WHERE)
+    names = {hop.name for hop in plan.hops}
+    assert {ANCHOR_HOP.name, ANCHOR_HOP.baseline.name, "tcp-both", "grpc-both", "direct-grpc"} <= names
+    assert (128, 1) not in plan.answers.sizes
+    assert (1024, 1) in plan.answers.sizes
+    assert plan.profiler_argv[-1] == "measure"
+    assert 600 < plan.seconds_left <= 3600
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "message"),
+    [
+        (ProfileSettings(), Where("image", mesh="none"), "--mesh none: has no sidecars"),
+        (ProfileSettings(budget_s=600.0), WHERE, "--budget: not on a cluster yet"),
+        (ProfileSettings(topologies=("shared",)), WHERE, "--topology shared: not on a cluster"),
+        (ProfileSettings(transports=("uds",), topologies=("both",)), WHERE, "--transport uds"),
+        (ProfileSettings(), Where(""), "--image"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_said_before_anything_is_created(
+    settings: ProfileSettings, where: Where, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        cluster_plan(settings, where)
