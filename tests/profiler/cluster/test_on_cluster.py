@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from profiler.errors import UsageError
 from profiler.profile.document import load_profile
 from profiler.testbed.deployment import Hop
 from tests.profiler.cluster.plans import HOPS, plan
+from tests.profiler.testbed.conftest import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -313,13 +315,20 @@ def ask(cluster: Session, wanted: ClusterPlan, hop: Hop) -> bytes:
     return b"".join(cluster.execute(wanted.namespace_name, pod, "load", ["python3", "-c", code]))
 
 
+def answers(cluster: Session, wanted: ClusterPlan, hop: Hop) -> bool:
+    """Whether it answers as it should: sidecars listen a moment before they know each other."""
+    with suppress(ClusterError):
+        return ask(cluster, wanted, hop) == b"r" * 1024
+    return False
+
+
 @pytest.mark.needs_image
 def test_requests_go_through_our_own_sidecars(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
     wanted = run("builtin", SECURE)
     create(cluster, wanted, make_secrets(wanted))
     wait_ready(cluster, wanted)
     for hop in SECURE[:2]:
-        assert ask(cluster, wanted, hop) == b"r" * 1024
+        assert eventually(partial(answers, cluster, wanted, hop), within_s=30)
     stats = (
         "import socket;s=socket.socket(socket.AF_UNIX);s.connect('/run/meshinsight/admin.sock');"
         "s.sendall(b'GET /stats?filter=ssl.handshake HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n');"
