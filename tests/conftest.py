@@ -19,9 +19,11 @@ from profiler.probes.bpf import require_bcc
 
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
+REAL_PROGRAMS: Final = {"testbed", "workload"}
+"""Folders whose tests start servers and load generators."""
 AGAIN: Final = 2
-"""How often a failed test of the kernel tier is tried again, and listed (R) as such: others take this machine's CPU for
-seconds, and what is really broken fails each time."""
+"""How often a failed test of the kernel tier or with real programs is tried again, and listed (R) as such: others take
+this machine's CPU for seconds, and what is really broken fails each time."""
 WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
 
 # How fast examples are made says nothing on a machine whose CPU others take away.
@@ -46,7 +48,8 @@ def cluster_gap() -> str | None:
         answer = subprocess.run(["kubectl", "get", "nodes"], capture_output=True, text=True, timeout=10, check=False)
     except subprocess.TimeoutExpired:
         return "no Kubernetes cluster answers within 10 s"
-    return None if answer.returncode == 0 else f"no Kubernetes cluster: {answer.stderr.strip()}"
+    last = (answer.stderr.strip().splitlines() or ["kubectl failed"])[-1]
+    return None if answer.returncode == 0 else f"no Kubernetes cluster: {last}"
 
 
 def browser_gap() -> str | None:
@@ -71,11 +74,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if "kernel" in tiers(item) or REAL_PROGRAMS & set(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=AGAIN))
         for tier in tiers(item):
             if gap := GAPS[tier]():
                 item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
-            elif tier == "kernel":
-                item.add_marker(pytest.mark.flaky(reruns=AGAIN))
 
 
 @pytest.hookimpl(wrapper=True)
