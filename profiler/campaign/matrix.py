@@ -1,14 +1,12 @@
 """Matrix files: the dimensions of a run as YAML. A few come with the package and are known by their names."""
 
-import json
 import re
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
-from profiler.proxies.filters import read_yaml
+from profiler.yaml_schema import load_checked
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
@@ -41,55 +39,7 @@ def load_matrix(name: str) -> dict[str, Any]:
             raise UsageError(
                 f"{_OPTION} {name}: no such file; give one, or a name that comes along: {', '.join(shipped_matrices())}"
             )
-    content = read_yaml(path, _OPTION)
-    _check(content, path)
-    return _settings(content, path)
-
-
-def _check(content: Any, path: Path) -> None:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-    from jsonschema.validators import extend
-
-    # JSON Schema takes 1.0 for an integer; what follows does not.
-    whole = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    validator = extend(Draft202012Validator, type_checker=whole)  # type: ignore[no-untyped-call] # it has no types
-    error = best_match(validator(_schema()).iter_errors(content))
-    if error is None:
-        return
-    where = [str(part) for part in error.absolute_path]
-    if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(error.schema["properties"]), key=str)[0]
-        known = ", ".join(error.schema["properties"])
-        raise UsageError(f"{_OPTION} {path}{_line(path, [*where, unknown])}: unknown key {unknown!r}; known: {known}")
-    field = ".".join(where) or "the file"
-    message = " ".join(error.message.split())[:200]
-    raise UsageError(f"{_OPTION} {path}{_line(path, where)}: {field}: {message}")
-
-
-def _line(path: Path, keys: list[str]) -> str:
-    """`:line` of a key or list entry in a YAML file, as far as it can be followed."""
-    import yaml
-
-    node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = node.start_mark.line
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            found = [(name, value) for name, value in node.value if name.value == key]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and key.isdigit():
-            node = node.value[int(key)]
-            line = node.start_mark.line
-    return f":{line + 1}"
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    text = resources.files("profiler.campaign").joinpath("matrix.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return _settings(load_checked(path, _OPTION, "profiler.campaign", "matrix.schema.json"), path)
 
 
 def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:

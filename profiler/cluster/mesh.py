@@ -12,9 +12,9 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from profiler.cluster.yaml_schema import load_checked
 from profiler.errors import UsageError
 from profiler.testbed.deployment import BOTH, NONE, Hop
+from profiler.yaml_schema import load_checked
 
 _OPTION: Final = "--mesh"
 INJECTED, OWN, NO_SIDECAR = "injected", "own", "none"

@@ -14,9 +14,13 @@ def load_checked(path: Path, option: str, package: str, schema: str) -> dict[str
     """The content of the file. `schema` is a file of `package`. Raises UsageError."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
 
     content = read_yaml(path, option)
-    error = best_match(Draft202012Validator(_schema(package, schema)).iter_errors(content))
+    # JSON Schema takes 1.0 for an integer; what follows does not.
+    whole = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    validator = extend(Draft202012Validator, type_checker=whole)  # type: ignore[no-untyped-call] # it has no types
+    error = best_match(validator(_schema(package, schema)).iter_errors(content))
     if error is None:
         found: dict[str, Any] = content
         return found
