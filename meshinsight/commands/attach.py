@@ -58,13 +58,13 @@ def attach(
             "attach needs to know what to look at: either --pid PID, or --pod NS/NAME or --selector LABELS"
         )
     duration_s, max_ratio = parse_duration_s(duration), parse_ratio(max_overhead)
+    options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image)
     if on_cluster:
-        options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image)
         for one in attach_to_pods(options, pod or [], selector, namespace, container, duration_s, max_ratio, _say):
             _show(one, output)
             _require_all(one)
         return
-    ClusterOptions(kubeconfig=kubeconfig, context=context, image=image).require_cluster("--pod or --selector")
+    options.require_cluster("--pod or --selector")
     from profiler.attach.attach import attach as run
     from profiler.attach.measuring import Settings
     from profiler.attach.targets import local_targets

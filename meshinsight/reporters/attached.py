@@ -1,7 +1,7 @@
 """What `attach` found, as tables and as JSON."""
 
-import io
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich import box
@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from meshinsight.reporters import derived, formats, json_document
+from meshinsight.reporters.whole_lines import print_whole
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached, Component, MessageTimes, Overhead, TargetResult
 
-_UNCUT_WIDTH: Final = 400
 _DIRECTION_TEXTS: Final = {
     "request": "request (accepted → made)",
     "response": "response (made → accepted)",
@@ -28,14 +28,7 @@ def write_json(found: "Attached", stream: TextIO) -> None:
 
 def print_attached(found: "Attached", stream: TextIO) -> None:
     """Print every target, then what looking has cost. Text for a pipe is not cut or padded."""
-    if stream.isatty():
-        console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        _render(found, console)
-        return
-    console = Console(file=io.StringIO(), width=_UNCUT_WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
-    with console.capture() as capture:
-        _render(found, console)
-    stream.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    print_whole(partial(_render, found), stream)
 
 
 def _render(found: "Attached", console: Console) -> None:

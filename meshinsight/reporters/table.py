@@ -1,8 +1,8 @@
 """A profile as text: tables for a terminal, and the same without any truncation for a pipe or a file."""
 
-import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TextIO
 
 from rich import box
@@ -12,11 +12,9 @@ from rich.text import Text
 
 from meshinsight.reporters import derived, formats
 from meshinsight.reporters.derived import Cell
+from meshinsight.reporters.whole_lines import print_whole
 from profiler.attribution import bounds
 from profiler.components import REQUEST, RESPONSE
-
-_UNCUT_WIDTH: Final = 400
-"""Columns given to output that is not a terminal: wider than any table here, so nothing is folded or cut."""
 
 _SIDE_BY_SIDE_WIDTH: Final = 100
 _BAD: Final = "bold red"
@@ -27,15 +25,7 @@ def print_profile(document: Mapping[str, Any], stream: TextIO | None = None) -> 
 
     A terminal gets its own width and colours; anything else gets plain text in which every line stays whole.
     """
-    stream = stream or sys.stdout
-    if stream.isatty():
-        render_profile(document, Console(file=stream, highlight=False, markup=False, emoji=False))
-        return
-    console = Console(file=io.StringIO(), width=_UNCUT_WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
-    with console.capture() as capture:
-        render_profile(document, console)
-    # rich pads every line to the width of its table; in a file that is only noise.
-    stream.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    print_whole(partial(render_profile, document), stream or sys.stdout)
 
 
 def render_profile(document: Mapping[str, Any], console: Console) -> None:

@@ -2,7 +2,6 @@
 
 import ctypes
 import mmap
-import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 from profiler.errors import ProbeError
-from profiler.probes.bpf import RawTracepoints, kernel_headers, require_bcc
+from profiler.probes.bpf import RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
 from profiler.probes.timeline import possible_cpus
 
@@ -145,19 +144,10 @@ class SocketCalls:
 
 
 def _load() -> Any:
-    require_bcc()
-    from bcc import BPF
-
-    os.environ["BCC_KERNEL_SOURCE"] = str(kernel_headers())
     try:
-        flags = [f"-D{key}={value}" for key, value in defines().items()]
+        known = defines()
     except KeyError as error:
         raise ProbeError(
             f"the system calls of {platform.machine()} are not known, only those of x86_64 and aarch64"
         ) from error
-    try:
-        return BPF(src_file=str(PROGRAM).encode(), cflags=flags)
-    except Exception as error:  # bcc raises bare Exception
-        raise ProbeError(
-            f"BPF program calls could not be loaded: {error}; `meshinsight doctor` may tell why"
-        ) from error
+    return load_program("calls", known, PROGRAM)

@@ -57,7 +57,8 @@ def create(session: Session, plan: ClusterPlan, secrets: Mapping[str, str] | Non
         ClusterError: the cluster has no such mesh, a quota is exceeded, and the like.
     """
     check_permissions(session, plan)
-    for entry in render(plan):
+    unowned = render(plan)
+    for entry in unowned:
         if not session.serves(entry["apiVersion"], entry["kind"]):
             raise ClusterError(
                 f"--mesh {plan.mesh.name}: the cluster does not know {entry['kind']} of {entry['apiVersion']}; install "
@@ -65,7 +66,7 @@ def create(session: Session, plan: ClusterPlan, secrets: Mapping[str, str] | Non
             )
     count = 2 if plan.own_namespace else 1
     owner: Object = {}
-    for entry in render(plan)[:count]:
+    for entry in unowned[:count]:
         owner = session.create(entry)
     for entry in render(plan, owner_uid=owner["metadata"]["uid"], secrets=secrets)[count:]:
         session.create(entry)

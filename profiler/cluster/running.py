@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from profiler.campaign.cells import ANCHOR_HOP
+from profiler.campaign.blocks import Block
 from profiler.campaign.loop import Report
 from profiler.campaign.profiling import Outcome, Schedule
 from profiler.campaign.settings import ProfileSettings
@@ -58,14 +58,15 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
     if settings.budget_s:
         raise UsageError("--budget: not on a cluster yet; name what to measure, or use --quick")
     schedule = Schedule(settings)
-    expected_s = sum(seconds for _, seconds in schedule.listing())
+    blocks = schedule.listing()
+    expected_s = sum(seconds for _, seconds in blocks)
     now_s = int(time.time())
     return ClusterPlan(
         run_id=secrets.token_hex(4),
         image=where.image,
         mesh=mesh,
-        hops=_with_baselines(schedule.hops()),
-        answers=_answers(schedule),
+        hops=tuple(schedule.hops()),
+        answers=_answers([block for block, _ in blocks]),
         deadline_s=now_s + min(LONGEST_RUN_S, int(_TIMES_EXPECTED * expected_s + _BESIDE_S)),
         now_s=now_s,
         namespace=where.namespace,
@@ -162,14 +163,9 @@ def _container_id(pod: Object, container: str) -> str:
     return str(found)
 
 
-def _with_baselines(hops: Sequence[Hop]) -> tuple[Hop, ...]:
-    found = [ANCHOR_HOP.baseline, ANCHOR_HOP, *(one for hop in hops for one in (hop.baseline, hop))]
-    return tuple(dict.fromkeys(found))
-
-
-def _answers(schedule: Schedule) -> Answers:
+def _answers(blocks: Sequence[Block]) -> Answers:
     """What every server must be ready for: all loads of all blocks."""
-    every = [answers_of(block.plan, hop) for block, _ in schedule.listing() for hop in block.plan.hops]
+    every = [answers_of(block.plan, hop) for block in blocks for hop in block.plan.hops]
     sizes = sorted({size for answers in every for size in answers.sizes})
     return Answers(tuple(sizes), max(answers.largest_request_bytes for answers in every))
 

@@ -85,8 +85,8 @@ def require_bcc() -> None:
     kernel_headers()
 
 
-def load_program(name: str, defines: Mapping[str, int]) -> Any:
-    """Compile and load profiler/probes/`name`.bpf.c; nothing is attached yet.
+def load_program(name: str, defines: Mapping[str, int | str], source: Path | None = None) -> Any:
+    """Compile and load `source`, by default profiler/probes/`name`.bpf.c; nothing is attached yet.
 
     The result is a `bcc.BPF` (which is not annotated upstream, hence Any).
 
@@ -100,7 +100,7 @@ def load_program(name: str, defines: Mapping[str, int]) -> Any:
     os.environ["BCC_KERNEL_SOURCE"] = str(kernel_headers())
     flags = [f"-D{key}={value}" for key, value in defines.items()]
     try:
-        return BPF(src_file=str(program_path(name)).encode(), cflags=[*flags, "-Wno-macro-redefined"])
+        return BPF(src_file=str(source or program_path(name)).encode(), cflags=[*flags, "-Wno-macro-redefined"])
     except Exception as error:  # bcc raises bare Exception
         raise ProbeError(
             f"BPF program {name} could not be loaded: {error}; `meshinsight doctor` may tell why"

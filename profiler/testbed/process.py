@@ -119,15 +119,11 @@ class Process:
         """CPU time of all its threads so far, user and kernel, in ns; ended threads count, child processes do not."""
         if self._final_run_time_ns is not None:
             return self._final_run_time_ns
-        return time.clock_gettime_ns(_cpu_clock(self.pid))
+        return time.clock_gettime_ns(cpu_clock(self.pid))
 
     def rss_bytes(self) -> int:
         """Resident memory of the process in bytes; 0 if it has ended."""
-        try:
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return 0
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     def is_paused(self) -> bool:
         """Whether a stop signal holds it, so that it uses no CPU."""
@@ -235,7 +231,17 @@ def _await_final_program(process: Process, program: str) -> None:
         time.sleep(0.0005)
 
 
-def _cpu_clock(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process in bytes; 0 if it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_clock(pid: int) -> int:
+    """The clock of a process's CPU time, for `time.clock_gettime_ns`."""
     # What clock_getcpuclockid(3) computes: the scheduler's exact run time of a process (CPUCLOCK_SCHED = 2).
     return (~pid << 3) | 2
 

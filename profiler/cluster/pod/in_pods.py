@@ -17,7 +17,7 @@ from profiler.proxies.base import Address, Certificates
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.deployment import Hop, Secrets
 from profiler.testbed.netns import Namespace
-from profiler.testbed.process import read_stat
+from profiler.testbed.process import read_stat, resident_bytes
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import Token, make_token
 from profiler.workload.base import Target
@@ -40,9 +40,7 @@ class Stranger:
 
     def rss_bytes(self) -> int:
         """Resident memory; 0 if it has ended."""
-        with suppress(OSError):
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return 0
+        return resident_bytes(self.pid)
 
     def pin(self, cpu: int) -> None:
         """Put all its threads on one CPU; threads that end meanwhile need none."""
