@@ -31,6 +31,7 @@ from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTim
 _FEW_SAMPLES: Final = 500
 _FEW_MESSAGES: Final = 100
 _MANY_LEFT_OUT: Final = 5
+_MOSTLY: Final = 0.9
 
 
 def attach(
@@ -154,6 +155,9 @@ def _warnings(seen: Seen) -> list[str]:
     found = []
     if seen.hit_cost and not seen.bursts:
         found.append("no burst fitted below the bound, so no message was timed: look longer, or allow more overhead")
+    if 0 < seen.sampled_ns < _MOSTLY * seen.elapsed_ns:
+        share = seen.sampled_ns / seen.elapsed_ns
+        found.append(f"CPU time was sampled for {share:.0%} of the time only: the bound allowed no more")
     if seen.left_out > _MANY_LEFT_OUT:
         found.append(f"{seen.left_out} bursts had more socket calls than there is room for, and are left out")
     return found

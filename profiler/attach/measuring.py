@@ -35,7 +35,6 @@ _STEP_S: Final = 0.5
 _LEAST_STEP_S: Final = 0.1
 _LEAST_GAP_S: Final = 0.1
 _MOST_BURSTS: Final = 1000
-_JUDGED_AFTER_NS: Final = 3_000_000_000
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLITE: Final = 10
 
@@ -67,8 +66,8 @@ class Seen:
     """What was seen, as it is while it is being measured.
 
     `run_ns` is each process's CPU time and `lived_ns` the time it was seen, since the beginning; `ended` holds those
-    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `signum` is the signal
-    that stopped it. `startup_cpu_s` is what making ready took.
+    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `sampled_ns` is for how long
+    sampling was on; `signum` is the signal that stopped it. `startup_cpu_s` is what making ready took.
     """
 
     ledger: Ledger
@@ -82,7 +81,7 @@ class Seen:
     attached_ns: int = 0
     left_out: int = 0
     signum: int | None = None
-    sampling_stopped: bool = False
+    sampled_ns: int = 0
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -182,6 +181,7 @@ class _Watch:
         self._start_ns = time.monotonic_ns()
         self._end_ns = self._start_ns + int(measurement.settings.duration_s * 1e9)
         self._tool_ns = self._tool_cpu_ns()
+        self._sampling = measurement.sampling is not None
         self._first_run_ns = {pid: cpu_time_ns(pid) for pid in lives.running}
         self._last_burst_ns = self._start_ns
         self._burst_s = _FIRST_BURST_S
@@ -258,13 +258,21 @@ class _Watch:
                 seen.lived_ns[pid] = now_ns
             else:
                 seen.ended.add(pid)
-        sampling = self._of.sampling is not None and not seen.sampling_stopped
-        self._ledger.note(now_ns - seen.elapsed_ns, self._tool_cpu_ns() - self._tool_ns, sampling=sampling)
+        passed_ns = now_ns - seen.elapsed_ns
         seen.elapsed_ns = now_ns
-        if sampling and now_ns > _JUDGED_AFTER_NS and self._ledger.exceeded(now_ns) and self._of.sampling:
-            self._of.sampling.pause()
-            seen.sampling_stopped = True
-            seen.warnings.append(f"sampling was stopped after {now_ns / 1e9:.1f} s: the bound was not kept with it")
+        seen.sampled_ns += passed_ns * self._sampling
+        self._ledger.note(passed_ns, self._tool_cpu_ns() - self._tool_ns, sampling=self._sampling)
+        self._sample_if_allowed()
+
+    def _sample_if_allowed(self) -> None:
+        perf, allowed = self._of.sampling, self._ledger.may_sample(self._seen.elapsed_ns, now=self._sampling)
+        if perf is None or allowed == self._sampling:
+            return
+        if allowed:
+            perf.start()
+        else:
+            perf.pause()
+        self._sampling = allowed
 
     def _tool_cpu_ns(self) -> int:
         return time.process_time_ns() + self._of.perf_ns()

@@ -102,9 +102,9 @@ class Ledger:
         gained_per_ns = _AIM * self.max_ratio - self.sampling_ratio
         return max(0.0, lacking_ns / gained_per_ns) if gained_per_ns > 0 else float("inf")
 
-    def exceeded(self, elapsed_ns: float) -> bool:
-        """Whether the bound is not kept as it is."""
-        return self.ratio(elapsed_ns) > self.max_ratio
+    def may_sample(self, elapsed_ns: float, *, now: bool) -> bool:
+        """Whether sampling may be on: what is on `now` until the bound is reached, then not before what is aimed at."""
+        return self.ratio(elapsed_ns) <= self.max_ratio * (1 if now else _AIM)
 
     @property
     def _spent_ns(self) -> float:

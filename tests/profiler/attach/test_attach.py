@@ -3,17 +3,19 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from profiler.attach.attach import attach
-from profiler.attach.measuring import Settings
+from profiler.attach.measuring import Measurement, Settings
+from profiler.attach.messages import Messages, pair
 from profiler.attach.results import COMPLETE, Attached
-from profiler.attach.targets import local_targets
+from profiler.attach.targets import local_targets, watched
 from profiler.attribution.cpu_classes import USER
 from profiler.components import EVENT_WAIT, IPC, PARSING, PROXY_CORE, REQUEST, RESPONSE, SOCKET_READ, SOCKET_WRITE
 from profiler.testbed.deployment import Hop
@@ -26,6 +28,7 @@ from tests.profiler.testbed.hops import Deployed, deploy
 pytestmark = pytest.mark.kernel
 
 BOUND = 0.05
+LOOSE = 0.5
 SATURATING = Load(16, None, 128, 1024)
 AHEAD_S, BEHIND_S = 0.5, 6.0
 
@@ -39,10 +42,6 @@ class Looked:
     start_ns: int
     end_ns: int
     sidecar_ns: int
-
-    @property
-    def rate_rps(self) -> float:
-        return self.result.rate_rps(self.start_ns, self.end_ns)
 
     @property
     def vcpus(self) -> float:
@@ -60,32 +59,44 @@ def running() -> Iterator[Run]:
     shutil.rmtree(state_dir)
 
 
-def looked(run: Run, up: Deployed, load: Load, seconds: float) -> Looked:
-    """Load a hop, and attach to its sidecar meanwhile."""
+@contextmanager
+def loaded(run: Run, up: Deployed, load: Load, seconds: float) -> Iterator[Callable[[], LoadResult]]:
+    """Load on a hop for somewhat longer than so many seconds; what is yielded waits for its end and returns its result."""
     directory = run.add_directory("attach-load")
     generator = OwnGenerator()
-    argv = generator.argv(up.deployment.target, load, AHEAD_S + seconds + BEHIND_S, directory)
+    all_s = AHEAD_S + seconds + BEHIND_S
+    argv = generator.argv(up.deployment.target, load, all_s, directory)
     process = run.spawn("attach-load", argv, netns=up.deployment.client.namespace)
-    stamps: list[tuple[int, int]] = []
-    sidecar = up.deployment.sidecars[0]
+
+    def ended() -> LoadResult:
+        assert process.wait(all_s + 10) == 0, process.log_path.read_text()
+        return generator.result(directory)
+
     try:
         time.sleep(AHEAD_S)
+        yield ended
+    finally:
+        process.stop()
+        shutil.rmtree(directory)
+
+
+def looked(run: Run, up: Deployed, load: Load, seconds: float) -> Looked:
+    """Load a hop, and attach to its sidecar meanwhile."""
+    stamps: list[tuple[int, int]] = []
+    sidecar = up.deployment.sidecars[0]
+    with loaded(run, up, load, seconds) as ended:
         found, signum = attach(
             local_targets([sidecar.pid]),
             Settings(seconds, BOUND),
             lambda _: stamps.append((time.monotonic_ns(), sidecar.run_time_ns())),
         )
         assert signum is None
-        assert process.wait(AHEAD_S + seconds + BEHIND_S + 10) == 0, process.log_path.read_text()
-    finally:
-        process.stop()
-    result = generator.result(directory)
-    shutil.rmtree(directory)
+        result = ended()
     (_, (start_ns, before_ns), (end_ns, after_ns)) = stamps
     return Looked(found, result, start_ns, end_ns, after_ns - before_ns)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def saturated() -> Looked:
     with running() as run:
         return looked(run, deploy(run, Hop("http1", "client")), SATURATING, 4.0)
@@ -108,11 +119,22 @@ def test_a_stripped_proxy_s_user_time_stays_whole_and_says_why(saturated: Looked
     assert any("stripped" in warning for warning in target.warnings)
 
 
-def test_each_request_is_two_messages(saturated: Looked) -> None:
-    messages = saturated.found.targets[0].messages
-    assert messages
-    assert messages.per_second == pytest.approx(2 * saturated.rate_rps, rel=0.35)
-    assert messages.directions[REQUEST].count == pytest.approx(messages.directions[RESPONSE].count, rel=0.1)
+def test_each_request_is_two_messages() -> None:
+    with running() as run, ExitStack() as stack:
+        up = deploy(run, Hop("http1", "client"))
+        ended = stack.enter_context(loaded(run, up, SATURATING, 3.0))
+        targets = local_targets([up.deployment.sidecars[0].pid])
+        lives = stack.enter_context(watched(targets))
+        seen = stack.enter_context(Measurement(targets, Settings(3.0, LOOSE))).run(lives)
+        result = ended()
+    messages = Messages()
+    for burst in seen.bursts:
+        messages.add(pair(burst.calls, burst.sides))
+    answers_ns = result.due_ns + result.latency_ns
+    answered = sum(np.sum((burst.start_ns <= answers_ns) & (answers_ns < burst.end_ns)) for burst in seen.bursts)
+    assert answered > 50
+    assert len(messages.time_ns[REQUEST]) == pytest.approx(len(messages.time_ns[RESPONSE]), rel=0.1)
+    assert messages.count == pytest.approx(2 * answered, rel=0.1)
 
 
 def test_times_inside_the_proxy_are_shorter_than_those_of_requests(saturated: Looked) -> None:

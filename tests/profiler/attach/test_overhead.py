@@ -40,8 +40,16 @@ def test_the_tool_s_own_time_counts_as_a_share_of_the_machine() -> None:
     ledger = Ledger(max_ratio=0.01, cpus=2, frequency_hz=0)
     ledger.note(SECOND_NS, 30e6, sampling=True)
     assert ledger.ratio(SECOND_NS) == pytest.approx(0.015)
-    assert ledger.exceeded(SECOND_NS)
+    assert not ledger.may_sample(SECOND_NS, now=True)
     assert ledger.burst_in_ns(SECOND_NS, 0) > 0
+
+
+def test_sampling_that_was_paused_waits_until_there_is_room_again() -> None:
+    ledger = Ledger(max_ratio=0.01, cpus=1, frequency_hz=0)
+    ledger.note(SECOND_NS, 9.5e6, sampling=False)
+    assert ledger.may_sample(SECOND_NS, now=True)
+    assert not ledger.may_sample(SECOND_NS, now=False)
+    assert ledger.may_sample(1.2 * SECOND_NS, now=False)
 
 
 @pytest.mark.parametrize("in_burst", [0.05, 0.3])

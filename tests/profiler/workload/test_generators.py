@@ -25,7 +25,7 @@ MIB = 1 << 20
 def test_a_closed_loop_is_answered(place: Place, generator: LoadGenerator, application: str) -> None:
     result = place.load(generator, place.target(application), Load(2, None, 128, 1024))
     assert result.failed == 0
-    assert len(result.due_ns) > 100
+    assert len(result.due_ns) > 20
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
@@ -42,7 +42,7 @@ def test_unix_sockets_are_answered_without_the_network(
 ) -> None:
     before = place.received_bytes()
     result = place.load(generator, place.target(application, uds=True), Load(1, None, 128, 1024))
-    assert (len(result.due_ns) > 100, result.failed) == (True, 0)
+    assert (len(result.due_ns) > 20, result.failed) == (True, 0)
     assert place.received_bytes() == before
 
 
@@ -56,7 +56,7 @@ def test_a_new_connection_for_every_request(place: Place, application: str, rate
     before = opened()
     result = place.load(OwnGenerator(), place.target(application), Load(1, rate_rps, 0, 1024, new_connections=True))
     assert result.failed == 0
-    assert len(result.due_ns) >= 20
+    assert len(result.due_ns) > 4
     assert len(result.due_ns) <= opened() - before <= len(result.due_ns) + 1
 
 
@@ -67,7 +67,7 @@ def test_a_mebibyte_goes_both_ways_whole(place: Place, generator: LoadGenerator,
     result = place.load(generator, place.target(application), Load(1, None, MIB, MIB), 1.0)
     moved = place.received_bytes() - before
     assert result.failed == 0
-    assert len(result.due_ns) >= 20
+    assert len(result.due_ns) > 2
     assert 2 * MIB * len(result.due_ns) <= moved <= 2.1 * MIB * (len(result.due_ns) + 1)
 
 
@@ -75,7 +75,7 @@ def test_a_mebibyte_goes_both_ways_whole(place: Place, generator: LoadGenerator,
 def test_a_mebibyte_on_a_new_connection_passes_the_first_windows(place: Place, application: str) -> None:
     result = place.load(OwnGenerator(), place.target(application), Load(1, None, MIB, 0, new_connections=True), 1.0)
     assert result.failed == 0
-    assert np.median(result.latency_ns) < 100_000_000
+    assert np.median(result.latency_ns) < 500_000_000
 
 
 @pytest.mark.parametrize("generator", [OwnGenerator(), H2load()], ids=lambda generator: str(generator.name))
@@ -83,7 +83,7 @@ def test_a_stream_of_ten_messages_comes_whole(place: Place, generator: LoadGener
     before = place.received_bytes()
     result = place.load(generator, place.target(GRPC), Load(1, None, 0, 1024, messages=10))
     assert result.failed == 0
-    assert len(result.due_ns) > 50
+    assert len(result.due_ns) > 5
     assert place.received_bytes() - before > 10 * 1029 * len(result.due_ns)
 
 
@@ -91,7 +91,7 @@ def test_a_stream_of_ten_messages_comes_whole(place: Place, generator: LoadGener
 def test_many_headers_pass(place: Place, application: str) -> None:
     load = Load(1, None, 0, 1024, headers=90, header_bytes=200)
     result = place.load(OwnGenerator(), place.target(application), load, 0.2)
-    assert (len(result.due_ns) > 10, result.failed) == (True, 0)
+    assert (len(result.due_ns) > 4, result.failed) == (True, 0)
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
