@@ -66,8 +66,8 @@ class Seen:
     """What was seen, as it is while it is being measured.
 
     `run_ns` is each process's CPU time and `lived_ns` the time it was seen, since the beginning; `ended` holds those
-    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `sampled_ns` is for how long
-    sampling was on; `signum` is the signal that stopped it. `startup_cpu_s` is what making ready took.
+    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `sampled_ns` is for how
+    long sampling was on; `signum` is the signal that stopped it. `startup_cpu_s` is what making ready took.
     """
 
     ledger: Ledger

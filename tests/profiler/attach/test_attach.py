@@ -61,7 +61,7 @@ def running() -> Iterator[Run]:
 
 @contextmanager
 def loaded(run: Run, up: Deployed, load: Load, seconds: float) -> Iterator[Callable[[], LoadResult]]:
-    """Load on a hop for somewhat longer than so many seconds; what is yielded waits for its end and returns its result."""
+    """Load on a hop for somewhat longer than so many seconds; what is yielded waits for its end and result."""
     directory = run.add_directory("attach-load")
     generator = OwnGenerator()
     all_s = AHEAD_S + seconds + BEHIND_S
