@@ -68,7 +68,7 @@ def attach(
     from profiler.attach.attach import attach as run
     from profiler.attach.measuring import Settings
     from profiler.attach.targets import local_targets
-    from profiler.testbed.run import Interrupted
+    from profiler.interrupts import Interrupted
 
     found, signum = run(local_targets(pid or []), Settings(duration_s, max_ratio), _say)
     _show(found, output)

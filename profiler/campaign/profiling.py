@@ -21,20 +21,20 @@ from profiler.campaign.merge import merge
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
-from profiler.campaign.testbeds import Testbed
+from profiler.campaign.testbeds import LocalTestbed, Testbed
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProbeError, UsageError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
-from profiler.profile.document import FORMAT, VERSION, save_profile
-from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion
+from profiler.profile.document import FORMAT, VERSION, save_profile, write_whole
+from profiler.proxies.base import INBOUND, Address, Listener, ProxyVersion
 from profiler.proxies.filters import is_file, load_filter
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import KEY, make_certificates
 from profiler.testbed.deployment import PLAIN, Hop, filter_values, sidecar_config
 from profiler.testbed.run import Run, measuring_lock
-from profiler.testbed.tokens import Token, make_token
+from profiler.testbed.tokens import make_token
 from profiler.workload.base import LoadGenerator, Server
 from profiler.workload.h2load import H2load
 from profiler.workload.haproxy_server import HaproxyServer
@@ -43,6 +43,7 @@ from profiler.workload.own_generator import OwnGenerator
 
 TLS_DETAILS: Final = {"version": "TLSv1.3", "key": KEY, "session_resumption": "off: every handshake is a full one"}
 
+_CONFIG: Final = "config"
 _SETTING_UP: Final = "setting up the testbed"
 
 
@@ -96,8 +97,9 @@ class Profiling:
         self._settings = self._schedule.settings
         self._invocation = invocation
         self._tools = tools or default_toolbox()
-        self._testbed = testbed
-        self._proxies = {name: find_proxy(name).identify() for name in ("envoy", *settings.proxies)}
+        own = settings.own_certificates if settings.certificates else None
+        self._testbed = testbed or LocalTestbed(self._tools.servers, own)
+        self._proxies = {name: self._testbed.proxy(name) for name in ("envoy", *settings.proxies)}
         programs: dict[str, Server | LoadGenerator] = {
             **{f"server_{server.applications[0]}": server for server in self._tools.servers},
             "load_generator": self._tools.closed_loop,
@@ -107,6 +109,9 @@ class Profiling:
             role: {"name": program.name, "version": program.version()} for role, program in programs.items()
         }
         check_configurations(self._schedule.hops())
+        self._configurations = {
+            hop.name: self._testbed.configuration(hop) for hop in self._schedule.hops() if hop.sidecar_places
+        }
 
     def run(self, directory: Path, report: Report) -> Outcome:
         """Measure and save into `directory`; what was finished there before is kept and not measured again.
@@ -146,6 +151,7 @@ class Profiling:
         if interrupted and not found:
             raise interrupted
         document = self._document(found, interrupted)
+        document["files"] |= self._keep_configurations(directory)
         path = save_profile(document, directory)
         if not interrupted:
             journal.close()
@@ -162,7 +168,7 @@ class Profiling:
             "meshinsight_version": self._invocation.version,
             "command": list(self._invocation.command),
             "settings": self._settings.as_json(),
-            "environment": describe_environment(),
+            "environment": {**describe_environment(), **self._testbed.environment},
             "proxies": {name: self._proxy_json(name, version) for name, version in self._proxies.items()},
             "workload": self._workload,
             "calibration": merged["calibration"],
@@ -183,13 +189,26 @@ class Profiling:
             "binary_sha256": version.binary_sha256,
             "workers": max((hop.workers for hop in hops), default=1),
             **({"tls": TLS_DETAILS} if any(hop.tls != PLAIN for hop in hops) else {}),
-            "configs": {hop.name: config_sha256(hop) for hop in hops},
+            "configs": {hop.name: _sha256(self._configurations[hop.name]) for hop in hops},
         }
+
+    def _keep_configurations(self, directory: Path) -> dict[str, str]:
+        """Save the configurations of the sidecars, equal ones once. Returns their part of the profile's `files`."""
+        texts = {_sha256(text): text for text in self._configurations.values()}
+        names = {f"{_CONFIG}-{number}": f"{_CONFIG}s/{number}.txt" for number in texts}
+        (directory / f"{_CONFIG}s").mkdir(exist_ok=True)
+        for number, text in texts.items():
+            write_whole(directory / f"{_CONFIG}s/{number}.txt", text)
+        return names
 
 
 def _later(report: Report, later_s: float) -> Report:
     """Report the time that is left of a block together with that of the blocks after it."""
     return lambda label, here_s: report(label, here_s + later_s)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Schedule:
@@ -205,8 +224,11 @@ class Schedule:
 
     def hops(self) -> list[Hop]:
         """Every hop that any block may deploy, the anchor's first."""
-        blocks = [entry.block for entry in self._design.candidates] if self._design else self._blocks
-        return list(dict.fromkeys([ANCHOR_HOP, *(hop for block in blocks for hop in block.plan.hops)]))
+        return list(dict.fromkeys([ANCHOR_HOP, *(hop for block in self.blocks() for hop in block.plan.hops)]))
+
+    def blocks(self) -> list[Block]:
+        """Every block that may be measured."""
+        return [entry.block for entry in self._design.candidates] if self._design else self._blocks
 
     def next(self, results: Mapping[str, dict[str, Any]], spent_s: float) -> Block | None:
         """The block to measure next."""
@@ -258,17 +280,6 @@ def _blamed(hop: Hop) -> str:
         return f"--proxy-config {hop.bootstrap}"
     name = hop.filters[-1]
     return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
-
-
-def config_sha256(hop: Hop) -> str:
-    """Hash of a sidecar's configuration, rendered for fixed places, so that equal ones are equal in all runs."""
-    directory = Path("/sidecar")
-    token = Token("token", '{"keys":[]}')
-    filters = tuple(load_filter(hop.proxy, name, filter_values(directory, token)) for name in hop.filters)
-    listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
-    certificates = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
-    text = find_proxy(hop.proxy).render(sidecar_config(hop, listener, certificates), directory)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Measuring:

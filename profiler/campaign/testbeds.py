@@ -1,16 +1,19 @@
 """Where the hops of a plan are deployed: on this machine, or on a cluster that is there already."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
-from profiler.proxies.base import Certificates
+from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion
+from profiler.proxies.filters import load_filter
+from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import copy_certificates, make_certificates
-from profiler.testbed.deployment import Deployment, Hop, Secrets
+from profiler.testbed.deployment import Deployment, Hop, Secrets, filter_values, sidecar_config
 from profiler.testbed.netns import Namespace
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
-from profiler.testbed.tokens import make_token
+from profiler.testbed.tokens import Token, make_token
 from profiler.workload.base import Answers, Server, Target
 
 
@@ -54,6 +57,16 @@ class DeployedHop(Protocol):
 class Testbed(Protocol):
     """Deploys hops for a run, and removes with the run what it made."""
 
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """What there is to note of it beside the machine."""
+
+    def proxy(self, name: str) -> ProxyVersion:
+        """Which build of a proxy its hops have. Raises MeshInsightError."""
+
+    def configuration(self, hop: Hop) -> str:
+        """The configuration of a hop's sidecars; texts of equal ones are equal in all runs. Raises MeshInsightError."""
+
     def secrets(self, run: Run) -> Secrets:
         """Certificates and token that the hops' sidecars know."""
 
@@ -70,6 +83,24 @@ class LocalTestbed:
     def __init__(self, servers: Sequence[Server], certificates: Certificates | None) -> None:
         self._servers = servers
         self._certificates = certificates
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """Nothing: it is the machine."""
+        return {}
+
+    def proxy(self, name: str) -> ProxyVersion:
+        """The one that is installed. Raises MissingError."""
+        return find_proxy(name).identify()
+
+    def configuration(self, hop: Hop) -> str:
+        """That of one sidecar, rendered for fixed places."""
+        directory = Path("/sidecar")
+        token = Token("token", '{"keys":[]}')
+        filters = tuple(load_filter(hop.proxy, name, filter_values(directory, token)) for name in hop.filters)
+        listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+        certificates = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+        return find_proxy(hop.proxy).render(sidecar_config(hop, listener, certificates), directory)
 
     def secrets(self, run: Run) -> Secrets:
         """The user's certificates or some made for the run, and a token made for it."""

@@ -5,7 +5,7 @@ A file in `meshes/` each, or one of the user's; `mesh.schema.json` says what may
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -73,6 +73,18 @@ class Reading:
     path: str = ""
     pattern: str = ""
     environment: bool = False
+
+    @property
+    def by_http(self) -> bool:
+        """Whether it has to be asked of the pod, beyond what the API server knows."""
+        return bool(self.port or self.socket)
+
+    def of_interest(self, text: str) -> str:
+        """That part of what was read which is wanted; empty if it is not there."""
+        if not self.pattern:
+            return text
+        found = re.search(self.pattern, text)
+        return found["version"] if found else ""
 
 
 @dataclass(frozen=True)
@@ -144,27 +156,21 @@ def filled(value: Any, **values: str) -> Any:
     return Template(value).substitute(values) if isinstance(value, str) else value
 
 
-def read_from_pod(reading: Reading, pod: Mapping[str, Any], container: str, fetch: Callable[[Reading], str]) -> str:
-    """What a mesh's `version` or `configuration` says of a pod; empty if it is not there.
+def said_by_object(reading: Reading | None, pod: Mapping[str, Any], container: str) -> str:
+    """What a mesh's `version` or `configuration` finds in a pod's object; empty if it is not there.
 
     Args:
         reading: what the mesh says.
         pod: the object as the API server has it.
         container: the proxy's container.
-        fetch: makes the HTTP request to a port or socket.
     """
+    if reading is None or reading.by_http:
+        return ""
     if reading.annotation:
-        text = str((pod["metadata"].get("annotations") or {}).get(reading.annotation, ""))
-    elif reading.environment:
-        all_containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
-        entries = [entry for one in all_containers if one["name"] == container for entry in one.get("env", [])]
-        text = "\n".join(f"{entry['name']}={entry.get('value', '')}" for entry in entries)
-    else:
-        text = fetch(reading)
-    if not reading.pattern:
-        return text
-    found = re.search(reading.pattern, text)
-    return found["version"] if found else ""
+        return reading.of_interest(str((pod["metadata"].get("annotations") or {}).get(reading.annotation, "")))
+    all_containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+    entries = [entry for one in all_containers if one["name"] == container for entry in one.get("env", [])]
+    return reading.of_interest("\n".join(f"{entry['name']}={entry.get('value', '')}" for entry in entries))
 
 
 def _made(content: Mapping[str, Any]) -> Mesh:

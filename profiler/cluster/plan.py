@@ -82,7 +82,8 @@ class ClusterPlan:
             raise ValueError(f"run id {self.run_id!r} is not 8 hexadecimal digits")
         if not 0 < self.seconds_left <= LONGEST_RUN_S:
             raise UsageError(
-                f"--budget: a run on a cluster takes {LONGEST_RUN_S // 60} minutes at most; {self.seconds_left} s asked"
+                f"a run on a cluster takes {LONGEST_RUN_S // 60} minutes at most, cleaning up included; "
+                f"{self.seconds_left} s were asked"
             )
         if not self.own_namespace and not self.namespace:
             raise ValueError("a namespace that was there before has a name")

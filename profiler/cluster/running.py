@@ -16,18 +16,19 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import answers_of
 from profiler.cluster.errors import ClusterError
 from profiler.cluster.leftovers import this_process
-from profiler.cluster.lifecycle import create, decide_namespace, remove, wait_ready
-from profiler.cluster.mesh import NO_SIDECAR, load_mesh
+from profiler.cluster.lifecycle import check_pods, create, decide_namespace, remove, wait_ready
+from profiler.cluster.mesh import NO_SIDECAR, Mesh, load_mesh, said_by_object
 from profiler.cluster.objects import server_port
 from profiler.cluster.plan import LONGEST_RUN_S, PROFILER, ClusterPlan
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.rendering import make_secrets
 from profiler.cluster.session import Object, Session
-from profiler.cluster.task import HopPlace, Task
+from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.cluster.transfer import fetch_folder
 from profiler.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.errors import UsageError
+from profiler.interrupts import Interrupted, Interrupts
 from profiler.profile.document import FILE_NAME, load_profile
 from profiler.proxies.base import GRPC
 from profiler.testbed.deployment import Hop
@@ -55,18 +56,20 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
     mesh = load_mesh(where.mesh)
     if mesh.sidecar == NO_SIDECAR:
         raise UsageError(f"--mesh {mesh.name}: has no sidecars to measure; use --mesh builtin or that of your cluster")
-    if settings.budget_s:
-        raise UsageError("--budget: not on a cluster yet; name what to measure, or use --quick")
     schedule = Schedule(settings)
-    blocks = schedule.listing()
-    expected_s = sum(seconds for _, seconds in blocks)
+    expected_s = settings.budget_s or sum(seconds for _, seconds in schedule.listing())
+    if expected_s + _BESIDE_S > LONGEST_RUN_S:
+        raise UsageError(
+            f"this is expected to take {expected_s / 60:.0f} minutes, and a run on a cluster may take "
+            f"{(LONGEST_RUN_S - _BESIDE_S) / 60:.0f}; use --budget, fewer cells, or several runs"
+        )
     now_s = int(time.time())
     return ClusterPlan(
         run_id=secrets.token_hex(4),
         image=where.image,
         mesh=mesh,
         hops=tuple(schedule.hops()),
-        answers=_answers([block for block, _ in blocks]),
+        answers=_answers(schedule.blocks()),
         deadline_s=now_s + min(LONGEST_RUN_S, int(_TIMES_EXPECTED * expected_s + _BESIDE_S)),
         now_s=now_s,
         namespace=where.namespace,
@@ -91,28 +94,52 @@ class ClusterRun:
     def run(self, directory: Path, report: Report) -> Outcome:
         """Measure there, bring the result to `directory`, and remove what was made.
 
+        Stopped by a signal, or by the end of a pod, it brings what was finished.
+
         Raises:
             ClusterError: the run could not begin or ended without a result; UsageError: it cannot be done so.
+            Interrupted: stopped before there was anything to bring.
         """
         own = decide_namespace(self.session, self.where.namespace, allow_foreign=self.where.allow_foreign)
         plan = cluster_plan(self.settings, self.where, own_namespace=own)
         _require_new(directory)
-        try:
-            report(f"creating pods in {plan.namespace_name}", 0.0)
-            create(self.session, plan, make_secrets(plan))
-            pods = wait_ready(self.session, plan, progress=_counted(report))
-            execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
-            task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
-            _drained(execute([*_IN_POD, "begin", json.dumps(task.to_json())]))
-            ended = self._followed(plan, report)
-            report("fetching the result", 0.0)
-            fetch_folder(execute, ended["result"], directory)
-            _drained(execute([*_IN_POD, "done"]))
-        finally:
-            report("removing what was made", 0.0)
-            remove(self.session, plan)
-        interrupted = ClusterError(ended["error"]) if ended["error"] else None
+        with Interrupts() as interrupts:
+            try:
+                report(f"creating pods in {plan.namespace_name}", 0.0)
+                with interrupts.held_back():  # else what is just being created could be overlooked below
+                    create(self.session, plan, make_secrets(plan))
+                interrupted = self._measured(plan, directory, report)
+            finally:
+                report("removing what was made", 0.0)
+                with interrupts.held_back():
+                    remove(self.session, plan)
         return Outcome(directory / FILE_NAME, load_profile(directory), interrupted)
+
+    def _measured(self, plan: ClusterPlan, directory: Path, report: Report) -> BaseException | None:
+        """Bring a result to `directory`; what ended the run early, if anything did."""
+        execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
+        pods = wait_ready(self.session, plan, progress=_counted(report))
+        task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
+        _drained(execute([*_IN_POD, "begin", json.dumps(task.to_json())]))
+        stopped: Interrupted | None = None
+        try:
+            try:
+                ended = self._followed(plan, report)
+            except Interrupted as error:
+                stopped = error
+                report("stopping", 0.0)
+                _drained(execute([*_IN_POD, "stop"]))
+                ended = self._followed(plan, report)
+        except ClusterError:
+            if stopped:
+                raise stopped from None
+            check_pods(self.session, plan)  # the reason may be that of another pod
+            raise
+        report("fetching the result", 0.0)
+        fetch_folder(execute, ended["result"], directory)
+        broken = _reason(self.session, plan, ended["error"]) if ended["error"] and not stopped else None
+        _drained(execute([*_IN_POD, "done"]))
+        return stopped or broken
 
     def _followed(self, plan: ClusterPlan, report: Report) -> Mapping[str, Any]:
         """Show how far it is, until the result is there. Raises ClusterError when it never will be."""
@@ -130,13 +157,14 @@ def make_task(
     command: Sequence[str], version: str,
 ) -> Task:  # fmt: skip
     """The task for the profiler's pod, from the pods that run."""
-    proxy = plan.mesh.proxy
+    mesh = plan.mesh
     return Task(
         settings=settings,
         command=tuple(command),
         version=version,
-        proxy_process=proxy.process if proxy else "",
+        proxy=MeshProxy(mesh.proxy.process if mesh.proxy else "", mesh.version, mesh.configuration),
         places={hop.name: _place(session, plan, pods, hop) for hop in plan.hops},
+        cluster=_facts(session, plan, pods),
     )
 
 
@@ -145,15 +173,45 @@ def _place(session: Session, plan: ClusterPlan, pods: Mapping[str, Object], hop:
     if service is None:
         raise ClusterError(f"service {plan.service_name(hop)}: is gone; somebody deleted it")
     load, echo = (pods[pod.name] for pod in (plan.load_pod(hop), plan.echo_pod(hop)))
-    sidecar = plan.mesh.proxy.container if plan.mesh.proxy else ""
     return HopPlace(
         address=service["spec"]["clusterIP"],
         port=server_port(hop.application),
         load=_container_id(load, "load"),
         server=_container_id(echo, "grpc-server" if hop.application == GRPC else "server"),
-        client_sidecar=_container_id(load, sidecar) if CLIENT_SIDECAR in hop.sidecar_places else "",
-        server_sidecar=_container_id(echo, sidecar) if SERVER_SIDECAR in hop.sidecar_places else "",
+        client_sidecar=_sidecar(load, plan.mesh) if CLIENT_SIDECAR in hop.sidecar_places else None,
+        server_sidecar=_sidecar(echo, plan.mesh) if SERVER_SIDECAR in hop.sidecar_places else None,
     )
+
+
+def _sidecar(pod: Object, mesh: Mesh) -> SidecarPlace | None:
+    if mesh.proxy is None:
+        return None
+    name = mesh.proxy.container
+    return SidecarPlace(
+        _container_id(pod, name),
+        _image(pod, name),
+        said_by_object(mesh.version, pod, name),
+        said_by_object(mesh.configuration, pod, name),
+    )
+
+
+def _facts(session: Session, plan: ClusterPlan, pods: Mapping[str, Object]) -> dict[str, Any]:
+    """What of the cluster belongs to a profile's environment."""
+    profiler = pods[plan.profiler_name(0)]
+    reported = container_statuses(profiler)[PROFILER]["containerID"]
+    return {
+        "kubernetes": session.version,
+        "container_runtime": str(reported).partition("://")[0],
+        "node": profiler["spec"].get("nodeName", ""),
+        "mesh": plan.mesh.name,
+        "image": _image(profiler, PROFILER),
+    }
+
+
+def _image(pod: Object, container: str) -> str:
+    """The image that a container runs, by its digest where the runtime tells it."""
+    status = container_statuses(pod)[container]
+    return str(status.get("imageID") or status.get("image", ""))
 
 
 def _container_id(pod: Object, container: str) -> str:
@@ -168,6 +226,15 @@ def _answers(blocks: Sequence[Block]) -> Answers:
     every = [answers_of(block.plan, hop) for block in blocks for hop in block.plan.hops]
     sizes = sorted({size for answers in every for size in answers.sizes})
     return Answers(tuple(sizes), max(answers.largest_request_bytes for answers in every))
+
+
+def _reason(session: Session, plan: ClusterPlan, said: str) -> ClusterError:
+    """Why a run ended early: what a pod says that is not well, else what the profiler said."""
+    try:
+        check_pods(session, plan)
+    except ClusterError as error:
+        return error
+    return ClusterError(said)
 
 
 def _counted(report: Report) -> Callable[[int, int], None]:

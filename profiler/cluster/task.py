@@ -1,40 +1,63 @@
 """What the profiler's pod is told to do: the settings of a run, and where the run's hops are. A versioned value."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from profiler.campaign.settings import ProfileSettings
+from profiler.cluster.mesh import Reading
 from profiler.errors import MeshInsightError
 
 FORMAT: Final = "meshinsight-cluster-task"
-VERSION: Final = 1
+VERSION: Final = 2
+
+
+@dataclass(frozen=True)
+class SidecarPlace:
+    """A sidecar's container as the API server reports it: its id and image.
+
+    `version` and `configuration` are the proxy's where the pod's object tells them; empty where they have to be asked.
+    """
+
+    container: str
+    image: str
+    version: str = ""
+    configuration: str = ""
 
 
 @dataclass(frozen=True)
 class HopPlace:
-    """Where a hop runs: its server's address, and the ids of containers as the API server reports them.
-
-    A side without a sidecar has an empty id.
-    """
+    """Where a hop runs: its server's address, and the ids of containers as the API server reports them."""
 
     address: str
     port: int
     load: str
     server: str
-    client_sidecar: str = ""
-    server_sidecar: str = ""
+    client_sidecar: SidecarPlace | None = None
+    server_sidecar: SidecarPlace | None = None
+
+
+@dataclass(frozen=True)
+class MeshProxy:
+    """The mesh's proxy: the name of its process, and how its version and configuration are asked of it."""
+
+    process: str
+    version: Reading | None = None
+    configuration: Reading | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run for the profiler's pod. `places` are by hop name, `proxy_process` is the name of the mesh's proxies."""
+    """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is."""
 
     settings: ProfileSettings
     command: tuple[str, ...]
     version: str
-    proxy_process: str
+    proxy: MeshProxy
     places: Mapping[str, HopPlace]
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain JSON values."""
@@ -44,8 +67,9 @@ class Task:
             "settings": self.settings.as_json(),
             "command": list(self.command),
             "meshinsight_version": self.version,
-            "proxy_process": self.proxy_process,
+            "proxy": asdict(self.proxy),
             "places": {name: asdict(place) for name, place in self.places.items()},
+            "cluster": dict(self.cluster),
         }
 
     @classmethod
@@ -60,6 +84,7 @@ class Task:
             settings=ProfileSettings.from_json(document["settings"]),
             command=tuple(document["command"]),
             version=document["meshinsight_version"],
-            proxy_process=document["proxy_process"],
-            places={name: HopPlace(**place) for name, place in document["places"].items()},
+            proxy=msgspec.convert(document["proxy"], MeshProxy),
+            places=msgspec.convert(document["places"], dict[str, HopPlace]),
+            cluster=document["cluster"],
         )

@@ -8,16 +8,16 @@ import atexit
 import fcntl
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from types import TracebackType
+from typing import Final, Self
 
 from profiler.errors import MeshInsightError
+from profiler.interrupts import Interrupts
 from profiler.testbed import autogroup, leftovers
 from profiler.testbed.leftovers import STATE_DIR, Leftover
 from profiler.testbed.netns import Namespace
@@ -25,15 +25,6 @@ from profiler.testbed.process import Placement, Process, start_process, stop_all
 
 _MEASURING_LOCK: Final = "measuring.lock"
 _LOCK_WAIT_S: Final = 1.0
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP arrived (`signum`): end in good order. Exit status by custom: 128 + signum."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.signum = signum
 
 
 class Run:
@@ -43,7 +34,7 @@ class Run:
     `removed_leftovers` (dead runs that were removed at the start). Start and spawn on the main thread.
     """
 
-    def __init__(self, run_id: str, directory: Path, interrupts: "_Interrupts") -> None:
+    def __init__(self, run_id: str, directory: Path, interrupts: Interrupts) -> None:
         self.id = run_id
         self.directory = directory
         self.removed_leftovers: list[Leftover] = []
@@ -63,7 +54,7 @@ class Run:
         leftovers.require_root()
         _require_main_thread()
         run_id = secrets.token_hex(4)
-        interrupts = _Interrupts()
+        interrupts = Interrupts()
         with interrupts.held_back():
             interrupts.install()
             try:
@@ -257,47 +248,3 @@ def _require_main_thread() -> None:
     # Signals are handled there, and a spawned process is killed by the kernel when the thread that spawned it ends.
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("runs start, and spawn their processes, on the main thread")
-
-
-class _Interrupts:
-    """The first of Ctrl-C, SIGTERM and SIGHUP as an exception, held back during steps that must not be cut in two."""
-
-    def __init__(self) -> None:
-        self._previous: dict[signal.Signals, Any] = {}
-        self._depth = 0
-        self._pending: int | None = None
-        self._raised = False
-
-    def install(self) -> None:
-        for signum in _STOP_SIGNALS:
-            previous = signal.getsignal(signum)
-            if previous is not signal.SIG_IGN:  # ignored on purpose, by nohup for example
-                self._previous[signum] = previous
-                signal.signal(signum, self._on_signal)
-
-    def uninstall(self) -> None:
-        for signum, previous in self._previous.items():
-            if signal.getsignal(signum) == self._on_signal:
-                signal.signal(signum, previous)
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            if self._depth == 0 and self._pending is not None:
-                self._raise_once(self._pending)
-
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._depth > 0:
-            self._pending = self._pending or signum
-        else:
-            self._raise_once(signum)
-
-    def _raise_once(self, signum: int) -> None:
-        self._pending = None
-        if not self._raised:
-            self._raised = True
-            raise Interrupted(signum)

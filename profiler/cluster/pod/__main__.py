@@ -8,6 +8,7 @@ from profiler.errors import MeshInsightError
 
 COMMANDS: Final = (
     "begin", "capture", "done", "echo", "idle", "listening", "look", "measure", "pack", "reap", "send", "sidecar",
+    "stop",
 )  # fmt: skip
 
 

@@ -4,16 +4,17 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from profiler.campaign.cells import Plan
 from profiler.campaign.testbeds import DeployedHop
 from profiler.cluster.containers import container_pids, leave_cpu_group, named, network_namespace
-from profiler.cluster.task import HopPlace, Task
+from profiler.cluster.pod.asking import ask, comparable, program_sha256
+from profiler.cluster.task import HopPlace, SidecarPlace, Task
 from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import MeshInsightError, ProcessError
 from profiler.machine import run_time_ns
-from profiler.proxies.base import Address, Certificates
+from profiler.proxies.base import Address, Certificates, ProxyVersion
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.deployment import Hop, Secrets
 from profiler.testbed.netns import Namespace
@@ -24,6 +25,7 @@ from profiler.workload.base import Target
 
 _CGROUPS: Final = "MESHINSIGHT_CGROUPS"
 _SECRETS: Final = Path("/etc/meshinsight/secrets")
+_UNKNOWN: Final = "unknown"
 
 
 class Stranger:
@@ -67,8 +69,11 @@ class HopInPods:
             SERVER_APP: [Stranger(pid, f"{hop.name}: server") for pid in container_pids(place.server, cgroup_root)]
         }
         for at, container in ((CLIENT_SIDECAR, place.client_sidecar), (SERVER_SIDECAR, place.server_sidecar)):
-            if at in hop.sidecar_places:
-                self._processes[at] = _proxies(container, proxy_process, f"{hop.name}: {at}", cgroup_root)
+            if container is not None:
+                what = f"{hop.name}: {at}"
+                self._processes[at] = [
+                    Stranger(pid, what) for pid in _proxies(container, proxy_process, what, cgroup_root)
+                ]
         self._namespace = network_namespace(container_pids(place.load, cgroup_root))
 
     @property
@@ -112,6 +117,38 @@ class InPods:
         self._task = task
         self._cgroup_root = Path(os.environ.get(_CGROUPS, "/sys/fs/cgroup"))
 
+    def proxy(self, name: str) -> ProxyVersion:
+        """The mesh's, whatever its name: what the first sidecar says of itself, and its program's checksum."""
+        sidecars = [found for place in self._task.places.values() for found in _sidecars(place).values()]
+        if not sidecars:
+            raise MeshInsightError("the task names no pod with a sidecar")
+        version, build = self._task.proxy.version, sidecars[0].image
+        said = sidecars[0].version
+        pid = self._pid(sidecars[0], self._task.proxy.process)
+        if not said and version and version.by_http:
+            said = ask(version, pid, self._task.proxy.process)
+        return ProxyVersion(said or _UNKNOWN, build, program_sha256(pid))
+
+    def configuration(self, hop: Hop) -> str:
+        """What each sidecar of the hop says that its configuration is."""
+        asked = self._task.proxy.configuration
+        found: dict[str, str] = {}
+        for at, sidecar in _sidecars(self._task.places[hop.name]).items():
+            said = sidecar.configuration
+            if not said and asked and asked.by_http:
+                what = f"{hop.name}: {at}"
+                said = ask(asked, self._pid(sidecar, what), what)
+            found[at] = comparable(said)
+        return "\n".join(f"# {at}\n{said}" for at, said in found.items())
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """The cluster, as the command line saw it."""
+        return {"cluster": dict(self._task.cluster)}
+
+    def _pid(self, sidecar: SidecarPlace, what: str) -> int:
+        return _proxies(sidecar, self._task.proxy.process, what, self._cgroup_root)[0]
+
     def secrets(self, run: Run) -> Secrets:
         """Those that the run's own sidecars have; made up where there are none to agree with."""
         if not _SECRETS.exists():
@@ -124,7 +161,7 @@ class InPods:
         missing = [hop.name for hop in plan.hops if hop.name not in self._task.places]
         if missing:
             raise MeshInsightError(f"the task names no pods for {', '.join(missing)}")
-        places, process = self._task.places, self._task.proxy_process
+        places, process = self._task.places, self._task.proxy.process
         return {hop: HopInPods(hop, places[hop.name], process, self._cgroup_root) for hop in plan.hops}
 
     def place_neighbours(self, pids: Sequence[int]) -> None:
@@ -136,8 +173,13 @@ class InPods:
         leave_cpu_group(pids, self._cgroup_root)
 
 
-def _proxies(container: str, process_name: str, what: str, cgroup_root: Path) -> list[Stranger]:
-    pids = named(container_pids(container, cgroup_root), process_name)
+def _sidecars(place: HopPlace) -> dict[str, SidecarPlace]:
+    both = {CLIENT_SIDECAR: place.client_sidecar, SERVER_SIDECAR: place.server_sidecar}
+    return {at: sidecar for at, sidecar in both.items() if sidecar is not None}
+
+
+def _proxies(sidecar: SidecarPlace, process_name: str, what: str, cgroup_root: Path) -> list[int]:
+    pids = named(container_pids(sidecar.container, cgroup_root), process_name)
     if not pids:
         raise MeshInsightError(f"{what}: its container has no process called {process_name}; see the mesh's file")
-    return [Stranger(pid, what) for pid in pids]
+    return pids

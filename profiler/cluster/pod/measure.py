@@ -1,10 +1,13 @@
 """`measure`: wait for a task, measure it in the pods of the run, and hold the result until it has been fetched.
 
+Told to stop (by `stop`, or by the kubelet when its pod is evicted) it ends early with what is finished.
+
 It prints one JSON object a line: `{"label", "left_s"}` before each step, and at last `{"result", "error"}`, where
 `result` is a folder, and `error` what ended the run early or null.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,24 +18,27 @@ from profiler.campaign.profiling import Invocation, Profiling
 from profiler.cluster.pod.in_pods import InPods
 from profiler.cluster.task import Task
 from profiler.errors import MeshInsightError
+from profiler.interrupts import Interrupted
 
 FOLDER: Final = Path("/run/meshinsight-task")
 TASK: Final = FOLDER / "task.json"
 RESULT: Final = FOLDER / "result"
 FETCHED: Final = FOLDER / "fetched"
+PID: Final = FOLDER / "pid"
 _POLL_S: Final = 0.2
 
 
 def main(arguments: Sequence[str]) -> None:
     """Raises MeshInsightError where there is nothing to fetch."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    PID.write_text(str(os.getpid()))
     _wait_for(TASK)
     error = _measured(Task.from_json(json.loads(TASK.read_text())))
     found = RESULT.exists()
     if not found:
         raise MeshInsightError(error or "nothing was measured")
     _say({"result": str(RESULT), "error": error})
-    _wait_for(FETCHED)  # or for the pod's deadline
+    _wait_for(FETCHED)  # or for the pod's deadline, or the end of its grace period
 
 
 def _measured(task: Task) -> str | None:
@@ -40,7 +46,7 @@ def _measured(task: Task) -> str | None:
     try:
         profiling = Profiling(task.settings, Invocation(task.command, task.version), testbed=InPods(task))
         outcome = profiling.run(RESULT, lambda label, left_s: _say({"label": label, "left_s": left_s}))
-    except MeshInsightError as error:
+    except (MeshInsightError, Interrupted) as error:
         return str(error)
     return None if outcome.interrupted is None else str(outcome.interrupted) or "interrupted"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.cluster.mesh import Reading, filled, load_mesh, mesh_names, read_from_pod
+from profiler.cluster.mesh import Reading, filled, load_mesh, mesh_names, said_by_object
 from profiler.errors import UsageError
 from profiler.testbed.deployment import Hop
 
@@ -92,12 +92,13 @@ def test_a_version_is_read_from_an_annotation_or_by_a_pattern() -> None:
     linkerd, istio = load_mesh("linkerd").version, load_mesh("istio").version
     assert linkerd is not None
     assert istio is not None
-    assert read_from_pod(linkerd, pod, "linkerd-proxy", str) == "edge-1"
-    answer = '{"node": {"metadata": {"ISTIO_VERSION": "1.27.1"}}}'
-    assert read_from_pod(istio, pod, "istio-proxy", lambda reading: answer) == "1.27.1"
+    assert said_by_object(linkerd, pod, "linkerd-proxy") == "edge-1"
+    assert said_by_object(istio, pod, "istio-proxy") == ""
+    assert istio.by_http
+    assert istio.of_interest('{"node": {"metadata": {"ISTIO_VERSION": "1.27.1"}}}') == "1.27.1"
 
 
 def test_a_configuration_can_be_the_proxys_environment() -> None:
     container = {"name": "p", "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}]}
     pod = {"metadata": {}, "spec": {"containers": [], "initContainers": [container]}}
-    assert read_from_pod(Reading(environment=True), pod, "p", str) == "A=1\nB="
+    assert said_by_object(Reading(environment=True), pod, "p") == "A=1\nB="

@@ -20,11 +20,20 @@ def test_a_run_has_every_hop_of_its_settings_and_the_anchor() -> None:
     assert 600 < plan.seconds_left <= 3600
 
 
+def test_a_run_with_a_budget_is_ready_for_every_load_it_may_come_to() -> None:
+    settings = ProfileSettings(
+        protocols=("http1",), topologies=("both",), temperatures=("hot",), response_bytes=(1024, 65536), budget_s=600.0
+    )
+    plan = cluster_plan(settings, WHERE)
+    assert {(1024, 1), (65536, 1)} <= set(plan.answers.sizes)
+    assert 1200 <= plan.seconds_left <= 3600
+
+
 @pytest.mark.parametrize(
     ("settings", "where", "message"),
     [
         (ProfileSettings(), Where("image", mesh="none"), "--mesh none: has no sidecars"),
-        (ProfileSettings(budget_s=600.0), WHERE, "--budget: not on a cluster yet"),
+        (ProfileSettings(budget_s=7200.0), WHERE, "expected to take 120 minutes, and a run on a cluster may take 50"),
         (ProfileSettings(topologies=("shared",)), WHERE, "--topology shared: not on a cluster"),
         (ProfileSettings(transports=("uds",), topologies=("both",)), WHERE, "--transport uds"),
         (ProfileSettings(), Where(""), "--image"),

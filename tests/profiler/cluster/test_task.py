@@ -5,15 +5,21 @@ import json
 import pytest
 
 from profiler.campaign.settings import ProfileSettings
-from profiler.cluster.task import HopPlace, Task
+from profiler.cluster.mesh import load_mesh
+from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.errors import MeshInsightError
 
 TASK = Task(
     settings=ProfileSettings(protocols=("http1",), rates_rps=(None, 100.0), filters=((), ("rbac",))),
     command=("meshinsight", "profile", "--cluster"),
     version="1.0",
-    proxy_process="envoy",
-    places={"http1-both": HopPlace("10.0.0.1", 8080, "containerd://a", "containerd://b", "containerd://c")},
+    proxy=MeshProxy("envoy", load_mesh("istio").version, load_mesh("istio").configuration),
+    places={
+        "http1-server": HopPlace(
+            "10.0.0.1", 8080, "containerd://a", "containerd://b", None, SidecarPlace("containerd://c", "proxy@sha256:0")
+        )
+    },
+    cluster={"kubernetes": "v1.35.4", "mesh": "istio"},
 )
 
 
@@ -22,5 +28,5 @@ def test_a_task_survives_its_way_into_the_pod() -> None:
 
 
 def test_a_task_of_another_version_is_refused() -> None:
-    with pytest.raises(MeshInsightError, match=r"understands tasks of version 1, this is .* 2; use the image"):
-        Task.from_json({**TASK.to_json(), "version": 2})
+    with pytest.raises(MeshInsightError, match=r"understands tasks of version 2, this is .* 3; use the image"):
+        Task.from_json({**TASK.to_json(), "version": 3})

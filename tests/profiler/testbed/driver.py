@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
+from profiler.interrupts import Interrupted
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import PodNetwork
-from profiler.testbed.run import Interrupted, Run, measuring_lock
+from profiler.testbed.run import Run, measuring_lock
 
 
 def say(phase: str) -> None:

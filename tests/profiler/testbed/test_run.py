@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import MeshInsightError, MissingError
+from profiler.interrupts import Interrupted
 from profiler.testbed.leftovers import RUN_ID_VARIABLE, find_leftovers
 from profiler.testbed.netns import namespace_names, run_tool
-from profiler.testbed.run import Interrupted, Run, measuring_lock
+from profiler.testbed.run import Run, measuring_lock
 from tests.profiler.testbed.conftest import Driver, eventually, is_gone, root_network, traces
 
 pytestmark = pytest.mark.kernel

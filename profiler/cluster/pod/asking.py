@@ -1,0 +1,81 @@
+"""What a running proxy says of itself, asked over HTTP of its administrative port or socket."""
+
+import hashlib
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from profiler.cluster.mesh import Reading
+from profiler.errors import MeshInsightError
+from profiler.testbed.netns import Namespace
+
+_TIMEOUT_S: Final = 10.0
+_CHANGING: Final = "last_updated"
+"""The key of an Envoy's configuration dump that differs between equal configurations."""
+
+
+def ask(reading: Reading, pid: int, what: str) -> str:
+    """The wanted part of a proxy's answer; empty if it is not in it.
+
+    Args:
+        reading: a port of 127.0.0.1 in the proxy's pod, or a socket in its container.
+        pid: a process of the proxy, on this node.
+        what: names the proxy in errors.
+
+    Raises:
+        MeshInsightError: it does not answer, or not well.
+    """
+    connection = http.client.HTTPConnection("localhost")
+    try:
+        connection.sock = _connected(reading, pid)
+        connection.request("GET", reading.path)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        where = reading.socket or f"port {reading.port}"
+        raise MeshInsightError(f"{what}: {where}{reading.path} of its proxy does not answer: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise MeshInsightError(f"{what}: {reading.path} of its proxy answers {answer.status} {answer.reason}")
+    return reading.of_interest(text)
+
+
+def comparable(configuration: str) -> str:
+    """A configuration without what differs between equal ones; JSON with its keys in order."""
+    try:
+        content = json.loads(configuration)
+    except ValueError:
+        return configuration
+    return json.dumps(_without_changing(content), indent=1, sort_keys=True)
+
+
+def program_sha256(pid: int) -> str:
+    """SHA-256 of the program that a process runs. Raises MeshInsightError if it cannot be read."""
+    try:
+        with Path(f"/proc/{pid}/exe").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MeshInsightError(f"the program of process {pid} cannot be read: {error}") from error
+
+
+def _connected(reading: Reading, pid: int) -> socket.socket:
+    if reading.socket:
+        connected = socket.socket(socket.AF_UNIX)
+        connected.settimeout(_TIMEOUT_S)
+        try:
+            connected.connect(f"/proc/{pid}/root{reading.socket}")
+        except OSError:
+            connected.close()
+            raise
+        return connected
+    pod = Namespace(f"/proc/{pid}/ns/net")
+    return pod.call(lambda: socket.create_connection(("127.0.0.1", reading.port), _TIMEOUT_S))
+
+
+def _without_changing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_changing(child) for key, child in value.items() if key != _CHANGING}
+    return [_without_changing(child) for child in value] if isinstance(value, list) else value
