@@ -17,6 +17,8 @@ import pytest
 from profiler.errors import MissingError
 from profiler.probes.bpf import require_bcc
 
+IMAGE: Final = "MESHINSIGHT_TEST_IMAGE"
+"""Names the image of MeshInsight that the nodes of the cluster have; without one, tests that need it are left out."""
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
 REAL_PROGRAMS: Final = {"testbed", "workload"}
@@ -72,13 +74,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[WRONGLY_SKIPPED] = []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out_what_needs_an_image(config, items)
     for item in items:
         if "kernel" in tiers(item) or REAL_PROGRAMS & set(item.path.parts):
             item.add_marker(pytest.mark.flaky(reruns=AGAIN))
         for tier in tiers(item):
             if gap := GAPS[tier]():
                 item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
+
+
+def _leave_out_what_needs_an_image(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get(IMAGE):
+        return
+    left_out = [item for item in items if item.get_closest_marker("needs_image")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,11 @@
 """What a running proxy says of itself, asked over HTTP of its administrative port or socket."""
 
+import ctypes
 import hashlib
 import http.client
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,16 +65,27 @@ def program_sha256(pid: int) -> str:
 
 def _connected(reading: Reading, pid: int) -> socket.socket:
     if reading.socket:
-        connected = socket.socket(socket.AF_UNIX)
-        connected.settimeout(_TIMEOUT_S)
-        try:
-            connected.connect(f"/proc/{pid}/root{reading.socket}")
-        except OSError:
-            connected.close()
-            raise
-        return connected
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(
+                _connected_as_owner, f"/proc/{pid}/root{reading.socket}", Path(f"/proc/{pid}")
+            ).result()
     pod = Namespace(f"/proc/{pid}/ns/net")
     return pod.call(lambda: socket.create_connection(("127.0.0.1", reading.port), _TIMEOUT_S))
+
+
+def _connected_as_owner(process: Path, path: str) -> socket.socket:
+    """Connect to a socket of a process as its user, who may write to it. On a thread that is of no use afterwards."""
+    libc, owner = ctypes.CDLL(None), process.stat()
+    libc.setfsgid(owner.st_gid)
+    libc.setfsuid(owner.st_uid)
+    connected = socket.socket(socket.AF_UNIX)
+    connected.settimeout(_TIMEOUT_S)
+    try:
+        connected.connect(f"{process}/root{path}")
+    except OSError:
+        connected.close()
+        raise
+    return connected
 
 
 def _without_changing(value: Any) -> Any:

@@ -11,4 +11,4 @@ from profiler.cluster.pod.measure import PID
 def main(arguments: Sequence[str]) -> None:
     """No effect where it has ended already."""
     with suppress(OSError, ValueError):
-        os.kill(int(PID.read_text()), signal.SIGTERM)
+        os.kill(int(PID.read_text()), signal.SIGINT)

@@ -1,6 +1,5 @@
 """A fake cluster, a session to it, and plans."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,3 @@ def ready(api: FakeApi) -> FakeApi:
 
     api.on_create = start
     return api
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs an image of MeshInsight on the cluster's nodes, unless one is named."""
-    if os.environ.get("MESHINSIGHT_TEST_IMAGE"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("needs_image")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]

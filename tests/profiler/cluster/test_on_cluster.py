@@ -161,6 +161,13 @@ def test_an_image_that_no_node_has_is_named(cluster: Session, run: Callable[...,
         wait_ready(cluster, wanted)
 
 
+def test_an_image_that_cannot_be_pulled_is_named(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE, image="registry.invalid/meshinsight:1", pull_policy="Always")
+    create(cluster, wanted, None)
+    with pytest.raises(ClusterError, match=r"cannot be pulled; check --image .*registry\.invalid/meshinsight:1"):
+        wait_ready(cluster, wanted)
+
+
 def test_a_node_that_is_not_there_takes_no_pod(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
     wanted = run("none", BARE, client_node="nowhere", server_node="nowhere")
     create(cluster, wanted, None)
@@ -400,6 +407,19 @@ def watch(cluster: Session, wanted: ClusterPlan) -> None:
     for _ in range(100):
         check_pods(cluster, wanted)
         time.sleep(0.1)
+
+
+@pytest.mark.needs_image
+def test_an_init_container_that_fails_says_its_last_words(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("builtin", (Hop("http1", "client"),))
+    namespace, *_ = render(wanted)
+    cluster.create(namespace)
+    for made in render(wanted)[1:]:
+        if made["kind"] == "Pod" and made["metadata"]["name"] == wanted.pods()[1].name:
+            made["spec"]["initContainers"][0]["command"] = ["python3", "-c", "raise SystemExit('no table nat')"]
+        cluster.create(made)
+    with pytest.raises(ClusterError, match=r"init container capture ended with exit status 1 .*last words: no table"):
+        wait_ready(cluster, wanted)
 
 
 @pytest.mark.needs_image
