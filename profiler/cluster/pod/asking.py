@@ -66,9 +66,7 @@ def program_sha256(pid: int) -> str:
 def _connected(reading: Reading, pid: int) -> socket.socket:
     if reading.socket:
         with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(
-                _connected_as_owner, f"/proc/{pid}/root{reading.socket}", Path(f"/proc/{pid}")
-            ).result()
+            return thread.submit(_connected_as_owner, Path(f"/proc/{pid}"), reading.socket).result()
     pod = Namespace(f"/proc/{pid}/ns/net")
     return pod.call(lambda: socket.create_connection(("127.0.0.1", reading.port), _TIMEOUT_S))
 

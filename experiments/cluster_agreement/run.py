@@ -1,0 +1,185 @@
+"""Does a profile measured in the pods of a cluster say the same as one of the local testbed on the same machine?
+
+Usage: python experiments/cluster_agreement/run.py --image IMAGE [--rounds N] [--results DIR]
+Run it as root from the root of the checkout, on the only node of the cluster that KUBECONFIG names. A round takes about
+three minutes. `result.json` and `result.md` are written into the results folder.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from meshinsight import __version__
+from profiler.attribution.statistics import Floats, bootstrap_interval
+from profiler.campaign.profiling import Invocation, Profiling
+from profiler.campaign.settings import ProfileSettings
+from profiler.cluster.running import ClusterRun, Where
+from profiler.cluster.session import Session, connect
+from profiler.environment import describe_environment
+from profiler.errors import MeshInsightError
+from profiler.profile.document import write_whole
+from profiler.proxies.registry import find_proxy
+
+HERE: Final = Path(__file__).parent
+QUESTION: Final = "Does a profile measured in pods say the same as a local one on the same machine?"
+LOCAL, PODS = "local", "pods"
+SETTINGS: Final = ProfileSettings(
+    protocols=("http1",), topologies=("both",), temperatures=("hot", "cold"), repeats=2, duration_s=1.0
+)
+"""With http1 comes the same in TCP, from which parsing is told."""
+BOUND: Final = 0.15
+ABOVE_NS: Final = 5000.0
+SEED: Final = 1
+RESAMPLES: Final = 1000
+
+Figures = dict[tuple[str, str, str], float]
+"""Nanoseconds by cell, kind (latency or cpu) and component."""
+
+
+def main() -> int:
+    """Measure, and write what came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=HERE)
+    options = parser.parse_args()
+    options.results.mkdir(exist_ok=True, parents=True)
+    try:
+        with connect() as session:
+            rounds = measure(session, options.image, options.rounds)
+            version = session.version
+    except MeshInsightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    document = {
+        "question": QUESTION,
+        "date": time.strftime("%Y-%m-%d"),
+        "environment": {
+            **describe_environment(), "envoy": find_proxy("envoy").identify().version, "kubernetes": version,
+        },
+        "rounds": options.rounds,
+        "settings": SETTINGS.as_json(),
+        "components": evaluated(rounds),
+    }  # fmt: skip
+    write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
+    write_whole(options.results / "result.md", text_of(document))
+    print(verdict(document))
+    return 0
+
+
+def measure(session: Session, image: str, rounds: int) -> list[dict[str, Figures]]:
+    """Both in each round, in random order."""
+    random = np.random.default_rng(SEED)
+    found = []
+    for number in range(rounds):
+        here: dict[str, Figures] = {}
+        for where in random.permutation([LOCAL, PODS]).tolist():
+            print(f"round {number + 1} of {rounds}: {where}", file=sys.stderr, flush=True)
+            with tempfile.TemporaryDirectory() as folder:
+                here[where] = figures(profile(session, image, where, Path(folder) / "profile"))
+        found.append(here)
+    return found
+
+
+def profile(session: Session, image: str, where: str, directory: Path) -> Mapping[str, Any]:
+    """One profile, measured here or there."""
+    command = ("python", "experiments/cluster_agreement/run.py")
+    if where == LOCAL:
+        outcome = Profiling(SETTINGS, Invocation(command, __version__)).run(directory, quietly)
+    else:
+        outcome = ClusterRun(session, SETTINGS, Where(image), command, __version__).run(directory, quietly)
+    if outcome.interrupted:
+        raise outcome.interrupted
+    return outcome.document
+
+
+def quietly(label: str, left_s: float) -> None:
+    """Report nothing."""
+
+
+def figures(document: Mapping[str, Any]) -> Figures:
+    """What the profile says of each component."""
+    found: Figures = {}
+    for cell in document["cells"]:
+        for name, part in cell["latency"]["components"].items():
+            found[cell["id"], "latency", name] = part["median_ns"]
+        found[cell["id"], "latency", "overhead"] = cell["latency"]["overhead_p50_ns"]
+        found[cell["id"], "latency", "baseline"] = cell["latency"]["baseline_p50_ns"]
+        for name, part in cell["cpu"]["components"].items():
+            found[cell["id"], "cpu", name] = part["cpu_ns_per_request"]
+    return found
+
+
+def evaluated(rounds: Sequence[Mapping[str, Figures]]) -> list[dict[str, Any]]:
+    """What is large enough: medians over rounds, and their ratio with its interval from drawing rounds again."""
+    keys = [key for key in rounds[0][LOCAL] if all(key in one[where] for one in rounds for where in (LOCAL, PODS))]
+    rows = []
+    for key in keys:
+        pairs = [np.array([one[PODS][key], one[LOCAL][key]]) for one in rounds]
+        pods, local = np.median(np.array(pairs), axis=0)
+        if local < ABOVE_NS:
+            continue
+        low, high = bootstrap_interval(pairs, ratio_of_medians, SEED, RESAMPLES)
+        cell, kind, component = key
+        rows.append(
+            {
+                "cell": cell, "kind": kind, "component": component, "local_ns": float(local), "pods_ns": float(pods),
+                "ratio": float(pods / local), "ci95": [float(low[0]), float(high[0])],
+            }
+        )  # fmt: skip
+    return rows
+
+
+def ratio_of_medians(pairs: list[Floats]) -> Floats:
+    """Of the pods' to the local."""
+    pods, local = np.median(np.array(pairs), axis=0)
+    return np.array([pods / local])
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """The result as Markdown."""
+    machine = document["environment"]
+    head = (
+        f"{machine['cpus']} CPUs ({machine['cpu_model']}, {machine['virtualisation']}), Linux {machine['kernel']}, "
+        f"Envoy {machine['envoy']}, Kubernetes {machine['kubernetes']}; {document['rounds']} rounds, "
+        f"{document['date']}. "
+        "Raw: [result.json](result.json)."
+    )
+    intro = f"Medians over rounds of what is above {ABOVE_NS / 1000:g} µs locally, with 95 % intervals of the ratio:"
+    return "\n\n".join(["# Result", head, verdict(document), intro, table(document)]) + "\n"
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """One row for each component."""
+    lines = ["| cell | | component | local | pods | pods / local |", "|---|---|---|--:|--:|--:|"]
+    for row in document["components"]:
+        low, high = row["ci95"]
+        lines.append(
+            f"| {row['cell']} | {row['kind']} | {row['component']} | {row['local_ns'] / 1000:.1f} µs "
+            f"| {row['pods_ns'] / 1000:.1f} µs | {row['ratio']:.2f} ({low:.2f} … {high:.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+def verdict(document: Mapping[str, Any]) -> str:
+    """How many components agree, and which do not."""
+    parts = [row for row in document["components"] if row["component"] not in ("overhead", "baseline")]
+    apart = [row for row in parts if abs(row["ratio"] - 1) > BOUND]
+    named = "; ".join(
+        f"{row['component']} ({row['kind']}, {row['cell'].split('-q')[0]}) {row['ratio']:.2f}" for row in apart
+    )
+    above = f"components above {ABOVE_NS / 1000:g} µs agree within {BOUND:.0%}"
+    return f"- {len(parts) - len(apart)} of {len(parts)} {above}{'; apart: ' + named if apart else ''}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
