@@ -7,6 +7,7 @@ Exit status: 0 done, 1 the run failed, 2 the request was wrong, 70 a defect in M
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -31,6 +32,8 @@ from profiler.errors import MeshInsightError
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
 EXIT_DEFECT: Final = 70
+PLUGIN: Final = "kubectl-meshinsight"
+"""The name under which kubectl finds it."""
 
 
 class Commands(TyperGroup):
@@ -88,7 +91,7 @@ def main() -> None:
 def run() -> int:
     """Run the command line; errors become one line on standard error. Returns the exit status."""
     try:
-        app(prog_name="meshinsight")
+        app(prog_name="kubectl meshinsight" if Path(sys.argv[0]).name == PLUGIN else "meshinsight")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except BrokenPipeError:

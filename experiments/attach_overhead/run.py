@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError
-from profiler.machine import Noise
+from profiler.machine import Noise, NoiseReading
 from profiler.profile.document import write_whole
 from profiler.proxies.base import HTTP1, TCP
 from profiler.proxies.registry import find_proxy
@@ -69,9 +69,13 @@ END_WITHIN_S: Final = 30.0
 
 @dataclass(frozen=True)
 class Round:
-    """Requests per second by treatment, what the tool said of itself, and how quiet the machine was."""
+    """Requests per second by treatment, what the tool said of itself, and how quiet the machine was.
+
+    `left` is, by treatment, the part of the CPU time that the hypervisor left to this machine.
+    """
 
     rates_rps: Mapping[str, float]
+    left: Mapping[str, float]
     estimated_ratio: float
     messages_per_s: float
     noise: Noise
@@ -79,6 +83,10 @@ class Round:
     def ratio(self, name: str) -> float:
         """Throughput over that with nothing attached."""
         return self.rates_rps[name] / self.rates_rps[NOTHING]
+
+    def corrected_ratio(self, name: str) -> float:
+        """The same per CPU time that there was."""
+        return self.ratio(name) * self.left[NOTHING] / self.left[name]
 
 
 class AttachBench(Bench):
@@ -90,33 +98,37 @@ class AttachBench(Bench):
         self.neighbours.awake()
         before = Noise.read()
         windows: dict[str, tuple[int, int]] = {}
+        left: dict[str, float] = {}
         estimated_ratio = messages_per_s = 0.0
         with ExitStack() as stack:
             total_s = SETTLE_S + len(order) * seconds + START_S
             generator = stack.enter_context(self._loaded(deployment, load, total_s))
             for name in order:
-                begin_ns = time.monotonic_ns()
                 if name == ATTACHED:
-                    stamps_ns = [begin_ns]
+                    readings: list[NoiseReading] = []
                     found, _ = attach(
                         local_targets([deployment.sidecars[0].pid]),
                         Settings(seconds, max_overhead),
-                        lambda _, stamps_ns=stamps_ns: stamps_ns.append(time.monotonic_ns()),  # type: ignore[misc]
+                        lambda _, readings=readings: readings.append(Noise.read()),  # type: ignore[misc]
                     )
-                    _, ready_ns, start_ns, end_ns = stamps_ns
-                    windows[STARTING], windows[name] = (ready_ns, start_ns), (start_ns, end_ns)
+                    ready, start, end = readings
+                    parts = {STARTING: (ready, start), name: (start, end)}
                     estimated_ratio = found.overhead.ratio
                     messages = found.targets[0].messages
                     messages_per_s = messages.per_second if messages else 0.0
                 else:
+                    start = Noise.read()
                     time.sleep(seconds)
-                    windows[name] = begin_ns, time.monotonic_ns()
+                    parts = {name: (start, Noise.read())}
+                for part, (first, last) in parts.items():
+                    windows[part] = first.at_ns, last.at_ns
+                    left[part] = 1 - Noise.between(first, last).steal_ratio
             deployment.check()
             generator.signal(signal.SIGTERM)
             generator.wait(END_WITHIN_S)
         result = self._result(load)
         rates = {name: result.rate_rps(*window) for name, window in windows.items()}
-        return Round(rates, estimated_ratio, messages_per_s, Noise.between(before, Noise.read()))
+        return Round(rates, left, estimated_ratio, messages_per_s, Noise.between(before, Noise.read()))
 
 
 def main() -> int:
@@ -166,22 +178,28 @@ def measure(bench: AttachBench, rounds: int, seconds: float, max_overhead: float
 
 def evaluated(rounds: Sequence[Round]) -> dict[str, Any]:
     """One scene: medians over rounds, ratios to nothing in the same round with intervals from drawing rounds again."""
-    names = (AGAIN, ATTACHED, STARTING)
-    rows = [np.array([one.ratio(name) for name in names]) for one in rounds]
-    low, high = bootstrap_interval(rows, medians, SEED, RESAMPLES)
-    values = medians(rows)
     return {
         "nothing_rps": float(np.median([one.rates_rps[NOTHING] for one in rounds])),
-        "ratios": {
-            name: {"value": float(values[index]), "ci95": [float(low[index]), float(high[index])]}
-            for index, name in enumerate(names)
-        },
+        "ratios": with_intervals(rounds, Round.corrected_ratio),
+        "plain_ratios": with_intervals(rounds, Round.ratio),
         "estimated_overhead": float(np.median([one.estimated_ratio for one in rounds])),
         "messages_per_request": float(
             np.median([one.messages_per_s / one.rates_rps[ATTACHED] for one in rounds if one.rates_rps[ATTACHED]])
         ),
-        "rounds_rps": [dict(one.rates_rps) for one in rounds],
+        "rounds": [{"rates_rps": dict(one.rates_rps), "left": dict(one.left)} for one in rounds],
         "steal_ratio": float(np.median([one.noise.steal_ratio for one in rounds])),
+    }
+
+
+def with_intervals(rounds: Sequence[Round], ratio: Callable[[Round, str], float]) -> dict[str, Any]:
+    """The median of a ratio over rounds for each treatment, with its interval."""
+    names = (AGAIN, ATTACHED, STARTING)
+    rows = [np.array([ratio(one, name) for name in names]) for one in rounds]
+    low, high = bootstrap_interval(rows, medians, SEED, RESAMPLES)
+    values = medians(rows)
+    return {
+        name: {"value": float(values[index]), "ci95": [float(low[index]), float(high[index])]}
+        for index, name in enumerate(names)
     }
 
 
@@ -198,18 +216,24 @@ def text_of(document: Mapping[str, Any]) -> str:
         f"Envoy {machine['envoy']}; {document['rounds']} rounds of {document['seconds']:g} s, bound "
         f"{document['max_overhead']:.1%}, {document['date']}. Raw: [result.json](result.json)."
     )
-    intro = "Throughput over that with nothing attached, medians over rounds with 95 % intervals:"
+    intro = (
+        "Throughput per CPU time that the hypervisor left, over that with nothing attached; medians over rounds with "
+        "95 % intervals. *plain*: without that correction."
+    )
     return "\n\n".join(["# Result", head, intro, table(document), verdict(document)]) + "\n"
 
 
 def table(document: Mapping[str, Any]) -> str:
     """One row for each scene."""
     lines = [
-        f"| load | nothing | {AGAIN} | {ATTACHED} | {STARTING} | estimated overhead | messages per request |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        f"| load | nothing | {AGAIN} | {ATTACHED} | {ATTACHED}, plain | {STARTING} | estimated overhead "
+        "| messages per request |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for scene, found in document["scenes"].items():
-        ratios = " | ".join(shown(found["ratios"][name]) for name in (AGAIN, ATTACHED, STARTING))
+        corrected, plain = found["ratios"], found["plain_ratios"]
+        columns = (corrected[AGAIN], corrected[ATTACHED], plain[ATTACHED], corrected[STARTING])
+        ratios = " | ".join(map(shown, columns))
         lines.append(
             f"| {scene} | {found['nothing_rps']:,.0f}/s | {ratios} | {found['estimated_overhead']:.2%} "
             f"| {found['messages_per_request']:.2f} |"

@@ -163,6 +163,13 @@ POINTS: dict[str, Callable[[Profile], object]] = {
 """Where the tool is killed; each is seen from outside."""
 
 
+def test_kubectl_finds_the_plugin() -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    argv = ["kubectl", "meshinsight", "attach", "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path})
+    assert done.stdout.startswith("Usage: kubectl meshinsight attach ")
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_anywhere_it_leaves_nothing_that_cleanup_does_not_remove(
     profile: Callable[..., Profile], point: str

@@ -6,6 +6,7 @@ Tests that start pods for good need an image of MeshInsight that its nodes have:
 import json
 import os
 import secrets
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -276,6 +277,17 @@ def limited(cluster: Session, tmp_path: Path) -> Iterator[Callable[[], Session]]
     for made in reversed(objects):
         cluster.delete(made["kind"], made["metadata"]["name"], made["metadata"].get("namespace"),
                        api_version=made["apiVersion"])  # fmt: skip
+    gone(cluster, "meshinsight-system")
+
+
+def test_kustomize_applies_and_deletes_the_manifests(cluster: Session) -> None:
+    folder = str(manifests_folder())
+    subprocess.run(["kubectl", "apply", "--kustomize", folder], check=True, capture_output=True)
+    try:
+        assert cluster.get("ServiceAccount", "meshinsight", "meshinsight-system")
+        assert cluster.get("ClusterRole", "meshinsight", api_version="rbac.authorization.k8s.io/v1")
+    finally:
+        subprocess.run(["kubectl", "delete", "--kustomize", folder], check=True, capture_output=True)
     gone(cluster, "meshinsight-system")
 
 
