@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from profiler.attach.results import Attached
     from profiler.campaign.profiling import Outcome
     from profiler.campaign.settings import ProfileSettings
+    from profiler.cluster.running import Where
     from profiler.cluster.session import Session
 
 
@@ -37,31 +38,36 @@ class ClusterOptions:
             raise UsageError(f"{given[0]}: is for runs on a cluster; add {by}")
 
 
-def profile_on_cluster(
-    settings: "ProfileSettings", options: ClusterOptions, directory: Path, *, dry_run: bool
-) -> "Outcome | None":
-    """Measure on the cluster into `directory`, or print what would be created (then None)."""
-    from profiler.cluster.running import ClusterRun, Where, cluster_plan
+def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
+    """Print what a run would create."""
+    from profiler.cluster.rendering import render
+    from profiler.cluster.running import cluster_plan
+    from profiler.cluster.templates import as_yaml
 
-    where = Where(
+    sys.stdout.write(as_yaml(render(cluster_plan(settings, _where(options)))))
+
+
+def profile_on_cluster(settings: "ProfileSettings", options: ClusterOptions, directory: Path) -> "Outcome":
+    """Measure on the cluster into `directory`."""
+    from meshinsight import __version__
+    from meshinsight.reporters.progress import Progress
+    from profiler.cluster.running import ClusterRun
+
+    with connected(options) as session, Progress() as progress:
+        command = ("meshinsight", *sys.argv[1:])
+        return ClusterRun(session, settings, _where(options), command, __version__).run(directory, progress.update)
+
+
+def _where(options: ClusterOptions) -> "Where":
+    from profiler.cluster.running import Where
+
+    return Where(
         image=options.image or default_image(),
         mesh=options.mesh or "builtin",
         namespace=options.namespace or "",
         node=options.node or "",
         allow_foreign=options.allow_foreign,
     )
-    if dry_run:
-        from profiler.cluster.rendering import render
-        from profiler.cluster.templates import as_yaml
-
-        sys.stdout.write(as_yaml(render(cluster_plan(settings, where))))
-        return None
-    from meshinsight import __version__
-    from meshinsight.reporters.progress import Progress
-
-    with connected(options) as session, Progress() as progress:
-        command = ("meshinsight", *sys.argv[1:])
-        return ClusterRun(session, settings, where, command, __version__).run(directory, progress.update)
 
 
 def cleanup_cluster(options: ClusterOptions, run_id: str | None, *, dry_run: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from meshinsight.commands.on_cluster import ClusterOptions, profile_on_cluster
+from meshinsight.commands.on_cluster import ClusterOptions, print_objects, profile_on_cluster
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
@@ -144,15 +144,15 @@ def profile(
         _resume(resume, out, {**chosen, "matrix": matrix, "budget": budget, "quick": quick, "dry_run": dry_run}, output)
         return
     settings = _settings(quick, matrix, budget, chosen)
-    if cluster:
-        outcome = profile_on_cluster(settings, there, _new_directory(out), dry_run=dry_run)
-        if outcome:
-            _show(outcome, output)
-        return
     if dry_run:
-        _print_plan(settings)
-        return
-    _measure(settings, _new_directory(out), output)
+        if cluster:
+            print_objects(settings, there)
+        else:
+            _print_plan(settings)
+    elif cluster:
+        _show(profile_on_cluster(settings, there, _new_directory(out)), output)
+    else:
+        _measure(settings, _new_directory(out), output)
 
 
 def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[str, Any]) -> "ProfileSettings":

@@ -29,7 +29,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
-class ClusterRun:
+class FoundRun:
     """A run that has objects on the cluster. `deadline_s` is Unix time, 0 when it is not known."""
 
     run_id: str
@@ -55,10 +55,10 @@ def this_process() -> str:
     return f"{_machine()}/{_boot()}/{os.getpid()}.{stat.start_time_ticks if stat else 0}"
 
 
-def find_runs(session: Session) -> list[ClusterRun]:
+def find_runs(session: Session) -> list[FoundRun]:
     """All runs with objects on the cluster, living and dead. Raises ClusterError."""
     selector = f"{MANAGED_LABEL}={MANAGED_BY},{RUN_LABEL}"
-    found: dict[tuple[str, str], ClusterRun] = {}
+    found: dict[tuple[str, str], FoundRun] = {}
     for owner in session.find("ConfigMap", selector=selector):
         metadata = owner["metadata"]
         if metadata["name"] == f"mi-{metadata['labels'][RUN_LABEL]}-run":
@@ -69,15 +69,13 @@ def find_runs(session: Session) -> list[ClusterRun]:
     return sorted((run for run in found.values() if _RUN_ID.fullmatch(run.run_id)), key=lambda run: run.run_id)
 
 
-def find_leftovers(session: Session) -> list[ClusterRun]:
+def find_leftovers(session: Session) -> list[FoundRun]:
     """Runs that nothing needs any more."""
     now_s = time.time()
     return [run for run in find_runs(session) if not run.may_be_alive(now_s)]
 
 
-def remove_leftovers(
-    session: Session, run_id: str | None = None, *, within_s: float = GONE_WITHIN_S
-) -> list[ClusterRun]:
+def remove_leftovers(session: Session, run_id: str | None = None, *, within_s: float = GONE_WITHIN_S) -> list[FoundRun]:
     """Remove the runs that nothing needs any more, or the one of that id whatever it does, and return them.
 
     Raises:
@@ -100,12 +98,12 @@ def remove_leftovers(
     return runs
 
 
-def _run(metadata: Mapping[str, Any], namespace: str, own: bool) -> ClusterRun:
+def _run(metadata: Mapping[str, Any], namespace: str, own: bool) -> FoundRun:
     annotations = metadata.get("annotations") or {}
     deadline_s = 0.0
     with suppress(ValueError):
         deadline_s = datetime.fromisoformat(annotations.get(DEADLINE_ANNOTATION, "")).timestamp()
-    return ClusterRun(metadata["labels"][RUN_LABEL], namespace, own, deadline_s, annotations.get(OWNER_ANNOTATION, ""))
+    return FoundRun(metadata["labels"][RUN_LABEL], namespace, own, deadline_s, annotations.get(OWNER_ANNOTATION, ""))
 
 
 def _machine() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from profiler.cluster.errors import ClusterError
-from profiler.cluster.leftovers import ClusterRun, find_leftovers, find_runs, remove_leftovers, this_process
+from profiler.cluster.leftovers import FoundRun, find_leftovers, find_runs, remove_leftovers, this_process
 from profiler.cluster.lifecycle import create
 from profiler.cluster.rendering import render
 from profiler.cluster.session import Session
@@ -17,8 +17,8 @@ from tests.profiler.cluster.plans import plan
 NEVER_S = 4e9
 
 
-def run(started_by: str, deadline_s: float = NEVER_S) -> ClusterRun:
-    return ClusterRun("0a1b2c3d", "n", True, deadline_s, started_by)
+def run(started_by: str, deadline_s: float = NEVER_S) -> FoundRun:
+    return FoundRun("0a1b2c3d", "n", True, deadline_s, started_by)
 
 
 def dead_process() -> str:
