@@ -28,7 +28,7 @@ RESULT: Final = FOLDER / "result"
 FETCHED: Final = FOLDER / "fetched"
 PID: Final = FOLDER / "pid"
 _POLL_S: Final = 0.2
-_FETCHED_WITHIN_S: Final = 20.0
+_FETCHED_WITHIN_S: Final = 15.0
 """How long an evicted pod holds its result; its grace period is a little longer."""
 
 
