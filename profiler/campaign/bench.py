@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +38,7 @@ from profiler.testbed.deployment import Hop
 from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.workload.base import Load, LoadGenerator, LoadResult, Server
+from profiler.workload.base import Load, LoadGenerator, LoadResult, Server, UnansweredError
 
 SETTLE_S: Final = 0.15
 _TAIL_S: Final = 0.25
@@ -200,11 +200,18 @@ class Bench:
         failed requests, a few times.
 
         Raises:
+            UnansweredError: no request was answered, a few times in a row.
             ProcessError: no attempt saw requests in every phase.
         """
         for attempt in range(_ATTEMPTS):
-            window = self._try_latency_window(hop, scene, seconds, follow)
-            if window is not None and (not window.failed or attempt + 1 >= _FAILING_ATTEMPTS):
+            last_failing = attempt + 1 >= _FAILING_ATTEMPTS
+            try:
+                window = self._try_latency_window(hop, scene, seconds, follow)
+            except UnansweredError:
+                if last_failing:
+                    raise
+                window = None
+            if window is not None and (not window.failed or last_failing):
                 return window
             self.repeated_windows += 1
             time.sleep(_PAUSE_S)
@@ -247,13 +254,14 @@ class Bench:
     def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
         """Load `hop` and account for all CPU time, in a phase with and one without the probes.
 
-        A window in which the host took too much of the CPUs is measured again, a few times, and counted in
-        `repeated_windows`: stolen time passes for CPU time.
+        A window in which the host took too much of the CPUs, or nothing was answered, is measured again, a few times,
+        and counted in `repeated_windows`: stolen time passes for CPU time. Raises UnansweredError at last.
         """
         for _ in range(_CPU_ATTEMPTS - 1):
-            window = self._try_cpu_window(hop, scene, load, seconds, sample)
-            if not window.noise.noisy:
-                return window
+            with suppress(UnansweredError):
+                window = self._try_cpu_window(hop, scene, load, seconds, sample)
+                if not window.noise.noisy:
+                    return window
             self.repeated_windows += 1
             time.sleep(_PAUSE_S)
         return self._try_cpu_window(hop, scene, load, seconds, sample)
@@ -275,7 +283,7 @@ class Bench:
             samples = _sampled(perf, roles, readings[True][0]) if perf else None
         result = self._result(load)
         if not all(_answered(result, reading[0]) for reading in readings.values()):
-            raise ProcessError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
+            raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
         per_request = {
             probed: proxy_ns / _answered(result, phase) for probed, (phase, _, _, proxy_ns) in readings.items()
         }
@@ -402,7 +410,7 @@ class Bench:
     def _result(self, load: Load) -> LoadResult:
         result = self._generator(load).result(self._load_directory)
         if len(result.due_ns) == 0:
-            raise ProcessError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
+            raise UnansweredError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
         return result
 
     def _set_temperature(self, temperature: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from profiler.errors import ProcessError
 from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
 from profiler.workload.connections import grpc_frame
 
@@ -14,6 +15,10 @@ APPLICATIONS: Final = (HTTP1, HTTP2, GRPC)
 """What the two applications of a hop can speak."""
 
 _HEADER_NAME: Final = "x-header-{:03}"
+
+
+class UnansweredError(ProcessError):
+    """Not one request of a window of load was answered."""
 
 
 @dataclass(frozen=True)

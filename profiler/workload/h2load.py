@@ -9,9 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from profiler.errors import ProcessError
 from profiler.proxies.base import HTTP1
-from profiler.workload.base import Load, LoadResult, Target
+from profiler.workload.base import Load, LoadResult, Target, UnansweredError
 from profiler.workload.programs import first_line, require_program
 
 _HALF_MICROSECOND_NS: Final = 500
@@ -54,7 +53,7 @@ class H2load:
     def result(self, directory: Path) -> LoadResult:
         log = directory / "h2load.log"
         if not log.exists() or log.stat().st_size == 0:
-            raise ProcessError("h2load answered no request; see its log in the run's directory")
+            raise UnansweredError("h2load answered no request; see its log in the run's directory")
         rows = np.loadtxt(log, dtype=np.int64, ndmin=2)
         answered = rows[(rows[:, 1] >= 200) & (rows[:, 1] < 300)]
         clock_offset_ns = time.time_ns() - time.monotonic_ns()

@@ -1,15 +1,19 @@
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from profiler.campaign.bench import Phase, paced
+from profiler.campaign import bench
+from profiler.campaign.bench import Bench, CpuWindow, LatencyWindow, Phase, paced
 from profiler.campaign.cells import ANCHOR_HOP, Scene, make_plan
 from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import answers_of
+from profiler.machine import Noise
 from profiler.proxies.base import PROTOCOLS, TCP
 from profiler.testbed.deployment import Hop
-from profiler.workload.base import Load
+from profiler.workload.base import Load, UnansweredError
 
 MS = 1_000_000
 
@@ -59,3 +63,42 @@ def test_one_request_at_a_time_leaves_neighbours_and_sleep_their_time(temperatur
 )
 def test_every_other_load_is_as_it_was_asked_for(temperature: str, load: Load) -> None:
     assert paced(Scene(temperature, load)) == load
+
+
+class HeldUp(Bench):
+    """A bench whose first windows have no answers."""
+
+    def __init__(self, unanswered: int) -> None:
+        self.repeated_windows = 0
+        self._unanswered = unanswered
+
+    def _answer(self) -> Any:
+        self._unanswered -= 1
+        if self._unanswered >= 0:
+            raise UnansweredError("no request was answered")
+        quiet = Noise(0.0, 0.0)
+        return SimpleNamespace(failed=0, noise=quiet)
+
+    def _try_latency_window(self, *_: object) -> LatencyWindow | None:
+        window: LatencyWindow = self._answer()
+        return window
+
+    def _try_cpu_window(self, *_: object) -> CpuWindow:
+        window: CpuWindow = self._answer()
+        return window
+
+
+@pytest.mark.parametrize("currency", ["latency", "cpu"])
+def test_a_window_without_answers_is_measured_again_a_few_times(monkeypatch: pytest.MonkeyPatch, currency: str) -> None:
+    monkeypatch.setattr(bench, "_PAUSE_S", 0.0)
+
+    def measure(held_up: HeldUp) -> object:
+        if currency == "latency":
+            return held_up.latency_window(ANCHOR_HOP, Scene("hot", ONE), 0.1)
+        return held_up.cpu_window(ANCHOR_HOP, Scene("hot", ONE), ONE, 0.1, sample=False)
+
+    once = HeldUp(1)
+    assert measure(once)
+    assert once.repeated_windows == 1
+    with pytest.raises(UnansweredError):
+        measure(HeldUp(9))
