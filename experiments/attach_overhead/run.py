@@ -62,7 +62,7 @@ STARTING: Final = "starting"
 TREATMENTS: Final = (NOTHING, AGAIN, ATTACHED)
 SEED: Final = 1
 RESAMPLES: Final = 1000
-START_S: Final = 6.0
+START_S: Final = 16.0
 """Load for so much longer than the windows, per round, for the tool's start and its reading."""
 END_WITHIN_S: Final = 30.0
 
