@@ -424,9 +424,10 @@ def watch(cluster: Session, wanted: ClusterPlan) -> None:
 @pytest.mark.needs_image
 def test_an_init_container_that_fails_says_its_last_words(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
     wanted = run("builtin", (Hop("http1", "client"),))
-    namespace, *_ = render(wanted)
+    namespace, owner, *_ = render(wanted)
     cluster.create(namespace)
-    for made in render(wanted)[1:]:
+    uid = cluster.create(owner)["metadata"]["uid"]
+    for made in render(wanted, owner_uid=uid)[2:]:
         if made["kind"] == "Pod" and made["metadata"]["name"] == wanted.pods()[1].name:
             made["spec"]["initContainers"][0]["command"] = ["python3", "-c", "raise SystemExit('no table nat')"]
         cluster.create(made)
