@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,37 +49,40 @@ def main() -> int:
     """Measure, and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, choices=range(1, 100), metavar="N")
     parser.add_argument("--results", type=Path, default=HERE)
     options = parser.parse_args()
     options.results.mkdir(exist_ok=True, parents=True)
     try:
         with connect() as session:
-            rounds = measure(session, options.image, options.rounds)
-            version = session.version
+            for rounds in measure(session, options.image, options.rounds):
+                document = described(rounds, session.version)
+                write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
+                write_whole(options.results / "result.md", text_of(document))
     except MeshInsightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    document = {
-        "question": QUESTION,
-        "date": time.strftime("%Y-%m-%d"),
-        "environment": {
-            **describe_environment(), "envoy": find_proxy("envoy").identify().version, "kubernetes": version,
-        },
-        "rounds": options.rounds,
-        "settings": SETTINGS.as_json(),
-        "components": evaluated(rounds),
-    }  # fmt: skip
-    write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
-    write_whole(options.results / "result.md", text_of(document))
     print(verdict(document))
     return 0
 
 
-def measure(session: Session, image: str, rounds: int) -> list[dict[str, Figures]]:
-    """Both in each round, in random order."""
+def described(rounds: Sequence[Mapping[str, Figures]], kubernetes: str) -> dict[str, Any]:
+    """The result of the rounds so far."""
+    envoy = find_proxy("envoy").identify().version
+    return {
+        "question": QUESTION,
+        "date": time.strftime("%Y-%m-%d"),
+        "environment": {**describe_environment(), "envoy": envoy, "kubernetes": kubernetes},
+        "rounds": len(rounds),
+        "settings": SETTINGS.as_json(),
+        "components": evaluated(rounds),
+    }
+
+
+def measure(session: Session, image: str, rounds: int) -> Iterator[list[dict[str, Figures]]]:
+    """Both in each round, in random order; yields all rounds so far after each."""
     random = np.random.default_rng(SEED)
-    found = []
+    found: list[dict[str, Figures]] = []
     for number in range(rounds):
         here: dict[str, Figures] = {}
         for where in random.permutation([LOCAL, PODS]).tolist():
@@ -87,7 +90,7 @@ def measure(session: Session, image: str, rounds: int) -> list[dict[str, Figures
             with tempfile.TemporaryDirectory() as folder:
                 here[where] = figures(profile(session, image, where, Path(folder) / "profile"))
         found.append(here)
-    return found
+        yield found
 
 
 def profile(session: Session, image: str, where: str, directory: Path) -> Mapping[str, Any]:
