@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, Self
 
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -38,7 +38,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Take the signals, but those that are ignored."""
-        for signum in _STOP_SIGNALS:
+        for signum in STOP_SIGNALS:
             previous = signal.getsignal(signum)
             if previous is not signal.SIG_IGN:  # ignored on purpose, by nohup for example
                 self._previous[signum] = previous

@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from experiments.machine import machine_text
 from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import local_targets
@@ -212,9 +213,8 @@ def text_of(document: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     machine = document["environment"]
     head = (
-        f"{machine['cpus']} CPUs ({machine['cpu_model']}, {machine['virtualisation']}), Linux {machine['kernel']}, "
-        f"Envoy {machine['envoy']}; {document['rounds']} rounds of {document['seconds']:g} s, bound "
-        f"{document['max_overhead']:.1%}, {document['date']}. Raw: [result.json](result.json)."
+        f"{machine_text(machine)}, Envoy {machine['envoy']}; {document['rounds']} rounds of {document['seconds']:g} s, "
+        f"bound {document['max_overhead']:.1%}, {document['date']}. Raw: [result.json](result.json)."
     )
     intro = (
         "Throughput per CPU time that the hypervisor left, over that with nothing attached; medians over rounds with "

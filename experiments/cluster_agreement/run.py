@@ -18,6 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from experiments.machine import machine_text
 from meshinsight import __version__
 from profiler.attribution.statistics import Floats, bootstrap_interval
 from profiler.campaign.profiling import Invocation, Profiling
@@ -152,10 +153,8 @@ def text_of(document: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     machine = document["environment"]
     head = (
-        f"{machine['cpus']} CPUs ({machine['cpu_model']}, {machine['virtualisation']}), Linux {machine['kernel']}, "
-        f"Envoy {machine['envoy']}, Kubernetes {machine['kubernetes']}; {document['rounds']} rounds, "
-        f"{document['date']}. "
-        "Raw: [result.json](result.json)."
+        f"{machine_text(machine)}, Envoy {machine['envoy']}, Kubernetes {machine['kubernetes']}; "
+        f"{document['rounds']} rounds, {document['date']}. Raw: [result.json](result.json)."
     )
     intro = f"Medians over rounds of what is above {ABOVE_NS / 1000:g} µs locally, with 95 % intervals of the ratio:"
     return "\n\n".join(["# Result", head, verdict(document), intro, table(document)]) + "\n"

@@ -24,6 +24,7 @@ from matplotlib.axes import Axes
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from experiments.machine import machine_text
 from profiler.attribution.bounds import LATENCY_RATIO, THROUGHPUT_RATIO
 from profiler.attribution.statistics import Floats, bootstrap_interval, spread_ties
 from profiler.campaign.bench import SETTLE_S, Bench, Phase
@@ -349,7 +350,7 @@ def text_of(document: Mapping[str, Any]) -> str:
     machine = document["environment"]
     programs = [f"Envoy {machine['envoy']}", *(machine[name] for name in ("perf", "bpftrace") if machine[name])]
     head = (
-        f"{machine['cpus']} CPUs ({machine['cpu_model']}, {machine['virtualisation']}), Linux {machine['kernel']}, "
+        f"{machine_text(machine)}, "
         f"{', '.join(programs)}; {document['rounds']} rounds of {document['seconds']:g} s, {document['date']}; "
         f"{document['repeated_windows']} windows measured again because the host took the CPU. "
         "Raw: [result.json](result.json)."

@@ -23,6 +23,7 @@ from profiler.attach.sockets import Sockets, open_files
 from profiler.attach.targets import Lives, Target, cpu_time_ns
 from profiler.attach.vanishing import vanishing_folder
 from profiler.errors import MissingError, ProbeError, ProcessError
+from profiler.interrupts import STOP_SIGNALS
 from profiler.probes.perf_sampling import PerfSampling
 
 BURST_S: Final = 0.05
@@ -36,7 +37,6 @@ _STEP_S: Final = 0.5
 _LEAST_STEP_S: Final = 0.1
 _LEAST_GAP_S: Final = 0.1
 _MOST_BURSTS: Final = 1000
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLITE: Final = 10
 _YIELDS_S: Final = 5.0
 
@@ -324,7 +324,7 @@ def _signals(seen: Seen) -> Iterator[int]:
             seen.signum = signum
             os.write(write_end, b"x")
 
-    before = {signum: signal.signal(signum, stop) for signum in _STOP_SIGNALS}
+    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS}
     try:
         yield read_end
     finally:

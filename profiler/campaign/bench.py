@@ -153,9 +153,8 @@ class Bench:
     def __init__(
         self, run: Run, plan: Plan, settings: ProfileSettings, tools: Toolbox, testbed: Testbed | None = None
     ) -> None:
-        own = settings.own_certificates if settings.certificates else None
         self.tools = tools
-        self._testbed = testbed or LocalTestbed(tools.servers, own)
+        self._testbed = testbed or LocalTestbed(tools.servers, settings)
         self.probe_hit_ns = 0.0
         self.repeated_windows = 0
         self.cputime_probes: dict[str, ProbeStatus] = {}

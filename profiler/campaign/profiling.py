@@ -21,18 +21,18 @@ from profiler.campaign.merge import merge
 from profiler.campaign.readings import Readings
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
-from profiler.campaign.testbeds import LocalTestbed, Testbed
+from profiler.campaign.testbeds import LocalTestbed, Testbed, config_apart
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProbeError, UsageError
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import FORMAT, VERSION, save_profile, write_whole
-from profiler.proxies.base import INBOUND, Address, Listener, ProxyVersion
-from profiler.proxies.filters import is_file, load_filter
+from profiler.proxies.base import ProxyVersion
+from profiler.proxies.filters import is_file
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import KEY, make_certificates
-from profiler.testbed.deployment import PLAIN, Hop, filter_values, sidecar_config
+from profiler.testbed.deployment import PLAIN, Hop, Secrets
 from profiler.testbed.run import Run, measuring_lock
 from profiler.testbed.tokens import make_token
 from profiler.workload.base import LoadGenerator, Server
@@ -97,8 +97,7 @@ class Profiling:
         self._settings = self._schedule.settings
         self._invocation = invocation
         self._tools = tools or default_toolbox()
-        own = settings.own_certificates if settings.certificates else None
-        self._testbed = testbed or LocalTestbed(self._tools.servers, own)
+        self._testbed = testbed or LocalTestbed(self._tools.servers, settings)
         self._proxies = {name: self._testbed.proxy(name) for name in ("envoy", *settings.proxies)}
         programs: dict[str, Server | LoadGenerator] = {
             **{f"server_{server.applications[0]}": server for server in self._tools.servers},
@@ -195,11 +194,11 @@ class Profiling:
     def _keep_configurations(self, directory: Path) -> dict[str, str]:
         """Save the configurations of the sidecars, equal ones once. Returns their part of the profile's `files`."""
         texts = {_sha256(text): text for text in self._configurations.values()}
-        names = {f"{_CONFIG}-{number}": f"{_CONFIG}s/{number}.txt" for number in texts}
+        files = {f"{_CONFIG}-{digest}": f"{_CONFIG}s/{digest}.txt" for digest in texts}
         (directory / f"{_CONFIG}s").mkdir(exist_ok=True)
-        for number, text in texts.items():
-            write_whole(directory / f"{_CONFIG}s/{number}.txt", text)
-        return names
+        for name, text in zip(files.values(), texts.values(), strict=True):
+            write_whole(directory / name, text)
+        return files
 
 
 def _later(report: Report, later_s: float) -> Report:
@@ -258,18 +257,15 @@ def check_configurations(hops: Iterable[Hop]) -> None:
     Raises:
         UsageError: in the proxy's own words.
     """
-    token = make_token()
     with tempfile.TemporaryDirectory(prefix="meshinsight-check-") as name:
         directory = Path(name)
-        certificates = make_certificates(directory)
+        secrets = Secrets(make_certificates(directory), make_token())
         for hop in hops:
             if not hop.sidecar_places or not (hop.filters or hop.bootstrap):
                 continue
-            proxy = find_proxy(hop.proxy)
-            filters = tuple(load_filter(hop.proxy, one, filter_values(directory, token)) for one in hop.filters)
-            listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+            config = config_apart(hop, directory, secrets)
             try:
-                proxy.validate(sidecar_config(hop, listener, certificates), directory)
+                find_proxy(hop.proxy).validate(config, directory)
             except UsageError as error:
                 raise UsageError(f"{_blamed(hop)}: {error}") from error
 
@@ -285,9 +281,7 @@ def _blamed(hop: Hop) -> str:
 class Measuring:
     """One block from beginning to end: deploy, measure, evaluate, save its raw samples."""
 
-    def __init__(
-        self, block: Block, settings: ProfileSettings, tools: Toolbox, testbed: Testbed | None, at_s: float
-    ) -> None:
+    def __init__(self, block: Block, settings: ProfileSettings, tools: Toolbox, testbed: Testbed, at_s: float) -> None:
         self._plan = block.plan
         self._settings = settings
         self._tools = tools

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
-from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion
+from profiler.campaign.settings import ProfileSettings
+from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.filters import load_filter
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import copy_certificates, make_certificates
@@ -80,9 +81,9 @@ class Testbed(Protocol):
 class LocalTestbed:
     """Pods of our own on this machine: network namespaces with a process each. See `profiler.testbed`."""
 
-    def __init__(self, servers: Sequence[Server], certificates: Certificates | None) -> None:
+    def __init__(self, servers: Sequence[Server], settings: ProfileSettings) -> None:
         self._servers = servers
-        self._certificates = certificates
+        self._certificates = settings.own_certificates if settings.certificates else None
 
     @property
     def environment(self) -> Mapping[str, Any]:
@@ -96,11 +97,9 @@ class LocalTestbed:
     def configuration(self, hop: Hop) -> str:
         """That of one sidecar, rendered for fixed places."""
         directory = Path("/sidecar")
-        token = Token("token", '{"keys":[]}')
-        filters = tuple(load_filter(hop.proxy, name, filter_values(directory, token)) for name in hop.filters)
-        listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
         certificates = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
-        return find_proxy(hop.proxy).render(sidecar_config(hop, listener, certificates), directory)
+        config = config_apart(hop, directory, Secrets(certificates, Token("token", '{"keys":[]}')))
+        return find_proxy(hop.proxy).render(config, directory)
 
     def secrets(self, run: Run) -> Secrets:
         """The user's certificates or some made for the run, and a token made for it."""
@@ -123,6 +122,13 @@ class LocalTestbed:
 
     def place_neighbours(self, pids: Sequence[int]) -> None:
         """They are in the control group of the hops already."""
+
+
+def config_apart(hop: Hop, directory: Path, secrets: Secrets) -> SidecarConfig:
+    """The configuration of a sidecar of the hop that is in nobody's place: to be checked, or compared."""
+    filters = tuple(load_filter(hop.proxy, name, filter_values(directory, secrets.token)) for name in hop.filters)
+    listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+    return sidecar_config(hop, listener, secrets.certificates)
 
 
 def server_of(servers: Sequence[Server], application: str) -> Server:

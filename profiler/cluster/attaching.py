@@ -5,23 +5,18 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from profiler.attach.results import Attached
 from profiler.cluster.errors import ClusterError
 from profiler.cluster.leftovers import this_process
-from profiler.cluster.lifecycle import create, remove, wait_ready
+from profiler.cluster.lifecycle import existing, wait_ready
 from profiler.cluster.mesh import NO_SIDECAR, ProxyPlace, load_mesh, mesh_names
-from profiler.cluster.plan import LONGEST_RUN_S, PROFILER, ClusterPlan
+from profiler.cluster.plan import BESIDE_S, IN_POD, LONGEST_RUN_S, PROFILER, ClusterPlan
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.session import Object, Session
 from profiler.errors import UsageError
-from profiler.interrupts import Interrupts
 from profiler.workload.base import Answers
-
-_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
-_BESIDE_S: Final = 600
 
 
 @dataclass(frozen=True)
@@ -80,26 +75,20 @@ def attach_on_cluster(
 
 
 def _on_node(session: Session, plan: ClusterPlan, say: Callable[[str], None]) -> Attached:
-    with Interrupts() as interrupts:
-        try:
-            with interrupts.held_back():
-                create(session, plan, None)
-            wait_ready(session, plan)
-            for line in follow(session, plan.namespace_name, plan.profiler_name(0), PROFILER):
-                said = spoken(line)
-                if "attached" in said:
-                    return Attached.from_json(said["attached"])
-                if "say" in said:
-                    say(said["say"])
-        finally:
-            with interrupts.held_back():
-                remove(session, plan)
+    with existing(session, plan, None):
+        wait_ready(session, plan)
+        for line in follow(session, plan.namespace_name, plan.profiler_name(0), PROFILER):
+            said = spoken(line)
+            if "attached" in said:
+                return Attached.from_json(said["attached"])
+            if "say" in said:
+                say(said["say"])
     raise ClusterError(f"pod {plan.profiler_name(0)}: ended without a result")
 
 
 def _plan(node: str, sidecars: Sequence[Sidecar], image: str, duration_s: float, max_ratio: float) -> ClusterPlan:
-    if duration_s + _BESIDE_S > LONGEST_RUN_S:
-        raise UsageError(f"--duration: at most {(LONGEST_RUN_S - _BESIDE_S) // 60} minutes on a cluster")
+    if duration_s + BESIDE_S > LONGEST_RUN_S:
+        raise UsageError(f"--duration: at most {(LONGEST_RUN_S - BESIDE_S) // 60} minutes on a cluster")
     now_s = int(time.time())
     targets = [{"label": one.label, "container_id": one.container_id, "process": one.process} for one in sidecars]
     order = {"targets": targets, "duration_s": duration_s, "max_ratio": max_ratio}
@@ -109,11 +98,11 @@ def _plan(node: str, sidecars: Sequence[Sidecar], image: str, duration_s: float,
         mesh=load_mesh("none"),
         hops=(),
         answers=Answers(((0, 1),), 0),
-        deadline_s=now_s + int(duration_s) + _BESIDE_S,
+        deadline_s=now_s + int(duration_s) + BESIDE_S,
         now_s=now_s,
         client_node=node,
         server_node=node,
-        profiler_argv=(*_IN_POD, "look", json.dumps(order)),
+        profiler_argv=(*IN_POD, "look", json.dumps(order)),
         started_by=this_process(),
     )
 

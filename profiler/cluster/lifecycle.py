@@ -1,7 +1,8 @@
 """The life of a run's objects: created in order, waited for, watched, removed."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from profiler.cluster import pod_state
@@ -11,6 +12,7 @@ from profiler.cluster.plan import MANAGED_BY, MANAGED_LABEL, ROLE_LABEL, RUN_LAB
 from profiler.cluster.rendering import render
 from profiler.cluster.session import Object, Session
 from profiler.errors import UsageError
+from profiler.interrupts import Interrupts
 
 READY_WITHIN_S: Final = 180.0
 GONE_WITHIN_S: Final = 120.0
@@ -129,6 +131,28 @@ def check_sidecars(plan: ClusterPlan, pods: Mapping[str, Object]) -> None:
                 f"pod {pod.name}: {what}; look at the injection webhook of {plan.mesh.name} and the labels of the "
                 f"namespace {plan.namespace_name}"
             )
+
+
+@contextmanager
+def existing(
+    session: Session,
+    plan: ClusterPlan,
+    secrets: Mapping[str, str] | None,
+    removing: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """All objects of a run, for as long as the block lasts, however it ends; `removing` is called before their end.
+
+    The first Ctrl-C, SIGTERM or SIGHUP raises `Interrupted` in the block. Raises as `create` and `remove`.
+    """
+    with Interrupts() as interrupts:
+        try:
+            with interrupts.held_back():  # else what is just being created could be overlooked below
+                create(session, plan, secrets)
+            yield
+        finally:
+            removing()
+            with interrupts.held_back():
+                remove(session, plan)
 
 
 def remove(session: Session, plan: ClusterPlan, *, within_s: float = GONE_WITHIN_S) -> None:

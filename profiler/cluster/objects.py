@@ -7,6 +7,7 @@ from profiler.cluster.mesh import INJECTED, OWN, filled
 from profiler.cluster.plan import (
     DEADLINE_ANNOTATION,
     ECHO,
+    IN_POD,
     MANAGED_BY,
     MANAGED_LABEL,
     OWNER_ANNOTATION,
@@ -40,8 +41,6 @@ CAPABILITIES: Final = (
     "SYSLOG",
 )
 """What the profiler's container may do. docs/cluster.md says what breaks without each."""
-
-_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
 
 
 def run_labels(plan: ClusterPlan) -> dict[str, str]:
@@ -164,7 +163,7 @@ def _servers(plan: ClusterPlan, pod: RunPod) -> list[dict[str, Any]]:
         {
             "container": container,
             "argv": [
-                *(*_IN_POD, "echo", f"--server={'nghttpd' if container == 'grpc-server' else 'haproxy'}"),
+                *(*IN_POD, "echo", f"--server={'nghttpd' if container == 'grpc-server' else 'haproxy'}"),
                 *(f"--sizes={sizes}", f"--largest-request={plan.answers.largest_request_bytes}"),
             ],
             "ports": [{"containerPort": server_port(application)} for application in sorted(applications)],

@@ -22,6 +22,10 @@ OWNER_ANNOTATION: Final = "meshinsight.io/started-by"
 
 ECHO, LOAD, PROFILER = "echo", "load", "profiler"
 LONGEST_RUN_S: Final = 3600
+BESIDE_S: Final = 600
+"""What a run may take beside its measuring: starting, fetching, cleaning up."""
+IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
+"""What the commands of the run's containers begin with."""
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}")
 _LONGEST_NAME: Final = 40
 _TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH)
@@ -73,7 +77,7 @@ class ClusterPlan:
     client_node: str = ""
     server_node: str = ""
     pull_policy: str = "IfNotPresent"
-    profiler_argv: tuple[str, ...] = ("python3", "-m", "profiler.cluster.pod", "idle")
+    profiler_argv: tuple[str, ...] = (*IN_POD, "idle")
     started_by: str = ""
     memory: Memory = field(default_factory=Memory)
 

@@ -16,28 +16,26 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import answers_of
 from profiler.cluster.errors import ClusterError
 from profiler.cluster.leftovers import this_process
-from profiler.cluster.lifecycle import check_pods, create, decide_namespace, remove, wait_ready
+from profiler.cluster.lifecycle import check_pods, decide_namespace, existing, wait_ready
 from profiler.cluster.mesh import NO_SIDECAR, Mesh, load_mesh, said_by_object
 from profiler.cluster.objects import server_port
-from profiler.cluster.plan import LONGEST_RUN_S, PROFILER, ClusterPlan
+from profiler.cluster.plan import BESIDE_S, IN_POD, LONGEST_RUN_S, PROFILER, ClusterPlan
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.rendering import make_secrets
 from profiler.cluster.session import Object, Session
 from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
-from profiler.cluster.transfer import fetch_folder
+from profiler.cluster.transfer import Execute, fetch_folder
 from profiler.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.errors import UsageError
-from profiler.interrupts import Interrupted, Interrupts
+from profiler.interrupts import Interrupted
 from profiler.profile.document import FILE_NAME, load_profile
 from profiler.proxies.base import GRPC
 from profiler.testbed.deployment import Hop
 from profiler.workload.base import Answers
 
-_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
 _TIMES_EXPECTED: Final = 2.0
-_BESIDE_S: Final = 600.0
-"""A run's deadline: so many times what it is expected to take, and this for starting, fetching and cleaning up."""
+"""A run's deadline: so many times what it is expected to take, and `BESIDE_S`."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,10 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
         raise UsageError(f"--mesh {mesh.name}: has no sidecars to measure; use --mesh builtin or that of your cluster")
     schedule = Schedule(settings)
     expected_s = settings.budget_s or sum(seconds for _, seconds in schedule.listing())
-    if expected_s + _BESIDE_S > LONGEST_RUN_S:
+    if expected_s + BESIDE_S > LONGEST_RUN_S:
         raise UsageError(
             f"this is expected to take {expected_s / 60:.0f} minutes, and a run on a cluster may take "
-            f"{(LONGEST_RUN_S - _BESIDE_S) / 60:.0f}; use --budget, fewer cells, or several runs"
+            f"{(LONGEST_RUN_S - BESIDE_S) / 60:.0f}; use --budget, fewer cells, or several runs"
         )
     now_s = int(time.time())
     return ClusterPlan(
@@ -70,13 +68,13 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
         mesh=mesh,
         hops=tuple(schedule.hops()),
         answers=_answers(schedule.blocks()),
-        deadline_s=now_s + min(LONGEST_RUN_S, int(_TIMES_EXPECTED * expected_s + _BESIDE_S)),
+        deadline_s=now_s + min(LONGEST_RUN_S, int(_TIMES_EXPECTED * expected_s + BESIDE_S)),
         now_s=now_s,
         namespace=where.namespace,
         own_namespace=own_namespace,
         client_node=where.node,
         server_node=where.node,
-        profiler_argv=(*_IN_POD, "measure"),
+        profiler_argv=(*IN_POD, "measure"),
         started_by=this_process(),
     )
 
@@ -103,16 +101,10 @@ class ClusterRun:
         own = decide_namespace(self.session, self.where.namespace, allow_foreign=self.where.allow_foreign)
         plan = cluster_plan(self.settings, self.where, own_namespace=own)
         _require_new(directory)
-        with Interrupts() as interrupts:
-            try:
-                report(f"creating pods in {plan.namespace_name}", 0.0)
-                with interrupts.held_back():  # else what is just being created could be overlooked below
-                    create(self.session, plan, make_secrets(plan))
-                interrupted = self._measured(plan, directory, report)
-            finally:
-                report("removing what was made", 0.0)
-                with interrupts.held_back():
-                    remove(self.session, plan)
+        report(f"creating pods in {plan.namespace_name}", 0.0)
+        removing = partial(report, "removing what was made", 0.0)
+        with existing(self.session, plan, make_secrets(plan), removing):
+            interrupted = self._measured(plan, directory, report)
         return Outcome(directory / FILE_NAME, load_profile(directory), interrupted)
 
     def _measured(self, plan: ClusterPlan, directory: Path, report: Report) -> BaseException | None:
@@ -120,26 +112,30 @@ class ClusterRun:
         execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
         pods = wait_ready(self.session, plan, progress=_counted(report))
         task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
-        _drained(execute([*_IN_POD, "begin", json.dumps(task.to_json())]))
+        _drained(execute([*IN_POD, "begin", json.dumps(task.to_json())]))
         stopped: Interrupted | None = None
         try:
-            try:
-                ended = self._followed(plan, report)
-            except Interrupted as error:
-                stopped = error
-                report("stopping", 0.0)
-                _drained(execute([*_IN_POD, "stop"]))
-                ended = self._followed(plan, report)
+            ended = self._followed(plan, report)
+        except Interrupted as error:
+            stopped = error
+            ended = self._stopped(plan, execute, report, stopped)
         except ClusterError:
-            if stopped:
-                raise stopped from None
             check_pods(self.session, plan)  # the reason may be that of another pod
             raise
         report("fetching the result", 0.0)
         fetch_folder(execute, ended["result"], directory)
         broken = _reason(self.session, plan, ended["error"]) if ended["error"] and not stopped else None
-        _drained(execute([*_IN_POD, "done"]))
+        _drained(execute([*IN_POD, "done"]))
         return stopped or broken
+
+    def _stopped(self, plan: ClusterPlan, execute: Execute, report: Report, stopped: Interrupted) -> Mapping[str, Any]:
+        """End the measuring early. Raises what stopped it when there is no result."""
+        report("stopping", 0.0)
+        try:
+            _drained(execute([*IN_POD, "stop"]))
+            return self._followed(plan, report)
+        except ClusterError:
+            raise stopped from None
 
     def _followed(self, plan: ClusterPlan, report: Report) -> Mapping[str, Any]:
         """Show how far it is, until the result is there. Raises ClusterError when it never will be."""

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from profiler.cluster.errors import ClusterError, TransientError
+from profiler.cluster.plan import IN_POD
 
 Execute = Callable[[list[str]], Iterator[bytes]]
 """Runs a command in the pod and yields its output; see Session.execute."""
 
-_IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
 _ARCHIVE: Final = "/tmp/meshinsight-result.tar.gz"  # noqa: S108 - in the profiler's container, whose /tmp nobody else sees
 _ATTEMPTS: Final = 8
 """Broken connections in a row, without one chunk between them, until it is given up."""
@@ -76,7 +76,7 @@ def fetch_folder(
 def _manifest(execute: Execute, folder: str, archive: str, pause_s: float) -> Manifest:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            said = b"".join(execute([*_IN_POD, "pack", folder, archive]))
+            said = b"".join(execute([*IN_POD, "pack", folder, archive]))
             found = json.loads(said)
             return Manifest(found["size"], found["sha256"], found["chunk_bytes"], tuple(found["chunks"]))
         except TransientError:
@@ -103,7 +103,7 @@ def _receive(
         before = done
         try:
             start = done * manifest.chunk_bytes
-            for chunk in _chunks(execute([*_IN_POD, "send", archive, f"--from={start}"]), manifest, done):
+            for chunk in _chunks(execute([*IN_POD, "send", archive, f"--from={start}"]), manifest, done):
                 file.write(chunk)
                 done += 1
                 progress(min(done * manifest.chunk_bytes, manifest.size), manifest.size)

@@ -160,7 +160,7 @@ POINTS: dict[str, Callable[[Profile], object]] = {
     "result": lambda run: '"result"' in run.output(),
     "removing": is_being_removed,
 }
-"""Where the tool is killed; each is seen from outside."""
+"""How far a run can be; each is seen from outside."""
 
 
 def test_kubectl_finds_the_plugin() -> None:
@@ -185,7 +185,7 @@ def test_killed_anywhere_it_leaves_nothing_that_cleanup_does_not_remove(
 def test_ctrl_c_brings_what_is_finished(profile: Callable[..., Profile], tmp_path: Path) -> None:
     before = objects()
     run = profile()
-    run.await_(lambda run: "round 3 of" in run.output())
+    run.await_(POINTS["last round"])
     run.process.send_signal(signal.SIGINT)
     assert run.end() == 128 + signal.SIGINT, run.errors()
     assert load_profile(tmp_path / "out")["status"] == "partial"
@@ -198,7 +198,7 @@ def test_ended_before_anything_was_measured_it_leaves_no_profile(
 ) -> None:
     before = objects()
     run = profile()
-    run.await_(lambda run: run.find("Pod"))
+    run.await_(POINTS["pod"])
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 128 + signal.SIGTERM, run.errors()
     assert not (tmp_path / "out" / FILE_NAME).exists()
@@ -210,7 +210,7 @@ def test_a_node_that_is_drained_ends_it_with_what_is_finished(
 ) -> None:
     before = objects()
     run = profile()
-    run.await_(lambda run: "round 3 of" in run.output())
+    run.await_(POINTS["last round"])
     (node,) = {pod["spec"]["nodeName"] for pod in run.find("Pod") if "reaper" not in pod["metadata"]["name"]}
     kubectl("drain", node, f"--pod-selector={RUN_LABEL}", "--force", "--delete-emptydir-data", "--ignore-daemonsets")
     try:
@@ -233,7 +233,7 @@ def test_an_api_server_that_restarts_does_not_end_it(
 ) -> None:
     before = objects()
     run = profile()
-    run.await_(lambda run: "round 1 of" in run.output())
+    run.await_(POINTS["measuring"])
     local_cluster.restart_api_server()
     assert run.end() == 0, run.errors()
     assert load_profile(tmp_path / "out")["status"] == "complete"

@@ -1,7 +1,6 @@
 """What a running proxy says of itself, asked over HTTP of its administrative port or socket."""
 
 import ctypes
-import hashlib
 import http.client
 import json
 import socket
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from profiler.cluster.mesh import Reading
 from profiler.errors import MeshInsightError
+from profiler.proxies.building import digest
 from profiler.testbed.netns import Namespace
 
 _TIMEOUT_S: Final = 10.0
@@ -57,8 +57,7 @@ def comparable(configuration: str) -> str:
 def program_sha256(pid: int) -> str:
     """SHA-256 of the program that a process runs. Raises MeshInsightError if it cannot be read."""
     try:
-        with Path(f"/proc/{pid}/exe").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(Path(f"/proc/{pid}/exe"))
     except OSError as error:
         raise MeshInsightError(f"the program of process {pid} cannot be read: {error}") from error
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from profiler.campaign.cells import Plan
 from profiler.campaign.testbeds import DeployedHop
 from profiler.cluster.containers import container_pids, leave_cpu_group, named, network_namespace
+from profiler.cluster.mesh import Reading
 from profiler.cluster.pod.asking import ask, comparable, program_sha256
 from profiler.cluster.task import HopPlace, SidecarPlace, Task
 from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
@@ -68,12 +69,9 @@ class HopInPods:
         self._processes = {
             SERVER_APP: [Stranger(pid, f"{hop.name}: server") for pid in container_pids(place.server, cgroup_root)]
         }
-        for at, container in ((CLIENT_SIDECAR, place.client_sidecar), (SERVER_SIDECAR, place.server_sidecar)):
-            if container is not None:
-                what = f"{hop.name}: {at}"
-                self._processes[at] = [
-                    Stranger(pid, what) for pid in _proxies(container, proxy_process, what, cgroup_root)
-                ]
+        for at, sidecar in _sidecars(place).items():
+            what = f"{hop.name}: {at}"
+            self._processes[at] = [Stranger(pid, what) for pid in _proxies(sidecar, proxy_process, what, cgroup_root)]
         self._namespace = network_namespace(container_pids(place.load, cgroup_root))
 
     @property
@@ -122,29 +120,29 @@ class InPods:
         sidecars = [found for place in self._task.places.values() for found in _sidecars(place).values()]
         if not sidecars:
             raise MeshInsightError("the task names no pod with a sidecar")
-        version, build = self._task.proxy.version, sidecars[0].image
-        said = sidecars[0].version
-        pid = self._pid(sidecars[0], self._task.proxy.process)
-        if not said and version and version.by_http:
-            said = ask(version, pid, self._task.proxy.process)
-        return ProxyVersion(said or _UNKNOWN, build, program_sha256(pid))
+        first, process = sidecars[0], self._task.proxy.process
+        version = self._told(first.version, self._task.proxy.version, first, process)
+        return ProxyVersion(version or _UNKNOWN, first.image, program_sha256(self._pid(first, process)))
 
     def configuration(self, hop: Hop) -> str:
         """What each sidecar of the hop says that its configuration is."""
         asked = self._task.proxy.configuration
-        found: dict[str, str] = {}
-        for at, sidecar in _sidecars(self._task.places[hop.name]).items():
-            said = sidecar.configuration
-            if not said and asked and asked.by_http:
-                what = f"{hop.name}: {at}"
-                said = ask(asked, self._pid(sidecar, what), what)
-            found[at] = comparable(said)
+        found = {
+            at: comparable(self._told(sidecar.configuration, asked, sidecar, f"{hop.name}: {at}"))
+            for at, sidecar in _sidecars(self._task.places[hop.name]).items()
+        }
         return "\n".join(f"# {at}\n{said}" for at, said in found.items())
 
     @property
     def environment(self) -> Mapping[str, Any]:
         """The cluster, as the command line saw it."""
         return {"cluster": dict(self._task.cluster)}
+
+    def _told(self, already: str, reading: Reading | None, sidecar: SidecarPlace, what: str) -> str:
+        """What its object told already, else what the proxy answers; empty if neither does."""
+        if already or reading is None or not reading.by_http:
+            return already
+        return ask(reading, self._pid(sidecar, what), what)
 
     def _pid(self, sidecar: SidecarPlace, what: str) -> int:
         return _proxies(sidecar, self._task.proxy.process, what, self._cgroup_root)[0]
