@@ -77,7 +77,7 @@ test-cluster: setup ## run the tests that need Kubernetes: on that of KUBECONFIG
 	if [ -z "$$KUBECONFIG" ]; then
 	  folder=$$(mktemp -d)
 	  trap "rm -rf $$folder; $$cluster down" EXIT
-	  $$cluster up
+	  $$cluster up --nodes 2
 	  export KUBECONFIG=/var/lib/meshinsight-cluster/kubeconfig
 	  export MESHINSIGHT_TEST_IMAGE=localhost/meshinsight:test
 	  $(BIN)/python -m tests.cluster.image build --tag $$MESHINSIGHT_TEST_IMAGE --out $$folder/image.tar

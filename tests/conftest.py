@@ -47,11 +47,23 @@ def cluster_gap() -> str | None:
     if shutil.which("kubectl") is None:
         return "kubectl is not installed"
     try:
-        answer = subprocess.run(["kubectl", "get", "nodes"], capture_output=True, text=True, timeout=10, check=False)
+        answer = _asked_for_nodes()
     except subprocess.TimeoutExpired:
         return "no Kubernetes cluster answers within 10 s"
     last = (answer.stderr.strip().splitlines() or ["kubectl failed"])[-1]
     return None if answer.returncode == 0 else f"no Kubernetes cluster: {last}"
+
+
+def two_nodes_gap() -> str | None:
+    if gap := cluster_gap():
+        return gap
+    count = len(_asked_for_nodes().stdout.split())
+    return None if count > 1 else "the cluster has one node only"
+
+
+def _asked_for_nodes() -> subprocess.CompletedProcess[str]:
+    argv = ["kubectl", "get", "nodes", "--output=name"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
 
 
 def browser_gap() -> str | None:
@@ -61,6 +73,7 @@ def browser_gap() -> str | None:
 GAPS: Final[dict[str, Callable[[], str | None]]] = {
     "kernel": functools.cache(kernel_gap),
     "cluster": functools.cache(cluster_gap),
+    "two_nodes": functools.cache(two_nodes_gap),
     "browser": functools.cache(browser_gap),
 }
 """For each tier, what this machine lacks to run it; None when nothing."""

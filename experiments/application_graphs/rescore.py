@@ -23,7 +23,7 @@ from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import as_deployed, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
-from profiler.campaign.applications import COLD, AnchorCell
+from profiler.campaign.applications import COLD, AnchorCell, AnchorReading
 from profiler.profile.document import load_profile
 
 
@@ -99,7 +99,11 @@ def _interval(kind: str, what: str, unit: str) -> str:
 def anchors(entry: dict[str, Any]) -> list[Anchor]:
     """The anchor cells of a result."""
     return [
-        Anchor(anchor_cell(name), anchor["profiled_ns"], anchor["measured_ns"], tuple(anchor["rounds_ns"]))
+        Anchor.of_rounds(
+            anchor_cell(name),
+            AnchorReading(anchor["profiled_ns"], anchor["profiled_cpu_ns"]),
+            [AnchorReading(*one) for one in zip(anchor["rounds_ns"], anchor["rounds_cpu_ns"], strict=True)],
+        )
         for name, anchor in entry["anchors"].items()
     ]
 

@@ -96,7 +96,7 @@ class AttachBench(Bench):
     def round(self, hop: Hop, load: Load, seconds: float, max_overhead: float, order: Sequence[str]) -> Round:
         """One load, and within it a window of each treatment, in this order."""
         deployment = self.deployments[hop]
-        self.neighbours.awake()
+        self.machines.set_temperature("hot")
         before = Noise.read()
         windows: dict[str, tuple[int, int]] = {}
         left: dict[str, float] = {}

@@ -172,7 +172,7 @@ class OverheadBench(Bench):
 
     def _try_window(self, name: str, hop: Hop, load: Load, seconds: float) -> Reading:
         deployment = self.deployments[hop]
-        self.neighbours.awake()
+        self.machines.set_temperature("hot")
         before = Noise.read()
         if name in TRACERS:
             phase, events = self._traced(TRACERS[name], deployment, load, seconds)
@@ -194,24 +194,27 @@ class OverheadBench(Bench):
         """With the timeline, in bursts or throughout, or with nothing."""
         with ExitStack() as stack:
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + seconds + TAIL_S))
-            self.timeline.reset({**deployment.places, generator.pid: CLIENT_APP})
+            timeline = self.machines.first.timeline
+            timeline.reset({**deployment.places[0], generator.pid: CLIENT_APP})
             if name == ALWAYS:
-                stack.enter_context(self.timeline)
+                stack.enter_context(timeline)
             phase = self._timeline_phase(name == BURSTS, seconds)
             deployment.check()
-        events = self.timeline.read()
+        events = timeline.read()
         return phase, len(events) + events.dropped
 
     def _accounted(self, deployment: Deployment, load: Load, seconds: float) -> tuple[Phase, int]:
         """With the CPU account, attached before the load begins: priming waits for threads that never sleep."""
         with ExitStack() as stack:
-            stack.callback(self._cputime.detach)
-            self._cputime.attach()
-            self._cputime.set_roles({**deployment.places, **self._other_roles(None)})
+            instruments = self.machines.first
+            cputime = instruments.cputime
+            stack.callback(cputime.detach)
+            cputime.attach()
+            cputime.set_roles({**deployment.places[0], **instruments.other_roles()})
             stack.enter_context(self._loaded(deployment, load, SETTLE_S + seconds + TAIL_S))
-            self._cputime.reset()
+            cputime.reset()
             phase = self._timeline_phase(False, seconds)
-            events = sum(status.hits for status in self._cputime.hits())
+            events = sum(status.hits for status in cputime.hits())
             deployment.check()
         return phase, events
 

@@ -100,8 +100,8 @@ def measured(rounds: int) -> tuple[dict[AnchorCell, list[float]], dict[str, list
             company = Company(run, bench)
             for number in range(rounds):
                 print(f"round {number + 1} of {rounds}", flush=True)
-                for cell, overhead_ns in bench.anchors_ns(1.0).items():
-                    paced[cell].append(overhead_ns)
+                for cell, reading in bench.anchors(1.0).items():
+                    paced[cell].append(reading.latency_ns)
                 company.measure(shared)
     return paced, shared
 

@@ -25,13 +25,14 @@ class ClusterOptions:
     namespace: str | None = None
     allow_foreign: bool = False
     node: str | None = None
+    server_node: str | None = None
     mesh: str | None = None
     image: str | None = None
 
     def require_cluster(self, by: str = "--cluster") -> None:
         """Raise UsageError for options that mean nothing without that which asks for a cluster."""
-        names = ("kubeconfig", "context", "namespace", "node", "mesh", "image")
-        given = [f"--{name}" for name in names if getattr(self, name) is not None]
+        names = ("kubeconfig", "context", "namespace", "node", "server_node", "mesh", "image")
+        given = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) is not None]
         if self.allow_foreign:
             given.append("--allow-foreign-namespace")
         if given:
@@ -66,6 +67,7 @@ def _where(options: ClusterOptions) -> "Where":
         mesh=options.mesh or "builtin",
         namespace=options.namespace or "",
         node=options.node or "",
+        server_node=options.server_node or "",
         allow_foreign=options.allow_foreign,
     )
 

@@ -96,6 +96,9 @@ def profile(
         bool, typer.Option("--allow-foreign-namespace", help="Use a --namespace that was there before.")
     ] = False,
     node: Annotated[str | None, typer.Option(metavar="NAME", help="With --cluster: where to measure.")] = None,
+    server_node: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --cluster: where servers are, if not on --node.")
+    ] = None,
     mesh: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="With --cluster: builtin (our own sidecars), istio, linkerd, or a file."),
@@ -135,7 +138,7 @@ def profile(
         "seed": seed,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    there = ClusterOptions(kubeconfig, context, namespace, allow_foreign_namespace, node, mesh, image)
+    there = ClusterOptions(kubeconfig, context, namespace, allow_foreign_namespace, node, server_node, mesh, image)
     if not cluster:
         there.require_cluster()
     elif resume is not None:

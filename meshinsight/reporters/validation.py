@@ -61,10 +61,14 @@ def document(found: Validation) -> dict[str, Any]:
 
 def _anchor(anchor: Anchor) -> dict[str, Any]:
     return {
-        "profiled_ns": anchor.profiled_ns,
-        "measured_ns": anchor.measured_ns,
-        "rounds_ns": list(anchor.rounds_ns),
+        "profiled_ns": anchor.profiled.latency_ns,
+        "measured_ns": anchor.measured.latency_ns,
+        "rounds_ns": [one.latency_ns for one in anchor.rounds],
         "factor": anchor.factor,
+        "profiled_cpu_ns": anchor.profiled.cpu_ns,
+        "measured_cpu_ns": anchor.measured.cpu_ns,
+        "rounds_cpu_ns": [one.cpu_ns for one in anchor.rounds],
+        "cpu_factor": anchor.cpu_factor,
     }
 
 
@@ -165,8 +169,8 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
         sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
     baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
     anchors = ", ".join(
-        f"{anchor.cell.name} {anchor.profiled_ns * 1e-3:,.1f} → {anchor.measured_ns * 1e-3:,.1f} µs "
-        f"(× {anchor.factor:.2f})"
+        f"{anchor.cell.name} {anchor.profiled.latency_ns * 1e-3:,.1f} → {anchor.measured.latency_ns * 1e-3:,.1f} µs "
+        f"(× {anchor.factor:.2f}, CPU × {anchor.cpu_factor:.2f})"
         for anchor in found.anchors
     )
     lines = [

@@ -13,6 +13,8 @@ def between_ends(model: FittedModel) -> FittedModel:
     """
     if not model.natural_cooling or any(item.temperature != "natural" for item in model.configurations):
         return model
-    hot = [replace(item.times(model.natural_hot), temperature="hot") for item in model.configurations]
+    hot = [
+        replace(item.times(model.natural_hot, model.natural_hot), temperature="hot") for item in model.configurations
+    ]
     cold = [replace(item, temperature="cold") for item in model.configurations]
     return replace(model, configurations=(*hot, *cold), cooling=model.natural_cooling)

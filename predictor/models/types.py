@@ -100,10 +100,9 @@ class Configuration:
         """The coefficients in `latency` or `cpu`."""
         return self.latency if currency == "latency" else self.cpu
 
-    def times(self, factor: float) -> "Configuration":
-        """The same at so many times the cost, in both currencies."""
-        latency, cpu = (cost and cost.times(factor) for cost in (self.latency, self.cpu))
-        return replace(self, latency=latency, cpu=cpu)
+    def times(self, latency: float, cpu: float) -> "Configuration":
+        """The same at so many times the cost in each currency."""
+        return replace(self, latency=self.latency and self.latency.times(latency), cpu=self.cpu and self.cpu.times(cpu))
 
 
 @dataclass(frozen=True, slots=True)

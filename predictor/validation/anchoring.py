@@ -1,7 +1,8 @@
 """A model at the speed that the machine has now, as the anchor cells tell. Pure.
 
 An anchor cell is one fixed hop of a profile, measured again while a validation runs. What it costs now over what the
-model says of it is how much slower the machine is: the costs of its protocol at its temperature are taken times that.
+model says of it is how much slower the machine is: the costs of its protocol at its temperature are taken times that,
+latency by its latency and CPU by its CPU, which do not go along: a profile measures them at different times.
 HTTP/2 and gRPC follow HTTP/1.1, whose parsing and caches they share; temperatures between two anchors lie between.
 How fast idle sidecars cool is scaled by the anchor at one low rate.
 """
@@ -16,7 +17,7 @@ from predictor.graph.types import CallGraph
 from predictor.models.types import FEATURES, Configuration, FittedModel
 from predictor.predict.hops import POSITIONS
 from predictor.validation.types import Anchor
-from profiler.campaign.applications import COLD, HOT, NATURAL, AnchorCell
+from profiler.campaign.applications import COLD, HOT, NATURAL, AnchorCell, AnchorReading
 from profiler.campaign.cells import ANCHOR_SCENE
 from profiler.errors import UsageError
 from profiler.proxies.base import HTTP1, TCP
@@ -46,22 +47,23 @@ def model_of(model: FittedModel, temperature: str) -> FittedModel:
 
 def anchor_cells(
     graphs: Sequence[CallGraph], model: FittedModel, profile: Mapping[str, Any]
-) -> dict[AnchorCell, float]:
-    """The cells to measure for graphs, HTTP/1.1's first, with what they cost in the profile, in ns.
+) -> dict[AnchorCell, AnchorReading]:
+    """The cells to measure for graphs, HTTP/1.1's first, with what they cost in the profile.
 
     `model` is what `model_of` gives. Raises `UsageError`: the profile has no anchor.
     """
     protocols = (HTTP1, TCP) if any(map(_with_tcp, graphs)) else (HTTP1,)
     found = {
-        cell: cost_ns
+        cell: cost
         for cell in (
             AnchorCell(protocol, temperature) for protocol in protocols for temperature in (HOT, COLD, NATURAL)
         )
-        if (cost_ns := _modelled_ns(model, cell)) > 0.0
+        if (cost := _modelled(model, cell)).latency_ns > 0.0
     }
-    known = found or {ANCHOR: _profiled_ns(profile)}
+    known = found or {ANCHOR: AnchorReading(_profiled_ns(profile), 0.0)}
     if model.cooling and {ANCHOR, _COLD} <= set(found):
-        known[_IDLE] = found[ANCHOR] + _idle_position(model) * (found[_COLD] - found[ANCHOR])
+        hot_ns, cold_ns = found[ANCHOR].latency_ns, found[_COLD].latency_ns
+        known[_IDLE] = AnchorReading(hot_ns + _idle_position(model) * (cold_ns - hot_ns), 0.0)
     return known
 
 
@@ -73,11 +75,12 @@ def _with_tcp(graph: CallGraph) -> bool:
 
 def at_speed_of(model: FittedModel, anchors: Sequence[Anchor]) -> FittedModel:
     """The model with its costs times what the anchors say, draws and all."""
-    factors = {anchor.cell: anchor.factor for anchor in anchors if anchor.cell != _IDLE}
+    latency = {anchor.cell: anchor.factor for anchor in anchors if anchor.cell != _IDLE}
+    cpu = {anchor.cell: anchor.cpu_factor for anchor in anchors if anchor.cell != _IDLE}
     return replace(
         model,
-        configurations=tuple(item.times(_factor(item, factors)) for item in model.configurations),
-        cooling=_cooling(model, {anchor.cell: anchor.measured_ns for anchor in anchors}),
+        configurations=tuple(item.times(_factor(item, latency), _factor(item, cpu)) for item in model.configurations),
+        cooling=_cooling(model, {anchor.cell: anchor.measured.latency_ns for anchor in anchors}),
     )
 
 
@@ -111,8 +114,8 @@ def _factor(item: Configuration, factors: Mapping[AnchorCell, float]) -> float:
     return 1.0
 
 
-def _modelled_ns(model: FittedModel, cell: AnchorCell) -> float:
-    """What the model says of an anchor cell's latency; 0 where it was not measured."""
+def _modelled(model: FittedModel, cell: AnchorCell) -> AnchorReading:
+    """What the model says of an anchor cell; 0 where it was not measured."""
     hop, load = cell.hop, ANCHOR_SCENE.load
     features = {"request_bytes": float(load.request_bytes), "response_bytes": float(load.response_bytes)}
     for item in model.configurations:
@@ -120,10 +123,13 @@ def _modelled_ns(model: FittedModel, cell: AnchorCell) -> float:
             hop.proxy, hop.protocol, hop.topology, hop.tls, hop.transport, hop.workers, hop.application,
         )  # fmt: skip
         plain = not item.filters and not item.extra_headers
-        if same and plain and item.temperature == cell.temperature and item.latency is not None:
-            row = item.latency.rows(np.array([[features.get(name, 0.0) for name in FEATURES]]))
-            return float((row @ item.latency.coefficients).sum())
-    return 0.0
+        if same and plain and item.temperature == cell.temperature:
+            row = np.array([[features.get(name, 0.0) for name in FEATURES]])
+            latency_ns, cpu_ns = (
+                float((cost.rows(row) @ cost.coefficients).sum()) if cost else 0.0 for cost in (item.latency, item.cpu)
+            )
+            return AnchorReading(latency_ns, cpu_ns)
+    return AnchorReading(0.0, 0.0)
 
 
 def _profiled_ns(profile: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from profiler.campaign.applications import AnchorCell, ApplicationBench, CpuReading, LatencyReading
+from profiler.campaign.applications import AnchorCell, AnchorReading, ApplicationBench, CpuReading, LatencyReading
 from profiler.errors import MeshInsightError
 
 _ANCHOR_S: Final = 0.4
@@ -34,11 +34,11 @@ Report = Callable[[str, float], None]
 
 @dataclass
 class Rounds:
-    """What was measured, by variant, in order of rounds; `cpu` in every second. `anchors_ns` are overheads by cell."""
+    """What was measured, by variant, in order of rounds; `cpu` in every second; and the anchors, by cell."""
 
     latency: dict[str, list[LatencyReading]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[str, list[CpuReading]] = field(default_factory=lambda: defaultdict(list))
-    anchors_ns: dict[AnchorCell, list[float]] = field(default_factory=lambda: defaultdict(list))
+    anchors: dict[AnchorCell, list[AnchorReading]] = field(default_factory=lambda: defaultdict(list))
 
 
 def find_rate(bench: ApplicationBench, variants: Sequence[str], wanted_rps: float, cpus: int) -> float:
@@ -80,8 +80,8 @@ def measure(
     left_s = rounds * (len(variants) * step_s + anchors_s) + (rounds + 1) // 2 * len(variants) * cpu_s
     for number in range(rounds):
         report(f"round {number + 1} of {rounds}: anchors", left_s)
-        for cell, overhead_ns in bench.anchors_ns(_ANCHOR_S).items():
-            found.anchors_ns[cell].append(overhead_ns)
+        for cell, reading in bench.anchors(_ANCHOR_S).items():
+            found.anchors[cell].append(reading)
         left_s -= anchors_s
         for variant in (variants[index] for index in random.permutation(len(variants))):
             report(f"round {number + 1} of {rounds}: latency, {variant}", left_s)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from predictor.graph.types import CallGraph
 from predictor.models.types import FittedModel
 from predictor.predict.comparison import saving
@@ -19,7 +17,7 @@ from predictor.validation.deploying import application, applications_of, as_depl
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
 from predictor.validation.scoring import PERCENTILES, measured_baseline, measured_saving, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
-from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
+from profiler.campaign.applications import COLD, HOT, AnchorCell, AnchorReading, ApplicationBench
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, UsageError
 from profiler.proxies.registry import find_proxy
@@ -65,7 +63,7 @@ def validate(
     """
     model = model_of(model, settings.temperature)
     cases, deployed = _cases(graph, scenarios, options)
-    profiled_ns = anchor_cells([case.graph for case in cases], model, profile)
+    profiled = anchor_cells([case.graph for case in cases], model, profile)
     for case in cases:  # what the profile lacks is told before anything is started
         predict(case.graph, model, replace(case.options, samples=0, intervals=False))
     warnings = _other_build(profile, options.proxy or "envoy")
@@ -76,7 +74,7 @@ def validate(
     report("setting up the testbed", 0.0)
     with measuring_lock(), Run.start() as run:
         run.suspend_autogroup()
-        with ApplicationBench(run, deployed, shares, settings.temperature, tuple(profiled_ns)) as bench:
+        with ApplicationBench(run, deployed, shares, settings.temperature, tuple(profiled)) as bench:
             rate = settings.rate_rps
             if rate is None:
                 report("looking for a rate that this machine holds", 0.0)
@@ -88,7 +86,7 @@ def validate(
                 raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
     _require_answers(found, rate)
-    scored = _scored(graph, cases, model, found, rate, profiled_ns, settings)
+    scored = _scored(graph, cases, model, found, rate, profiled, settings)
     return replace(scored, warnings=warnings)
 
 
@@ -116,13 +114,10 @@ def _cases(
 
 def _scored(
     graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float,
-    profiled_ns: Mapping[AnchorCell, float], settings: Settings,
+    profiled: Mapping[AnchorCell, AnchorReading], settings: Settings,
 ) -> Validation:  # fmt: skip
-    anchors = tuple(
-        Anchor(cell, before_ns, float(np.median(found.anchors_ns[cell])), tuple(found.anchors_ns[cell]))
-        for cell, before_ns in profiled_ns.items()
-    )
-    slow = [anchor.cell.name for anchor in anchors if anchor.measured_ns <= 0.0]
+    anchors = tuple(Anchor.of_rounds(cell, before, found.anchors[cell]) for cell, before in profiled.items())
+    slow = [anchor.cell.name for anchor in anchors if anchor.measured.latency_ns <= 0.0]
     if slow:
         raise MeshInsightError(
             f"anchor {', '.join(slow)}: less than nothing was measured, the machine is too noisy; use more --rounds"

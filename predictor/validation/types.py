@@ -1,10 +1,11 @@
 """What a validation is: predicted and measured overhead side by side. Pure values; ns and vCPU."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from predictor.predict.types import Estimate
-from profiler.campaign.applications import AnchorCell
+from profiler.campaign.applications import AnchorCell, AnchorReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,32 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An anchor cell in the profile and here: overhead at the median in ns, and its rounds here."""
+    """An anchor cell in the profile and here: overhead at the median and of CPU per request, and its rounds here.
+
+    All in ns. CPU that the profile does not tell is 0 there.
+    """
 
     cell: AnchorCell
-    profiled_ns: float
-    measured_ns: float
-    rounds_ns: tuple[float, ...]
+    profiled: AnchorReading
+    measured: AnchorReading
+    rounds: tuple[AnchorReading, ...]
+
+    @classmethod
+    def of_rounds(cls, cell: AnchorCell, profiled: AnchorReading, rounds: Sequence[AnchorReading]) -> "Anchor":
+        """What was measured is the median of the rounds, of each currency."""
+        latency_ns, cpu_ns = (median(getattr(one, name) for one in rounds) for name in ("latency_ns", "cpu_ns"))
+        return cls(cell, profiled, AnchorReading(latency_ns, cpu_ns), tuple(rounds))
 
     @property
     def factor(self) -> float:
         """How much slower the machine is than when the profile was made."""
-        return self.measured_ns / self.profiled_ns
+        return self.measured.latency_ns / self.profiled.latency_ns
+
+    @property
+    def cpu_factor(self) -> float:
+        """How much more CPU time a request needs than then; as `factor` where that is not known."""
+        known = self.profiled.cpu_ns > 0.0 and self.measured.cpu_ns > 0.0
+        return self.measured.cpu_ns / self.profiled.cpu_ns if known else self.factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,28 @@ the thread is found asleep; then the message was with whoever woke it, at the mo
 an exchange therefore belongs to exactly one thread and state, also when messages come in pieces and when a thread
 never slept. Wake-ups that are not on this path (a proxy's main thread, a timer) cannot divert it. An exchange whose
 path leads to a waker that was not traced is *lost*: dropped and counted.
+
+Where client and server are on two machines, nobody traced wakes who gets a message from the other one: the path goes on
+there, at the last send before.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
 from profiler.components import (
     CLIENT_APP,
+    CLIENT_SIDECAR,
     EVENT_WAIT,
     IPC,
     OTHER,
+    PLACES,
     REQUEST,
     RESPONSE,
     SERVER_APP,
+    SERVER_SIDECAR,
     SOCKET_READ,
     SOCKET_WRITE,
 )
@@ -104,13 +110,32 @@ class Exchanges:
     lost: int
 
 
-class _Replay:
-    """Replays events into thread histories and notes the client's and server's sends and reads."""
+@dataclass
+class Sends:
+    """The moments at which the threads of a place handed data over, in time order, and which thread did."""
+
+    stamps_ns: list[int] = field(default_factory=list)
+    tids: list[int] = field(default_factory=list)
+
+    def last(self, start_ns: int, end_ns: int) -> tuple[int, int] | None:
+        """Stamp and thread of the last one in [start_ns, end_ns), if there is one."""
+        index = bisect_right(self.stamps_ns, end_ns - 1) - 1
+        if index < 0 or self.stamps_ns[index] < start_ns:
+            return None
+        return self.stamps_ns[index], self.tids[index]
+
+
+class Replay:
+    """Replays events into thread histories and notes what the threads of each place sent, and the client's reads.
+
+    `woken_ns` are the times at which threads of a place that slept were woken by nobody traced.
+    """
 
     def __init__(self, events: TimelineEvents, families: Mapping[int, str]) -> None:
         self.threads: dict[int, _Running] = {}
         self.finished_ns: list[int] = []
-        self.server_sends_ns: list[int] = []
+        self.sends: dict[str, Sends] = {place: Sends() for place in PLACES}
+        self.woken_ns: dict[str, list[int]] = {place: [] for place in PLACES}
         self._families = families
         self._places = events.places
         self._last_read_end: int | None = None
@@ -159,9 +184,11 @@ class _Replay:
             return
         thread.sent = True
         place = self._places.get(tid)
-        if place == SERVER_APP:
-            self.server_sends_ns.append(stamp_ns)
-        elif place == CLIENT_APP and self._last_read_end is not None:
+        if place is None:
+            return
+        self.sends[place].stamps_ns.append(stamp_ns)
+        self.sends[place].tids.append(tid)
+        if place == CLIENT_APP and self._last_read_end is not None:
             # The next request is on its way: the answer before it was complete when its last read had been used.
             self.finished_ns.append(self._last_read_end)
             self._last_read_end = None
@@ -169,11 +196,13 @@ class _Replay:
     def _softirq_exit(self, thread: _Running, _: int, stamp_ns: int, __: int) -> None:
         thread.history.begin(stamp_ns, thread.state())
 
-    def _waking(self, thread: _Running, _: int, stamp_ns: int, waker: int) -> None:
+    def _waking(self, thread: _Running, tid: int, stamp_ns: int, waker: int) -> None:
         if waker in self.threads:
             self._note_send(self.threads[waker], waker, stamp_ns)
         if thread.asleep or not thread.history.starts:  # first seen here, it must have been asleep since before
             thread.asleep = False
+            if waker == 0 and tid in self._places:
+                self.woken_ns[self._places[tid]].append(stamp_ns)
             thread.history.wakers[len(thread.history.starts)] = waker
             thread.history.begin(stamp_ns, IPC)
 
@@ -197,12 +226,12 @@ def follow(events: TimelineEvents, families: Mapping[int, str]) -> Exchanges:
         events: the timeline of all processes of the hop, in time order.
         families: system call number → component, as `syscall_families`.
     """
-    replay = _Replay(events, families)
+    replay = Replay(events, families)
     client = [tid for tid, place in events.places.items() if place == CLIENT_APP and tid in replay.threads]
+    wire = wire_ends(events.places.values()) if events.wired else None
     followed, lost = [], 0
-    sends = _LastBefore(replay.server_sends_ns)
     for start_ns, end_ns in pairwise(replay.finished_ns):
-        exchange = _walk(replay.threads, events.places, client, start_ns, end_ns, sends)
+        exchange = _walk(replay, events.places, client, start_ns, end_ns, wire)
         if exchange is None:
             lost += 1
         else:
@@ -210,31 +239,32 @@ def follow(events: TimelineEvents, families: Mapping[int, str]) -> Exchanges:
     return Exchanges(followed, lost)
 
 
-class _LastBefore:
-    def __init__(self, stamps_ns: list[int]) -> None:
-        self._stamps_ns = stamps_ns
-
-    def __call__(self, start_ns: int, end_ns: int) -> int | None:
-        """The last stamp in [start_ns, end_ns), if there is one."""
-        index = bisect_right(self._stamps_ns, end_ns - 1) - 1
-        return self._stamps_ns[index] if index >= 0 and self._stamps_ns[index] >= start_ns else None
+def wire_ends(places: Iterable[str]) -> tuple[str, str]:
+    """Of a hop on two machines, the place on the client's and that on the server's that talk to each other."""
+    known = set(places)
+    return (
+        CLIENT_SIDECAR if CLIENT_SIDECAR in known else CLIENT_APP,
+        SERVER_SIDECAR if SERVER_SIDECAR in known else SERVER_APP,
+    )
 
 
 def _walk(
-    threads: Mapping[int, _Running],
+    replay: Replay,
     places: Mapping[int, str],
     client: list[int],
     start_ns: int,
     end_ns: int,
-    sends: _LastBefore,
+    wire: tuple[str, str] | None,
 ) -> Exchange | None:
-    answered_ns = sends(start_ns, end_ns)
-    if answered_ns is None:
+    answered = replay.sends[SERVER_APP].last(start_ns, end_ns)
+    if answered is None:
         return None
+    answered_ns, _ = answered
     time_ns: dict[tuple[str, str, str], int] = {}
     segments: dict[tuple[str, str, str], int] = {}
     reached = end_ns
-    for tid, first, last, state in _path(threads, _active_at(threads, client, end_ns), start_ns, end_ns):
+    active = _active_at(replay.threads, client, end_ns)
+    for tid, first, last, state in _path(replay, active, start_ns, end_ns, places, wire):
         if tid == 0:
             return None
         place = places[tid]
@@ -257,11 +287,14 @@ def _active_at(threads: Mapping[int, _Running], client: list[int], end_ns: int) 
     return 0
 
 
-def _path(threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int) -> Iterator[tuple[int, int, int, str]]:
+def _path(
+    replay: Replay, tid: int, start_ns: int, end_ns: int, places: Mapping[int, str], wire: tuple[str, str] | None
+) -> Iterator[tuple[int, int, int, str]]:
     """Segments (thread, from, to, state) of the path, latest first. A thread of 0 says that the path is lost."""
     client, now = tid, end_ns
+    crossings = [wire, wire[::-1]] if wire else []  # receiver's and sender's place, of the answer and of the request
     while now > start_ns:
-        history = threads[tid].history if tid else None
+        history = replay.threads[tid].history if tid else None
         index = history.at(now) if history else -1
         if history is None or (index < 0 and 0 not in history.wakers):
             yield 0, start_ns, now, OTHER
@@ -273,6 +306,16 @@ def _path(threads: Mapping[int, _Running], tid: int, start_ns: int, end_ns: int)
             now = first
             continue
         waker = history.wakers.get(index + 1, 0)
+        if waker == 0 and crossings and places[tid] == crossings[0][0]:
+            sent = replay.sends[crossings.pop(0)[1]].last(start_ns, now)
+            if sent is None:
+                yield 0, start_ns, now, OTHER
+                return
+            yield tid, sent[0], now, IPC
+            now, tid = sent
+            continue
         if waker == 0 and tid == client:
-            return  # the client slept of its own accord (its timer woke it): the exchange begins here
+            break  # the client slept of its own accord (its timer woke it): the exchange begins here
         tid = waker
+    if crossings:
+        yield 0, start_ns, now, OTHER

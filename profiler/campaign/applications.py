@@ -70,6 +70,14 @@ class AnchorCell:
         return anchor_scene(self.temperature, self.rate_rps)
 
 
+@dataclass(frozen=True, slots=True)
+class AnchorReading:
+    """What an anchor cell costs: overhead at the median, and CPU of the whole machine per request, both in ns."""
+
+    latency_ns: float
+    cpu_ns: float
+
+
 @dataclass(frozen=True)
 class LatencyReading:
     """Latencies in ns of the requests of a window, of all entries together; `answered_rps` were answered within it.
@@ -102,16 +110,16 @@ class CpuReading:
 class ApplicationBench:
     """Variants of an application, and anchor hops, deployed side by side. Enter it to deploy, leave it to detach.
 
-    `rates_rps` are the requests from outside by entry id; rates that are asked for keep their ratios. `anchors` are the
-    anchor cells of `anchors_ns`.
+    `rates_rps` are the requests from outside by entry id; rates that are asked for keep their ratios. `anchor_cells`
+    are those of `anchors`.
     """
 
     def __init__(
         self, run: Run, variants: Mapping[str, Application], rates_rps: Mapping[str, float], temperature: str = HOT,
-        anchors: Sequence[AnchorCell] = (AnchorCell(HTTP1, HOT),),
+        anchor_cells: Sequence[AnchorCell] = (AnchorCell(HTTP1, HOT),),
     ) -> None:  # fmt: skip
         self._run = run
-        self._anchor_cells = anchors
+        self._anchor_cells = anchor_cells
         self._variants = variants
         self._total_rps = sum(rates_rps.values())
         self._shares = {name: rate / self._total_rps for name, rate in rates_rps.items()}
@@ -214,17 +222,18 @@ class ApplicationBench:
             Noise.between(before, Noise.read()),
         )
 
-    def anchors_ns(self, seconds: float) -> dict[AnchorCell, float]:
-        """Overhead of the anchor cells at the median in ns, windows so long: how fast the machine is now."""
-        medians_ns = {(hop, scene): self._median_ns(hop, scene, seconds) for hop, scene in self._anchor_points}
-        return {
-            cell: medians_ns[cell.hop, cell.scene] - medians_ns[cell.hop.baseline, cell.scene]
-            for cell in self._anchor_cells
-        }
+    def anchors(self, seconds: float) -> dict[AnchorCell, AnchorReading]:
+        """What the anchor cells cost, windows so long: how fast the machine is now. Raises ProcessError."""
+        found = {(hop, scene): self._anchor_window(hop, scene, seconds) for hop, scene in self._anchor_points}
+        readings = {}
+        for cell in self._anchor_cells:
+            above, below = found[cell.hop, cell.scene], found[cell.hop.baseline, cell.scene]
+            readings[cell] = AnchorReading(above.latency_ns - below.latency_ns, above.cpu_ns - below.cpu_ns)
+        return readings
 
     @property
     def windows_per_anchor(self) -> int:
-        """How many windows of load `anchors_ns` takes."""
+        """How many windows of load `anchors` takes."""
         return len(self._anchor_points)
 
     @property
@@ -232,20 +241,33 @@ class ApplicationBench:
         pairs = [(hop, cell.scene) for cell in self._anchor_cells for hop in (cell.hop.baseline, cell.hop)]
         return list(dict.fromkeys(pairs))
 
-    def _median_ns(self, hop: Hop, scene: Scene, seconds: float) -> float:
+    def _anchor_window(self, hop: Hop, scene: Scene, seconds: float) -> AnchorReading:
+        """The hop's own latency at the median and CPU per request, beside which its baseline's are to be held."""
         self._set_temperature(scene.temperature)
         deployment = self._anchors[hop]
         load = paced(scene)
         generator: LoadGenerator = H2load() if load.rate_rps is None else self._generator
         directory = next(iter(self._directories.values()))
-        argv = generator.argv(deployment.target, load, _SETTLE_S + seconds, directory)
+        argv = generator.argv(deployment.target, load, _SETTLE_S + seconds + _TAIL_S, directory)
         process = self._run.spawn("anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
-        process.wait(_SETTLE_S + seconds + START_WITHIN_S)
+        try:
+            wait_until_sending(generator, directory, process)
+            time.sleep(_SETTLE_S)
+            machine = MachineCpu()
+            idle, uncounted_ns = machine.read(), self._uncounted_ns()
+            start_ns = time.monotonic_ns()
+            time.sleep(seconds)
+            end_ns = time.monotonic_ns()
+            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns() - uncounted_ns)
+            process.wait(seconds + START_WITHIN_S)
+        finally:
+            process.stop(grace_s=0.5)
         result = generator.result(directory)
-        if not len(result.due_ns):
+        latencies = result.between(start_ns, end_ns)
+        requests = result.rate_rps(start_ns, end_ns) * (end_ns - start_ns) / 1e9
+        if not len(latencies) or requests <= 0:
             raise ProcessError(f"no request of the anchor {hop.name} was answered; is the machine busy?")
-        latencies = result.latency_ns[result.due_ns >= result.due_ns[0] + int(_SETTLE_S * 1e9)]
-        return float(np.median(latencies))
+        return AnchorReading(float(np.median(latencies)), busy_ns / requests)
 
     def rss_bytes(self, variant: str) -> float:
         """Resident memory of all sidecars of a variant."""

@@ -5,10 +5,9 @@ phases, since that takes less than a millisecond: so the disturbance by the prob
 apart from its reference, not minutes.
 """
 
-import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,24 +17,24 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
 from profiler.campaign.cells import PACED_RPS, Plan, Scene
+from profiler.campaign.instruments import CpuReading
+from profiler.campaign.machines import Places
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import DeployedHop, LocalTestbed, Testbed
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError, ProcessError
-from profiler.machine import MachineCpu, Noise, run_time_ns
+from profiler.machine import Noise
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.calibration import measure_probe_hit_ns
-from profiler.probes.cputime import CpuTime, CpuTimes
-from profiler.probes.perf_sampling import PerfSampling, SampledTimes
+from profiler.probes.cputime import CpuTimes
+from profiler.probes.perf_sampling import SampledTimes
 from profiler.probes.syscalls import syscall_families
-from profiler.probes.timeline import Timeline
 from profiler.testbed.deployment import Hop
-from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours
+from profiler.testbed.neighbour import COLD_STEPS, Mode
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
 from profiler.workload.base import Load, LoadGenerator, LoadResult, Server, UnansweredError
@@ -157,8 +156,7 @@ class Bench:
         self._testbed = testbed or LocalTestbed(tools.servers, settings)
         self.probe_hit_ns = 0.0
         self.repeated_windows = 0
-        self.cputime_probes: dict[str, ProbeStatus] = {}
-        self._timeline_probes: list[ProbeStatus] = []
+        self._probes: list[ProbeStatus] = []
         self._run = run
         self._plan = plan
         self._settings = settings
@@ -168,14 +166,8 @@ class Bench:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.timeline = Timeline()
-            stack.callback(self.timeline.close)
-            self._timeline_probes = self.timeline.statuses
-            self._cputime = stack.enter_context(CpuTime())
-            self._cputime.detach()
             self._load_directory = self._run.add_directory("load")
-            self.neighbours = Neighbours(self._run, modes=_modes(self._plan))
-            self._testbed.place_neighbours([process.pid for process in self.neighbours.processes])
+            self.machines = stack.enter_context(self._testbed.machines(self._run, _modes(self._plan)))
             self._secrets = self._testbed.secrets(self._run)
             self.deployments = self._testbed.deploy(self._run, self._plan, self._secrets)
             self.probe_hit_ns = measure_probe_hit_ns(self._run)
@@ -185,11 +177,14 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        try:
+            self._probes = self.machines.probes()
+        finally:
+            self._stack.close()
 
     def probes(self) -> list[ProbeStatus]:
         """Every probe with its hits and drops so far."""
-        return [*self._timeline_probes, *self.cputime_probes.values()]
+        return self._probes
 
     def latency_window(self, hop: Hop, scene: Scene, seconds: float, *, follow: bool = True) -> LatencyWindow:
         """Load `hop` and time every request, with the timeline on in half of the phases.
@@ -222,13 +217,13 @@ class Bench:
     def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float, follow: bool) -> LatencyWindow | None:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
-        before = Noise.read()
+        before = self.machines.noise()
         load = paced(scene)
         with self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S) as generator:
-            self.timeline.reset({**deployment.places, generator.pid: CLIENT_APP})
+            self.machines.trace(_with_client(deployment, generator))
             phases = [self._timeline_phase(probed, seconds / 4) for probed in self._alternation()]
             deployment.check()
-        noise = Noise.between(before, Noise.read())
+        noise = self.machines.noise_since(before)
         result = self._result(load)
         if not all(_answered(result, phase) for phase in phases):
             return None
@@ -268,49 +263,44 @@ class Bench:
     def _try_cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
-        before = Noise.read()
+        before = self.machines.noise()
         with ExitStack() as stack:
-            perf = stack.enter_context(PerfSampling(directory=self._load_directory)) if sample else None
+            if sample:
+                stack.enter_context(self.machines.sampling())
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + _SLACK_S))
-            roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
+            roles = _with_client(deployment, generator)
             readings = {}
             for probed in self._random.permutation([False, True]).tolist():
-                readings[probed] = self._cpu_phase(deployment, roles, perf if probed else None, probed, seconds)
+                readings[probed] = self._cpu_phase(deployment, roles, probed, seconds)
             deployment.check()
             generator.signal(signal.SIGTERM)
             generator.wait(_END_WITHIN_S)
-            samples = _sampled(perf, roles, readings[True][0]) if perf else None
+            samples = self.machines.samples(roles) if sample else None
         result = self._result(load)
         if not all(_answered(result, reading[0]) for reading in readings.values()):
             raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
-        per_request = {
-            probed: proxy_ns / _answered(result, phase) for probed, (phase, _, _, proxy_ns) in readings.items()
-        }
-        phase, times, busy_ns, _ = readings[True]
+        per_request = {probed: proxy_ns / _answered(result, phase) for probed, (phase, _, proxy_ns) in readings.items()}
+        phase, reading, _ = readings[True]
         return CpuWindow(
             requests=_answered(result, phase),
             achieved_rps=_answered(result, phase) / phase.seconds,
-            busy_ns=busy_ns,
-            times=times,
+            busy_ns=reading.busy_ns,
+            times=reading.times,
             samples=samples,
             proxy_ns_unprobed=per_request[False],
             proxy_ns_probed=per_request[True],
-            noise=Noise.between(before, Noise.read()),
+            noise=self.machines.noise_since(before),
         )
 
     def function_window(self, hop: Hop, load: Load, seconds: float) -> SampledTimes:
         """Sample the hop at saturation, often: which functions the proxies' user time is spent in."""
         deployment = self.deployments[hop]
         self._set_temperature("hot")
-        perf = PerfSampling(frequency_hz=_FUNCTION_FREQUENCY_HZ, directory=self._load_directory)
-        with perf, self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S) as generator:
-            perf.start()
-            start_ns = time.monotonic_ns()
-            time.sleep(seconds)
-            perf.pause()
-            perf.stop()
-            roles = {**deployment.places, generator.pid: CLIENT_APP, **self._other_roles(perf)}
-            return perf.read(roles, (start_ns, time.monotonic_ns()))
+        with ExitStack() as stack:
+            stack.enter_context(self.machines.sampling(_FUNCTION_FREQUENCY_HZ))
+            generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S))
+            self.machines.sample(seconds)
+            return self.machines.samples(_with_client(deployment, generator))
 
     def capacity_rps(self, hop: Hop, scene: Scene, connections: int, seconds: float) -> tuple[float, float]:
         """Requests per second at saturation, without and with the timeline attached."""
@@ -333,50 +323,27 @@ class Bench:
         return Phase(probed, start_ns + _GUARD_NS, time.monotonic_ns() - _GUARD_NS, tuple(bursts))
 
     def _burst(self) -> tuple[int, int]:
-        self.timeline.attach()
+        self.machines.attach()
         first_ns = time.monotonic_ns() + _BURST_EDGE_NS
         _sleep_until(first_ns + _BURST_NS)
         last_ns = time.monotonic_ns() - _BURST_EDGE_NS
-        self.timeline.detach()
+        self.machines.detach()
         return first_ns, last_ns
 
     def _cpu_phase(
-        self, deployment: DeployedHop, roles: Mapping[int, str], perf: PerfSampling | None, probed: bool, seconds: float
-    ) -> tuple[Phase, CpuTimes, float, float]:
-        times = CpuTimes({}, {}, 0)
-        with ExitStack() as stack:
-            if probed:
-                stack.callback(self._cputime.detach)
-                self._cputime.attach()
-                self._cputime.set_roles(roles)
-            if perf:
-                perf.start()
-            machine = MachineCpu()
-            proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
-            uncounted_ns, idle = self._uncounted_ns(perf), machine.read()
-            if probed:
-                self._cputime.reset()
-            start_ns = time.monotonic_ns()
-            time.sleep(seconds)
-            end_ns = time.monotonic_ns()
-            if probed:
-                times = self._cputime.measure()
-            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns(perf) - uncounted_ns)
-            proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
-            if perf:
-                perf.pause()
-            if probed:
-                self._count_cputime_hits()
-        return Phase(probed, start_ns, end_ns), times, busy_ns, proxy_ns
-
-    def _count_cputime_hits(self) -> None:
-        self._cputime.require_hits()
-        for status in self._cputime.hits():
-            known = self.cputime_probes.setdefault(status.name, replace(status, hits=0))
-            known.hits += status.hits
+        self, deployment: DeployedHop, roles: Places, probed: bool, seconds: float
+    ) -> tuple[Phase, CpuReading, float]:
+        self.machines.begin_cpu(roles, probed)
+        proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
+        start_ns = time.monotonic_ns()
+        time.sleep(seconds)
+        end_ns = time.monotonic_ns()
+        reading = self.machines.end_cpu(probed)
+        proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
+        return Phase(probed, start_ns, end_ns), reading, proxy_ns
 
     def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:
-        events = self.timeline.read()
+        events = self.machines.events()
         tables = []
         for phase in phases:
             for burst in phase.bursts_ns:
@@ -413,12 +380,8 @@ class Bench:
         return result
 
     def _set_temperature(self, temperature: str) -> None:
-        if temperature in (*COLD_STEPS, "cold"):
-            self.neighbours.cold(temperature)
-        elif temperature == "natural" or self._settings.idle == "natural":
-            self.neighbours.off()
-        else:
-            self.neighbours.awake()
+        asleep = temperature == "hot" and self._settings.idle == "natural"
+        self.machines.set_temperature("natural" if asleep else temperature)
 
     def memory_window(self, hop: Hop, load: Load) -> dict[str, float]:
         """RSS of the hop's proxies with no and with many connections open, in bytes; empty without proxies.
@@ -440,22 +403,15 @@ class Bench:
             "connections": float(_MEMORY_CONNECTIONS),
         }
 
-    def _other_roles(self, perf: PerfSampling | None) -> dict[int, str]:
-        roles = {process.pid: NEIGHBOUR for process in self.neighbours.processes}
-        return {**roles, os.getpid(): TOOL, **({perf.process_id: TOOL} if perf else {})}
-
-    def _uncounted_ns(self, perf: PerfSampling | None) -> float:
-        neighbours_ns = sum(process.run_time_ns() for process in self.neighbours.processes)
-        return neighbours_ns + time.process_time_ns() + (run_time_ns(perf.process_id) if perf else 0)
-
 
 def _sleep_until(at_ns: int) -> None:
     time.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
 
 
-def _sampled(perf: PerfSampling, roles: Mapping[int, str], phase: Phase) -> SampledTimes:
-    perf.stop()
-    return perf.read(roles, (phase.start_ns, phase.end_ns))
+def _with_client(deployment: DeployedHop, generator: Process) -> Places:
+    """Where the hop's processes are, and the load generator, which is on the first machine."""
+    first, *others = deployment.places
+    return [{**first, generator.pid: CLIENT_APP}, *others]
 
 
 def wait_until_sending(generator: LoadGenerator, directory: Path, process: Process) -> None:

@@ -1,16 +1,20 @@
 """Where the hops of a plan are deployed: on this machine, or on a cluster that is there already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
+from profiler.campaign.instruments import Instruments
+from profiler.campaign.machines import Machines, Places
 from profiler.campaign.settings import ProfileSettings
 from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.filters import load_filter
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import copy_certificates, make_certificates
 from profiler.testbed.deployment import Deployment, Hop, Secrets, filter_values, sidecar_config
+from profiler.testbed.neighbour import Mode
 from profiler.testbed.netns import Namespace
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
@@ -29,14 +33,14 @@ class Sidecar(Protocol):
 
 
 class DeployedHop(Protocol):
-    """One hop that runs. `places` is process id → place, without the load generator."""
+    """One hop that runs. `places` are its processes, without the load generator, by machine."""
 
     @property
     def target(self) -> Target:
         """Where the client sends its load."""
 
     @property
-    def places(self) -> Mapping[int, str]: ...
+    def places(self) -> Places: ...
 
     @property
     def sidecars(self) -> Sequence[Sidecar]: ...
@@ -74,8 +78,8 @@ class Testbed(Protocol):
     def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
         """All hops of the plan, ready. Raises MeshInsightError."""
 
-    def place_neighbours(self, pids: Sequence[int]) -> None:
-        """Put these processes where they give way at once to those of the hops. Raises MeshInsightError."""
+    def machines(self, run: Run, modes: Sequence[Mode]) -> AbstractContextManager[Machines]:
+        """The machines that its hops run on, with their instruments and these neighbours. Raises MeshInsightError."""
 
 
 class LocalTestbed:
@@ -120,8 +124,11 @@ class LocalTestbed:
             deployment.wait_ready()
         return deployed
 
-    def place_neighbours(self, pids: Sequence[int]) -> None:
-        """They are in the control group of the hops already."""
+    @contextmanager
+    def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:
+        """This one. Neighbours are in the control group of the hops already."""
+        with Instruments(run, modes) as instruments:
+            yield Machines(instruments)
 
 
 def config_apart(hop: Hop, directory: Path, secrets: Secrets) -> SidecarConfig:

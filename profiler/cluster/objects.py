@@ -80,7 +80,7 @@ def network_policies(plan: ClusterPlan) -> list[Object]:
 
 
 def secret(plan: ClusterPlan, contents: Mapping[str, str]) -> Object:
-    """What was made for our own sidecars; `contents` in base64 by file name."""
+    """What was made for the run; `contents` in base64 by file name."""
     return _one("secret.yaml.j2", plan, secrets=dict(contents))
 
 
@@ -124,26 +124,32 @@ def workload_pod(plan: ClusterPlan, pod: RunPod) -> Object:
         own_sidecar=pod.hop is not None and plan.mesh.sidecar == OWN,
         filters=distinct_filters(pod),
         servers=_servers(plan, pod),
-        secrets=has_secrets(plan),
+        secrets=sidecars_need_secret(plan),
     )
 
 
 def profiler_pod(plan: ClusterPlan, number: int) -> Object:
-    """The profiler on the node of that number."""
+    """The profiler on the node of that number: the first measures, another one assists it."""
     name = plan.profiler_name(number)
     return _one(
         "profiler.yaml.j2",
         plan,
         pod_name=name,
         node=plan.profiler_nodes()[number],
+        argv=plan.profiler_argv if number == 0 else (*IN_POD, "assist"),
         pod_labels={**_labels(plan, PROFILER), POD_LABEL: name, **plan.mesh.inject.plain_labels},
         pod_annotations=dict(plan.mesh.inject.plain_annotations),
         capabilities=CAPABILITIES,
-        secrets=has_secrets(plan),
+        secrets=needs_secret(plan),
     )
 
 
-def has_secrets(plan: ClusterPlan) -> bool:
+def needs_secret(plan: ClusterPlan) -> bool:
+    """Whether something must be made for our own sidecars, or for profilers that talk to each other."""
+    return sidecars_need_secret(plan) or len(plan.profiler_nodes()) > 1
+
+
+def sidecars_need_secret(plan: ClusterPlan) -> bool:
     """Whether something must be made for our own sidecars."""
     return plan.needs_certificates or (plan.mesh.sidecar == OWN and any(hop.filters for hop in plan.hops))
 

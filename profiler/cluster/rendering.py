@@ -37,7 +37,7 @@ def render(
         *objects.accounts(plan),
         objects.reaper(plan),
         *objects.network_policies(plan),
-        *([objects.secret(plan, secrets or _HIDDEN)] if objects.has_secrets(plan) else []),
+        *([objects.secret(plan, secrets or _HIDDEN)] if objects.needs_secret(plan) else []),
         *objects.mesh_objects(plan),
         *(objects.service(plan, hop) for hop in dict.fromkeys(plan.hops)),
         *(objects.workload_pod(plan, pod) for pod in plan.pods()),
@@ -54,8 +54,8 @@ def render(
 
 
 def make_secrets(plan: ClusterPlan) -> dict[str, str] | None:
-    """Certificates and a token for the run's own sidecars, in base64 by file; None when it needs none."""
-    if not objects.has_secrets(plan):
+    """Certificates and a token for the run's own pods, in base64 by file; None when it needs none."""
+    if not objects.needs_secret(plan):
         return None
     with tempfile.TemporaryDirectory(prefix="meshinsight-") as folder:
         files = make_certificates(Path(folder))

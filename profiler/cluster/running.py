@@ -24,7 +24,7 @@ from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.rendering import make_secrets
 from profiler.cluster.session import Object, Session
-from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
+from profiler.cluster.task import AssistantPlace, HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.cluster.transfer import Execute, fetch_folder
 from profiler.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.errors import UsageError
@@ -40,12 +40,16 @@ _TIMES_EXPECTED: Final = 2.0
 
 @dataclass(frozen=True)
 class Where:
-    """Which namespace, node, mesh and image a run uses. Empty: one of its own, the scheduler's choice."""
+    """Which namespace, nodes, mesh and image a run uses. Empty: one of its own, the scheduler's choice.
+
+    `server_node` is for servers that are not to be on `node`.
+    """
 
     image: str
     mesh: str = "builtin"
     namespace: str = ""
     node: str = ""
+    server_node: str = ""
     allow_foreign: bool = False
 
 
@@ -54,6 +58,8 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
     mesh = load_mesh(where.mesh)
     if mesh.sidecar == NO_SIDECAR:
         raise UsageError(f"--mesh {mesh.name}: has no sidecars to measure; use --mesh builtin or that of your cluster")
+    if where.server_node and not where.node:
+        raise UsageError(f"--server-node {where.server_node}: say with --node where the clients are to be")
     schedule = Schedule(settings)
     expected_s = settings.budget_s or sum(seconds for _, seconds in schedule.listing())
     if expected_s + BESIDE_S > LONGEST_RUN_S:
@@ -73,7 +79,7 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
         namespace=where.namespace,
         own_namespace=own_namespace,
         client_node=where.node,
-        server_node=where.node,
+        server_node=where.server_node or where.node,
         profiler_argv=(*IN_POD, "measure"),
         started_by=this_process(),
     )
@@ -161,7 +167,14 @@ def make_task(
         proxy=MeshProxy(mesh.proxy.process if mesh.proxy else "", mesh.version, mesh.configuration),
         places={hop.name: _place(session, plan, pods, hop) for hop in plan.hops},
         cluster=_facts(session, plan, pods),
+        assistant=_assistant(plan, pods),
     )
+
+
+def _assistant(plan: ClusterPlan, pods: Mapping[str, Object]) -> AssistantPlace | None:
+    if len(plan.profiler_nodes()) == 1:
+        return None
+    return AssistantPlace(pods[plan.profiler_name(1)]["status"]["podIP"])
 
 
 def _place(session: Session, plan: ClusterPlan, pods: Mapping[str, Object], hop: Hop) -> HopPlace:
@@ -199,6 +212,7 @@ def _facts(session: Session, plan: ClusterPlan, pods: Mapping[str, Object]) -> d
         "kubernetes": session.version,
         "container_runtime": str(reported).partition("://")[0],
         "node": profiler["spec"].get("nodeName", ""),
+        **({"server_node": plan.server_node} if len(plan.profiler_nodes()) > 1 else {}),
         "mesh": plan.mesh.name,
         "image": _image(profiler, PROFILER),
     }

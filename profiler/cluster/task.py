@@ -11,7 +11,9 @@ from profiler.cluster.mesh import Reading
 from profiler.errors import MeshInsightError
 
 FORMAT: Final = "meshinsight-cluster-task"
-VERSION: Final = 2
+VERSION: Final = 3
+ASSISTANT_PORT: Final = 15443
+"""Where the profiler on the servers' node listens."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class HopPlace:
 
 
 @dataclass(frozen=True)
+class AssistantPlace:
+    """Where the profiler on the servers' node answers."""
+
+    address: str
+    port: int = ASSISTANT_PORT
+
+
+@dataclass(frozen=True)
 class MeshProxy:
     """The mesh's proxy: the name of its process, and how its version and configuration are asked of it."""
 
@@ -50,7 +60,10 @@ class MeshProxy:
 
 @dataclass(frozen=True)
 class Task:
-    """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is."""
+    """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is.
+
+    `assistant` is there where the servers are on another node than the profiler.
+    """
 
     settings: ProfileSettings
     command: tuple[str, ...]
@@ -58,6 +71,7 @@ class Task:
     proxy: MeshProxy
     places: Mapping[str, HopPlace]
     cluster: Mapping[str, Any] = field(default_factory=dict)
+    assistant: AssistantPlace | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain JSON values."""
@@ -70,6 +84,7 @@ class Task:
             "proxy": asdict(self.proxy),
             "places": {name: asdict(place) for name, place in self.places.items()},
             "cluster": dict(self.cluster),
+            "assistant": asdict(self.assistant) if self.assistant else None,
         }
 
     @classmethod
@@ -87,4 +102,5 @@ class Task:
             proxy=msgspec.convert(document["proxy"], MeshProxy),
             places=msgspec.convert(document["places"], dict[str, HopPlace]),
             cluster=document["cluster"],
+            assistant=msgspec.convert(document["assistant"], AssistantPlace | None),
         )

@@ -4,7 +4,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -34,7 +34,8 @@ _TRACEPOINT_OF_KIND: Final = {
 class TimelineEvents:
     """Events of one window in time order. The arrays have one entry per event.
 
-    `value` is the system call number, the return value, the waking thread or the state, by `kind`.
+    `value` is the system call number, the return value, the waking thread or the state, by `kind`. With `wired` they
+    come from two machines, joined by attribution/two_clocks.py.
     """
 
     stamp_ns: npt.NDArray[np.int64]
@@ -43,6 +44,7 @@ class TimelineEvents:
     value: npt.NDArray[np.int64]
     places: dict[int, str]
     dropped: int
+    wired: bool = False
 
     def __len__(self) -> int:
         return len(self.stamp_ns)
@@ -53,8 +55,8 @@ class TimelineEvents:
         return self._part(slice(int(first), int(last)))
 
     def _part(self, part: slice) -> "TimelineEvents":
-        return TimelineEvents(
-            self.stamp_ns[part], self.tid[part], self.kind[part], self.value[part], self.places, self.dropped
+        return replace(
+            self, stamp_ns=self.stamp_ns[part], tid=self.tid[part], kind=self.kind[part], value=self.value[part]
         )
 
 

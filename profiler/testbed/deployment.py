@@ -190,9 +190,9 @@ class Deployment:
         """Processes stay where they were pinned when they were started."""
 
     @property
-    def places(self) -> dict[int, str]:
-        """Process id → place, without the load generator."""
-        return {process.pid: place for place, process in self.processes.items()}
+    def places(self) -> list[dict[int, str]]:
+        """Process id → place, without the load generator: of the one machine."""
+        return [{process.pid: place for place, process in self.processes.items()}]
 
     def cpu_of(self, place: str) -> int:
         """The CPU that the process at `place` is pinned to."""

@@ -20,8 +20,10 @@ from profiler.cluster.pod_state import is_ready
 from profiler.cluster.session import Object, Session, connect
 from profiler.errors import MeshInsightError
 from profiler.profile.document import FILE_NAME, load_profile
+from profiler.testbed.deployment import Hop
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.network import FIRST
+from tests.conftest import AGAIN
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs_image, pytest.mark.timeout(600)]
 
@@ -182,6 +184,31 @@ def test_killed_anywhere_it_leaves_nothing_that_cleanup_does_not_remove(
     require_as_before(before)
 
 
+@pytest.mark.two_nodes
+@pytest.mark.flaky(reruns=AGAIN)
+def test_a_hop_across_two_nodes_is_followed_to_its_last_nanosecond(
+    profile: Callable[..., Profile], cluster: Session, tmp_path: Path
+) -> None:
+    before = objects()
+    clients, servers = sorted(node["metadata"]["name"] for node in cluster.find("Node"))[:2]
+    run = profile("--topology=both,server,client", f"--node={clients}", f"--server-node={servers}")
+    assert run.end() == 0, run.errors()
+    require_as_before(before)
+    document = load_profile(tmp_path / "out")
+    where = document["environment"]["cluster"]
+    assert (where["node"], where["server_node"]) == (clients, servers)
+    assert where["server_machine"]["cpus"] >= 1
+    assert document["status"] == "complete"
+    assert {cell["topology"] for cell in document["cells"]} == {"both", "server", "client"}
+    for cell in document["cells"]:
+        followed = cell["latency"]["components"]["ipc"]
+        assert followed["samples"] > 100, cell["id"]
+        assert followed["lost"] < 0.1 * followed["samples"], cell["id"]
+        assert abs(cell["latency"]["closure_residual"]) < 0.25, cell["id"]
+        reached = {part["place"] for part in cell["latency"]["by_place"]}
+        assert set(Hop("http1", cell["topology"]).sidecar_places) <= reached, cell["id"]
+
+
 def test_ctrl_c_brings_what_is_finished(profile: Callable[..., Profile], tmp_path: Path) -> None:
     before = objects()
     run = profile()
@@ -264,7 +291,7 @@ def test_a_node_without_tracefs_is_said_to_lack_it(
     before = objects()
     local_cluster.run_on(FIRST, ["umount", "/sys/kernel/tracing"])
     try:
-        run = profile()
+        run = profile(f"--node={local_cluster.nodes[0].name}")
         assert run.end() == 1
     finally:
         local_cluster.run_on(FIRST, ["mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing"])

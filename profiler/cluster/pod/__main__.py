@@ -7,8 +7,8 @@ from typing import Final
 from profiler.errors import MeshInsightError
 
 COMMANDS: Final = (
-    "begin", "capture", "done", "echo", "idle", "listening", "look", "measure", "pack", "reap", "send", "sidecar",
-    "stop",
+    "assist", "begin", "capture", "done", "echo", "idle", "listening", "look", "measure", "pack", "reap", "send",
+    "sidecar", "stop",
 )  # fmt: skip
 
 

@@ -1,90 +1,109 @@
-"""The hops of a run in the pods of a cluster, as the profiler on the same node sees them: processes by container."""
+"""The hops of a run in the pods of a cluster, all on the profiler's node or with their servers on another one."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from profiler.campaign.cells import Plan
-from profiler.campaign.testbeds import DeployedHop
-from profiler.cluster.containers import container_pids, leave_cpu_group, named, network_namespace
+from profiler.campaign.instruments import Instruments
+from profiler.campaign.machines import Machines, Places, SecondMachine
+from profiler.campaign.testbeds import DeployedHop, Sidecar
+from profiler.cluster.containers import container_pids, leave_cpu_group, network_namespace
 from profiler.cluster.mesh import Reading
-from profiler.cluster.pod.asking import ask, comparable, program_sha256
+from profiler.cluster.pod.asking import comparable
+from profiler.cluster.pod.assist import Assistant
+from profiler.cluster.pod.calling import Caller
+from profiler.cluster.pod.on_node import OnNode
+from profiler.cluster.pod.secrets import SECRETS, certificates_in
 from profiler.cluster.task import HopPlace, SidecarPlace, Task
 from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
-from profiler.errors import MeshInsightError, ProcessError
-from profiler.machine import run_time_ns
-from profiler.proxies.base import Address, Certificates, ProxyVersion
+from profiler.errors import MeshInsightError
+from profiler.proxies.base import Address, ProxyVersion
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.deployment import Hop, Secrets
+from profiler.testbed.neighbour import Mode
 from profiler.testbed.netns import Namespace
-from profiler.testbed.process import read_stat, resident_bytes
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import Token, make_token
 from profiler.workload.base import Target
 
-_CGROUPS: Final = "MESHINSIGHT_CGROUPS"
-_SECRETS: Final = Path("/etc/meshinsight/secrets")
 _UNKNOWN: Final = "unknown"
+_ON_SERVERS_NODE: Final = (SERVER_APP, SERVER_SIDECAR)
+_CONNECT_WITHIN_S: Final = 30.0
+_PINGS: Final = 50
 
 
-class Stranger:
-    """A process that this run did not start. Pid and start time together name it."""
+@dataclass(frozen=True)
+class FarNode:
+    """The profiler on the servers' node, where that is another one."""
 
-    def __init__(self, pid: int, what: str) -> None:
-        self.pid = pid
-        self._what = what
-        self._stat = read_stat(pid)
+    pods: OnNode
+    assistant: Assistant
+    instruments: Instruments
+
+    @classmethod
+    def connect(cls, address: str, port: int) -> "FarNode":
+        """Raises ProcessError where it does not answer."""
+        caller = Caller(address, port, certificates_in(), "the profiler on the server's node")
+        caller.connect(_CONNECT_WITHIN_S)
+        return cls(
+            caller.stub(OnNode, "pods"), caller.stub(Assistant, "assistant"), caller.stub(Instruments, "instruments")
+        )
+
+    def clock_offset_ns(self, here: OnNode) -> int:
+        """The clock there less the one here, by the fastest of some calls: good to half of its time."""
+        found = []
+        for _ in range(_PINGS):
+            before_ns, there_ns, after_ns = here.clock_ns(), self.pods.clock_ns(), here.clock_ns()
+            found.append((after_ns - before_ns, there_ns - (before_ns + after_ns) // 2))
+        _, offset_ns = min(found)
+        return offset_ns
+
+
+@dataclass(frozen=True)
+class SidecarsOf:
+    """The sidecars of a hop on one node."""
+
+    node: OnNode
+    hop: Hop
 
     def run_time_ns(self) -> int:
-        """CPU time of all its threads so far."""
-        return run_time_ns(self.pid)
+        """CPU time of all their threads so far."""
+        return self.node.run_time_ns(self.hop)
 
     def rss_bytes(self) -> int:
-        """Resident memory; 0 if it has ended."""
-        return resident_bytes(self.pid)
-
-    def pin(self, cpu: int) -> None:
-        """Put all its threads on one CPU; threads that end meanwhile need none."""
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with suppress(ProcessLookupError):
-                if os.sched_getaffinity(int(task.name)) != {cpu}:
-                    os.sched_setaffinity(int(task.name), {cpu})
-
-    def check(self) -> None:
-        """Raise ProcessError if it has ended."""
-        now = read_stat(self.pid)
-        if now is None or self._stat is None or now.start_time_ticks != self._stat.start_time_ticks:
-            raise ProcessError(f"{self._what} (pid {self.pid} on the node) has ended")
+        """Resident memory."""
+        return self.node.rss_bytes(self.hop)
 
 
 class HopInPods:
-    """One hop. Its pods may be those of other hops as well."""
+    """One hop, whose server may be on another node than its client."""
 
-    def __init__(self, hop: Hop, place: HopPlace, proxy_process: str, cgroup_root: Path) -> None:
+    def __init__(self, hop: Hop, place: HopPlace, near: OnNode, far: OnNode | None) -> None:
         self.hop = hop
         self._cpus = sorted(os.sched_getaffinity(0))
         self._target = Target(Address(place.address, place.port), hop.application)
-        self._processes = {
-            SERVER_APP: [Stranger(pid, f"{hop.name}: server") for pid in container_pids(place.server, cgroup_root)]
-        }
-        for at, sidecar in _sidecars(place).items():
-            what = f"{hop.name}: {at}"
-            self._processes[at] = [Stranger(pid, what) for pid in _proxies(sidecar, proxy_process, what, cgroup_root)]
-        self._namespace = network_namespace(container_pids(place.load, cgroup_root))
+        containers = {SERVER_APP: place.server, **{at: found.container for at, found in _sidecars(place).items()}}
+        theirs = {at: container for at, container in containers.items() if far and at in _ON_SERVERS_NODE}
+        ours = {at: container for at, container in containers.items() if at not in theirs}
+        self._nodes = [near, *([far] if far else [])]
+        self._places = [node.find(hop, here) for node, here in zip(self._nodes, (ours, theirs), strict=False)]
+        self._namespace = network_namespace(container_pids(place.load, near.cgroup_root))
 
     @property
     def target(self) -> Target:
         return self._target
 
     @property
-    def places(self) -> Mapping[int, str]:
-        return {process.pid: place for place, processes in self._processes.items() for process in processes}
+    def places(self) -> Places:
+        return self._places
 
     @property
-    def sidecars(self) -> Sequence[Stranger]:
-        return [process for place in self.hop.sidecar_places for process in self._processes[place]]
+    def sidecars(self) -> Sequence[Sidecar]:
+        return [SidecarsOf(node, self.hop) for node in self._nodes] if self.hop.sidecar_places else []
 
     @property
     def load_namespace(self) -> Namespace:
@@ -96,16 +115,13 @@ class HopInPods:
 
     def arrange(self) -> None:
         """Pin each process to the CPU after its predecessor's; several workers are left to the scheduler."""
-        for place, processes in self._processes.items():
-            if self.hop.workers == 1 or place == SERVER_APP:
-                for process in processes:
-                    process.pin(self.cpu_of(place))
+        for node in self._nodes:
+            node.arrange(self.hop)
 
     def check(self) -> None:
         """Raise ProcessError if a process of the hop has ended."""
-        for processes in self._processes.values():
-            for process in processes:
-                process.check()
+        for node in self._nodes:
+            node.check(self.hop)
 
 
 class InPods:
@@ -113,71 +129,83 @@ class InPods:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._cgroup_root = Path(os.environ.get(_CGROUPS, "/sys/fs/cgroup"))
+        self._near = OnNode(task.proxy.process)
+
+    @cached_property
+    def _far(self) -> FarNode | None:
+        if self._task.assistant is None:
+            return None
+        far = FarNode.connect(self._task.assistant.address, self._task.assistant.port)
+        far.pods.call_proxies(self._task.proxy.process)
+        return far
 
     def proxy(self, name: str) -> ProxyVersion:
         """The mesh's, whatever its name: what the first sidecar says of itself, and its program's checksum."""
-        sidecars = [found for place in self._task.places.values() for found in _sidecars(place).values()]
+        sidecars = [found for place in self._task.places.values() for found in _sidecars(place).items()]
         if not sidecars:
             raise MeshInsightError("the task names no pod with a sidecar")
-        first, process = sidecars[0], self._task.proxy.process
-        version = self._told(first.version, self._task.proxy.version, first, process)
-        return ProxyVersion(version or _UNKNOWN, first.image, program_sha256(self._pid(first, process)))
+        at, first = sidecars[0]
+        version = self._told(first.version, self._task.proxy.version, at, first, name)
+        return ProxyVersion(version or _UNKNOWN, first.image, self._node_of(at).program_sha256(first, name))
 
     def configuration(self, hop: Hop) -> str:
         """What each sidecar of the hop says that its configuration is."""
         asked = self._task.proxy.configuration
         found = {
-            at: comparable(self._told(sidecar.configuration, asked, sidecar, f"{hop.name}: {at}"))
+            at: comparable(self._told(sidecar.configuration, asked, at, sidecar, f"{hop.name}: {at}"))
             for at, sidecar in _sidecars(self._task.places[hop.name]).items()
         }
         return "\n".join(f"# {at}\n{said}" for at, said in found.items())
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """The cluster, as the command line saw it."""
-        return {"cluster": dict(self._task.cluster)}
-
-    def _told(self, already: str, reading: Reading | None, sidecar: SidecarPlace, what: str) -> str:
-        """What its object told already, else what the proxy answers; empty if neither does."""
-        if already or reading is None or not reading.by_http:
-            return already
-        return ask(reading, self._pid(sidecar, what), what)
-
-    def _pid(self, sidecar: SidecarPlace, what: str) -> int:
-        return _proxies(sidecar, self._task.proxy.process, what, self._cgroup_root)[0]
+        """The cluster, as the command line saw it, and the servers' machine where that is another."""
+        servers = {"server_machine": self._far.pods.describe()} if self._far else {}
+        return {"cluster": {**self._task.cluster, **servers}}
 
     def secrets(self, run: Run) -> Secrets:
         """Those that the run's own sidecars have; made up where there are none to agree with."""
-        if not _SECRETS.exists():
+        if not SECRETS.exists():
             return Secrets(make_certificates(run.add_directory("certificates")), make_token())
-        certificates = Certificates(_SECRETS / "chain.pem", _SECRETS / "key.pem", _SECRETS / "authority.pem")
-        return Secrets(certificates, Token((_SECRETS / "token").read_text(), (_SECRETS / "jwks.json").read_text()))
+        return Secrets(certificates_in(), Token((SECRETS / "token").read_text(), (SECRETS / "jwks.json").read_text()))
 
     def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
         """The plan's hops, found. Raises MeshInsightError where the task has no place for one."""
         missing = [hop.name for hop in plan.hops if hop.name not in self._task.places]
         if missing:
             raise MeshInsightError(f"the task names no pods for {', '.join(missing)}")
-        places, process = self._task.places, self._task.proxy.process
-        return {hop: HopInPods(hop, places[hop.name], process, self._cgroup_root) for hop in plan.hops}
+        far = self._far.pods if self._far else None
+        return {hop: HopInPods(hop, self._task.places[hop.name], self._near, far) for hop in plan.hops}
 
-    def place_neighbours(self, pids: Sequence[int]) -> None:
-        """Put them in the node's root control group of the CPU.
+    @contextmanager
+    def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:
+        """This node, and the servers' where that is another.
 
-        In the profiler's they would share the CPU with the pods by weight, whatever their priority. They end with the
-        process that started them wherever they are.
+        Neighbours go into the node's root control group of the CPU. In the profiler's they would share the CPU with the
+        pods by weight, whatever their priority. They end with the process that started them wherever they are.
         """
-        leave_cpu_group(pids, self._cgroup_root)
+        with Instruments(run, modes, lambda pids: leave_cpu_group(pids, self._near.cgroup_root)) as here:
+            if self._far is None:
+                yield Machines(here)
+                return
+            same_kernel = self._far.pods.boot_id() == self._near.boot_id()
+            self._far.assistant.begin([] if same_kernel else list(modes))
+            try:
+                offset_ns = self._far.clock_offset_ns(self._near)
+                yield Machines(here, SecondMachine(self._far.instruments, offset_ns, same_kernel))
+            finally:
+                self._far.assistant.end()
+
+    def _node_of(self, place: str) -> OnNode:
+        return self._far.pods if self._far and place in _ON_SERVERS_NODE else self._near
+
+    def _told(self, already: str, reading: Reading | None, at: str, sidecar: SidecarPlace, what: str) -> str:
+        """What its object told already, else what the proxy answers; empty if neither does."""
+        if already or reading is None or not reading.by_http:
+            return already
+        return self._node_of(at).ask(reading, sidecar, what)
 
 
 def _sidecars(place: HopPlace) -> dict[str, SidecarPlace]:
     both = {CLIENT_SIDECAR: place.client_sidecar, SERVER_SIDECAR: place.server_sidecar}
     return {at: sidecar for at, sidecar in both.items() if sidecar is not None}
-
-
-def _proxies(sidecar: SidecarPlace, process_name: str, what: str, cgroup_root: Path) -> list[int]:
-    pids = named(container_pids(sidecar.container, cgroup_root), process_name)
-    if not pids:
-        raise MeshInsightError(f"{what}: its container has no process called {process_name}; see the mesh's file")
-    return pids

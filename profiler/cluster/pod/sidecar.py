@@ -4,8 +4,8 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
+from profiler.cluster.pod.secrets import SECRETS, certificates_in
 from profiler.proxies.base import (
     INBOUND,
     INBOUND_PORT,
@@ -13,7 +13,6 @@ from profiler.proxies.base import (
     OUTBOUND_PORT,
     PROTOCOLS,
     Address,
-    Certificates,
     Filter,
     Listener,
     SidecarConfig,
@@ -22,8 +21,6 @@ from profiler.proxies.envoy import Envoy
 from profiler.proxies.filters import load_filter
 from profiler.testbed.deployment import ANY, CLIENT, MTLS, SERVER, TLS_MODES, filter_values
 from profiler.testbed.tokens import Token
-
-_SECRETS: Final = Path("/etc/meshinsight/secrets")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--filter", action="append", default=[], dest="filters")
     parser.add_argument("--directory", type=Path, default=Path("/run/meshinsight"))
-    parser.add_argument("--secrets", type=Path, default=_SECRETS)
+    parser.add_argument("--secrets", type=Path, default=SECRETS)
     given = parser.parse_args(arguments)
     given.directory.mkdir(exist_ok=True)
     filters = _filters(given.filters, given.directory, given.secrets)
@@ -55,8 +52,7 @@ def sidecar_config(given: argparse.Namespace, filters: tuple[Filter, ...]) -> Si
         connect_tls=mtls and not inbound,
         filters=filters,
     )
-    folder = given.secrets
-    certificates = Certificates(folder / "chain.pem", folder / "key.pem", folder / "authority.pem") if mtls else None
+    certificates = certificates_in(given.secrets) if mtls else None
     return SidecarConfig(given.protocol, (listener,), given.workers, certificates)
 
 

@@ -11,7 +11,7 @@ from predictor.predict.predict import predict
 from predictor.predict.types import Options
 from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of
 from predictor.validation.types import Anchor
-from profiler.campaign.applications import AnchorCell
+from profiler.campaign.applications import AnchorCell, AnchorReading
 from profiler.errors import UsageError
 from tests.predictor.models.profiles import HTTP, TCP, known_profile, value
 
@@ -30,8 +30,9 @@ def overhead_ns(protocol: str, *anchors: Anchor, cold: float = 0.0) -> float:
     return found.latency["mean"].overhead_ns.value
 
 
-def anchor(protocol: str, temperature: str, factor: float) -> Anchor:
-    return Anchor(AnchorCell(protocol, temperature), 100.0, 100.0 * factor, ())
+def anchor(protocol: str, temperature: str, factor: float, cpu_factor: float = 1.0) -> Anchor:
+    measured = AnchorReading(100.0 * factor, 300.0 * cpu_factor)
+    return Anchor(AnchorCell(protocol, temperature), AnchorReading(100.0, 300.0), measured, ())
 
 
 def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> None:
@@ -39,7 +40,7 @@ def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> Non
     assert next(iter(cells)) == ANCHOR
     for protocol, coefficients in (("http1", HTTP), ("tcp", TCP)):
         known = sum(value(coefficients, (128, 1024, 0, 0), name) for name in coefficients)
-        assert cells[AnchorCell(protocol, "hot")] == pytest.approx(known, rel=1e-9)
+        assert cells[AnchorCell(protocol, "hot")].latency_ns == pytest.approx(known, rel=1e-9)
 
 
 def test_tcp_has_an_anchor_of_its_own_only_where_there_is_some() -> None:
@@ -53,6 +54,15 @@ def test_each_protocol_goes_with_its_own_anchor() -> None:
     assert overhead_ns("http1", *both) == pytest.approx(1.5 * overhead_ns("http1"), rel=1e-9)
     assert overhead_ns("tcp", *both) == pytest.approx(0.8 * overhead_ns("tcp"), rel=1e-9)
     assert overhead_ns("tcp", both[0]) == pytest.approx(1.5 * overhead_ns("tcp"), rel=1e-9)
+
+
+def test_cpu_goes_with_the_anchors_cpu() -> None:
+    def vcpu(*anchors: Anchor) -> float:
+        model = at_speed_of(MODEL, anchors)
+        return predict(graph("http1"), model, Options(samples=0, load=False)).vcpu.value
+
+    assert vcpu(anchor("http1", "hot", 1.5)) == pytest.approx(vcpu(), rel=1e-9)
+    assert vcpu(anchor("http1", "hot", 1.5, cpu_factor=1.2)) == pytest.approx(1.2 * vcpu(), rel=1e-9)
 
 
 def test_a_profile_without_anchor_is_refused() -> None:

@@ -9,7 +9,7 @@ from predictor.predict.types import Estimate
 from predictor.validation.measuring import Rounds, not_held
 from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency, measured_saving
 from predictor.validation.types import Anchor, Score, Variant
-from profiler.campaign.applications import AnchorCell, CpuReading, LatencyReading
+from profiler.campaign.applications import AnchorCell, AnchorReading, CpuReading, LatencyReading
 from profiler.machine import Noise
 
 QUIET = Noise(0.0, None)
@@ -91,4 +91,7 @@ def test_nothing_measured_has_no_error() -> None:
 
 
 def test_the_anchor_tells_how_much_slower_the_machine_is() -> None:
-    assert Anchor(AnchorCell("http1", "hot"), 200.0, 250.0, (240.0, 250.0, 260.0)).factor == 1.25
+    rounds = [AnchorReading(240.0, 90.0), AnchorReading(250.0, 120.0), AnchorReading(260.0, 100.0)]
+    anchor = Anchor.of_rounds(AnchorCell("http1", "hot"), AnchorReading(200.0, 80.0), rounds)
+    assert (anchor.factor, anchor.cpu_factor) == (1.25, 1.25)
+    assert replace(anchor, profiled=AnchorReading(125.0, 0.0)).cpu_factor == 2.0

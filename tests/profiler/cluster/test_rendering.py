@@ -163,6 +163,9 @@ def test_all_pods_are_on_one_node_unless_two_are_named() -> None:
     for name, node in (("load", "a"), ("echo", "b"), ("profiler", "a"), ("profiler-2", "b")):
         terms = pods[name]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         assert terms["nodeSelectorTerms"][0]["matchFields"][0]["values"] == [node]
+    assert pods["profiler-2"]["spec"]["containers"][0]["command"][-1] == "assist"
+    mounting = {name for name, pod in pods.items() if any("secret" in volume for volume in pod["spec"]["volumes"])}
+    assert mounting == {"profiler", "profiler-2"}  # who talk to each other; no sidecar has anything to hide here
     together = of_kind(render(plan()), "Pod")["load"]["spec"]["affinity"]["podAffinity"]
     assert together["requiredDuringSchedulingIgnoredDuringExecution"][0]["topologyKey"] == "kubernetes.io/hostname"
 

@@ -20,6 +20,14 @@ def test_a_run_has_every_hop_of_its_settings_and_the_anchor() -> None:
     assert 600 < plan.seconds_left <= 3600
 
 
+def test_servers_may_be_on_a_node_of_their_own() -> None:
+    one, two, same = (
+        cluster_plan(ProfileSettings(), Where("image", node="a", server_node=servers)) for servers in ("", "b", "a")
+    )
+    assert (one.profiler_nodes(), two.profiler_nodes(), same.profiler_nodes()) == (("a",), ("a", "b"), ("a",))
+    assert {pod.node for pod in two.pods()} == {"a", "b"}
+
+
 def test_a_run_with_a_budget_is_ready_for_every_load_it_may_come_to() -> None:
     settings = ProfileSettings(
         protocols=("http1",), topologies=("both",), temperatures=("hot",), response_bytes=(1024, 65536), budget_s=600.0
@@ -37,6 +45,7 @@ def test_a_run_with_a_budget_is_ready_for_every_load_it_may_come_to() -> None:
         (ProfileSettings(topologies=("shared",)), WHERE, "--topology shared: not on a cluster"),
         (ProfileSettings(transports=("uds",), topologies=("both",)), WHERE, "--transport uds"),
         (ProfileSettings(), Where(""), "--image"),
+        (ProfileSettings(), Where("image", server_node="b"), "--server-node b: say with --node where the clients are"),
     ],
 )
 def test_what_a_cluster_cannot_do_is_said_before_anything_is_created(

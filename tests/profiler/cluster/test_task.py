@@ -1,12 +1,13 @@
 """The task of the profiler's pod."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from profiler.campaign.settings import ProfileSettings
 from profiler.cluster.mesh import load_mesh
-from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
+from profiler.cluster.task import AssistantPlace, HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.errors import MeshInsightError
 
 TASK = Task(
@@ -20,13 +21,15 @@ TASK = Task(
         )
     },
     cluster={"kubernetes": "v1.35.4", "mesh": "istio"},
+    assistant=AssistantPlace("10.0.0.9"),
 )
 
 
 def test_a_task_survives_its_way_into_the_pod() -> None:
-    assert Task.from_json(json.loads(json.dumps(TASK.to_json()))) == TASK
+    for task in (TASK, replace(TASK, assistant=None)):
+        assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
 
 
 def test_a_task_of_another_version_is_refused() -> None:
-    with pytest.raises(MeshInsightError, match=r"understands tasks of version 2, this is .* 3; use the image"):
-        Task.from_json({**TASK.to_json(), "version": 3})
+    with pytest.raises(MeshInsightError, match=r"understands tasks of version 3, this is .* 4; use the image"):
+        Task.from_json({**TASK.to_json(), "version": 4})

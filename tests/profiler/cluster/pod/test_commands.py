@@ -34,7 +34,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     done = run("juggle")
     assert done.returncode == 2
-    assert done.stderr.startswith("profiler.cluster.pod: give one of begin, capture, done")
+    assert done.stderr.startswith("profiler.cluster.pod: give one of assist, begin, capture")
 
 
 def waits_for_a_signal(pid: int) -> bool:

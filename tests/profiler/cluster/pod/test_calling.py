@@ -1,0 +1,156 @@
+"""One profiler calls another, over mutual TLS on this machine."""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from http.client import HTTPResponse
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from profiler.campaign.instruments import CpuReading
+from profiler.cluster.pod.calling import Caller, decode, encode, serve
+from profiler.errors import MeshInsightError, ProbeError, ProcessError
+from profiler.probes.cputime import CpuTimes
+from profiler.probes.perf_sampling import SampledTimes
+from profiler.probes.timeline import TimelineEvents
+from profiler.proxies.base import Certificates
+from profiler.symbols.maps import UserAddress
+from profiler.testbed.certificates import make_certificates
+
+TIMES = SampledTimes(
+    "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1
+)
+
+
+class Callee:
+    """What is served: the kinds of values that instruments have."""
+
+    def __init__(self) -> None:
+        self.roles: dict[int, str] = {}
+
+    def set_roles(self, roles: Mapping[int, str], probed: bool = True) -> None:
+        self.roles = {pid: f"{role} {probed}" for pid, role in roles.items()}
+
+    def events(self) -> TimelineEvents:
+        count = np.arange(3, dtype=np.int64)
+        return TimelineEvents(count, count + 1, count + 2, count + 3, {7: "client_app"}, 2)
+
+    def samples(self) -> SampledTimes:
+        return TIMES
+
+    def reading(self) -> CpuReading:
+        return CpuReading(CpuTimes({("rest", "user"): 5}, {}, 9), 1.25)
+
+    def fail(self) -> None:
+        raise ProbeError("sys_enter: not attached")
+
+    def _hidden(self) -> int:
+        return 1
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def callee() -> Callee:
+    return Callee()
+
+
+@pytest.fixture(scope="module")
+def port(certificates: Certificates, callee: Callee) -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = int(free.getsockname()[1])
+    Thread(target=serve, args=(number, certificates, {"it": lambda: callee}), daemon=True).start()
+    return number
+
+
+@pytest.fixture
+def caller(port: int, certificates: Certificates) -> Iterator[Caller]:
+    found = Caller("127.0.0.1", port, certificates, "the other")
+    found.connect(20)
+    yield found
+    found.close()
+
+
+def test_values_come_over_as_they_are(caller: Caller, callee: Callee) -> None:
+    stub = caller.stub(Callee, "it")
+    events = stub.events()
+    assert [events.stamp_ns.tolist(), events.value.tolist()] == [[0, 1, 2], [3, 4, 5]]
+    assert (events.places, events.dropped, events.tid.dtype.name) == ({7: "client_app"}, 2, "int64")
+    assert stub.samples() == TIMES
+    assert stub.reading() == callee.reading()
+    stub.set_roles({3: "rest"}, False)
+    assert callee.roles == {3: "rest False"}
+    stub.set_roles({3: "rest"})
+    assert callee.roles == {3: "rest True"}
+
+
+def test_errors_come_over_as_what_they_are(caller: Caller) -> None:
+    with pytest.raises(ProbeError, match="the other: sys_enter: not attached"):
+        caller.stub(Callee, "it").fail()
+
+
+@pytest.mark.parametrize("path", ["/it/nothing", "/it/_hidden", "/it/roles", "/nobody/fail", "/it/__init__"])
+def test_nothing_but_methods_can_be_called(caller: Caller, path: str) -> None:
+    with pytest.raises(MeshInsightError, match=path):
+        caller.call(path, (), None)
+
+
+def test_arguments_of_another_type_are_refused(caller: Caller) -> None:
+    with pytest.raises(MeshInsightError, match="set_roles"):
+        caller.call("/it/set_roles", ({"x": 3},), None)
+
+
+def answer_without_certificate(port: int) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port)) as raw,
+        suppress(OSError),
+        context.wrap_socket(raw) as connection,
+    ):
+        connection.sendall(b"POST /it/fail HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        return connection.recv(1)
+    return b""
+
+
+def test_who_has_no_certificate_of_the_run_is_not_heard(port: int, tmp_path: Path, caller: Caller) -> None:
+    strange = Caller("127.0.0.1", port, make_certificates(tmp_path), "the other")
+    caller.close()
+    with pytest.raises(ProcessError, match="does not answer"):
+        strange.connect(0)
+    assert answer_without_certificate(port) == b""
+    caller.connect(20)
+    assert caller.stub(Callee, "it").samples() == TIMES
+
+
+def test_a_call_that_was_broken_off_does_not_answer_the_next(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = caller.stub(Callee, "it")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(HTTPResponse, "read", interrupted)
+        stub.events()
+    assert stub.samples() == TIMES
+
+
+def interrupted(*_: object) -> bytes:
+    raise KeyboardInterrupt
+
+
+def test_nobody_there_is_said_so(certificates: Certificates) -> None:
+    with pytest.raises(ProcessError, match="the other does not answer"):
+        Caller("127.0.0.1", 1, certificates, "the other").connect(0)
+
+
+@pytest.mark.parametrize("value", [np.zeros(0, np.int64), np.array([1, -(1 << 62)], np.int64)])
+def test_arrays_keep_their_type_and_length(value: Any) -> None:
+    again = decode(encode(value), np.ndarray[Any, np.dtype[np.int64]])
+    assert again.dtype == value.dtype
+    assert again.tolist() == value.tolist()
