@@ -49,10 +49,12 @@ def main() -> None:
 def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: dict[str, Any]) -> None:
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
     model = model_of(model, entry["temperature"])
-    profiled_ns = anchor_cells([load_graph(file)], model, profile)
+    profiled = anchor_cells([load_graph(file)], model, profile)
     for name, anchor in entry["anchors"].items():
-        anchor["profiled_ns"] = profiled_ns[anchor_cell(name)]
-        anchor["factor"] = anchor["measured_ns"] / anchor["profiled_ns"]
+        before = profiled[anchor_cell(name)]
+        anchor |= {"profiled_ns": before.latency_ns, "profiled_cpu_ns": before.cpu_ns}
+    for one in anchors(entry):
+        entry["anchors"][one.cell.name] |= {"factor": one.factor, "cpu_factor": one.cpu_factor}
     entry["anchor"] = next(iter(entry["anchors"].values()))
     entry["profile_run_id"] = model.run_id
     cpus = os.cpu_count() or 1

@@ -145,6 +145,7 @@ def _build(cache: Cache, context: Path, tag: str, archive: Path) -> None:
     unfinished.unlink(missing_ok=True)
     _run(cache, *_buildah(cache), "push", "--quiet", tag, f"docker-archive:{unfinished}:{tag}")
     unfinished.rename(archive)
+    _run(cache, *_buildah(cache), "rm", "--all")  # of a build that was broken off: they hold their images
     _run(cache, *_buildah(cache), "rmi", "--prune")
 
 
