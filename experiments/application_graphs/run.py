@@ -163,7 +163,8 @@ def as_text(found: dict[str, Any]) -> str:
 
 def draw(found: dict[str, Any], file: Path) -> None:
     """Predicted over measured, latency and CPU; the band is ±20 %. What the model was made with is hollow."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    columns = 1 + len(found) // 25
+    figure, axes = plt.subplots(1, 2, figsize=(9 + 1.5 * columns, 4.8), layout="constrained")
     plots = (
         ("latency", "anchored_p50_ns", "anchored_p50_ci95_ns", "measured_p50_ns", "measured_p50_ci95_ns", 1e-3, "µs"),
         ("cpu", "anchored_vcpu", "anchored_ci95_vcpu", "measured_vcpu", "measured_ci95_vcpu", 1e3, "mCPU"),
@@ -176,7 +177,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
             left, right = (end * unit for end in part[truth_span])
             axis.errorbar(
                 x, y, xerr=[[max(x - left, 0)], [max(right - x, 0)]], yerr=[[max(y - low, 0)], [max(high - y, 0)]],
-                fmt="osD^v"[index // 4 % 5], color=f"C{index % 10}", markersize=5, linewidth=0.8, label=name,
+                fmt="osD^vPX"[index // 4 % 7], color=f"C{index % 10}", markersize=5, linewidth=0.8, label=name,
                 fillstyle="full" if unseen(name) else "none",
             )  # fmt: skip
         values = [entry[currency][key] * unit for entry in found.values() for key in (value, truth)]
@@ -191,7 +192,9 @@ def draw(found: dict[str, Any], file: Path) -> None:
         axis.set_xlabel(f"measured overhead, {label}")
         axis.set_ylabel(f"predicted and anchored, {label}")
         axis.set_title("latency, p50" if currency == "latency" else "CPU")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=7, frameon=False, ncols=columns
+    )
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
