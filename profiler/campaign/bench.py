@@ -21,7 +21,7 @@ from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
 from profiler.campaign.cells import PACED_RPS, Plan, Scene
-from profiler.campaign.instruments import CpuReading
+from profiler.campaign.instruments import CpuAccount
 from profiler.campaign.machines import Places
 from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import DeployedHop, LocalTestbed, Testbed
@@ -332,7 +332,7 @@ class Bench:
 
     def _cpu_phase(
         self, deployment: DeployedHop, roles: Places, probed: bool, seconds: float
-    ) -> tuple[Phase, CpuReading, float]:
+    ) -> tuple[Phase, CpuAccount, float]:
         self.machines.begin_cpu(roles, probed)
         proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
         start_ns = time.monotonic_ns()

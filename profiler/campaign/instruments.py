@@ -19,7 +19,7 @@ from profiler.testbed.run import Run
 
 
 @dataclass(frozen=True)
-class CpuReading:
+class CpuAccount:
     """CPU time between `begin_cpu` and `end_cpu`: by role and state, and the kernel's own account of all that was busy.
 
     `busy_ns` is without the neighbours and this tool.
@@ -127,7 +127,7 @@ class Instruments:
             self.cputime.reset()
         self._began = time.monotonic_ns(), idle, uncounted_ns
 
-    def end_cpu(self, probed: bool) -> CpuReading:
+    def end_cpu(self, probed: bool) -> CpuAccount:
         """End the window that `begin_cpu` began. Raises ProbeError where a probe saw nothing."""
         if self._began is None:
             raise ValueError("no window of CPU time was begun")
@@ -141,7 +141,7 @@ class Instruments:
                 self._sampled_ns = (start_ns, end_ns)
             self._count_cputime_hits()
             self.cputime.detach()
-        return CpuReading(times, busy_ns)
+        return CpuAccount(times, busy_ns)
 
     def begin_sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
         """Get ready to sample, by the best event by default. Raises MissingError, ProcessError."""

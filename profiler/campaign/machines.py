@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from profiler.attribution.two_clocks import TwoTimelines
-from profiler.campaign.instruments import CpuReading, Instruments
+from profiler.campaign.instruments import CpuAccount, Instruments
 from profiler.machine import Noise, NoiseReading
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTimes
@@ -95,10 +95,10 @@ class Machines:
         for machine, here in self._with(roles):
             machine.begin_cpu(here, probed)
 
-    def end_cpu(self, probed: bool) -> CpuReading:
+    def end_cpu(self, probed: bool) -> CpuAccount:
         """As `Instruments.end_cpu`, added up."""
         readings = [machine.end_cpu(probed) for machine in self._apart]
-        return CpuReading(
+        return CpuAccount(
             CpuTimes(
                 _added([reading.times.time_ns for reading in readings]),
                 _added([reading.times.entries for reading in readings]),

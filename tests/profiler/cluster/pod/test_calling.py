@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler.campaign.instruments import CpuReading
+from profiler.campaign.instruments import CpuAccount
 from profiler.cluster.pod.calling import Caller, decode, encode, serve
 from profiler.errors import MeshInsightError, ProbeError, ProcessError
 from profiler.probes.cputime import CpuTimes
@@ -43,8 +43,8 @@ class Callee:
     def samples(self) -> SampledTimes:
         return TIMES
 
-    def reading(self) -> CpuReading:
-        return CpuReading(CpuTimes({("rest", "user"): 5}, {}, 9), 1.25)
+    def reading(self) -> CpuAccount:
+        return CpuAccount(CpuTimes({("rest", "user"): 5}, {}, 9), 1.25)
 
     def fail(self) -> None:
         raise ProbeError("sys_enter: not attached")
