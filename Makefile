@@ -74,7 +74,7 @@ test: setup ## run every test this machine can run; a skipped one that could run
 .PHONY: test-cluster
 test-cluster: setup ## run the tests that need Kubernetes: on that of KUBECONFIG, else on one started here and stopped again
 	@cluster="$(BIN)/python -m tests.cluster.local_cluster"
-	if [ -z "$$KUBECONFIG" ]; then
+	if [ -z "$${KUBECONFIG:-}" ]; then
 	  folder=$$(mktemp -d)
 	  trap "rm -rf $$folder; $$cluster down" EXIT
 	  $$cluster up --nodes 2
