@@ -23,9 +23,10 @@ REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
 REAL_PROGRAMS: Final = {"testbed", "workload"}
 """Folders whose tests start servers and load generators."""
+TRIED_AGAIN: Final = {"kernel", "cluster"}
 AGAIN: Final = 2
-"""How often a failed test of the kernel tier or with real programs is tried again, and listed (R) as such: others take
-this machine's CPU for seconds, and what is really broken fails each time."""
+"""How often a failed test of these tiers or with real programs is tried again, and listed (R) as such: others take this
+machine's CPU for seconds, and what is really broken fails each time."""
 WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
 
 # How fast examples are made says nothing on a machine whose CPU others take away.
@@ -90,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_out_what_needs_an_image(config, items)
     for item in items:
-        if "kernel" in tiers(item) or REAL_PROGRAMS & set(item.path.parts):
+        if TRIED_AGAIN & set(tiers(item)) or REAL_PROGRAMS & set(item.path.parts):
             item.add_marker(pytest.mark.flaky(reruns=AGAIN))
         for tier in tiers(item):
             if gap := GAPS[tier]():

@@ -24,7 +24,6 @@ from profiler.profile.document import FILE_NAME, load_profile
 from profiler.testbed.deployment import Hop
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.network import FIRST
-from tests.conftest import AGAIN
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs_image, pytest.mark.timeout(600)]
 
@@ -186,7 +185,6 @@ def test_killed_anywhere_it_leaves_nothing_that_cleanup_does_not_remove(
 
 
 @pytest.mark.two_nodes
-@pytest.mark.flaky(reruns=AGAIN)
 def test_a_hop_across_two_nodes_is_followed_to_its_last_nanosecond(
     profile: Callable[..., Profile], cluster: Session, tmp_path: Path
 ) -> None:
