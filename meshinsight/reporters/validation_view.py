@@ -41,13 +41,12 @@ _CPU: Final = Keys(
 
 @dataclass(frozen=True)
 class Row:
-    """One variant of one graph in figures, as text; `anchor` is how much slower the machine was."""
+    """One variant of one graph in figures, as text, by currency; the last is how much slower the machine was."""
 
     number: int
     name: str
     latency: tuple[str, ...]
     cpu: tuple[str, ...]
-    anchor: str
 
 
 def read_validation(file: Path) -> dict[str, Any]:
@@ -90,20 +89,24 @@ def _variants(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
 
 
 def _row(number: int, name: str, part: Mapping[str, Any], document: Mapping[str, Any]) -> Row:
+    anchor = document["anchor"]
+    cpu_factor = anchor.get("cpu_factor", anchor["factor"])  # older results have one for both
     return Row(
         number,
         formats.printable(name),
-        _figures(part["latency"], _LATENCY, formats.micros),
-        _figures(part["cpu"], _CPU, formats.vcpus),
-        f"{document['anchor']['factor']:.2f}",
+        _figures(part["latency"], _LATENCY, formats.micros, anchor["factor"]),
+        _figures(part["cpu"], _CPU, formats.vcpus, cpu_factor),
     )
 
 
-def _figures(part: Mapping[str, Any], keys: Keys, shown: Callable[[float], str]) -> tuple[str, ...]:
+def _figures(
+    part: Mapping[str, Any], keys: Keys, shown: Callable[[float], str], anchor_factor: float
+) -> tuple[str, ...]:
     return (
         *(shown(part[key]) for key in (keys.predicted, keys.anchored, keys.measured)),
         *(formats.signed_percent(part[key], 1) for key in ("error_ratio", "anchored_error_ratio")),
         "yes" if part["inside_interval"] else "no",
+        f"{anchor_factor:.2f}",
     )
 
 
