@@ -39,11 +39,20 @@ class Stranger:
         return resident_bytes(self.pid)
 
     def pin(self, cpu: int) -> None:
-        """Put all its threads on one CPU; threads that end meanwhile need none."""
+        """Put all its threads on one CPU; threads that end meanwhile need none. Raises ProcessError."""
         for task in Path(f"/proc/{self.pid}/task").iterdir():
             with suppress(ProcessLookupError):
                 if os.sched_getaffinity(int(task.name)) != {cpu}:
-                    os.sched_setaffinity(int(task.name), {cpu})
+                    self._pin(int(task.name), cpu)
+
+    def _pin(self, thread: int, cpu: int) -> None:
+        try:
+            os.sched_setaffinity(thread, {cpu})
+        except PermissionError as error:
+            raise ProcessError(
+                f"{self._what} (pid {self.pid} on the node) may not be put on CPU {cpu}; the profiler needs the "
+                "capability SYS_NICE"
+            ) from error
 
     def check(self) -> None:
         """Raise ProcessError if it has ended."""
