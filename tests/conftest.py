@@ -62,6 +62,7 @@ def two_nodes_gap() -> str | None:
     return None if count > 1 else "the cluster has one node only"
 
 
+@functools.cache
 def _asked_for_nodes() -> subprocess.CompletedProcess[str]:
     argv = ["kubectl", "get", "nodes", "--output=name"]
     return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)

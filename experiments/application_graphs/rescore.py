@@ -10,11 +10,13 @@ Writes `result.json`, `result.md` and `result.png` of the results folder again; 
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.application_graphs.run import GRAPHS, HERE, summary, write
 from meshinsight.commands.fit import load_model
+from meshinsight.reporters.validation import anchor_figures
 from predictor.graph.reader import load_graph
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
@@ -50,18 +52,15 @@ def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: dict
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
     model = model_of(model, entry["temperature"])
     profiled = anchor_cells([load_graph(file)], model, profile)
-    for name, anchor in entry["anchors"].items():
-        before = profiled[anchor_cell(name)]
-        anchor |= {"profiled_ns": before.latency_ns, "profiled_cpu_ns": before.cpu_ns}
-    for one in anchors(entry):
-        entry["anchors"][one.cell.name] |= {"factor": one.factor, "cpu_factor": one.cpu_factor}
+    found = anchors(entry, profiled)
+    entry["anchors"] = {one.cell.name: anchor_figures(one) for one in found}
     entry["anchor"] = next(iter(entry["anchors"].values()))
     entry["profile_run_id"] = model.run_id
     cpus = os.cpu_count() or 1
     use = min(1.0, entry["baseline"]["vcpu"] / cpus)
     cold = 1.0 if entry["temperature"] == COLD else None
     graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
-    raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, anchors(entry))))
+    raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     for percent in ("p50", "p90", "p99"):
         pair = [one.latency[percent].overhead_ns for one in (raw, now)]
         put(entry["latency"], f"{percent}_", "_ns", *pair, ending="" if percent == "p50" else f"_{percent}")
@@ -98,16 +97,14 @@ def _interval(kind: str, what: str, unit: str) -> str:
     return f"{kind}_{what}ci95{unit}"
 
 
-def anchors(entry: dict[str, Any]) -> list[Anchor]:
-    """The anchor cells of a result."""
-    return [
-        Anchor.of_rounds(
-            anchor_cell(name),
-            AnchorReading(anchor["profiled_ns"], anchor["profiled_cpu_ns"]),
-            [AnchorReading(*one) for one in zip(anchor["rounds_ns"], anchor["rounds_cpu_ns"], strict=True)],
-        )
-        for name, anchor in entry["anchors"].items()
-    ]
+def anchors(entry: dict[str, Any], profiled: Mapping[AnchorCell, AnchorReading]) -> list[Anchor]:
+    """The anchor cells of a result, beside another profile."""
+    found = []
+    for name, anchor in entry["anchors"].items():
+        cell = anchor_cell(name)
+        rounds = zip(anchor["rounds_ns"], anchor["rounds_cpu_ns"], strict=True)
+        found.append(Anchor(cell, profiled[cell], tuple(AnchorReading(*one) for one in rounds)))
+    return found
 
 
 def anchor_cell(name: str) -> AnchorCell:

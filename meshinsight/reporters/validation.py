@@ -45,8 +45,8 @@ def document(found: Validation) -> dict[str, Any]:
         "seconds": found.seconds,
         "profile_run_id": found.profile_run_id,
         "environment": dict(found.environment),
-        "anchor": _anchor(found.anchors[0]),
-        "anchors": {anchor.cell.name: _anchor(anchor) for anchor in found.anchors},
+        "anchor": anchor_figures(found.anchors[0]),
+        "anchors": {anchor.cell.name: anchor_figures(anchor) for anchor in found.anchors},
         "baseline": {
             **{f"{name}_ns": value for name, value in found.baseline_ns.items()},
             "vcpu": found.baseline_vcpu,
@@ -59,7 +59,8 @@ def document(found: Validation) -> dict[str, Any]:
     }
 
 
-def _anchor(anchor: Anchor) -> dict[str, Any]:
+def anchor_figures(anchor: Anchor) -> dict[str, Any]:
+    """An anchor cell in the document."""
     return {
         "profiled_ns": anchor.profiled.latency_ns,
         "measured_ns": anchor.measured.latency_ns,

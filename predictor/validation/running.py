@@ -116,7 +116,7 @@ def _scored(
     graph: CallGraph, cases: Sequence[Case], model: FittedModel, found: Rounds, rate_rps: float,
     profiled: Mapping[AnchorCell, AnchorReading], settings: Settings,
 ) -> Validation:  # fmt: skip
-    anchors = tuple(Anchor.of_rounds(cell, before, found.anchors[cell]) for cell, before in profiled.items())
+    anchors = tuple(Anchor(cell, before, tuple(found.anchors[cell])) for cell, before in profiled.items())
     slow = [anchor.cell.name for anchor in anchors if anchor.measured.latency_ns <= 0.0]
     if slow:
         raise MeshInsightError(

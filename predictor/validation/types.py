@@ -1,6 +1,6 @@
 """What a validation is: predicted and measured overhead side by side. Pure values; ns and vCPU."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -69,14 +69,12 @@ class Anchor:
 
     cell: AnchorCell
     profiled: AnchorReading
-    measured: AnchorReading
     rounds: tuple[AnchorReading, ...]
 
-    @classmethod
-    def of_rounds(cls, cell: AnchorCell, profiled: AnchorReading, rounds: Sequence[AnchorReading]) -> "Anchor":
-        """What was measured is the median of the rounds, of each currency."""
-        latency_ns, cpu_ns = (median(getattr(one, name) for one in rounds) for name in ("latency_ns", "cpu_ns"))
-        return cls(cell, profiled, AnchorReading(latency_ns, cpu_ns), tuple(rounds))
+    @property
+    def measured(self) -> AnchorReading:
+        """The median of the rounds, of each currency."""
+        return AnchorReading(median(one.latency_ns for one in self.rounds), median(one.cpu_ns for one in self.rounds))
 
     @property
     def factor(self) -> float:

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL, components_from_states, is_foreign
 from profiler.campaign.bench import START_WITHIN_S, paced, wait_until_sending
 from profiler.campaign.cells import ANCHOR_SCENE, Scene, anchor_scene
+from profiler.campaign.instruments import BusyTime
 from profiler.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import ProcessError
-from profiler.machine import MachineCpu, Noise
+from profiler.machine import Noise
 from profiler.probes.cputime import CpuTime
 from profiler.proxies.base import HTTP1
 from profiler.testbed.application import Application, ApplicationDeployment
@@ -162,7 +163,7 @@ class ApplicationBench:
 
     def serial_rps(self, variant: str, seconds: float) -> float:
         """Requests per second with one in flight, each sent when the one before was answered."""
-        self._set_temperature(self._temperature)
+        self.neighbours.set_temperature(self._temperature)
         deployment = self.deployments[variant]
         entry = next(iter(self._shares))
         load = self._load(deployment, entry, None, connections=1)
@@ -172,7 +173,7 @@ class ApplicationBench:
 
     def latency(self, variant: str, rate_rps: float, seconds: float) -> LatencyReading:
         """Time requests for so many seconds at the rate, all entries together. Raises ProcessError."""
-        self._set_temperature(self._temperature)
+        self.neighbours.set_temperature(self._temperature)
         deployment = self.deployments[variant]
         before = Noise.read()
         with self._loaded(self._loads(deployment, rate_rps), deployment, _SETTLE_S + seconds + _TAIL_S) as start_ns:
@@ -192,7 +193,7 @@ class ApplicationBench:
 
     def cpu(self, variant: str, rate_rps: float, seconds: float) -> CpuReading:
         """Account for all CPU time for so many seconds at the rate."""
-        self._set_temperature(self._temperature)
+        self.neighbours.set_temperature(self._temperature)
         deployment = self.deployments[variant]
         before = Noise.read()
         loads = self._loads(deployment, rate_rps)
@@ -200,14 +201,13 @@ class ApplicationBench:
             stack.callback(self._cputime.detach)
             self._cputime.attach()
             self._cputime.set_roles(self._roles(deployment))
-            machine = MachineCpu()
-            idle, uncounted_ns, own_ns = machine.read(), self._uncounted_ns(), _run_times(deployment)
+            busy, own_ns = BusyTime(self.neighbours), _run_times(deployment)
             self._cputime.reset()
             start_ns = time.monotonic_ns()
             time.sleep(seconds)
             end_ns = time.monotonic_ns()
             times_ns = self._cputime.measure().time_ns
-            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns() - uncounted_ns)
+            busy_ns = busy.read_ns()
             spent_ns = {name: ns - own_ns[name] for name, ns in _run_times(deployment).items()}
             deployment.check()
         foreign_ns = sum(spent for (role, state), spent in times_ns.items() if is_foreign(role, state))
@@ -243,7 +243,7 @@ class ApplicationBench:
 
     def _anchor_window(self, hop: Hop, scene: Scene, seconds: float) -> AnchorReading:
         """The hop's own latency at the median and CPU per request, beside which its baseline's are to be held."""
-        self._set_temperature(scene.temperature)
+        self.neighbours.set_temperature(scene.temperature)
         deployment = self._anchors[hop]
         load = paced(scene)
         generator: LoadGenerator = H2load() if load.rate_rps is None else self._generator
@@ -253,12 +253,11 @@ class ApplicationBench:
         try:
             wait_until_sending(generator, directory, process)
             time.sleep(_SETTLE_S)
-            machine = MachineCpu()
-            idle, uncounted_ns = machine.read(), self._uncounted_ns()
+            busy = BusyTime(self.neighbours)
             start_ns = time.monotonic_ns()
             time.sleep(seconds)
             end_ns = time.monotonic_ns()
-            busy_ns = sum(machine.read().busy_ns_since(idle)) - (self._uncounted_ns() - uncounted_ns)
+            busy_ns = busy.read_ns()
             process.wait(seconds + START_WITHIN_S)
         finally:
             process.stop(grace_s=0.5)
@@ -322,14 +321,6 @@ class ApplicationBench:
             raise ProcessError(f"no request of {entry} was answered ({result.failed} failed); see the services' logs")
         return result
 
-    def _set_temperature(self, temperature: str) -> None:
-        if temperature == COLD:
-            self.neighbours.cold()
-        elif temperature == NATURAL:
-            self.neighbours.off()
-        else:
-            self.neighbours.awake()
-
     def _roles(self, deployment: ApplicationDeployment) -> dict[int, str]:
         roles = {process.pid: SERVER_APP for process in deployment.services.values()}
         roles |= {process.pid: SERVER_SIDECAR for process in deployment.sidecars.values()}
@@ -337,9 +328,6 @@ class ApplicationBench:
         roles |= {process.pid: CLIENT_APP for process in self._generators}
         roles |= {process.pid: NEIGHBOUR for process in self.neighbours.processes}
         return {**roles, os.getpid(): TOOL}
-
-    def _uncounted_ns(self) -> float:
-        return sum(process.run_time_ns() for process in self.neighbours.processes) + time.process_time_ns()
 
 
 def _run_times(deployment: ApplicationDeployment) -> dict[str, float]:

@@ -338,7 +338,7 @@ class Bench:
         start_ns = time.monotonic_ns()
         time.sleep(seconds)
         end_ns = time.monotonic_ns()
-        reading = self.machines.end_cpu(probed)
+        reading = self.machines.end_cpu()
         proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
         return Phase(probed, start_ns, end_ns), reading, proxy_ns
 

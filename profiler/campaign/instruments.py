@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from profiler.attribution.cpu_classes import NEIGHBOUR, TOOL
-from profiler.machine import IdleReading, MachineCpu, Noise, NoiseReading, run_time_ns
+from profiler.machine import MachineCpu, Noise, NoiseReading, run_time_ns
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
 from profiler.probes.timeline import Timeline, TimelineEvents
-from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours
+from profiler.testbed.neighbour import Mode, Neighbours
 from profiler.testbed.run import Run
 
 
@@ -27,6 +27,27 @@ class CpuAccount:
 
     times: CpuTimes
     busy_ns: float
+
+
+class BusyTime:
+    """The kernel's own account of non-idle CPU time since it was made, without the neighbours and what measures.
+
+    What measures is this process, and those of `tools`.
+    """
+
+    def __init__(self, neighbours: Neighbours, tools: Sequence[int] = ()) -> None:
+        self._neighbours = neighbours
+        self._tools = tools
+        self._machine = MachineCpu()
+        self._uncounted_before_ns, self._idle = self._uncounted_ns(), self._machine.read()
+
+    def read_ns(self) -> float:
+        """Nanoseconds so far."""
+        return sum(self._machine.read().busy_ns_since(self._idle)) - (self._uncounted_ns() - self._uncounted_before_ns)
+
+    def _uncounted_ns(self) -> float:
+        neighbours_ns = sum(process.run_time_ns() for process in self._neighbours.processes)
+        return neighbours_ns + time.process_time_ns() + sum(run_time_ns(pid) for pid in self._tools)
 
 
 class Instruments:
@@ -55,7 +76,7 @@ class Instruments:
         self._stack = ExitStack()
         self._sampling = ExitStack()
         self._perf: PerfSampling | None = None
-        self._began: tuple[int, IdleReading, float] | None = None
+        self._began: tuple[int, BusyTime, bool] | None = None
         self._sampled_ns = (0, 0)
         self._cputime_probes: dict[str, ProbeStatus] = {}
 
@@ -83,13 +104,8 @@ class Instruments:
         return [*self.timeline.statuses, *self._cputime_probes.values()]
 
     def set_temperature(self, temperature: str) -> None:
-        """Let the neighbours set what a sidecar finds when it wakes up: `hot`, one of the cold ones, or `natural`."""
-        if temperature in (*COLD_STEPS, "cold"):
-            self.neighbours.cold(temperature)
-        elif temperature == "natural":
-            self.neighbours.off()
-        else:
-            self.neighbours.awake()
+        """As `Neighbours.set_temperature`."""
+        self.neighbours.set_temperature(temperature)
 
     def noise(self) -> NoiseReading:
         """What others have taken of the machine so far."""
@@ -121,20 +137,19 @@ class Instruments:
             self.cputime.set_roles({**roles, **self.other_roles()})
             if self._perf:
                 self._perf.start()
-        machine = MachineCpu()
-        uncounted_ns, idle = self._uncounted_ns(), machine.read()
+        busy = BusyTime(self.neighbours, [self._perf.process_id] if self._perf else [])
         if probed:
             self.cputime.reset()
-        self._began = time.monotonic_ns(), idle, uncounted_ns
+        self._began = time.monotonic_ns(), busy, probed
 
-    def end_cpu(self, probed: bool) -> CpuAccount:
+    def end_cpu(self) -> CpuAccount:
         """End the window that `begin_cpu` began. Raises ProbeError where a probe saw nothing."""
         if self._began is None:
             raise ValueError("no window of CPU time was begun")
-        (start_ns, idle, uncounted_ns), self._began = self._began, None
+        (start_ns, busy, probed), self._began = self._began, None
         end_ns = time.monotonic_ns()
         times = self.cputime.measure() if probed else CpuTimes({}, {}, 0)
-        busy_ns = sum(MachineCpu().read().busy_ns_since(idle)) - (self._uncounted_ns() - uncounted_ns)
+        busy_ns = busy.read_ns()
         if probed:
             if self._perf:
                 self._perf.pause()
@@ -173,10 +188,6 @@ class Instruments:
         """The roles of what measures: process id → role."""
         roles = {process.pid: NEIGHBOUR for process in self.neighbours.processes}
         return {**roles, os.getpid(): TOOL, **({self._perf.process_id: TOOL} if self._perf else {})}
-
-    def _uncounted_ns(self) -> float:
-        neighbours_ns = sum(process.run_time_ns() for process in self.neighbours.processes)
-        return neighbours_ns + time.process_time_ns() + (run_time_ns(self._perf.process_id) if self._perf else 0)
 
     def _count_cputime_hits(self) -> None:
         self.cputime.require_hits()

@@ -95,9 +95,9 @@ class Machines:
         for machine, here in self._with(roles):
             machine.begin_cpu(here, probed)
 
-    def end_cpu(self, probed: bool) -> CpuAccount:
+    def end_cpu(self) -> CpuAccount:
         """As `Instruments.end_cpu`, added up."""
-        readings = [machine.end_cpu(probed) for machine in self._apart]
+        readings = [machine.end_cpu() for machine in self._apart]
         return CpuAccount(
             CpuTimes(
                 _added([reading.times.time_ns for reading in readings]),

@@ -9,10 +9,10 @@ from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
 from profiler.campaign.instruments import Instruments
 from profiler.campaign.machines import Machines, Places
 from profiler.campaign.settings import ProfileSettings
-from profiler.proxies.base import INBOUND, Address, Certificates, Listener, ProxyVersion, SidecarConfig
+from profiler.proxies.base import INBOUND, Address, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.filters import load_filter
 from profiler.proxies.registry import find_proxy
-from profiler.testbed.certificates import copy_certificates, make_certificates
+from profiler.testbed.certificates import certificates_in, copy_certificates, make_certificates
 from profiler.testbed.deployment import Deployment, Hop, Secrets, filter_values, sidecar_config
 from profiler.testbed.neighbour import Mode
 from profiler.testbed.netns import Namespace
@@ -101,8 +101,7 @@ class LocalTestbed:
     def configuration(self, hop: Hop) -> str:
         """That of one sidecar, rendered for fixed places."""
         directory = Path("/sidecar")
-        certificates = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
-        config = config_apart(hop, directory, Secrets(certificates, Token("token", '{"keys":[]}')))
+        config = config_apart(hop, directory, Secrets(certificates_in(directory), Token("token", '{"keys":[]}')))
         return find_proxy(hop.proxy).render(config, directory)
 
     def secrets(self, run: Run) -> Secrets:

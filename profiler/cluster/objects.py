@@ -146,7 +146,7 @@ def profiler_pod(plan: ClusterPlan, number: int) -> Object:
 
 def needs_secret(plan: ClusterPlan) -> bool:
     """Whether something must be made for our own sidecars, or for profilers that talk to each other."""
-    return sidecars_need_secret(plan) or len(plan.profiler_nodes()) > 1
+    return sidecars_need_secret(plan) or plan.across_nodes
 
 
 def sidecars_need_secret(plan: ClusterPlan) -> bool:

@@ -168,6 +168,11 @@ class ClusterPlan:
         """The nodes with a profiler, one each; empty names are the scheduler's choice."""
         return tuple(dict.fromkeys([self.client_node, self.server_node]))
 
+    @property
+    def across_nodes(self) -> bool:
+        """Whether clients and servers are on two nodes."""
+        return len(self.profiler_nodes()) > 1
+
     def profiler_name(self, number: int) -> str:
         """The profiler's pod on the node of that number in `profiler_nodes`."""
         return f"{self.prefix}-{PROFILER}" if number == 0 else f"{self.prefix}-{PROFILER}-{number + 1}"

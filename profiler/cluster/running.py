@@ -24,7 +24,7 @@ from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.rendering import make_secrets
 from profiler.cluster.session import Object, Session
-from profiler.cluster.task import AssistantPlace, HopPlace, MeshProxy, SidecarPlace, Task
+from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.cluster.transfer import Execute, fetch_folder
 from profiler.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.errors import UsageError
@@ -167,14 +167,8 @@ def make_task(
         proxy=MeshProxy(mesh.proxy.process if mesh.proxy else "", mesh.version, mesh.configuration),
         places={hop.name: _place(session, plan, pods, hop) for hop in plan.hops},
         cluster=_facts(session, plan, pods),
-        assistant=_assistant(plan, pods),
+        assistant=pods[plan.profiler_name(1)]["status"]["podIP"] if plan.across_nodes else None,
     )
-
-
-def _assistant(plan: ClusterPlan, pods: Mapping[str, Object]) -> AssistantPlace | None:
-    if len(plan.profiler_nodes()) == 1:
-        return None
-    return AssistantPlace(pods[plan.profiler_name(1)]["status"]["podIP"])
 
 
 def _place(session: Session, plan: ClusterPlan, pods: Mapping[str, Object], hop: Hop) -> HopPlace:
@@ -212,7 +206,7 @@ def _facts(session: Session, plan: ClusterPlan, pods: Mapping[str, Object]) -> d
         "kubernetes": session.version,
         "container_runtime": str(reported).partition("://")[0],
         "node": profiler["spec"].get("nodeName", ""),
-        **({"server_node": plan.server_node} if len(plan.profiler_nodes()) > 1 else {}),
+        **({"server_node": plan.server_node} if plan.across_nodes else {}),
         "mesh": plan.mesh.name,
         "image": _image(profiler, PROFILER),
     }

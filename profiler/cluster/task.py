@@ -42,14 +42,6 @@ class HopPlace:
 
 
 @dataclass(frozen=True)
-class AssistantPlace:
-    """Where the profiler on the servers' node answers."""
-
-    address: str
-    port: int = ASSISTANT_PORT
-
-
-@dataclass(frozen=True)
 class MeshProxy:
     """The mesh's proxy: the name of its process, and how its version and configuration are asked of it."""
 
@@ -62,7 +54,7 @@ class MeshProxy:
 class Task:
     """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is.
 
-    `assistant` is there where the servers are on another node than the profiler.
+    `assistant` is the address of the profiler on the servers' node, where that is another one.
     """
 
     settings: ProfileSettings
@@ -71,7 +63,7 @@ class Task:
     proxy: MeshProxy
     places: Mapping[str, HopPlace]
     cluster: Mapping[str, Any] = field(default_factory=dict)
-    assistant: AssistantPlace | None = None
+    assistant: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain JSON values."""
@@ -84,7 +76,7 @@ class Task:
             "proxy": asdict(self.proxy),
             "places": {name: asdict(place) for name, place in self.places.items()},
             "cluster": dict(self.cluster),
-            "assistant": asdict(self.assistant) if self.assistant else None,
+            "assistant": self.assistant,
         }
 
     @classmethod
@@ -102,5 +94,5 @@ class Task:
             proxy=msgspec.convert(document["proxy"], MeshProxy),
             places=msgspec.convert(document["places"], dict[str, HopPlace]),
             cluster=document["cluster"],
-            assistant=msgspec.convert(document["assistant"], AssistantPlace | None),
+            assistant=document["assistant"],
         )

@@ -21,6 +21,11 @@ _VALID: Final = timedelta(days=1)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
+def certificates_in(directory: Path) -> Certificates:
+    """Where those of a run are in their directory, made already or not."""
+    return Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+
+
 def make_certificates(directory: Path) -> Certificates:
     """Make an authority and a workload certificate signed by it, as PEM files in `directory`."""
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,7 +33,7 @@ def make_certificates(directory: Path) -> Certificates:
     authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS) for _ in range(2))
     authority = _certificate("meshinsight run authority", authority_key, None, authority_key)
     workload = _certificate(SERVER_NAME, key, authority, authority_key)
-    files = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+    files = certificates_in(directory)
     _write(files.authority, _pem(authority))
     _write(files.chain, _pem(workload))
     _write(files.key, _key_pem(key))
@@ -37,7 +42,7 @@ def make_certificates(directory: Path) -> Certificates:
 
 def copy_certificates(files: Certificates, directory: Path) -> Certificates:
     """The user's files in `directory`, where the proxy's user can read them."""
-    copies = Certificates(directory / "chain.pem", directory / "key.pem", directory / "authority.pem")
+    copies = certificates_in(directory)
     for source, target in ((files.chain, copies.chain), (files.key, copies.key), (files.authority, copies.authority)):
         _write(target, source.read_bytes())
     return copies

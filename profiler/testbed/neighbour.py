@@ -77,6 +77,15 @@ class Neighbours:
         """Pause all: the CPUs idle as they would without us."""
         self._switch(None)
 
+    def set_temperature(self, temperature: str) -> None:
+        """Set what a sidecar finds when it wakes up: `hot`, `natural`, or one of the cold ones."""
+        if temperature in (*COLD_STEPS, "cold"):
+            self.cold(temperature)
+        elif temperature == "natural":
+            self.off()
+        else:
+            self.awake()
+
     def check(self) -> None:
         """Raise ProcessError if one of them has ended."""
         for process in self.processes:

@@ -7,10 +7,11 @@ from profiler.campaign.instruments import Instruments
 from profiler.cluster.containers import leave_cpu_group
 from profiler.cluster.pod.calling import serve
 from profiler.cluster.pod.on_node import OnNode
-from profiler.cluster.pod.secrets import certificates_in
+from profiler.cluster.pod.secrets import SECRETS
 from profiler.cluster.task import ASSISTANT_PORT
 from profiler.errors import MeshInsightError
 from profiler.interrupts import Interrupted
+from profiler.testbed.certificates import certificates_in
 from profiler.testbed.neighbour import Mode
 from profiler.testbed.run import Run
 
@@ -50,6 +51,6 @@ def main(arguments: Sequence[str]) -> None:
         assistant = Assistant(run, node)
         try:
             objects = {"pods": lambda: node, "assistant": lambda: assistant, "instruments": assistant.instruments}
-            serve(ASSISTANT_PORT, certificates_in(), objects)
+            serve(ASSISTANT_PORT, certificates_in(SECRETS), objects)
         finally:
             assistant.end()

@@ -7,7 +7,6 @@ called, so nothing but plain values comes in.
 import http.client
 import http.server
 import inspect
-import socket
 import ssl
 import time
 import typing
@@ -53,8 +52,6 @@ class Caller:
                     raise self._failed(error) from error
                 time.sleep(_RETRY_S)
             else:
-                # A call is a small packet each way, and is waited for.
-                self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return
 
     def close(self) -> None:

@@ -17,17 +17,17 @@ from profiler.cluster.pod.asking import comparable
 from profiler.cluster.pod.assist import Assistant
 from profiler.cluster.pod.calling import Caller
 from profiler.cluster.pod.on_node import OnNode
-from profiler.cluster.pod.secrets import SECRETS, certificates_in
-from profiler.cluster.task import HopPlace, SidecarPlace, Task
+from profiler.cluster.pod.secrets import SECRETS, token_in
+from profiler.cluster.task import ASSISTANT_PORT, HopPlace, SidecarPlace, Task
 from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 from profiler.errors import MeshInsightError
 from profiler.proxies.base import Address, ProxyVersion
-from profiler.testbed.certificates import make_certificates
+from profiler.testbed.certificates import certificates_in, make_certificates
 from profiler.testbed.deployment import Hop, Secrets
 from profiler.testbed.neighbour import Mode
 from profiler.testbed.netns import Namespace
 from profiler.testbed.run import Run
-from profiler.testbed.tokens import Token, make_token
+from profiler.testbed.tokens import make_token
 from profiler.workload.base import Target
 
 _UNKNOWN: Final = "unknown"
@@ -45,9 +45,9 @@ class FarNode:
     instruments: Instruments
 
     @classmethod
-    def connect(cls, address: str, port: int) -> "FarNode":
+    def connect(cls, address: str) -> "FarNode":
         """Raises ProcessError where it does not answer."""
-        caller = Caller(address, port, certificates_in(), "the profiler on the server's node")
+        caller = Caller(address, ASSISTANT_PORT, certificates_in(SECRETS), "the profiler on the server's node")
         caller.connect(_CONNECT_WITHIN_S)
         return cls(
             caller.stub(OnNode, "pods"), caller.stub(Assistant, "assistant"), caller.stub(Instruments, "instruments")
@@ -135,7 +135,7 @@ class InPods:
     def _far(self) -> FarNode | None:
         if self._task.assistant is None:
             return None
-        far = FarNode.connect(self._task.assistant.address, self._task.assistant.port)
+        far = FarNode.connect(self._task.assistant)
         far.pods.call_proxies(self._task.proxy.process)
         return far
 
@@ -167,7 +167,7 @@ class InPods:
         """Those that the run's own sidecars have; made up where there are none to agree with."""
         if not SECRETS.exists():
             return Secrets(make_certificates(run.add_directory("certificates")), make_token())
-        return Secrets(certificates_in(), Token((SECRETS / "token").read_text(), (SECRETS / "jwks.json").read_text()))
+        return Secrets(certificates_in(SECRETS), token_in(SECRETS))
 
     def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
         """The plan's hops, found. Raises MeshInsightError where the task has no place for one."""

@@ -1,13 +1,13 @@
-"""Where the run's secret is in its containers."""
+"""The run's secret, as its containers have it."""
 
 from pathlib import Path
 from typing import Final
 
-from profiler.proxies.base import Certificates
+from profiler.testbed.tokens import Token
 
 SECRETS: Final = Path("/etc/meshinsight/secrets")
 
 
-def certificates_in(folder: Path = SECRETS) -> Certificates:
-    """Those that were made for the run."""
-    return Certificates(folder / "chain.pem", folder / "key.pem", folder / "authority.pem")
+def token_in(folder: Path) -> Token:
+    """The token that filters check."""
+    return Token((folder / "token").read_text(), (folder / "jwks.json").read_text())

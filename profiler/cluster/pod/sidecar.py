@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from profiler.cluster.pod.secrets import SECRETS, certificates_in
+from profiler.cluster.pod.secrets import SECRETS, token_in
 from profiler.proxies.base import (
     INBOUND,
     INBOUND_PORT,
@@ -19,8 +19,8 @@ from profiler.proxies.base import (
 )
 from profiler.proxies.envoy import Envoy
 from profiler.proxies.filters import load_filter
+from profiler.testbed.certificates import certificates_in
 from profiler.testbed.deployment import ANY, CLIENT, MTLS, SERVER, TLS_MODES, filter_values
-from profiler.testbed.tokens import Token
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -59,6 +59,5 @@ def sidecar_config(given: argparse.Namespace, filters: tuple[Filter, ...]) -> Si
 def _filters(names: Sequence[str], directory: Path, secrets: Path) -> tuple[Filter, ...]:
     if not names:
         return ()
-    token = Token((secrets / "token").read_text(), (secrets / "jwks.json").read_text())
-    values = filter_values(directory, token)
+    values = filter_values(directory, token_in(secrets))
     return tuple(load_filter("envoy", name, values) for name in names)

@@ -32,7 +32,7 @@ def overhead_ns(protocol: str, *anchors: Anchor, cold: float = 0.0) -> float:
 
 def anchor(protocol: str, temperature: str, factor: float, cpu_factor: float = 1.0) -> Anchor:
     measured = AnchorReading(100.0 * factor, 300.0 * cpu_factor)
-    return Anchor(AnchorCell(protocol, temperature), AnchorReading(100.0, 300.0), measured, ())
+    return Anchor(AnchorCell(protocol, temperature), AnchorReading(100.0, 300.0), (measured,))
 
 
 def test_an_anchor_costs_in_the_profile_what_the_model_says_of_that_hop() -> None:

@@ -91,7 +91,7 @@ def test_nothing_measured_has_no_error() -> None:
 
 
 def test_the_anchor_tells_how_much_slower_the_machine_is() -> None:
-    rounds = [AnchorReading(240.0, 90.0), AnchorReading(250.0, 120.0), AnchorReading(260.0, 100.0)]
-    anchor = Anchor.of_rounds(AnchorCell("http1", "hot"), AnchorReading(200.0, 80.0), rounds)
+    rounds = (AnchorReading(240.0, 90.0), AnchorReading(250.0, 120.0), AnchorReading(260.0, 100.0))
+    anchor = Anchor(AnchorCell("http1", "hot"), AnchorReading(200.0, 80.0), rounds)
     assert (anchor.factor, anchor.cpu_factor) == (1.25, 1.25)
     assert replace(anchor, profiled=AnchorReading(125.0, 0.0)).cpu_factor == 2.0

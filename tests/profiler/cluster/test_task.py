@@ -7,7 +7,7 @@ import pytest
 
 from profiler.campaign.settings import ProfileSettings
 from profiler.cluster.mesh import load_mesh
-from profiler.cluster.task import AssistantPlace, HopPlace, MeshProxy, SidecarPlace, Task
+from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.errors import MeshInsightError
 
 TASK = Task(
@@ -21,7 +21,7 @@ TASK = Task(
         )
     },
     cluster={"kubernetes": "v1.35.4", "mesh": "istio"},
-    assistant=AssistantPlace("10.0.0.9"),
+    assistant="10.0.0.9",
 )
 
 
