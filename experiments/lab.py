@@ -30,7 +30,8 @@ from profiler.campaign.coefficients import anchor_factor, overhead
 from profiler.campaign.matrix import load_matrix
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import MeshInsightError
-from profiler.profile.document import load_profile, write_whole
+from profiler.files.writing import write_whole
+from profiler.profile.document import load_profile
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MATRIX: Final = "matrix.yaml"

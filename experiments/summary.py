@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "results.md"

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from profiler.campaign.applications import TEMPERATURES
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))

@@ -31,8 +31,8 @@ from profiler.campaign.profiling import default_toolbox
 from profiler.campaign.settings import ProfileSettings
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError
+from profiler.files.writing import write_whole
 from profiler.machine import Noise, NoiseReading
-from profiler.profile.document import write_whole
 from profiler.proxies.base import HTTP1, TCP
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import CLIENT, Hop

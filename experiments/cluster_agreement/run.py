@@ -27,7 +27,7 @@ from profiler.cluster.running import ClusterRun, Where
 from profiler.cluster.session import Session, connect
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 from profiler.proxies.registry import find_proxy
 
 HERE: Final = Path(__file__).parent

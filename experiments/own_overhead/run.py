@@ -34,8 +34,8 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.components import CLIENT_APP
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProcessError
+from profiler.files.writing import write_whole
 from profiler.machine import Noise
-from profiler.profile.document import write_whole
 from profiler.proxies.base import TCP
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import BOTH, Deployment, Hop

@@ -20,7 +20,7 @@ import numpy as np
 from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
 from profiler.campaign.bench import wait_until_sending
 from profiler.environment import describe_environment
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 from profiler.proxies.base import HTTP1, TCP
 from profiler.testbed.application import NO_SIDECAR, Application, Edge, Microservice
 from profiler.testbed.run import Run, measuring_lock

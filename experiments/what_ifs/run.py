@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 HERE: Final = Path(__file__).parent
 NAMES: Final = sorted(path.stem for path in (HERE / "graphs").glob("*.yaml"))

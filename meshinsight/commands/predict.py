@@ -123,8 +123,9 @@ def _factors(file: Path | None) -> "dict[str, Factors] | None":
     """The speed-ups in a file."""
     if file is None:
         return None
-    from predictor.graph.yaml_nodes import parse_document, read_text
     from predictor.predict.scenario import factors
+    from profiler.files.reading import read_text
+    from profiler.files.yaml_text import parse_document
 
     text = read_text(file, "give a YAML file of components with their factors")
     return factors(parse_document(text, str(file)).value, str(file))

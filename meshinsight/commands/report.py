@@ -57,7 +57,8 @@ def report(
     from meshinsight.reporters import html, validation_view
     from meshinsight.reporters.prediction_sections import Prices
     from predictor.predict.types import Options
-    from profiler.profile.document import load_profile, write_whole
+    from profiler.files.writing import write_whole
+    from profiler.profile.document import load_profile
 
     document = load_profile(profile)
     predicted = None

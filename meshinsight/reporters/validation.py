@@ -12,7 +12,7 @@ from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
 from predictor.predict.types import Estimate
 from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1

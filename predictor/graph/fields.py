@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from predictor.graph.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
-from predictor.graph.yaml_nodes import Document, Path_
 from profiler.errors import UsageError
+from profiler.files.json_text import Path_
+from profiler.files.yaml_text import Document
 
 T = TypeVar("T", bound=str)
 _MISSING: Final = object()

@@ -20,8 +20,10 @@ from predictor.graph.types import (
     Ingress,
     edge_id,
 )
-from predictor.graph.yaml_nodes import Document, Path_, parse_document, read_text
 from profiler.errors import UsageError
+from profiler.files.json_text import Path_
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import Document, parse_document
 
 FORMAT: Final = "meshinsight-graph"
 VERSION: Final = 1

@@ -9,9 +9,10 @@ from predictor.graph.checks import check_graph
 from predictor.graph.fields import Fields, items, shown
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol, Service, edge_id
-from predictor.graph.yaml_nodes import Document, Path_, parse_document
 from predictor.importers.streams import read_text
 from profiler.errors import UsageError
+from profiler.files.json_text import Path_
+from profiler.files.yaml_text import Document, parse_document
 
 REMEDY: Final = "give an Isotope topology, with 'services:' and their scripts"
 _PROTOCOLS: Final[dict[str, Protocol]] = {"http": "http1", "grpc": "grpc"}

@@ -10,19 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from predictor.graph.fields import shown
 from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol, Service, Sidecar, edge_id
-from predictor.graph.yaml_nodes import refuse_deep
 from predictor.importers.flat import flat_graph
 from predictor.importers.streams import input_files, read_text
 from profiler.errors import UsageError
+from profiler.files.yaml_text import parse_documents
 
 ENDINGS: Final = (".yaml", ".yml", ".json")
 REMEDY: Final = "give Kubernetes manifests, with Services and Deployments"
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Pod")
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PORTS: Final[dict[str, Protocol]] = {
     "http": "http1", "http1": "http1", "http2": "http2", "h2c": "http2", "grpc": "grpc", "grpc-web": "grpc",
     "kubernetes.io/h2c": "http2", "kubernetes.io/ws": "http1", "ws": "http1",
@@ -66,20 +63,12 @@ def port_protocol(port: Object) -> Protocol:
 
 def _objects(path: Path) -> Iterator[Object]:
     """The objects of a file, those in lists too."""
-    try:
-        text = read_text(path, REMEDY)
-        refuse_deep(text, str(path))
-        for document in yaml.load_all(text, Loader=_LOADER):
-            if document is not None and not isinstance(document, dict | list):
-                raise UsageError(f"{path}: expected a Kubernetes object, found {shown(document)}; {REMEDY}")
-            yield from _unfolded(document, path)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", "") or "damaged").split())
-        raise UsageError(f"{path}{line}: not YAML: {problem[:120]}; correct this line") from error
-    except (ValueError, RecursionError, TypeError, OverflowError) as error:
-        raise UsageError(f"{path}: not a manifest: {' '.join(str(error).split())[:120]}; {REMEDY}") from error
+    for document in parse_documents(read_text(path, REMEDY), str(path)):
+        if document.value is not None and not isinstance(document.value, dict | list):
+            raise UsageError(
+                f"{document.at(())}: expected a Kubernetes object, found {shown(document.value)}; {REMEDY}"
+            )
+        yield from _unfolded(document.value, path)
 
 
 def _unfolded(document: Any, path: Path) -> Iterator[Object]:

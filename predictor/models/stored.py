@@ -16,7 +16,7 @@ import numpy as np
 
 from predictor.models.types import CURRENCIES, FittedModel, Floats
 from profiler.errors import UsageError
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 FILE_NAME: Final = "model.json"
 

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from predictor.graph.fields import Fields, items, shown
 from predictor.graph.types import CallGraph
-from predictor.graph.yaml_nodes import Document, Path_, parse_document, read_text
 from predictor.predict.scenario import TOPOLOGIES, Changes, changed, factors
 from predictor.predict.types import Factors, Options
 from profiler.errors import UsageError
+from profiler.files.json_text import Path_
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import Document, parse_document
 
 FORMAT: Final = "meshinsight-scenarios"
 VERSION: Final = 1

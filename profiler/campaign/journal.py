@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import UsageError
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 _FOLDER: Final = "unfinished"
 _RUN: Final = "run.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
-from profiler.yaml_schema import load_checked
+from profiler.files.checked_yaml import load_checked
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"

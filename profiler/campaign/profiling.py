@@ -24,10 +24,11 @@ from profiler.campaign.storage import save_samples
 from profiler.campaign.testbeds import LocalTestbed, Testbed, config_apart
 from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProbeError, UsageError
+from profiler.files.writing import write_whole
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
-from profiler.profile.document import FORMAT, VERSION, save_profile, write_whole
+from profiler.profile.document import FORMAT, VERSION, save_profile
 from profiler.proxies.base import ProxyVersion
 from profiler.proxies.filters import is_file
 from profiler.proxies.registry import find_proxy

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
+from profiler.files.checked_yaml import read_yaml
 from profiler.proxies.base import GRPC, PROTOCOLS, TCP, Certificates
-from profiler.proxies.filters import check_filter, label_of, needs_of, read_yaml
+from profiler.proxies.filters import check_filter, label_of, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import check_certificates
 from profiler.testbed.deployment import BOTH, IP, MTLS, NONE, PLAIN, SHARED, TLS_MODES, TOPOLOGIES, TRANSPORTS

@@ -13,8 +13,8 @@ from string import Template
 from typing import Any, Final
 
 from profiler.errors import UsageError
+from profiler.files.checked_yaml import load_checked
 from profiler.testbed.deployment import BOTH, NONE, Hop
-from profiler.yaml_schema import load_checked
 
 _OPTION: Final = "--mesh"
 INJECTED, OWN, NO_SIDECAR = "injected", "own", "none"

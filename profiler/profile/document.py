@@ -4,17 +4,17 @@ The one place that knows how a profile lies on disk. What the fields mean is in 
 required is in `schema.json` beside this file. Imports stay cheap: jsonschema is loaded only when a document is checked.
 """
 
-import contextlib
-import errno
 import json
-import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from profiler.errors import MeshInsightError, ProfileError
+from profiler.errors import ProfileError
+from profiler.files.json_text import UnfitValueError, check_values, dotted, parse_json
+from profiler.files.reading import read_text
+from profiler.files.writing import unwritable, write_whole
+from profiler.text import one_line
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -25,7 +25,8 @@ VERSION: Final = 1
 
 FILE_NAME: Final = "profile.json"
 
-_LONGEST_DETAIL: Final = 160
+REMEDY: Final = "give the directory or profile.json that `meshinsight profile` wrote"
+_AGAIN: Final = "copy it again or measure again with `meshinsight profile`"
 
 
 def load_profile(path: Path) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def load_profile(path: Path) -> dict[str, Any]:
     Raises `ProfileError` with one line when it is missing, damaged, foreign, of a newer version or against the schema.
     """
     file = path / FILE_NAME if path.is_dir() else path
-    document = _parse(_read(file), file)
+    document: dict[str, Any] = parse_json(read_text(file, REMEDY, ProfileError), str(file), _AGAIN, ProfileError)
     check_document(document, str(file))
     return document
 
@@ -49,7 +50,7 @@ def save_profile(document: Mapping[str, Any], directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
     write_whole(target, text)
     return target
 
@@ -60,7 +61,7 @@ def _serialise(document: Mapping[str, Any], origin: str) -> str:
     try:
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
-        raise ProfileError(f"{origin}: not a document JSON can hold ({_one_line(str(error))})") from error
+        raise ProfileError(f"{origin}: not a document JSON can hold ({one_line(str(error))})") from error
     check_document(json.loads(text), origin)
     return text
 
@@ -89,92 +90,12 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def write_whole(target: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new one, never half of it.
-
-    Raises `MeshInsightError` with one line when the disk is full or the place cannot be written.
-    """
+def _check_numbers(document: object, origin: str) -> None:
+    """Refuse NaN and infinity, which Python reads and writes but JSON does not know, and absurd nesting."""
     try:
-        special = target.exists() and not target.is_file()
-    except OSError as error:  # a name too long, say
-        raise _unwritable(target, error) from error
-    if special:
-        raise MeshInsightError(f"{target}: cannot be written: exists and is not a regular file; choose another name")
-    target = target.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    _sync_directory(target.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself durable. Best effort: some file systems refuse to sync a directory."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _unwritable(target: Path, error: OSError) -> MeshInsightError:
-    reason = error.strerror or type(error).__name__
-    remedy = "free some space or choose another place" if error.errno == errno.ENOSPC else "choose another place"
-    return MeshInsightError(f"{target}: cannot be written: {reason}; {remedy} with --out")
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ProfileError(
-            f"{file}: no such file; give the directory or profile.json that `meshinsight profile` wrote"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ProfileError(f"{file}: not a MeshInsight profile (not UTF-8 text, byte {error.start})") from error
-    except OSError as error:
-        raise ProfileError(f"{file}: cannot be read: {error.strerror or error}") from error
-
-
-def _parse(text: str, file: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ProfileError(
-            f"{file}: truncated or damaged JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            "copy it again or measure again with `meshinsight profile`"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        # Numbers of thousands of digits and absurd nesting: valid JSON, but nothing that a profile holds.
-        raise ProfileError(f"{file}: not a MeshInsight profile ({_one_line(str(error))})") from error
-    return document
-
-
-def _check_numbers(document: Mapping[str, Any], origin: str) -> None:
-    """Refuse NaN and infinity, which Python reads and writes but JSON does not know."""
-    found = _first_unbounded(document, "$")
-    if found is not None:
-        raise ProfileError(f"{origin}: {found}: not a finite number; a figure that is not known is null")
-
-
-def _first_unbounded(value: object, where: str) -> str | None:
-    if isinstance(value, float):
-        return None if math.isfinite(value) else where
-    children: list[tuple[str, object]] = []
-    if isinstance(value, Mapping):
-        children = [(f"{where}.{key}", child) for key, child in value.items()]
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        children = [(f"{where}[{index}]", child) for index, child in enumerate(value)]
-    return next((found for path, child in children if (found := _first_unbounded(child, path)) is not None), None)
+        check_values(document)
+    except UnfitValueError as error:
+        raise ProfileError(f"{origin}: $.{dotted(error.path)}: {error}") from error
 
 
 def _check_schema(document: Mapping[str, Any], origin: str) -> None:
@@ -202,14 +123,14 @@ def _without_references(part: Any, definitions: Mapping[str, Any]) -> Any:
 
 def _describe(error: "ValidationError") -> str:
     """`$.cells[0].rate_rps: expected number or null, found string`, without printing whole branches of the document."""
-    where = error.json_path
+    where = one_line(error.json_path)
     if error.validator == "type":
         wanted: Any = error.validator_value
         kinds = wanted if isinstance(wanted, str) else " or ".join(wanted)
         return f"{where}: expected {kinds}, found {_json_type(error.instance)}"
     if error.validator == "pattern" and "propertyNames" in error.schema_path:
-        return f"{where}: unknown component {error.instance!r}"
-    return f"{where}: {_one_line(error.message)}"
+        return f"{where}: unknown component {one_line(str(error.instance))!r}"
+    return f"{where}: {one_line(error.message)}"
 
 
 def _json_type(value: object) -> str:
@@ -221,8 +142,3 @@ def _json_type(value: object) -> str:
         (Mapping, "object"),
     )
     return next((name for kind, name in names if isinstance(value, kind)), "array")
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_DETAIL else f"{line[: _LONGEST_DETAIL - 1]}…"

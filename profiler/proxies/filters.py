@@ -19,6 +19,8 @@ from string import Template
 from typing import Any, Final
 
 from profiler.errors import UsageError
+from profiler.files.checked_yaml import read_yaml
+from profiler.files.yaml_text import load_yaml
 from profiler.proxies.base import Filter
 
 _NUMBERED: Final = re.compile(r"(?P<name>[a-z_]+)-(?P<number>\d+(\.\d+)?)")
@@ -105,10 +107,8 @@ def _split(name: str) -> tuple[str, str | None]:
 
 @cache
 def _data(proxy: str, name: str) -> dict[str, Any]:
-    import yaml
-
-    text = resources.files("profiler.proxies").joinpath(f"{proxy}_filters", f"{name}.yaml").read_text()
-    data: dict[str, Any] = yaml.safe_load(text)
+    text = resources.files("profiler.proxies").joinpath(f"{proxy}_filters", f"{name}.yaml").read_text(encoding="utf-8")
+    data: dict[str, Any] = load_yaml(text, f"{name}.yaml")
     if unknown := set(data) - set(_KEYS):
         raise ValueError(f"{proxy}_filters/{name}.yaml: unknown keys {sorted(unknown)}")
     return data
@@ -132,26 +132,6 @@ def _user_filter(path: Path) -> dict[str, Any]:
     if len(kinds) > 1:
         raise UsageError(f"--filter-file {path}: holds HTTP and network filters; put them into files of their own")
     return {"network_filters" if kinds.pop() else "http_filters": entries}
-
-
-def read_yaml(path: Path, option: str) -> Any:
-    """The content of a YAML file of the user's. Raises UsageError with file, line and column."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{option} {path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{option} {path}: not UTF-8 text (byte {error.start})") from error
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML raises them all
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(f"{option} {path}{where}: invalid YAML: {problem}") from error
-    if content is None:
-        raise UsageError(f"{option} {path}: is empty")
-    return content
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:

@@ -68,7 +68,7 @@ def test_truncated_json_is_refused_with_line_and_column(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(kept=st.integers(min_value=0, max_value=len(PARTIAL.read_text(encoding="utf-8")) - 2))
+@given(kept=st.integers(min_value=1, max_value=len(PARTIAL.read_text(encoding="utf-8")) - 2))
 def test_a_profile_cut_anywhere_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, kept: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "profile.json"
     path.write_text(PARTIAL.read_text(encoding="utf-8")[:kept], encoding="utf-8")
@@ -80,11 +80,19 @@ def test_foreign_json_is_not_taken_for_a_profile(tmp_path: Path, foreign: Any) -
     assert "not a MeshInsight profile" in refused_document(tmp_path, foreign)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[" * 100_000, b'{"format": ' + b"9" * 5000 + b"}"])
-def test_what_no_profile_holds_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe\x00", "not UTF-8 text (byte 0)"),
+        (b"[" * 100_000, "nested more than 40 deep"),
+        (b'{"format": ' + b"9" * 5000 + b"}", "expected a number within 64 bits"),
+    ],
+)
+def test_what_no_profile_holds_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "profile.json"
     path.write_bytes(content)
-    assert "not a MeshInsight profile" in refusal(path)
+    assert message in refusal(path)
 
 
 def test_a_newer_format_version_asks_for_an_upgrade(tmp_path: Path, document: dict[str, Any]) -> None:

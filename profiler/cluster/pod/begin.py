@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from profiler.cluster.pod.measure import TASK
-from profiler.profile.document import write_whole
+from profiler.files.writing import write_whole
 
 
 def main(arguments: Sequence[str]) -> None:

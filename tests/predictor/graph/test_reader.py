@@ -113,9 +113,9 @@ def test_service_times_in_every_form(given: str, kind: str, mean_ns: float) -> N
         (("callee: catalog,", "callee: cart,"), "graph.yaml:6: calls[1]: 'frontend->cart' is there twice"),
         (("version: 1", "version: 9"), "graph.yaml:2: version: version 9 is newer"),
         (("format: meshinsight-graph", "kind: List"), "not a call graph"),
-        (("calls:", "calls: ["), "not YAML"),
+        (("calls:", "calls: ["), "invalid YAML"),
         (("version: 1", "version: 1\nversion: 1"), "graph.yaml:3: version is there twice"),
-        (("callee: cart}", "callee: cart, headers: .nan}"), "calls[0].headers: expected a number"),
+        (("callee: cart}", "callee: cart, headers: .nan}"), "calls[0].headers: .nan is not a finite number"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(change: tuple[str, str], said: str) -> None:

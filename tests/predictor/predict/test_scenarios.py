@@ -39,7 +39,7 @@ WRONG = {
     "{name: a, transport: tcp}": "4: scenarios[0].transport: expected one of ip, uds",
     "{name: a, speedup: 2}": "4: scenarios[0].speedup: expected a mapping",
     "name: a\n  speedup:\n    ipc: 1\n    nothing: 2": "7: scenarios[0].speedup.nothing: unknown component",
-    "{name: a, speedup: {ipc: {C: 1" + "0" * 400 + "}}}": "4: scenarios[0].speedup.ipc: ipc.C: expected",
+    "{name: a, speedup: {ipc: {C: 1" + "0" * 400 + "}}}": "4: scenarios[0].speedup.ipc.C: expected",
     "{name: a, load: -1}": "4: scenarios[0].load: expected between 0 and",
     "{name: a, cold_weight: 2}": "4: scenarios[0].cold_weight: expected between 0 and 1",
 }

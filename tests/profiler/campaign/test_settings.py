@@ -101,7 +101,7 @@ def test_a_bootstrap_is_measured_as_it_is(tmp_path: Path, others: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("- 1", "is no Envoy bootstrap"), ("a: [", ":1:5: invalid YAML"), (None, "cannot be read: No such file")],
+    [("- 1", "is no Envoy bootstrap"), ("a: [", ":2:1: invalid YAML"), (None, "no such file")],
 )
 def test_a_bootstrap_must_be_a_yaml_mapping(tmp_path: Path, text: str | None, message: str) -> None:
     file = tmp_path / "envoy.yaml"

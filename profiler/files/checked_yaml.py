@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from profiler.errors import UsageError
-from profiler.proxies.filters import read_yaml
+from profiler.files.json_text import Path_
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import load_yaml, parse_document
+from profiler.text import one_line
 
 
 def load_checked(path: Path, option: str, package: str, schema: str) -> dict[str, Any]:
@@ -16,41 +19,28 @@ def load_checked(path: Path, option: str, package: str, schema: str) -> dict[str
     from jsonschema.exceptions import best_match
     from jsonschema.validators import extend
 
-    content = read_yaml(path, option)
+    found = parse_document(read_text(path, "give a YAML file", origin=f"{option} {path}"), f"{option} {path}", "text")
     # JSON Schema takes 1.0 for an integer; what follows does not.
     whole = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator = extend(Draft202012Validator, type_checker=whole)  # type: ignore[no-untyped-call] # it has no types
-    error = best_match(validator(_schema(package, schema)).iter_errors(content))
+    error = best_match(validator(_schema(package, schema)).iter_errors(found.value))
     if error is None:
-        found: dict[str, Any] = content
-        return found
-    where = [str(part) for part in error.absolute_path]
+        content: dict[str, Any] = found.value
+        return content
+    where: Path_ = tuple(error.absolute_path)
     if error.validator == "additionalProperties" and "properties" in error.schema:
         unknown = sorted(set(error.instance) - set(error.schema["properties"]), key=str)[0]
         known = ", ".join(error.schema["properties"])
-        raise UsageError(
-            f"{option} {path}{_line(path, [*where, str(unknown)])}: unknown key {unknown!r}; known: {known}"
-        )
-    message = " ".join(error.message.split())[:200]
-    raise UsageError(f"{option} {path}{_line(path, where)}: {'.'.join(where) or 'the file'}: {message}")
+        line = found.line((*where, unknown))
+        raise UsageError(f"{found.origin}:{line}: unknown key {one_line(unknown)!r}; known: {known}")
+    name = one_line(".".join(map(str, where))) or "the file"
+    raise UsageError(f"{found.origin}:{found.line(where)}: {name}: {one_line(error.message, 200)}")
 
 
-def _line(path: Path, keys: list[str]) -> str:
-    """`:line` of a key or list entry, as far as it can be followed."""
-    import yaml
-
-    node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = node.start_mark.line
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            found = [(name, value) for name, value in node.value if name.value == key]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and key.isdigit():
-            node = node.value[int(key)]
-            line = node.start_mark.line
-    return f":{line + 1}"
+def read_yaml(path: Path, option: str) -> Any:
+    """The content of a YAML file that `option` names. Raises UsageError with file, line and column."""
+    origin = f"{option} {path}"
+    return load_yaml(read_text(path, "give a YAML file", origin=origin), origin)
 
 
 @cache

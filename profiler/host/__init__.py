@@ -1,0 +1,1 @@
+"""The machine that MeshInsight runs on: its Python interpreter."""

@@ -1,0 +1,16 @@
+"""How a module of ours is started as a program of its own, root's too: nothing of the working directory is imported."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+_RUN_MODULE: Final = Path(__file__).resolve().with_name("run_module.py")
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The argument list that runs `module` of this very installation in an isolated interpreter.
+
+    `python -m` would put the working directory first on the module search path, so that any folder with a
+    `profiler/` or `json.py` in it would run its code, as root.
+    """
+    return [sys.executable, "-I", str(_RUN_MODULE), module, *arguments]
