@@ -28,6 +28,7 @@ from meshinsight.commands import (
     show,
     validate,
 )
+from meshinsight.console import prepare_streams, print_error, print_line
 from profiler.errors import MeshInsightError
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
@@ -63,7 +64,7 @@ for command in (profile, show, graph, fit, predict, predict_batch, advise, repor
 def print_version(wanted: bool) -> None:
     """Answer `--version` before anything else is looked at."""
     if wanted:
-        print(f"meshinsight {__version__}")
+        print_line(f"meshinsight {__version__}")
         raise typer.Exit
 
 
@@ -78,6 +79,7 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its status. No traceback unless MESHINSIGHT_DEBUG is set."""
+    prepare_streams()
     try:
         status = run()
         sys.stdout.flush()
@@ -112,5 +114,5 @@ def failed(error: Exception, text: str, status: int) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"meshinsight: error: {text}", file=sys.stderr)
+    print_error(text)
     return status

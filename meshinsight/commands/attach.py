@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from meshinsight.commands.on_cluster import ClusterOptions, attach_to_pods
+from meshinsight.console import print_note
 from profiler.errors import ProcessError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _show(found: "Attached", output: str) -> None:
 
 def _say(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"attach: {text}", file=sys.stderr)
+        print_note(f"attach: {text}")
 
 
 def _require_all(found: "Attached") -> None:

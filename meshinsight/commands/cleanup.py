@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshinsight.commands.on_cluster import ClusterOptions, cleanup_cluster
+from meshinsight.console import print_line
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def cleanup(
 
     found = find_leftovers() if dry_run else remove_leftovers()
     for leftover in found:
-        print(f"run {leftover.run_id}: {'would remove' if dry_run else 'removed'} {describe(leftover)}")
+        print_line(f"run {leftover.run_id}: {'would remove' if dry_run else 'removed'} {describe(leftover)}")
     if not found:
-        print("nothing to clean up: no killed run left anything here")
+        print_line("nothing to clean up: no killed run left anything here")
 
 
 def describe(leftover: "Leftover") -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from meshinsight.console import write_json_document
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def fit(
         raise UsageError(f"-o {output}: unknown output format; choose table or json")
     model = load_model(profile)
     if output == "json":
-        json.dump(model.to_json(), sys.stdout, allow_nan=False)
-        sys.stdout.write("\n")
+        write_json_document(model.to_json(), sys.stdout, indent=None)
         return
     from meshinsight.reporters.prediction_model import print_model
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from meshinsight.console import print_line, print_note, write_document
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,14 +137,12 @@ def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
 def _tell_path(found: "TraceImport") -> None:
     """Say what determines how long the traces take."""
     total = found.way_ns_per_trace + sum(share.own_ns_per_trace for share in found.path)
-    print(
-        f"{found.tally.traces} traces, {found.tally.spans} spans; critical path, {total / 1e6:.3g} ms:", file=sys.stderr
-    )
+    print_note(f"{found.tally.traces} traces, {found.tally.spans} spans; critical path, {total / 1e6:.3g} ms:")
     for share in found.path[:LISTED]:
         if share.own_ns_per_trace > 0:
-            print(f"  {share.own_ns_per_trace / total:6.1%}  {share.service}", file=sys.stderr)
+            print_note(f"  {share.own_ns_per_trace / total:6.1%}  {share.service}")
     if total > 0:
-        print(f"  {found.way_ns_per_trace / total:6.1%}  between services", file=sys.stderr)
+        print_note(f"  {found.way_ns_per_trace / total:6.1%}  between services")
 
 
 @contextmanager
@@ -174,10 +173,10 @@ def _write(graph: "CallGraph", out: Path) -> None:
     from predictor.graph.writer import graph_text, save_graph
 
     if str(out) == "-":
-        sys.stdout.write(graph_text(graph))
+        write_document(graph_text(graph), sys.stdout)
     else:
         save_graph(graph, out)
-        print(f"{out} written", file=sys.stderr)
+        print_note(f"{out} written")
     _describe(graph, sys.stderr)
 
 
@@ -185,10 +184,10 @@ def _describe(graph: "CallGraph", stream: TextIO) -> None:
     """What a graph has, and what in it is assumed."""
     rate = sum(entry.rate_rps for entry in graph.ingress)
     counts = f"{len(graph.services)} services, {len(graph.calls)} calls, {rate:g} requests per second from outside"
-    print(counts, file=stream)
+    print_line(counts, stream)
     if graph.assumed:
-        print(f"assumed ({len(graph.assumed)}):", file=stream)
+        print_line(f"assumed ({len(graph.assumed)}):", stream)
     for item in graph.assumed[:LISTED]:
-        print(f"  {item}", file=stream)
+        print_line(f"  {item}", stream)
     if len(graph.assumed) > LISTED:
-        print(f"  … and {len(graph.assumed) - LISTED} more", file=stream)
+        print_line(f"  … and {len(graph.assumed) - LISTED} more", stream)

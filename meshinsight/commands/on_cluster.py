@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshinsight.console import print_line, write_document
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
     from profiler.cluster.running import cluster_plan
     from profiler.cluster.templates import as_yaml
 
-    sys.stdout.write(as_yaml(render(cluster_plan(settings, _where(options)))))
+    write_document(as_yaml(render(cluster_plan(settings, _where(options)))), sys.stdout)
 
 
 def profile_on_cluster(settings: "ProfileSettings", options: ClusterOptions, directory: Path) -> "Outcome":
@@ -84,9 +85,9 @@ def cleanup_cluster(options: ClusterOptions, run_id: str | None, *, dry_run: boo
             runs = remove_leftovers(session, run_id)
     for run in runs:
         what = f"namespace {run.namespace}" if run.own_namespace else f"its objects in namespace {run.namespace}"
-        print(f"run {run.run_id}: {'would remove' if dry_run else 'removed'} {what}")
+        print_line(f"run {run.run_id}: {'would remove' if dry_run else 'removed'} {what}")
     if not runs:
-        print("nothing to clean up: no killed run left anything on the cluster")
+        print_line("nothing to clean up: no killed run left anything on the cluster")
 
 
 def attach_to_pods(

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from meshinsight.commands.fit import load_model
+from meshinsight.console import print_line, print_note
 from profiler.errors import MeshInsightError, UsageError
 
 _QUIET_S: Final = 10.0
@@ -77,14 +78,14 @@ def predict_batch(
         with _bar() as told:
             outcome = predicting(source, predictor, out, runner, percentiles=percentiles, progress=told)
         good = outcome.graphs - outcome.failed
-        print(f"{good:,} of {outcome.graphs:,} graphs predicted in {time.monotonic() - began:.1f} s: {out}")
+        print_line(f"{good:,} of {outcome.graphs:,} graphs predicted in {time.monotonic() - began:.1f} s: {out}")
         if outcome.failed:
             text = (
                 f"{outcome.failed:,} of {outcome.graphs:,} graphs cannot be predicted, such as {outcome.first_failure}"
             )
             if not good:
                 raise MeshInsightError(text)
-            print(f"{text} (column 'error')", file=sys.stderr)
+            print_note(f"{text} (column 'error')")
 
     if scheduler is None:
         run(here)
@@ -117,6 +118,6 @@ def _lines() -> Told:
         nonlocal last
         if time.monotonic() - last >= _QUIET_S:
             last = time.monotonic()
-            print(f"{graphs:,} graphs ({done:.0%})", file=sys.stderr, flush=True)
+            print_note(f"{graphs:,} graphs ({done:.0%})")
 
     return told

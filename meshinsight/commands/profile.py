@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshinsight.commands.on_cluster import ClusterOptions, print_objects, profile_on_cluster
+from meshinsight.console import print_note, write_document, write_json_document
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
@@ -206,18 +207,18 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
 
 def _show(outcome: "Outcome", output: str, advice: str = "") -> None:
     """Print a profile; where the run ended early, say `advice` and raise what ended it."""
-    from meshinsight.reporters import json_document, table
+    from meshinsight.reporters import table
 
     directory = outcome.path.parent
     document = outcome.document if outcome.interrupted else _with_model(outcome.document, directory)
     if output == "json":
-        json_document.write(document, sys.stdout)
+        write_json_document(document, sys.stdout)
     else:
         table.print_profile(document)
-    print(f"saved: {outcome.path}", file=sys.stderr)
+    print_note(f"saved: {outcome.path}")
     if outcome.interrupted:
         if advice:
-            print(advice, file=sys.stderr)
+            print_note(advice)
         raise outcome.interrupted
 
 
@@ -228,7 +229,7 @@ def _with_model(document: dict[str, Any], directory: Path) -> dict[str, Any]:
     try:
         return keep_model(document, directory)
     except MeshInsightError as error:
-        print(f"meshinsight: warning: the model is not stored: {error}", file=sys.stderr)
+        print_note(f"meshinsight: warning: the model is not stored: {error}")
         return document
 
 
@@ -244,7 +245,7 @@ def _print_bpf() -> None:
     from profiler.campaign.profiling import bpf_texts
 
     for name, text in bpf_texts().items():
-        print(f"// ---- {name}.bpf.c\n{text}")
+        write_document(f"// ---- {name}.bpf.c\n{text}\n", sys.stdout)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from meshinsight.commands.fit import load_model
+from meshinsight.console import print_line
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def report(
         predicted = _predicted(profile, graph, options, Prices(price_per_vcpu_hour, price_per_gib_hour))
     validations = [validation_view.read_validation(file) for file in validation or ()]
     write_whole(out, html.render(document, title, predicted, validations))
-    typer.echo(f"report written to {out}")
+    print_line(f"report written to {out}")
 
 
 def _check(out: Path, graph: Path | None, given: dict[str, str | float | None]) -> None:

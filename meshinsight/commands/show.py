@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from meshinsight.console import write_json_document
 from profiler.errors import UsageError
 
 FORMATS: Final = ("table", "json", "csv")
@@ -53,9 +54,8 @@ def _print_table(document: dict[str, Any]) -> None:
 
 
 def _print_json(document: dict[str, Any]) -> None:
-    from meshinsight.reporters import json_document
 
-    json_document.write(document, sys.stdout)
+    write_json_document(document, sys.stdout)
 
 
 def _print_csv(document: dict[str, Any]) -> None:

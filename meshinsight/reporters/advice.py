@@ -1,10 +1,10 @@
 """Advice as tables for a terminal, as Markdown, and as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
+from meshinsight.console import write_json_document
 from meshinsight.reporters import formats
 from meshinsight.reporters.prediction import print_sections, write_markdown_sections
 from meshinsight.reporters.prediction_sections import Section
@@ -42,8 +42,7 @@ def write_markdown(found: Advice, check: str, stream: TextIO) -> None:
 
 def write_json(found: Advice, check: str, stream: TextIO) -> None:
     """Write advice as JSON, indented, with the changed graph in it."""
-    json.dump(document(found, check), stream, indent=2, allow_nan=False)
-    stream.write("\n")
+    write_json_document(document(found, check), stream)
 
 
 def document(found: Advice, check: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from meshinsight.reporters import derived, formats, json_document
-from meshinsight.reporters.whole_lines import print_whole
+from meshinsight.console import print_whole, write_json_document
+from meshinsight.reporters import derived, formats
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached, Component, MessageTimes, Overhead, TargetResult
@@ -23,7 +23,7 @@ _DIRECTION_TEXTS: Final = {
 
 def write_json(found: "Attached", stream: TextIO) -> None:
     """Write the result as a versioned document."""
-    json_document.write(found.as_json(), stream)
+    write_json_document(found.as_json(), stream)
 
 
 def print_attached(found: "Attached", stream: TextIO) -> None:

@@ -1,11 +1,11 @@
 """Scenarios beside the graph as it is: tables, Markdown, JSON, and CSV with one row per scenario."""
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
+from meshinsight.console import write_json_document
 from meshinsight.reporters import formats
 from meshinsight.reporters.prediction import print_sections, write_markdown_sections
 from meshinsight.reporters.prediction_sections import Prices, Section, money_per_month
@@ -36,8 +36,7 @@ def write_json(found: Comparison, prices: Prices, stream: TextIO) -> None:
     """Write a comparison as JSON, indented; the graph as it is is the first of its scenarios."""
     rows = [_document(row, found.rows[0], prices) for row in found.rows]
     document = {"format": FORMAT, "version": VERSION, "graph": found.graph, "scenarios": rows}
-    json.dump(document, stream, indent=2, allow_nan=False)
-    stream.write("\n")
+    write_json_document(document, stream)
 
 
 def write_csv(found: Comparison, prices: Prices, stream: TextIO) -> None:

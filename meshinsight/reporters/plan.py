@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from meshinsight.console import make_console
 
 if TYPE_CHECKING:
     from profiler.campaign.blocks import Block
@@ -17,7 +18,7 @@ _WIDTH = 160
 def print_plan(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings", stream: TextIO) -> None:
     """Print the blocks in order with their cells and expected time, and the sum."""
     width = None if stream.isatty() else _WIDTH
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    console = make_console(stream, width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("block", justify="right")
     table.add_column("cell", overflow="fold")

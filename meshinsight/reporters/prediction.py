@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 from unicodedata import combining, east_asian_width
 
+from meshinsight.console import make_console
 from meshinsight.reporters import formats
 from meshinsight.reporters.prediction_sections import Prices, Section, notes, sections
 from predictor.predict.types import Prediction
@@ -52,11 +53,10 @@ def _print_rich(
     title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]], stream: TextIO
 ) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = make_console(stream)
     console.print(Text(title, style="bold"))
     for section in tables:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True, header_style="dim")

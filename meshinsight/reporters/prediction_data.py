@@ -1,11 +1,11 @@
 """A prediction as JSON, whole, and as CSV in long form: one row per scope, name, currency and component."""
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any, Final, TextIO
 
+from meshinsight.console import write_json_document
 from meshinsight.reporters.prediction_sections import Prices, money_per_month
 from predictor.predict.types import Estimate, Prediction
 
@@ -25,8 +25,7 @@ def document(found: Prediction, prices: Prices) -> dict[str, Any]:
 
 def write_json(found: Prediction, prices: Prices, stream: TextIO) -> None:
     """Write the document, indented."""
-    json.dump(document(found, prices), stream, indent=2, allow_nan=False)
-    stream.write("\n")
+    write_json_document(document(found, prices), stream)
 
 
 def write_csv(found: Prediction, prices: Prices, stream: TextIO) -> None:

@@ -5,6 +5,9 @@ import time
 from types import TracebackType
 from typing import Self
 
+from meshinsight.console import make_console, print_note
+from profiler.text import printable
+
 
 class Progress:
     """A line that is written over on a terminal; elsewhere one line every ten seconds."""
@@ -12,10 +15,11 @@ class Progress:
     _QUIET_S = 10.0
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.status import Status
+        from rich.text import Text
 
-        self._console = Console(stderr=True)
+        self._text = Text
+        self._console = make_console(sys.stderr)
         self._status = Status("", console=self._console) if sys.stderr.isatty() else None
         self._told_s = -self._QUIET_S
 
@@ -34,10 +38,10 @@ class Progress:
         """Say what is being done now and that the whole still needs `left_s` seconds."""
         text = f"{label} ({_duration(left_s)} left)" if left_s else label
         if self._status:
-            self._status.update(text)
+            self._status.update(self._text(printable(text)))
         elif time.monotonic() - self._told_s >= self._QUIET_S:
             self._told_s = time.monotonic()
-            print(text, file=sys.stderr, flush=True)
+            print_note(text)
 
 
 def _duration(seconds: float) -> str:

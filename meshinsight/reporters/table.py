@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from meshinsight.console import print_whole
 from meshinsight.reporters import derived, formats
 from meshinsight.reporters.derived import Cell
-from meshinsight.reporters.whole_lines import print_whole
 from profiler.attribution import bounds
 from profiler.components import REQUEST, RESPONSE
 

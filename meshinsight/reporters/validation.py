@@ -1,12 +1,12 @@
 """A validation as tables, and as the JSON that `report --validation` reads."""
 
 import io
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from meshinsight.console import write_json_document
 from meshinsight.reporters import formats
 from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
@@ -135,8 +135,7 @@ def _span(value: Estimate) -> list[float]:
 
 def write_json(found: Validation, stream: TextIO) -> None:
     """Write the document, indented."""
-    json.dump(document(found), stream, indent=2, allow_nan=False)
-    stream.write("\n")
+    write_json_document(document(found), stream)
 
 
 def save(found: Validation, file: Path) -> None:

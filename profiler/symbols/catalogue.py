@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from profiler.components import PROXY_CORE
 from profiler.errors import ProfileError, UsageError
+from profiler.files.yaml_text import load_yaml
 
 PER_STREAM: Final = "per_stream"
 """What a proxy does once per stream: a plain TCP proxy per connection, an HTTP proxy per request."""
@@ -148,12 +149,7 @@ def parse_catalogues(text: str, origin: str) -> list[Catalogue]:
     Raises:
         ProfileError: with one line that begins with `origin`, which names the file.
     """
-    import yaml
-
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{origin} is no YAML: {' '.join(str(error).split())[:160]}") from error
+    document = load_yaml(text, origin, ProfileError)
     _check(document, origin)
     return [_catalogue(entry, f"{origin}: $[{index}]") for index, entry in enumerate(document)]
 

@@ -31,11 +31,11 @@ def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
 def test_each_gap_is_followed_by_its_remedy() -> None:
     lines = list(command.table_lines(DIAGNOSIS))
     gap = next(number for number, line in enumerate(lines) if "no, user id 1000" in line)
-    assert lines[gap + 1].strip() == "→ run as root"
+    assert lines[gap + 1].plain.strip() == "→ run as root"
 
 
 def test_features_say_what_stops_them() -> None:
-    assert "    does not work here: root" in "\n".join(command.table_lines(DIAGNOSIS))
+    assert "    does not work here: root" in "\n".join(line.plain for line in command.table_lines(DIAGNOSIS))
 
 
 def test_missing_things_are_reported_with_success(app: typer.Typer) -> None:

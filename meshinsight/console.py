@@ -1,0 +1,81 @@
+"""The one place that prints. What reaches a terminal from here cannot drive it, whatever names a file held.
+
+Lines are for people; documents (JSON, CSV, YAML) are written whole or not at all. Imports stay cheap: rich is loaded
+only for tables.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from profiler.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_UNCUT_WIDTH: Final = 400
+"""Columns given to output that is not a terminal: wider than any table here, so nothing is folded or cut."""
+
+_LONGEST_ERROR: Final = 2000
+
+
+def prepare_streams() -> None:
+    """Let characters that the terminal's encoding does not have be replaced, rather than fail a finished run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def print_line(text: str = "", stream: TextIO | None = None) -> None:
+    """Print one line of text to a person: to standard output unless `stream` says otherwise."""
+    print(printable(text), file=stream or sys.stdout, flush=stream is not None)
+
+
+def print_note(text: str) -> None:
+    """Print one line to standard error: progress, what was written where, warnings."""
+    print_line(text, sys.stderr)
+
+
+def print_error(text: str) -> None:
+    """Print an error as one line on standard error, whatever is in it."""
+    line = " ".join(printable(text[: 4 * _LONGEST_ERROR]).split())
+    print_note(f"meshinsight: error: {line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + '…'}")
+
+
+def write_document(text: str, stream: TextIO) -> None:
+    """Write a finished document (CSV, YAML, source text): as it is to a file, made printable for a terminal."""
+    if stream.isatty():
+        text = "".join(f"{printable(line.replace(chr(9), '    '))}\n" for line in text.splitlines())
+    stream.write(text)
+
+
+def write_json_document(document: Any, stream: TextIO, indent: int | None = 2) -> None:
+    """Write a JSON document, whole or not at all.
+
+    Raises:
+        ValueError: a number in it is not finite; nothing has been written then.
+    """
+    # ASCII only: the escapes of control characters and of bidirectional marks reach no terminal as such.
+    stream.write(json.dumps(document, indent=indent, allow_nan=False) + "\n")
+
+
+def make_console(stream: TextIO, width: int | None = None, plain: bool = False) -> "Console":
+    """A rich console on `stream` that shows text as it is: no markup, no emoji codes, nothing unprintable."""
+    from meshinsight.rich_console import SafeConsole
+
+    colour = True if plain else None
+    return SafeConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, no_color=colour)
+
+
+def print_whole(render: "Callable[[Console], None]", stream: TextIO) -> None:
+    """Print what `render` prints to a console; outside of a terminal no line is cut or padded."""
+    if stream.isatty():
+        render(make_console(stream))
+        return
+    console = make_console(io.StringIO(), _UNCUT_WIDTH, plain=True)
+    with console.capture() as capture:
+        render(console)
+    # rich pads every line to the width of its table; in a file that is only noise.
+    stream.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
