@@ -119,7 +119,7 @@ def test_a_proxy_without_a_catalogue_is_told_what_to_add() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[", "is no YAML"),
+        ("[", "invalid YAML"),
         ("{}", r"\$: .* is not of type 'array'"),
         ("[{versions: '>=1'}]", r"\$\[0\]: 'rules' is a required property"),
         ("[{versions: '>=1', rules: [{component: tls}]}]", r"rules\[0\]: neither symbols nor dsos"),
