@@ -92,11 +92,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_out_what_needs_an_image(config, items)
     for item in items:
-        if TRIED_AGAIN & set(tiers(item)) or REAL_PROGRAMS & set(item.path.parts):
+        if TRIED_AGAIN & set(tiers(item)) or REAL_PROGRAMS & set(_folders(config, item)):
             item.add_marker(pytest.mark.flaky(reruns=AGAIN))
         for tier in tiers(item):
             if gap := GAPS[tier]():
                 item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
+
+
+def _folders(config: pytest.Config, item: pytest.Item) -> tuple[str, ...]:
+    """The folders of a test within this project; where the checkout lies says nothing of it."""
+    return item.path.relative_to(config.rootpath).parts[:-1] if item.path.is_relative_to(config.rootpath) else ()
 
 
 def _leave_out_what_needs_an_image(config: pytest.Config, items: list[pytest.Item]) -> None:

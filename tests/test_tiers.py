@@ -60,6 +60,19 @@ def test_kernel_test_that_fails_once_is_tried_again_and_listed(pytester: pytest.
     result.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])
 
 
+@pytest.mark.parametrize(("folder", "status"), [("testbed", pytest.ExitCode.OK), (".", pytest.ExitCode.TESTS_FAILED)])
+def test_only_folders_of_the_project_say_what_is_tried_again(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, folder: str, status: pytest.ExitCode
+) -> None:
+    monkeypatch.chdir(pytester.mkdir("workload"))  # where the checkout lies says nothing
+    monkeypatch.setattr(pytester, "_path", Path.cwd())
+    (Path.cwd() / folder).mkdir(exist_ok=True)
+    (Path.cwd() / folder / "test_once.py").write_text(
+        "tried = []\ndef test_it(): tried.append(1); assert len(tried) > 1"
+    )
+    assert session(pytester, CAN, "").ret == status
+
+
 @pytest.mark.usefixtures("required")
 @pytest.mark.parametrize("tier", ["@pytest.mark.kernel", ""])
 def test_what_is_broken_fails(pytester: pytest.Pytester, tier: str) -> None:

@@ -20,10 +20,11 @@ from profiler.attach.calibration import measure_hit_cost
 from profiler.attach.calls import SocketCalls
 from profiler.attach.overhead import HitCost, Ledger, burst_ratio, sampling_hz
 from profiler.attach.sockets import Sockets, open_files
-from profiler.attach.targets import Lives, Target, cpu_time_ns
+from profiler.attach.targets import Lives, Target
 from profiler.attach.vanishing import vanishing_folder
 from profiler.errors import MissingError, ProbeError, ProcessError
 from profiler.interrupts import STOP_SIGNALS
+from profiler.machine import run_time_ns
 from profiler.probes.perf_sampling import PerfSampling
 
 BURST_S: Final = 0.05
@@ -169,7 +170,7 @@ class Measurement:
             self.sampling.stop()
 
     def perf_ns(self) -> int:
-        return cpu_time_ns(self.sampling.process_id) if self.sampling else 0
+        return run_time_ns(self.sampling.process_id) if self.sampling else 0
 
 
 class _Watch:
@@ -185,7 +186,7 @@ class _Watch:
         self._end_ns = self._start_ns + int(measurement.settings.duration_s * 1e9)
         self._tool_ns = self._tool_cpu_ns()
         self._sampling = measurement.sampling is not None
-        self._first_run_ns = {pid: cpu_time_ns(pid) for pid in lives.running}
+        self._first_run_ns = {pid: run_time_ns(pid) for pid in lives.running}
         self._last_burst_ns = self._start_ns
         self._burst_s = _FIRST_BURST_S
         self._least_gap_ns = max(_LEAST_GAP_S, measurement.settings.duration_s / _MOST_BURSTS) * 1e9
@@ -257,7 +258,7 @@ class _Watch:
         now_ns = time.monotonic_ns() - self._start_ns
         for pid, first_ns in self._first_run_ns.items():
             if pid in self._lives.running:
-                seen.run_ns[pid] = max(seen.run_ns.get(pid, 0), cpu_time_ns(pid) - first_ns)
+                seen.run_ns[pid] = max(seen.run_ns.get(pid, 0), run_time_ns(pid) - first_ns)
                 seen.lived_ns[pid] = now_ns
             else:
                 seen.ended.add(pid)

@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import UsageError
-from profiler.testbed.process import cpu_clock
 
 _DELETED: Final = " (deleted)"
 
@@ -54,17 +52,6 @@ def executable(pid: int, proc: Path = Path("/proc")) -> Path:
         return Path(str((proc / str(pid) / "exe").readlink()).removesuffix(_DELETED))
     except OSError:
         return Path()
-
-
-def cpu_time_ns(pid: int) -> int:
-    """CPU time of a process since it began, its ended threads included, in nanoseconds; 0 if it has ended.
-
-    Read from the process's own clock: exact up to now, and a thousand times cheaper than its threads' files in /proc.
-    """
-    try:
-        return time.clock_gettime_ns(cpu_clock(pid))
-    except OSError:
-        return 0
 
 
 @dataclass

@@ -10,7 +10,7 @@ from profiler.proxies.base import GRPC, PROTOCOLS, TCP, Certificates
 from profiler.proxies.filters import check_filter, label_of, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import check_certificates
-from profiler.testbed.deployment import BOTH, IP, MTLS, NONE, PLAIN, SHARED, TLS_MODES, TOPOLOGIES, TRANSPORTS
+from profiler.testbed.deployment import BOTH, IP, MTLS, NONE, PLAIN, SHARED, TLS_MODES, TOPOLOGIES, TRANSPORTS, UDS
 from profiler.testbed.neighbour import COLD_STEPS
 
 TEMPERATURES: Final = ("hot", *COLD_STEPS, "cold", "natural")
@@ -101,15 +101,20 @@ class ProfileSettings:
                     f"--tls mtls: not with {name} and {', '.join(self.protocols)}; it does "
                     f"{', '.join(proxy.tls_protocols) or 'no protocol with TLS'}"
                 )
+            if UDS in self.transports and not proxy.unix_sockets:
+                raise UsageError(f"--transport uds: {name} does not use Unix sockets here; use ip or another --proxy")
             if max(self.workers) > proxy.most_workers:
                 raise UsageError(f"--workers {max(self.workers)}: {name} runs with {proxy.most_workers} here at most")
         if self.proxy_config:
-            if self.proxies != ("envoy",):
-                raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
-            if self.tls != (PLAIN,) or self.filters != ((),) or self.transports != (IP,):
-                raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
-            if not isinstance(read_yaml(Path(self.proxy_config), "--proxy-config"), dict):
-                raise UsageError(f"--proxy-config {self.proxy_config}: is no Envoy bootstrap (a YAML mapping)")
+            self._check_bootstrap()
+
+    def _check_bootstrap(self) -> None:
+        if self.proxies != ("envoy",):
+            raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
+        if self.tls != (PLAIN,) or self.filters != ((),) or self.transports != (IP,):
+            raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
+        if not isinstance(read_yaml(Path(self.proxy_config), "--proxy-config"), dict):
+            raise UsageError(f"--proxy-config {self.proxy_config}: is no Envoy bootstrap (a YAML mapping)")
 
     def _check_filters(self) -> None:
         _check_any("filter", self.filters)
@@ -134,7 +139,7 @@ class ProfileSettings:
             raise UsageError("--topology none: there is no sidecar that could have TLS or filters")
         if GRPC not in self.protocols and self.messages != (1,):
             raise UsageError("--messages: server streaming is a matter of gRPC; add --protocol grpc")
-        if "uds" in self.transports and self.protocols == (GRPC,):
+        if UDS in self.transports and self.protocols == (GRPC,):
             raise UsageError(
                 "--transport uds: not with grpc, whose server (nghttpd) listens on TCP only; use tcp, http1 or http2"
             )

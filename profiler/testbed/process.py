@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import ProcessError
+from profiler.machine import run_time_ns
 from profiler.testbed.netns import Namespace, find_program
 
 _LAUNCHERS: Final = ("nsenter", "setpriv", "taskset", "chrt")
@@ -119,7 +120,7 @@ class Process:
         """CPU time of all its threads so far, user and kernel, in ns; ended threads count, child processes do not."""
         if self._final_run_time_ns is not None:
             return self._final_run_time_ns
-        return time.clock_gettime_ns(cpu_clock(self.pid))
+        return run_time_ns(self.pid)
 
     def rss_bytes(self) -> int:
         """Resident memory of the process in bytes; 0 if it has ended."""
@@ -238,12 +239,6 @@ def resident_bytes(pid: int) -> int:
     except (OSError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def cpu_clock(pid: int) -> int:
-    """The clock of a process's CPU time, for `time.clock_gettime_ns`."""
-    # What clock_getcpuclockid(3) computes: the scheduler's exact run time of a process (CPUCLOCK_SCHED = 2).
-    return (~pid << 3) | 2
 
 
 def _last_lines(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """The kernel's own accounting, on files whose content is known and on this machine."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -88,14 +89,6 @@ def test_readings_of_different_sources_are_not_compared() -> None:
         IdleReading(STAT, 2000, (1,)).busy_ns_since(IdleReading(TIMER_LIST, 1000, (1,)))
 
 
-def test_run_time_is_that_of_all_threads(tmp_path: Path) -> None:
-    for thread, spent in ((7, 1000), (8, 500)):
-        (tmp_path / "7" / "task" / str(thread)).mkdir(parents=True)
-        (tmp_path / "7" / "task" / str(thread) / "schedstat").write_text(f"{spent} 99 3\n")
-    assert run_time_ns(7, tmp_path) == 1500
-    assert run_time_ns(9, tmp_path) == 0
-
-
 def test_noise_counters_are_steal_and_time_spent_waiting(proc: Path) -> None:
     reading = Noise.read(proc)
     assert (reading.cpus, reading.steal_ns, reading.waiting_ns) == (2, 1_070_000_000, 19_360_014_000)
@@ -131,3 +124,21 @@ def test_a_busy_loop_is_seen_as_busy_time() -> None:
     last, ran = machine.read(), ran + time.thread_time_ns()
     busy_ns = last.busy_ns_since(first)
     assert ran * 0.95 - 20_000_000 < sum(busy_ns) <= len(busy_ns) * (last.at_ns - first.at_ns)
+
+
+def test_the_cpu_time_of_a_process_is_that_of_its_own_clock() -> None:
+    before_ns = time.process_time_ns()
+    found_ns = run_time_ns(os.getpid())
+    assert before_ns <= found_ns <= time.process_time_ns()
+
+
+def test_the_cpu_time_of_threads_that_have_ended_counts() -> None:
+    thread = threading.Thread(target=lambda: sum(range(300_000)))
+    before_ns = run_time_ns(os.getpid())
+    thread.start()
+    thread.join()
+    assert run_time_ns(os.getpid()) - before_ns > 100_000
+
+
+def test_a_process_that_has_ended_has_no_cpu_time() -> None:
+    assert run_time_ns(2**22 - 1) == 0

@@ -3,11 +3,10 @@
 import os
 import subprocess
 import threading
-import time
 
 import pytest
 
-from profiler.attach.targets import cpu_time_ns, executable, local_targets, watched
+from profiler.attach.targets import executable, local_targets, watched
 from profiler.errors import UsageError
 
 NO_PID = 4_194_303
@@ -72,13 +71,3 @@ def test_waiting_ends_when_a_descriptor_is_readable() -> None:
         process.kill()
     os.close(read_end)
     os.close(write_end)
-
-
-def test_the_cpu_time_of_a_process_is_that_of_its_own_clock() -> None:
-    before_ns = time.process_time_ns()
-    found_ns = cpu_time_ns(os.getpid())
-    assert before_ns <= found_ns <= time.process_time_ns()
-
-
-def test_a_process_that_has_ended_has_no_cpu_time() -> None:
-    assert cpu_time_ns(NO_PID) == 0

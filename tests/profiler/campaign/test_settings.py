@@ -85,6 +85,13 @@ def test_tls_of_a_proxy_without_tls_for_the_protocol_is_refused(monkeypatch: pyt
     assert message == "--tls mtls: not with plain and tcp; it does no protocol with TLS"
 
 
+def test_unix_sockets_of_a_proxy_without_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = SimpleNamespace(protocols=("tcp",), tls_protocols=(), most_workers=1, unix_sockets=False)
+    monkeypatch.setattr("profiler.campaign.settings.find_proxy", lambda _: plain)
+    message = refused(proxies=("plain",), protocols=("tcp",), transports=("uds",))
+    assert message == "--transport uds: plain does not use Unix sockets here; use ip or another --proxy"
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [
