@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from predictor.graph.plan import passed_sidecars
 from predictor.graph.types import Call, CallGraph, Protocol, Service, Sidecar, SidecarMode, Tls
 
 KINDS: Final[Mapping[str, str]] = {
@@ -87,7 +88,7 @@ class Edges:
         for call in self.calls:
             caller, callee = services.get(call.caller), services[call.callee]
             self.owners.append((caller.deployment if caller else None, callee.deployment))
-            self._modes.append((caller.sidecar.client if caller else "none", callee.sidecar.server))
+            self._modes.append(passed_sidecars(call, caller, callee))
 
     def modes(self, edge: int) -> tuple[SidecarMode, SidecarMode]:
         """The sidecars at both ends as the file has them."""

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from predictor.batch.columns import CHOICES, FAILURE, FILTERS, NUMBERS, SCHEMA
+from predictor.graph.plan import passed_sidecars
 from predictor.graph.service_time import ServiceTime
-from predictor.graph.types import INGRESS, Call, CallGraph, Cluster, Ingress, Service, Sidecar, edge_id
+from predictor.graph.types import INGRESS, SIDES, Call, CallGraph, Cluster, Ingress, Service, Sidecar, edge_id
 from predictor.predict.temperature import given_weights
 
 Row = dict[str, Any]
@@ -33,6 +34,7 @@ def _row(
 ) -> Row:
     callee, caller = services[call.callee], services.get(call.caller)
     time = callee.service_time
+    client, server = passed_sidecars(call, caller, callee)
     return {
         "graph": name,
         "caller": call.caller,
@@ -54,8 +56,8 @@ def _row(
         "protocol": call.protocol,
         "tls": call.tls,
         "repeat": call.repeat,
-        "client_sidecar": caller.sidecar.client if caller else "none",
-        "server_sidecar": callee.sidecar.server,
+        "client_sidecar": client,
+        "server_sidecar": server,
         "service_time": time.kind,
         "asynchronous": call.asynchronous,
         "filters": "+".join(call.filters),
@@ -103,31 +105,39 @@ def _complete(row: Row, blank: Row) -> Row:
 def rebuilt(rows: Sequence[Row]) -> CallGraph:
     """The graph of some rows, columns complete; calls of one pair get numbers.
 
-    A service whose client side no row tells has no sidecar there that matters.
+    A service whose client side no row tells has no sidecar there that matters. Where some rows of a service pass its
+    sidecar and others do not, the latter bypass it.
     """
     clients: dict[str, Any] = {}
+    servers: dict[str, Any] = {}
     for row in rows:
-        clients.setdefault(row["caller"], row["client_sidecar"])
+        for known, name, mode in (
+            (clients, row["caller"], row["client_sidecar"]),
+            (servers, row["callee"], row["server_sidecar"]),
+        ):
+            if known.setdefault(name, mode) == "none":
+                known[name] = mode
     services: dict[str, Service] = {}
     for row in rows:
         if row["callee"] not in services:
-            services[row["callee"]] = _service(row, clients.get(row["callee"], "http"))
+            sidecar = Sidecar(clients.get(row["callee"], "http"), servers[row["callee"]])
+            services[row["callee"]] = _service(row, sidecar)
     for row in rows:
         if row["caller"] != INGRESS and row["caller"] not in services:
-            services[row["caller"]] = Service(row["caller"], sidecar=Sidecar(row["client_sidecar"]))
+            services[row["caller"]] = Service(row["caller"], sidecar=Sidecar(clients[row["caller"]]))
     seen: dict[tuple[str, str], int] = {}
     calls = []
     for row in rows:
         if row["caller"] != INGRESS:
             pair = (row["caller"], row["callee"])
             seen[pair] = number = seen.get(pair, 0) + 1
-            calls.append(_call(row, edge_id(*pair, "" if number == 1 else str(number))))
+            calls.append(_call(row, edge_id(*pair, "" if number == 1 else str(number)), services))
     first = rows[0]
     nodes = first["nodes"]
     return CallGraph(
         services=tuple(services.values()),
         calls=tuple(calls),
-        ingress=tuple(_entry(row) for row in rows if row["caller"] == INGRESS),
+        ingress=tuple(_entry(row, services) for row in rows if row["caller"] == INGRESS),
         name=str(first["graph"]),
         cluster=Cluster(
             nodes=None if nodes is None else int(nodes), cpus_per_node=first["cpus_per_node"], cpu_use=first["cpu_use"]
@@ -135,11 +145,11 @@ def rebuilt(rows: Sequence[Row]) -> CallGraph:
     )
 
 
-def _service(row: Row, client: Any) -> Service:
+def _service(row: Row, sidecar: Sidecar) -> Service:
     return Service(
         name=row["callee"],
         replicas=int(row["replicas"]),
-        sidecar=Sidecar(client, row["server_sidecar"]),
+        sidecar=sidecar,
         service_time=ServiceTime(
             row["service_time"],
             row["service_time_ns"],
@@ -151,13 +161,17 @@ def _service(row: Row, client: Any) -> Service:
     )
 
 
-def _edge(row: Row) -> dict[str, Any]:
+def _edge(row: Row, services: Mapping[str, Service]) -> dict[str, Any]:
+    caller, callee = services.get(row["caller"]), services[row["callee"]]
+    modes = ("none" if caller is None else caller.sidecar.client, callee.sidecar.server)
+    found = zip(SIDES, modes, (row["client_sidecar"], row["server_sidecar"]), strict=True)
+    bypass = tuple(side for side, mode, passed in found if mode != "none" == passed)
     filters = tuple(name for name in (row["filters"] or "").split("+") if name)
     names = ("protocol", "tls", "request_bytes", "response_bytes")
-    return {**{name: row[name] for name in names}, "filters": filters}
+    return {**{name: row[name] for name in names}, "filters": filters, "bypass": bypass}
 
 
-def _call(row: Row, identifier: str) -> Call:
+def _call(row: Row, identifier: str, services: Mapping[str, Service]) -> Call:
     return Call(
         id=identifier,
         caller=row["caller"],
@@ -168,9 +182,9 @@ def _call(row: Row, identifier: str) -> Call:
         asynchronous=row["asynchronous"],
         headers=row["headers"],
         new_connections=row["new_connections"],
-        **_edge(row),
+        **_edge(row, services),
     )
 
 
-def _entry(row: Row) -> Ingress:
-    return Ingress(service=row["callee"], rate_rps=row["rate_rps"], **_edge(row))
+def _entry(row: Row, services: Mapping[str, Service]) -> Ingress:
+    return Ingress(service=row["callee"], rate_rps=row["rate_rps"], **_edge(row, services))

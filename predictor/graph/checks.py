@@ -1,8 +1,19 @@
 """Whether the parts of a call graph fit together: names, cycles, reach. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from predictor.graph.types import CallGraph
+from predictor.graph.names import is_printable
+from predictor.graph.types import (
+    INGRESS,
+    MOST_BYTES,
+    MOST_CALLS_PER_REQUEST,
+    MOST_REPLICAS,
+    MOST_RPS,
+    Call,
+    CallGraph,
+    Ingress,
+    Service,
+)
 from profiler.errors import UsageError
 
 Where = Callable[[tuple[str | int, ...]], str]
@@ -17,11 +28,13 @@ def in_memory(path: tuple[str | int, ...]) -> str:
 def check_graph(graph: CallGraph, where: Where = in_memory) -> None:
     """Raise `UsageError`, one line that names the part and the remedy, unless the graph can be predicted.
 
-    Checked: services and edges have unique names, calls and ingress name known services, there is ingress, no cycle,
-    every service is reached, `required` and `mtls` agree. Linear in the size of the graph.
+    Checked: services and edges have unique, printable names, values are within what a file may hold, calls and ingress
+    name known services, there is ingress, no cycle, every service is reached, `required` and `mtls` agree. Linear in
+    the size of the graph.
     """
     if not graph.services:
         raise UsageError(f"{where(('services',))}: no services; list them under 'services:'")
+    _values(graph, where)
     _unique("services", (service.name for service in graph.services), where, "give each service its own name")
     _known(graph, where)
     _unique("calls", (call.id for call in graph.calls), where, "give the second one a 'name:'")
@@ -35,10 +48,61 @@ def check_graph(graph: CallGraph, where: Where = in_memory) -> None:
             index for index, call in enumerate(graph.calls) if (call.caller, call.callee) == (cycle[-2], cycle[-1])
         )
         raise UsageError(
-            f"{where(('calls', last))}: calls go in a circle: {' -> '.join(cycle)}; remove one, or enter the service "
+            f"{where(('calls', last))}: calls go in a circle: {shown_cycle(cycle)}; remove one, or enter the service "
             "again under another name with the same 'workload:'"
         )
     _reached(graph, where)
+
+
+def _values(graph: CallGraph, where: Where) -> None:
+    """What a file is refused for is refused in memory too, so whatever is written can be read back."""
+    for index, service in enumerate(graph.services):
+        if problem := _wrong_service(service):
+            raise UsageError(f"{where(('services', index))}: {problem}; correct it")
+    for index, call in enumerate(graph.calls):
+        if problem := _wrong_call(call):
+            raise UsageError(f"{where(('calls', index))}: {problem}; correct it")
+    for index, entry in enumerate(graph.ingress):
+        if problem := _wrong_entry(entry):
+            raise UsageError(f"{where(('ingress', index))}: {problem}; correct it")
+
+
+def _wrong_service(service: Service) -> str:
+    name = service.name
+    if not name or name == INGRESS or "->" in name or not is_printable(name + service.workload):
+        return f"{name!r} is not a name for a service"
+    if not 1 <= service.replicas <= MOST_REPLICAS:
+        return f"{name}: {service.replicas} replicas are not between 1 and {MOST_REPLICAS}"
+    return "" if service.service_time.bounded() else f"{name}: its service time is beyond all bounds"
+
+
+def _wrong_call(call: Call) -> str:
+    if not is_printable(call.id):
+        return f"{call.id!r} is not a name for a call"
+    if not 0.0 <= call.calls_per_request <= MOST_CALLS_PER_REQUEST:
+        most = f"{MOST_CALLS_PER_REQUEST:g}"
+        return f"{call.id}: {call.calls_per_request:g} calls per request are not between 0 and {most}"
+    if 0.0 <= call.request_bytes <= MOST_BYTES and 0.0 <= call.response_bytes <= MOST_BYTES:
+        return ""
+    return _wrong_sizes(call)
+
+
+def _wrong_entry(entry: Ingress) -> str:
+    if not 0.0 <= entry.rate_rps <= MOST_RPS:
+        return f"{entry.id}: {entry.rate_rps:g} requests per second are not between 0 and {MOST_RPS:g}"
+    if 0.0 <= entry.request_bytes <= MOST_BYTES and 0.0 <= entry.response_bytes <= MOST_BYTES:
+        return ""
+    return _wrong_sizes(entry)
+
+
+def _wrong_sizes(edge: Call | Ingress) -> str:
+    return f"{edge.id}: messages of {edge.request_bytes:g} and {edge.response_bytes:g} bytes are out of bounds"
+
+
+def shown_cycle(cycle: Sequence[str]) -> str:
+    """The way around a cycle, long ones shortened in the middle."""
+    shown = cycle if len(cycle) <= 8 else (*cycle[:4], "…", *cycle[-2:])
+    return " -> ".join(shown)
 
 
 def _unique(kind: str, names: Iterable[str], where: Where, remedy: str) -> None:

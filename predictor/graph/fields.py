@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from predictor.graph.service_time import LONGEST_NS
+from predictor.graph.types import MOST_BYTES, MOST_REPLICAS, MOST_RPS
 from predictor.graph.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
 from profiler.errors import UsageError
 from profiler.files.json_text import Path_
@@ -43,7 +45,7 @@ class Fields:
             raise self.refuse(f"unknown key; known here: {', '.join(known)}", unknown)
 
     def has(self, key: str) -> bool:
-        return self.values.get(key, self.fallback.get(key)) is not None
+        return self.values.get(key) is not None or self.fallback.get(key) is not None
 
     def raw(self, key: str, default: Any = _MISSING, note: bool = True) -> Any:
         """The value as it is. Without a default the field is needed; with one and `note` its absence is remembered."""
@@ -82,6 +84,13 @@ class Fields:
             raise self.refuse(f"expected a list of names, found {shown(value)}", key)
         return tuple(value)
 
+    def choices(self, key: str, choices: Sequence[T]) -> tuple[T, ...]:
+        """Some of the choices, each once, in their order."""
+        given = self.names(key)
+        if len(set(given)) < len(given) or not set(given) <= set(choices):
+            raise self.refuse(f"expected a list of {' and '.join(choices)}, found {shown(list(given))}", key)
+        return tuple(choice for choice in choices if choice in given)
+
     def number(self, key: str, default: Any = _MISSING, *, least: float = 0.0, most: float = math.inf) -> float:
         return self._quantity(key, self.raw(key, default, note=default is not None), None, least, most)
 
@@ -91,21 +100,21 @@ class Fields:
 
     def whole(self, key: str, default: Any = _MISSING, *, least: int = 1) -> int:
         value = self.raw(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least or value > 10**9:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least or value > MOST_REPLICAS:
             raise self.refuse(f"expected a whole number, {least} or more, found {shown(value)}", key)
         return value
 
     def size_bytes(self, key: str, default: float) -> float:
-        return self._quantity(key, self.raw(key, default), parse_size_bytes, 0.0, 2.0**50)
+        return self._quantity(key, self.raw(key, default), parse_size_bytes, 0.0, MOST_BYTES)
 
     def rate_rps(self, key: str) -> float:
-        return self._quantity(key, self.raw(key), parse_rate_rps, 0.0, 1e12)
+        return self._quantity(key, self.raw(key), parse_rate_rps, 0.0, MOST_RPS)
 
     def duration_ns(self, key: str) -> float:
         value = self.raw(key)
         if not isinstance(value, str):
             raise self.refuse(f"expected a time with its unit, such as 1.2ms, found {shown(value)}", key)
-        return self._quantity(key, value, parse_duration_ns, 0.0, 1e18)
+        return self._quantity(key, value, parse_duration_ns, 0.0, LONGEST_NS)
 
     def below(self, key: str, value: Any = _MISSING) -> "Fields":
         """The mapping in a field of this one."""

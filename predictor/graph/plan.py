@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from predictor.graph.types import Call, CallGraph, Cluster, Ingress, SidecarMode
+from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service, SidecarMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,18 @@ def sidecar_modes(graph: CallGraph) -> dict[str, tuple[SidecarMode, SidecarMode]
     As they treat the call: an `http` sidecar treats a TCP call as `tcp`. The caller `ingress` has no sidecar. `shared`
     stays `shared`; what it parses follows from the call's protocol.
     """
-    modes = {service.name: service.sidecar for service in graph.services}
+    services = {service.name: service for service in graph.services}
     found = {}
     for call in (*graph.calls, *(entry.as_call() for entry in graph.ingress)):
-        client: SidecarMode = modes[call.caller].client if call.caller in modes else "none"
-        found[call.id] = (_treating(client, call), _treating(modes[call.callee].server, call))
+        client, server = passed_sidecars(call, services.get(call.caller), services[call.callee])
+        found[call.id] = (_treating(client, call), _treating(server, call))
     return found
+
+
+def passed_sidecars(call: Call, caller: Service | None, callee: Service) -> tuple[SidecarMode, SidecarMode]:
+    """The sidecars on the way of a call, `(client side, server side)`; a `caller` of None is the outside."""
+    client: SidecarMode = "none" if caller is None or "client" in call.bypass else caller.sidecar.client
+    return client, "none" if "server" in call.bypass else callee.sidecar.server
 
 
 def _treating(mode: SidecarMode, call: Call) -> SidecarMode:

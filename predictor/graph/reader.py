@@ -3,15 +3,20 @@
 The rules of the file are here and in `checks.py`; `schema.json` says the same for editors and other programs.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from predictor.graph import checks
 from predictor.graph.fields import Fields, items
-from predictor.graph.services import SERVICE_FIELDS, Defaulted, read_service
+from predictor.graph.services import SERVICE_FIELDS, Defaulted, read_service, refuse_unprintable
 from predictor.graph.types import (
+    EDGE_TLS_MODES,
+    MOST_CALLS_PER_REQUEST,
+    MOST_RETRY_RATE,
     PROTOCOLS,
     REPEATS,
+    SIDES,
     TLS_MODES,
     Assumption,
     Call,
@@ -21,7 +26,6 @@ from predictor.graph.types import (
     edge_id,
 )
 from profiler.errors import UsageError
-from profiler.files.json_text import Path_
 from profiler.files.reading import read_text
 from profiler.files.yaml_text import Document, parse_document
 
@@ -38,9 +42,9 @@ _TOP: Final = (
 _EDGE: Final = ("protocol", "tls", "filters", "request_bytes", "response_bytes")
 _CALL: Final = (
     "caller", "callee", "name", *_EDGE, "calls_per_request", "group", "repeat", "asynchronous", "headers",
-    "new_connections", "required",
+    "new_connections", "required", "bypass", "retry_rate",
 )  # fmt: skip
-_INGRESS: Final = ("service", "rate_rps", *_EDGE)
+_INGRESS: Final = ("service", "rate_rps", *_EDGE, "bypass")
 _WHY: Final = {
     "replicas": "not given; 1",
     "sidecar": "not given; http on both sides",
@@ -76,46 +80,48 @@ def parse_graph(text: str, origin: str) -> CallGraph:
 def _graph(document: Document, top: Fields) -> CallGraph:
     defaults = top.below("defaults")
     defaults.only(("service", "call", "ingress"))
-    missing: Defaulted = []
+    missing: Defaulted = {}
     services = [
-        read_service(_element(document, path, value, defaults, "service", missing_name="name"), missing)
-        for path, value in items(document, ("services",), top.raw("services", None, note=False))
+        read_service(fields, missing) for fields in _elements(document, top, defaults, "services", "service", "name")
     ]
-    calls = [
-        _element(document, path, value, defaults, "call")
-        for path, value in items(document, ("calls",), top.raw("calls", None, note=False))
-    ]
-    entries = [
-        _ingress(_element(document, path, value, defaults, "ingress"), missing)
-        for path, value in items(document, ("ingress",), top.raw("ingress", None, note=False))
-    ]
+    calls = _calls(_elements(document, top, defaults, "calls", "call"), missing)
+    entries = [_ingress(fields, missing) for fields in _elements(document, top, defaults, "ingress", "ingress")]
     graph = CallGraph(
         services=tuple(services),
-        calls=_calls(calls, missing),
+        calls=calls,
         ingress=tuple(entries),
         name=top.text("name", ""),
         cluster=_cluster(top.below("cluster")),
         cold_weight=top.optional("cold_weight", most=1.0),
-        assumed=(*_assumed(document, top), *_listed(missing, len(services), len(calls), len(entries))),
+        assumed=tuple(
+            dict.fromkeys(
+                (
+                    *_assumed(document, top),
+                    *_listed(missing, len(services), len(calls), len(entries)),
+                    *_one_way(entries),
+                )
+            )
+        ),
     )
     checks.check_graph(graph, lambda path: document.at(path))
     return graph
 
 
-def _element(
-    document: Document, path: Path_, value: Any, defaults: Fields, kind: str, *, missing_name: str = ""
-) -> Fields:
-    """One element of a list with the defaults for its kind; a bare text stands for `{missing_name: text}`."""
-    if isinstance(value, str) and missing_name:
-        value = {missing_name: value}
-    if not isinstance(value, dict):
-        raise UsageError(f"{document.at(path)}: expected a mapping such as '- {{{missing_name or 'key'}: value}}'")
+def _elements(
+    document: Document, top: Fields, defaults: Fields, key: str, kind: str, missing_name: str = ""
+) -> Iterator[Fields]:
+    """The elements of a list with the defaults for their kind; a bare text stands for `{missing_name: text}`."""
     shared = defaults.below(kind)
     shared.only({"service": SERVICE_FIELDS[1:], "call": _CALL[3:], "ingress": _INGRESS[2:]}[kind])
-    return Fields(document, path, value, shared.values, shared.path)
+    for path, value in items(document, (key,), top.raw(key, None, note=False)):
+        if isinstance(value, str) and missing_name:
+            value = {missing_name: value}
+        if not isinstance(value, dict):
+            raise UsageError(f"{document.at(path)}: expected a mapping such as '- {{{missing_name or 'key'}: value}}'")
+        yield Fields(document, path, value, shared.values, shared.path)
 
 
-def _calls(elements: list[Fields], missing: Defaulted) -> tuple[Call, ...]:
+def _calls(elements: Iterable[Fields], missing: Defaulted) -> tuple[Call, ...]:
     stages: dict[str, dict[str, int]] = {}
     return tuple(_call(fields, stages, missing) for fields in elements)
 
@@ -123,42 +129,72 @@ def _calls(elements: list[Fields], missing: Defaulted) -> tuple[Call, ...]:
 def _call(fields: Fields, stages: dict[str, dict[str, int]], missing: Defaulted) -> Call:
     fields.only(_CALL)
     caller, callee = fields.text("caller"), fields.text("callee")
-    identifier = edge_id(caller, callee, fields.text("name", ""))
+    name = fields.text("name", "") if "name" in fields.values else ""
+    if name:
+        refuse_unprintable(fields, "name", name)
+    identifier = edge_id(caller, callee, name)
     known = stages.setdefault(caller, {})
-    group = fields.text("group", "") or f"\0{len(known)}"
-    call = Call(
+    group = (fields.text("group", "") if fields.has("group") else "") or f"\0{len(known)}"
+    values = _given(fields, _CALL_VALUES, "calls", identifier, missing)
+    values["calls_per_request"] = values.get("calls_per_request", 1.0) * (1.0 + values.get("retry_rate", 0.0))
+    return Call(
         id=identifier,
         caller=caller,
         callee=callee,
-        **_edge(fields),
-        calls_per_request=fields.number("calls_per_request", 1.0, most=1e9) if fields.has("calls_per_request") else 1.0,
         stage=known.setdefault(group, len(known)),
-        repeat=fields.choice("repeat", REPEATS, "sequential") if fields.has("repeat") else "sequential",
-        asynchronous=fields.flag("asynchronous"),
-        headers=fields.optional("headers", most=1e6),
-        new_connections=fields.optional("new_connections", most=1.0),
-        required=fields.names("required"),
+        **values,
     )
-    missing += [("calls", identifier, key) for key in fields.defaulted]
-    return call
 
 
-def _edge(fields: Fields) -> dict[str, Any]:
-    return {
-        "protocol": fields.choice("protocol", PROTOCOLS, "http1"),
-        "tls": fields.choice("tls", TLS_MODES, "none"),
-        "filters": fields.names("filters"),
-        "request_bytes": fields.size_bytes("request_bytes", SIZE_BYTES),
-        "response_bytes": fields.size_bytes("response_bytes", SIZE_BYTES),
-    }
+def _given(
+    fields: Fields, readers: Mapping[str, Callable[[Fields, str], Any]], kind: str, owner: str, missing: Defaulted
+) -> dict[str, Any]:
+    """The fields that an element has, itself or by its kind's defaults; of others those that matter are remembered."""
+    found: dict[str, Any] = {}
+    for key, read in readers.items():
+        if (key in fields.values or key in fields.fallback) and fields.has(key):
+            found[key] = read(fields, key)
+        elif key in _WHY:
+            missing.setdefault((kind, key), []).append(owner)
+    return found
+
+
+def _size(fields: Fields, key: str) -> float:
+    return fields.size_bytes(key, SIZE_BYTES)
+
+
+_EDGE_VALUES: Final[Mapping[str, Callable[[Fields, str], Any]]] = {
+    "protocol": lambda fields, key: fields.choice(key, PROTOCOLS, "http1"),
+    "tls": lambda fields, key: fields.choice(key, TLS_MODES, "none"),
+    "filters": lambda fields, key: fields.names(key),
+    "request_bytes": _size,
+    "response_bytes": _size,
+    "bypass": lambda fields, key: fields.choices(key, SIDES),
+}
+_CALL_VALUES: Final = {
+    **_EDGE_VALUES,
+    "calls_per_request": lambda fields, key: fields.number(key, 1.0, most=MOST_CALLS_PER_REQUEST),
+    "repeat": lambda fields, key: fields.choice(key, REPEATS, "sequential"),
+    "asynchronous": lambda fields, key: fields.flag(key),
+    "headers": lambda fields, key: fields.optional(key, most=1e6),
+    "new_connections": lambda fields, key: fields.optional(key, most=1.0),
+    "required": lambda fields, key: fields.names(key),
+    "retry_rate": lambda fields, key: fields.number(key, 0.0, most=MOST_RETRY_RATE),
+}
+_ENTRY_VALUES: Final = {**_EDGE_VALUES, "tls": lambda fields, key: fields.choice(key, EDGE_TLS_MODES, "none")}
 
 
 def _ingress(fields: Fields, missing: Defaulted) -> Ingress:
     fields.only(_INGRESS)
     service = fields.text("service")
-    entry = Ingress(service=service, rate_rps=fields.rate_rps("rate_rps"), **_edge(fields))
-    missing += [("ingress", service, key) for key in fields.defaulted]
-    return entry
+    rate_rps = fields.rate_rps("rate_rps")
+    return Ingress(service=service, rate_rps=rate_rps, **_given(fields, _ENTRY_VALUES, "ingress", service, missing))
+
+
+def _one_way(entries: Iterable[Ingress]) -> Iterator[Assumption]:
+    for entry in entries:
+        if entry.tls == "simple":
+            yield Assumption(f"ingress.{entry.service}.tls", "simple: costs what mtls costs on the server's side")
 
 
 def _cluster(fields: Fields) -> Cluster:
@@ -184,11 +220,8 @@ def _assumed(document: Document, top: Fields) -> tuple[Assumption, ...]:
 def _listed(missing: Defaulted, services: int, calls: int, entries: int) -> list[Assumption]:
     """Defaults as assumptions; one line for a field that all elements of a kind lack."""
     everything = {"services": services, "calls": calls, "ingress": entries}
-    owners: dict[tuple[str, str], list[str]] = {}
-    for kind, owner, key in missing:
-        owners.setdefault((kind, key), []).append(owner)
     found = []
-    for (kind, key), names in owners.items():
+    for (kind, key), names in missing.items():
         why = _WHY[key.rpartition(".")[2]]
         names = ["*"] if len(names) == everything[kind] and len(names) > 1 else names
         found += [Assumption(f"{kind}.{name}.{key}", why) for name in names]

@@ -12,6 +12,17 @@ DISTRIBUTIONS: Final[tuple[Distribution, ...]] = ("constant", "exponential", "lo
 
 _NORMAL: Final = NormalDist()
 _SHORTEST_NS: Final = 1e-3
+LONGEST_NS: Final = 1e18
+"""Some 32 years: no time in a graph is longer."""
+
+_RAREST: Final = 1.0 - 1e-6
+"""The share of requests whose time must stay under LONGEST_NS; no sampling looks further."""
+
+_STEEP: Final = 1e3
+"""Slopes above this end within 0.05 of a normal score, whatever the times are."""
+
+_FAR: Final = -30.0
+"""Normal scores below this are beyond what `erfc` gives to full precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,25 @@ class ServiceTime:
         """From points `(percent, ns)`, percents strictly between 0 and 100 and ascending, times not descending."""
         return cls("percentiles", _mean_of_points(points) if mean_ns is None else mean_ns, percentiles=points)
 
+    @classmethod
+    def measured(cls, points: tuple[tuple[float, float], ...], mean_ns: float) -> "ServiceTime":
+        """As `from_percentiles`, without those last points that would make rare times unbounded."""
+        time = cls.from_percentiles(points, mean_ns)
+        while len(time.percentiles) > 1 and not time.bounded():
+            time = cls.from_percentiles(time.percentiles[:-1], mean_ns)
+        return time
+
+    def bounded(self) -> bool:
+        """Whether mean and rare times stay under LONGEST_NS. Steep last percentiles extrapolate beyond all bounds."""
+        if not 0.0 <= self.mean_ns <= LONGEST_NS:  # nor NaN
+            return False
+        if self.kind == "constant":
+            return True
+        try:
+            return self.quantile_ns(_RAREST) <= LONGEST_NS
+        except OverflowError:
+            return False
+
     def quantile_ns(self, share: float) -> float:
         """The time that `share` (strictly between 0 and 1) of the requests stay under."""
         if self.kind == "constant" or self.mean_ns <= 0.0:
@@ -62,32 +92,59 @@ class ServiceTime:
 
 
 def _scored(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
-    return [(_NORMAL.inv_cdf(percent / 100), math.log(max(ns, _SHORTEST_NS))) for percent, ns in points]
+    """Normal scores with logarithms of times; of percentiles that have one score the last."""
+    found = {_NORMAL.inv_cdf(percent / 100): math.log(max(ns, _SHORTEST_NS)) for percent, ns in points}
+    return list(found.items())
 
 
-def _segment(left: tuple[float, float], right: tuple[float, float]) -> tuple[float, float]:
-    """Intercept and slope of the log time over the normal score."""
-    slope = (right[1] - left[1]) / (right[0] - left[0])
-    return left[1] - slope * left[0], slope
+def _slope(left: tuple[float, float], right: tuple[float, float]) -> float:
+    """Of the log time over the normal score."""
+    return (right[1] - left[1]) / (right[0] - left[0])
 
 
 def _at_score(scored: list[tuple[float, float]], score: float) -> float:
     if len(scored) == 1:
         return math.exp(scored[0][1])
     pairs = list(pairwise(scored))
-    pair = next((pair for pair in pairs if score <= pair[1][0]), pairs[-1])
-    intercept, slope = _segment(*pair)
-    return math.exp(intercept + slope * score)
+    left, right = next((pair for pair in pairs if score <= pair[1][0]), pairs[-1])
+    return math.exp(left[1] + _slope(left, right) * (score - left[0]))
 
 
 def _mean_of_points(points: tuple[tuple[float, float], ...]) -> float:
-    """Mean of the piecewise lognormal: E[exp(a + b z)] over each segment is exp(a + b²/2) (Φ(z₂-b) - Φ(z₁-b))."""
+    """Mean of the piecewise lognormal. Infinity where a steep last segment has none that a float holds."""
     scored = _scored(points)
     if len(scored) == 1:
-        return points[0][1]
+        return points[-1][1]
     edges = [-math.inf, *(score for score, _ in scored[1:-1]), math.inf]
-    total = 0.0
-    for (left, right), (low, high) in zip(pairwise(scored), pairwise(edges), strict=True):
-        intercept, slope = _segment(left, right)
-        total += math.exp(intercept + slope * slope / 2) * (_NORMAL.cdf(high - slope) - _NORMAL.cdf(low - slope))
-    return total
+    try:
+        return sum(
+            _part_of_mean(left, right, low, high)
+            for (left, right), (low, high) in zip(pairwise(scored), pairwise(edges), strict=True)
+        )
+    except OverflowError:
+        return math.inf
+
+
+def _part_of_mean(left: tuple[float, float], right: tuple[float, float], low: float, high: float) -> float:
+    """E[exp(a + b z)] between two scores: exp(a + b²/2) (Φ(z₂-b) - Φ(z₁-b)).
+
+    The factors are added as logarithms: in a steep segment the first is huge and the second tiny. In a very steep one
+    the density is the same everywhere, so the mean is φ(z) times the integral of the exponential.
+    """
+    slope = _slope(left, right)
+    if slope > _STEEP:
+        if high == math.inf:
+            return math.inf
+        start = 0.0 if low == -math.inf else math.exp(left[1])
+        return _NORMAL.pdf(right[0]) * (math.exp(right[1]) - start) / slope
+    scale = left[1] - slope * left[0] + slope * slope / 2
+    return math.exp(scale + _log_cdf(high - slope)) - math.exp(scale + _log_cdf(low - slope))
+
+
+def _log_cdf(score: float) -> float:
+    """Logarithm of the normal distribution function. Far out its tail is φ(z)/|z| (1 - 1/z²)."""
+    if score < _FAR:
+        if score == -math.inf:
+            return -math.inf
+        return -score * score / 2 - math.log(-score * math.sqrt(2 * math.pi)) + math.log1p(-1 / (score * score))
+    return math.log(math.erfc(-score / math.sqrt(2)) / 2)

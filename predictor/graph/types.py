@@ -12,12 +12,23 @@ from predictor.graph.service_time import ServiceTime
 SidecarMode = Literal["none", "tcp", "http", "shared"]
 Protocol = Literal["tcp", "http1", "http2", "grpc"]
 Tls = Literal["none", "mtls"]
+EdgeTls = Literal["none", "simple", "mtls"]
 Repeat = Literal["sequential", "parallel"]
+Side = Literal["client", "server"]
 
 SIDECAR_MODES: Final[tuple[SidecarMode, ...]] = ("none", "tcp", "http", "shared")
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("tcp", "http1", "http2", "grpc")
 TLS_MODES: Final[tuple[Tls, ...]] = ("none", "mtls")
+EDGE_TLS_MODES: Final[tuple[EdgeTls, ...]] = ("none", "simple", "mtls")
 REPEATS: Final[tuple[Repeat, ...]] = ("sequential", "parallel")
+SIDES: Final[tuple[Side, ...]] = ("client", "server")
+
+MOST_REPLICAS: Final = 10**9
+MOST_CALLS_PER_REQUEST: Final = 1e9
+MOST_RETRY_RATE: Final = 1000.0
+MOST_BYTES: Final = 2.0**50
+MOST_RPS: Final = 1e12
+"""The largest values that a graph may hold, wherever it comes from."""
 
 ONE_MILLISECOND: Final = ServiceTime.constant(1e6)
 
@@ -68,7 +79,9 @@ class Call:
     one caller with equal `stage` run at the same time, stages in ascending order; `repeat` says how the calls of this
     edge run when there are several. An `asynchronous` call costs CPU but nobody waits for it. `headers` is the number
     of request headers and `new_connections` the share of calls that open a connection (None: as profiled).
-    `required` holds what a change may not take away: `mtls`, or names of filters.
+    `required` holds what a change may not take away: `mtls`, or names of filters. `bypass` names the sides whose
+    sidecar this call does not pass, as on a port that is excluded from capture. `retry_rate` is the mean number
+    of further attempts per call; they are in `calls_per_request`, since each costs as much as a call.
     """
 
     id: str
@@ -86,19 +99,25 @@ class Call:
     headers: float | None = None
     new_connections: float | None = None
     required: tuple[str, ...] = ()
+    bypass: tuple[Side, ...] = ()
+    retry_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """Requests from outside to `service`, `rate_rps` per second; the rest as in `Call`."""
+    """Requests from outside to `service`, `rate_rps` per second; the rest as in `Call`.
+
+    `tls` may be `simple`: only the server has a certificate. Its costs are taken for those of mTLS on that side.
+    """
 
     service: str
     rate_rps: float
     protocol: Protocol = "http1"
-    tls: Tls = "none"
+    tls: EdgeTls = "none"
     filters: tuple[str, ...] = ()
     request_bytes: float = 1024.0
     response_bytes: float = 1024.0
+    bypass: tuple[Side, ...] = ()
 
     @property
     def id(self) -> str:
@@ -112,10 +131,11 @@ class Ingress:
             caller=INGRESS,
             callee=self.service,
             protocol=self.protocol,
-            tls=self.tls,
+            tls="none" if self.tls == "none" else "mtls",
             filters=self.filters,
             request_bytes=self.request_bytes,
             response_bytes=self.response_bytes,
+            bypass=self.bypass,
         )
 
 

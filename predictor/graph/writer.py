@@ -1,5 +1,6 @@
 """Writes a call graph as YAML that reads back as the same graph."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from predictor.graph.reader import FORMAT, VERSION
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service
 from predictor.graph.units import format_duration, plain
+from predictor.graph.yaml_lines import yaml_text
 from profiler.files.writing import write_whole
 
 _HEADER: Final = "# A call graph for `meshinsight predict`. The format is described in docs/call-graph.md.\n"
@@ -20,13 +22,7 @@ def save_graph(graph: CallGraph, file: Path) -> None:
 
 def graph_text(graph: CallGraph) -> str:
     """The YAML text of a graph. `parse_graph` gives an equal graph back, with stages numbered from 0."""
-    import yaml
-
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(
-        graph_document(graph), Dumper=dumper, sort_keys=False, allow_unicode=True, width=118, default_flow_style=None
-    )
-    return _HEADER + text
+    return _HEADER + yaml_text(graph_document(graph))
 
 
 def graph_document(graph: CallGraph) -> dict[str, Any]:
@@ -91,7 +87,9 @@ def _call(call: Call, in_group: bool) -> dict[str, Any]:
     if name:
         written["name"] = name
     written |= _edge(call)
-    written["calls_per_request"] = _number(call.calls_per_request)
+    written["calls_per_request"] = _number(_without_retries(call))
+    if call.retry_rate:
+        written["retry_rate"] = _number(call.retry_rate)
     if in_group:
         written["group"] = f"stage-{call.stage}"
     if call.repeat != "sequential":
@@ -103,7 +101,15 @@ def _call(call: Call, in_group: bool) -> dict[str, Any]:
             written[key] = _number(value)
     if call.required:
         written["required"] = list(call.required)
-    return written
+    return written | _bypass(call)
+
+
+def _without_retries(call: Call) -> float:
+    """The number that gives `calls_per_request` back when the retries are added."""
+    attempts = 1.0 + call.retry_rate
+    number = call.calls_per_request / attempts
+    near = (number, math.nextafter(number, 0.0), math.nextafter(number, math.inf))
+    return next((each for each in near if each * attempts == call.calls_per_request), number)
 
 
 def _edge(edge: Call | Ingress) -> dict[str, Any]:
@@ -114,7 +120,11 @@ def _edge(edge: Call | Ingress) -> dict[str, Any]:
 
 
 def _ingress(entry: Ingress) -> dict[str, Any]:
-    return {"service": entry.service, "rate_rps": _number(entry.rate_rps), **_edge(entry)}
+    return {"service": entry.service, "rate_rps": _number(entry.rate_rps), **_edge(entry), **_bypass(entry)}
+
+
+def _bypass(edge: Call | Ingress) -> dict[str, list[str]]:
+    return {"bypass": list(edge.bypass)} if edge.bypass else {}
 
 
 def _number(value: float) -> int | float:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from predictor.graph.checks import check_graph, find_cycle
-from predictor.graph.types import INGRESS, Assumption, CallGraph
+from predictor.graph.checks import check_graph
+from predictor.graph.types import INGRESS, Assumption, Call, CallGraph, edge_id
+from predictor.importers.closing_calls import closing_calls
 
 
 def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
@@ -13,12 +14,14 @@ def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
     Raises `UsageError` where what is left cannot be predicted.
     """
     graph = _renamed(graph)
-    remarks: list[Assumption] = []
-    while cycle := find_cycle(graph):
-        caller, callee = cycle[-2:]
-        cut = tuple(call for call in graph.calls if (call.caller, call.callee) != (caller, callee))
-        remarks.append(Assumption(f"calls.{caller}->{callee}", f"left out: it closes the circle {' -> '.join(cycle)}"))
-        graph = replace(graph, calls=cut)
+    callees: dict[str, list[str]] = {}
+    for call in graph.calls:
+        callees.setdefault(call.caller, []).append(call.callee)
+    starts = [*(entry.service for entry in graph.ingress), *(service.name for service in graph.services)]
+    closing = closing_calls(starts, callees)
+    remarks = [cut_call(*pair, circle) for pair, circle in closing.items()]
+    kept_calls = tuple(call for call in graph.calls if (call.caller, call.callee) not in closing)
+    graph = replace(graph, calls=kept_calls)
     graph, left_out = _reached(graph)
     remarks += [Assumption(f"services.{name}", "left out: no request reaches it") for name in left_out]
     stages: dict[str, int] = {}
@@ -31,15 +34,32 @@ def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
     return graph
 
 
+def cut_call(caller: str, callee: str, circle: str) -> Assumption:
+    """The remark on a call that is left out since it leads back."""
+    why = "left out: a service's calls to itself" if caller == callee else f"left out: it closes the circle {circle}"
+    return Assumption(f"calls.{caller}->{callee}", why)
+
+
 def _renamed(graph: CallGraph) -> CallGraph:
     """A service may not have the name that the outside has."""
-    new: Callable[[str], str] = lambda name: f"{name}-service" if name == INGRESS else name  # noqa: E731
+    names = {service.name for service in graph.services}
+    if INGRESS not in names:
+        return graph
+    free = f"{INGRESS}-service"
+    while free in names:
+        free += "-2"
+    new: Callable[[str], str] = lambda name: free if name == INGRESS else name  # noqa: E731
     return replace(
         graph,
         services=tuple(replace(service, name=new(service.name)) for service in graph.services),
-        calls=tuple(replace(call, caller=new(call.caller), callee=new(call.callee)) for call in graph.calls),
+        calls=tuple(_between(call, new(call.caller), new(call.callee)) for call in graph.calls),
         ingress=tuple(replace(entry, service=new(entry.service)) for entry in graph.ingress),
     )
+
+
+def _between(call: Call, caller: str, callee: str) -> Call:
+    name = call.id.removeprefix(edge_id(call.caller, call.callee))
+    return replace(call, id=edge_id(caller, callee) + name, caller=caller, callee=callee)
 
 
 def _reached(graph: CallGraph) -> tuple[CallGraph, list[str]]:

@@ -101,7 +101,7 @@ def _service_time(name: str, joined: _Joined, assumed: list[Assumption]) -> Serv
     if count < ENOUGH or mean_ns <= 0:
         assumed.append(Assumption(f"services.{name}.service_time.distribution", f"only {count:g} requests; constant"))
         return ServiceTime.constant(mean_ns)
-    return ServiceTime.from_percentiles(_percentiles(joined.own_times[name]), mean_ns)
+    return ServiceTime.measured(_percentiles(joined.own_times[name]), mean_ns)
 
 
 def _percentiles(classes: Counter[int]) -> tuple[tuple[float, float], ...]:

@@ -10,9 +10,10 @@ import pytest
 
 from predictor.batch.graphs import complete_rows, graph_rows, graph_table, rebuilt, rows_table
 from predictor.batch.predictor import BatchPredictor
+from predictor.graph.plan import sidecar_modes
 from predictor.graph.reader import load_graph
 from predictor.graph.service_time import ServiceTime
-from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.graph.types import Call, CallGraph, Ingress, Service, Side, Sidecar
 from predictor.predict.predict import predict
 from predictor.predict.types import Options
 from profiler.errors import UsageError
@@ -87,6 +88,18 @@ def test_random_graphs_have_the_figures_of_single_predictions(options: Options) 
         else:
             assert "the profile lacks" in row["error"]
     assert predicted > 75
+
+
+def test_calls_that_bypass_a_sidecar_have_the_figures_of_single_predictions() -> None:
+    sides: list[tuple[Side, ...]] = [("client",), ("server",), ("client", "server"), ()]
+    for graph, some in zip(call_graphs(6, 40), sides * 10, strict=True):
+        calls = tuple(replace(call, bypass=some if number % 2 else ()) for number, call in enumerate(graph.calls))
+        entries = tuple(replace(entry, bypass=("server",)) for entry in graph.ingress)
+        changed = replace(graph, calls=calls, ingress=entries)
+        again = rebuilt(complete_rows(rows_table(graph_rows(changed, changed.name))))
+        assert sidecar_modes(again) == sidecar_modes(changed)
+        if "calls" in (expected := single(changed)):
+            assert_same(batch([changed])[0], expected)
 
 
 def test_percentiles_are_those_of_single_predictions() -> None:

@@ -17,7 +17,7 @@ from predictor.graph.plan import (
     topological_order,
 )
 from predictor.graph.reader import parse_graph
-from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.graph.types import Call, CallGraph, Ingress, Service, Side, Sidecar
 from predictor.graph.writer import graph_text
 from profiler.errors import UsageError
 from tests.counting import function_calls
@@ -61,6 +61,15 @@ def test_an_http_sidecar_passes_tcp_calls_as_tcp_and_the_outside_has_none() -> N
     assert modes["a->b"] == ("none", "http")
     assert modes["c->d"] == ("tcp", "tcp")
     assert modes["ingress->a"] == ("none", "shared")
+
+
+def test_a_call_that_bypasses_a_sidecar_passes_the_other_ones_only() -> None:
+    sides: list[tuple[Side, ...]] = [("client",), ("server",), ("client", "server"), ()]
+    calls = tuple(replace(call, bypass=some) for call, some in zip(DIAMOND.calls, sides, strict=True))
+    entries = tuple(replace(entry, bypass=("server",)) for entry in DIAMOND.ingress)
+    modes = sidecar_modes(replace(DIAMOND, calls=calls, ingress=entries))
+    assert list(modes.values())[:4] == [("none", "http"), ("http", "none"), ("none", "none"), ("http", "http")]
+    assert modes["ingress->a"] == ("none", "none")
 
 
 def test_a_cycle_has_no_order() -> None:

@@ -17,6 +17,7 @@ from predictor.graph.writer import graph_document, graph_text, save_graph
 from profiler.errors import UsageError
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "predictor" / "graph" / "examples").glob("*.yaml"))
+HOSTILE = Path(__file__).parents[2] / "data" / "hostile"
 HEAD = "format: meshinsight-graph\nversion: 1\n"
 SMALL = f"""{HEAD}services: [frontend, cart, catalog]
 calls:
@@ -115,6 +116,13 @@ def test_service_times_in_every_form(given: str, kind: str, mean_ns: float) -> N
         (("format: meshinsight-graph", "kind: List"), "not a call graph"),
         (("calls:", "calls: ["), "invalid YAML"),
         (("version: 1", "version: 1\nversion: 1"), "graph.yaml:3: version is there twice"),
+        (("callee: cart}", "callee: cart, bypass: [both]}"), "calls[0].bypass: expected a list of client and server"),
+        (("callee: cart}", "callee: cart, bypass: [client, client]}"), "calls[0].bypass: expected a list of client"),
+        (("callee: cart}", 'callee: cart, name: "a\\eb"}'), "graph.yaml:5: calls[0].name: 'a\\x1bb' has characters"),
+        (
+            ("catalog]", '"cat\\nalog"]'),
+            "graph.yaml:3: services[2].name: 'cat\\nalog' has characters that cannot be printed",
+        ),
         (("callee: cart}", "callee: cart, headers: .nan}"), "calls[0].headers: .nan is not a finite number"),
     ],
 )
@@ -134,6 +142,54 @@ def test_files_that_are_no_graph_are_refused(tmp_path: Path, content: bytes) -> 
     file.write_bytes(content)
     with pytest.raises(UsageError, match=str(file)):
         load_graph(file)
+
+
+@pytest.mark.parametrize("file", sorted(HOSTILE.glob("graph-*")), ids=lambda file: file.stem)
+def test_hostile_files_are_refused_in_one_printable_line(file: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_graph(file)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "given", ["{p90: 1ms, p91: 10ms}", "{p99: 1ms, p99.1: 10ms}", "{p90: 1ms, p91: 10ms, mean: 1ms}"]
+)
+def test_percentiles_that_extrapolate_beyond_all_bounds_are_refused_with_their_line(given: str) -> None:
+    text = f"{HEAD}services: [{{name: a, service_time: {given}}}]\ningress: [{{service: a, rate_rps: 1}}]\n"
+    assert "graph.yaml:3: services[0].service_time: the last two percentiles are so steep" in refusal(text)
+
+
+def test_retries_are_further_calls_and_read_back() -> None:
+    text = SMALL.replace("callee: cart}", "callee: cart, calls_per_request: 0.7, retry_rate: 0.1}")
+    graph = parse_graph(text, "graph.yaml")
+    assert graph.calls[0].calls_per_request == pytest.approx(0.77)
+    assert graph.calls[0].retry_rate == 0.1
+    jsonschema.validate(graph_document(graph), schema())
+    assert parse_graph(graph_text(graph), "x").calls == graph.calls
+
+
+def test_tls_of_the_server_alone_is_for_entries_and_costs_what_mtls_does() -> None:
+    graph = parse_graph(SMALL.replace("rate_rps: 100", "rate_rps: 100, tls: simple"), "graph.yaml")
+    assert (graph.ingress[0].tls, graph.ingress[0].as_call().tls) == ("simple", "mtls")
+    assert Assumption("ingress.frontend.tls", "simple: costs what mtls costs on the server's side") in graph.assumed
+    jsonschema.validate(graph_document(graph), schema())
+    assert parse_graph(graph_text(graph), "x") == graph
+    assert "expected one of none, mtls" in refusal(SMALL.replace("callee: cart}", "callee: cart, tls: simple}"))
+
+
+def test_an_edge_may_pass_no_sidecar_of_one_side() -> None:
+    text = SMALL.replace("callee: cart}", "callee: cart, bypass: [server, client]}")
+    graph = parse_graph(text.replace("rate_rps: 100", "rate_rps: 100, bypass: [server]"), "graph.yaml")
+    assert (graph.calls[0].bypass, graph.ingress[0].bypass) == (("client", "server"), ("server",))
+    jsonschema.validate(graph_document(graph), schema())
+    assert parse_graph(graph_text(graph), "x").calls == graph.calls
+
+
+@pytest.mark.parametrize("rate", ["0.2", "1e-6", "0.000001", "0.5/min", "0"])
+def test_rates_below_one_per_second_are_rates(rate: str) -> None:
+    graph = parse_graph(SMALL.replace("rate_rps: 100", f"rate_rps: {rate}"), "graph.yaml")
+    assert 0 <= graph.ingress[0].rate_rps < 1
+    assert parse_graph(graph_text(graph), "x").ingress == graph.ingress
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

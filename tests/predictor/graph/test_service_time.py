@@ -1,0 +1,57 @@
+"""Service times: means against numbers worked out another way, and bounds."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from predictor.graph.service_time import LONGEST_NS, ServiceTime
+
+
+def test_two_percentiles_are_a_lognormal_with_its_mean() -> None:
+    sigma = 0.7
+    points = tuple((percent, 1e6 * math.exp(sigma * score)) for percent, score in ((50.0, 0.0), (84.1344746, 1.0)))
+    assert ServiceTime.from_percentiles(points).mean_ns == pytest.approx(1e6 * math.exp(sigma**2 / 2), rel=1e-6)
+
+
+def test_a_steep_segment_within_the_percentiles_has_a_mean() -> None:
+    time = ServiceTime.from_percentiles(((50.0, 1e6), (50.1, 10e6), (99.0, 10e6)))
+    assert time.mean_ns == pytest.approx(_by_quadrature(time), rel=2e-3)
+
+
+def _by_quadrature(time: ServiceTime) -> float:
+    count = 200_000
+    return sum(time.quantile_ns((index + 0.5) / count) for index in range(count)) / count
+
+
+@pytest.mark.parametrize(
+    "points", [((90.0, 1e6), (91.0, 1e7)), ((99.0, 1e6), (99.1, 1e7)), ((50.0, 1.0), (50.01, 1e18))]
+)
+def test_steep_last_percentiles_are_not_bounded(points: tuple[tuple[float, float], ...]) -> None:
+    assert not ServiceTime.from_percentiles(points).bounded()
+    assert not ServiceTime.from_percentiles(points, 1e6).bounded()
+
+
+def test_measured_percentiles_lose_the_last_ones_where_they_are_too_steep() -> None:
+    time = ServiceTime.measured(((50.0, 1e6), (90.0, 1e6), (99.0, 1e16)), 2e6)
+    assert time.percentiles == ((50.0, 1e6), (90.0, 1e6))
+    assert time.bounded()
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.01, 99.99), st.floats(0, LONGEST_NS)), min_size=1, max_size=5, unique_by=lambda p: p[0]
+    )
+)
+def test_any_percentiles_have_a_mean_or_are_not_bounded(points: list[tuple[float, float]]) -> None:
+    percents, times = sorted(percent for percent, _ in points), sorted(ns for _, ns in points)
+    time = ServiceTime.from_percentiles(tuple(zip(percents, times, strict=True)))
+    assert time.bounded() == (0 <= time.mean_ns <= LONGEST_NS and _rare(time) <= LONGEST_NS)
+
+
+def _rare(time: ServiceTime) -> float:
+    try:
+        return time.quantile_ns(1 - 1e-6)
+    except OverflowError:
+        return math.inf
