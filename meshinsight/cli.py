@@ -30,9 +30,12 @@ from meshinsight.commands import (
 )
 from meshinsight.console import prepare_streams, print_error, print_line
 from profiler.errors import MeshInsightError
+from profiler.host.memory import is_shortage
+from profiler.host.search_path import forget_relative_entries
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
 EXIT_DEFECT: Final = 70
+EXIT_FAILED: Final = MeshInsightError.exit_code
 PLUGIN: Final = "kubectl-meshinsight"
 """The name under which kubectl finds it."""
 
@@ -44,6 +47,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stopped:
+            print_notes(stopped)
             # Typer would say 130 (SIGINT) for every signal; runs tell which it was.
             raise typer.Exit(128 + getattr(stopped, "signum", signal.SIGINT)) from stopped
 
@@ -80,6 +84,7 @@ def options(
 def main() -> None:
     """Run the command line and exit with its status. No traceback unless MESHINSIGHT_DEBUG is set."""
     prepare_streams()
+    forget_relative_entries()
     try:
         status = run()
         sys.stdout.flush()
@@ -100,9 +105,12 @@ def run() -> int:
         raise
     except MeshInsightError as error:
         return failed(error, str(error), error.exit_code)
-    except OSError as error:
-        return failed(error, str(error), MeshInsightError.exit_code)
     except Exception as error:  # noqa: BLE001 (the last resort: whatever it is, the user gets one line)
+        if is_shortage(error):
+            text = f"not enough memory or threads: {str(error) or type(error).__name__}"
+            return failed(error, f"{text}; raise the limit (ulimit -v, ulimit -u) or free some", EXIT_FAILED)
+        if isinstance(error, OSError):
+            return failed(error, str(error), EXIT_FAILED)
         text = f"defect in MeshInsight, please report it: {type(error).__name__}: {error}"
         return failed(error, f"{text} (where: run again with {DEBUG_VARIABLE}=1)", EXIT_DEFECT)
     return 0
@@ -115,4 +123,11 @@ def failed(error: Exception, text: str, status: int) -> int:
 
         traceback.print_exception(error)
     print_error(text)
+    print_notes(error)
     return status
+
+
+def print_notes(error: BaseException) -> None:
+    """Tell the user what failed after the error, such as the removal of a run's files: a line each."""
+    for note in getattr(error, "__notes__", []):
+        print_error(note)

@@ -18,6 +18,14 @@ class MeshInsightError(Exception):
     exit_code = 1
 
 
+def with_note(first: BaseException | None, later: BaseException) -> BaseException:
+    """The error that came first, with one that followed as a note; notes are lines of their own for the user."""
+    if first is None:
+        return later
+    first.add_note(str(later))
+    return first
+
+
 class UsageError(MeshInsightError):
     """The request itself is wrong: unknown name, negative size, contradictory options."""
 

@@ -61,6 +61,11 @@ class Interrupts:
             if self._depth == 0 and self._pending is not None:
                 self._raise_once(self._pending)
 
+    def raise_pending(self) -> None:
+        """Raise a signal that is held back now: for waits, where nothing is cut in two yet."""
+        if self._pending is not None:
+            self._raise_once(self._pending)
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._depth > 0:
             self._pending = self._pending or signum

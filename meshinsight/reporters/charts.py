@@ -13,14 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
-
 from meshinsight.reporters import palette
+from profiler.host.working_directory import away_from_working_directory
+
+with away_from_working_directory():  # a file `matplotlibrc` there would change the drawing, and name code to load
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.patches import Rectangle
+    from matplotlib.ticker import MaxNLocator
 
 _INK: Final = "#010203"
 _PAPER: Final = "#fdfeff"

@@ -62,7 +62,8 @@ def program_of(target: Target) -> Iterator[Program]:
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
     except OSError as error:
-        raise UsageError(f"{target.label}: its files cannot be looked at: {error.strerror}; run as root") from error
+        remedy = "run as root" if os.geteuid() != 0 else "the kernel denies it even to root; name another process"
+        raise UsageError(f"{target.label}: its files cannot be looked at: {error.strerror}; {remedy}") from error
     try:
         catalogue, doubt = _catalogue(name, path, pid)
         yield Program(path, name, catalogue, Path(f"/proc/self/fd/{root}"), doubt)

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from profiler.host.search_path import SYSTEM
+from profiler.testbed.netns import find_program
+
 _GUARD: Final = 'trap "" INT TERM HUP; read -r _; rm -rf -- "$1"'
 """Waits for the end of its input, which this process holds open, and removes the folder."""
 
@@ -18,7 +21,12 @@ def vanishing_folder(prefix: str = "meshinsight-attach-") -> Iterator[Path]:
     """A folder that only this user can read, removed at the end."""
     folder = tempfile.mkdtemp(prefix=prefix)
     guard = subprocess.Popen(
-        ["sh", "-c", _GUARD, "sh", folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        [find_program("sh", SYSTEM), "-c", _GUARD, "sh", folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={"PATH": SYSTEM},
     )
     try:
         yield Path(folder)

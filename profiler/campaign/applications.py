@@ -300,7 +300,7 @@ class ApplicationBench:
                 target: Target = deployment.targets[entry]
                 argv = self._generator.argv(target, load, seconds, self._directories[entry])
                 processes.append(self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=cpu))
-            self._generators = processes
+            self._generators = dict(zip(loads, processes, strict=True))
             for entry, process in zip(loads, processes, strict=True):
                 wait_until_sending(self._generator, self._directories[entry], process)
             time.sleep(_SETTLE_S)
@@ -318,14 +318,15 @@ class ApplicationBench:
     def _result(self, entry: str) -> LoadResult:
         result = self._generator.result(self._directories[entry])
         if not len(result.due_ns):
-            raise ProcessError(f"no request of {entry} was answered ({result.failed} failed); see the services' logs")
+            words = self._generators[entry].last_words()
+            raise ProcessError(f"no request of {entry} was answered ({result.failed} failed){words}")
         return result
 
     def _roles(self, deployment: ApplicationDeployment) -> dict[int, str]:
         roles = {process.pid: SERVER_APP for process in deployment.services.values()}
         roles |= {process.pid: SERVER_SIDECAR for process in deployment.sidecars.values()}
         roles |= {process.pid: FILTER_SERVICE for process in deployment.others}
-        roles |= {process.pid: CLIENT_APP for process in self._generators}
+        roles |= {process.pid: CLIENT_APP for process in self._generators.values()}
         roles |= {process.pid: NEIGHBOUR for process in self.neighbours.processes}
         return {**roles, os.getpid(): TOOL}
 

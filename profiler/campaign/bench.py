@@ -160,6 +160,7 @@ class Bench:
         self._run = run
         self._plan = plan
         self._settings = settings
+        self._last_generator: Process | None = None
         self._stack = ExitStack()
         self._families = syscall_families()
         self._random = np.random.default_rng(settings.seed)
@@ -359,8 +360,10 @@ class Bench:
         argv = generator.argv(deployment.target, self._secrets.filled(load), seconds, self._load_directory)
         deployment.arrange()
         process = self._run.spawn("load", argv, netns=deployment.load_namespace, cpu=deployment.cpu_of(CLIENT_APP))
+        self._last_generator = process
         try:
             wait_until_sending(generator, self._load_directory, process)
+            process.hide_argument(self._secrets.token.token)  # h2load takes headers in no other way
             time.sleep(SETTLE_S)
             yield process
             status = process.wait(seconds + _END_WITHIN_S)
@@ -374,7 +377,13 @@ class Bench:
         return self.tools.closed_loop if closed else self.tools.open_loop
 
     def _result(self, load: Load) -> LoadResult:
-        result = self._generator(load).result(self._load_directory)
+        try:
+            result = self._generator(load).result(self._load_directory)
+        except UnansweredError:
+            raise
+        except ProcessError as error:
+            words = self._last_generator.last_words() if self._last_generator else ""
+            raise ProcessError(f"{error}{words}") from error
         if len(result.due_ns) == 0:
             raise UnansweredError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
         return result

@@ -1,9 +1,11 @@
 """One profile run from beginning to end: set up, measure, put together, save. Interrupted, it saves what it has."""
 
 import hashlib
+import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,17 +25,19 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.storage import save_samples
 from profiler.campaign.testbeds import LocalTestbed, Testbed, config_apart
 from profiler.environment import describe_environment
-from profiler.errors import MeshInsightError, ProbeError, UsageError
-from profiler.files.writing import write_whole
+from profiler.errors import MeshInsightError, ProbeError, UsageError, with_note
+from profiler.files.writing import PRIVATE, write_whole
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import FORMAT, VERSION, save_profile
 from profiler.proxies.base import ProxyVersion
 from profiler.proxies.filters import is_file
+from profiler.proxies.redaction import without_secrets
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import KEY, make_certificates
 from profiler.testbed.deployment import PLAIN, Hop, Secrets
+from profiler.testbed.leftovers import LeftBehindError
 from profiler.testbed.run import Run, measuring_lock
 from profiler.testbed.tokens import make_token
 from profiler.workload.base import LoadGenerator, Server
@@ -110,7 +114,10 @@ class Profiling:
         }
         check_configurations(self._schedule.hops())
         self._configurations = {
-            hop.name: self._testbed.configuration(hop) for hop in self._schedule.hops() if hop.sidecar_places
+            # Without its secrets from here on: it is kept beside the profile, and profiles are passed on.
+            hop.name: without_secrets(self._testbed.configuration(hop))
+            for hop in self._schedule.hops()
+            if hop.sidecar_places
         }
 
     def run(self, directory: Path, report: Report) -> Outcome:
@@ -198,7 +205,7 @@ class Profiling:
         files = {f"{_CONFIG}-{digest}": f"{_CONFIG}s/{digest}.txt" for digest in texts}
         (directory / f"{_CONFIG}s").mkdir(exist_ok=True)
         for name, text in zip(files.values(), texts.values(), strict=True):
-            write_whole(directory / name, text)
+            write_whole(directory / name, text, PRIVATE)
         return files
 
 
@@ -258,17 +265,35 @@ def check_configurations(hops: Iterable[Hop]) -> None:
     Raises:
         UsageError: in the proxy's own words.
     """
-    with tempfile.TemporaryDirectory(prefix="meshinsight-check-") as name:
-        directory = Path(name)
-        secrets = Secrets(make_certificates(directory), make_token())
-        for hop in hops:
-            if not hop.sidecar_places or not (hop.filters or hop.bootstrap):
-                continue
-            config = config_apart(hop, directory, secrets)
+    doubtful = [hop for hop in hops if hop.sidecar_places and (hop.filters or hop.bootstrap)]
+    if not doubtful:
+        return
+    with _check_directories() as directory_for:
+        secrets = Secrets(make_certificates(directory_for("certificates")), make_token())
+        for number, hop in enumerate(doubtful):
+            # One for each: the proxy's user owns it afterwards, so root must not write into it again.
+            directory = directory_for(f"check-{number}")
             try:
-                find_proxy(hop.proxy).validate(config, directory)
+                find_proxy(hop.proxy).validate(config_apart(hop, directory, secrets), directory)
             except UsageError as error:
                 raise UsageError(f"{_blamed(hop)}: {error}") from error
+
+
+@contextmanager
+def _check_directories() -> Iterator[Callable[[str], Path]]:
+    """Makes directories by name. Root's are those of a run, so that cleanup finds them after a kill."""
+    if os.geteuid() == 0:
+        with Run.start() as run:
+            yield run.add_directory
+        return
+    with tempfile.TemporaryDirectory(prefix="meshinsight-check-") as folder:
+
+        def made(name: str) -> Path:
+            directory = Path(folder) / name
+            directory.mkdir(mode=0o700)
+            return directory
+
+        yield made
 
 
 def _blamed(hop: Hop) -> str:
@@ -294,18 +319,22 @@ class Measuring:
         """Measure, and save raw samples as files of block `number`. Returns the result and what ended it early."""
         interrupted: BaseException | None = None
         began_s = time.monotonic()
-        with Run.start() as run:
-            bench = Bench(run, self._plan, self._settings, self._tools, self._testbed)
-            try:
-                run.suspend_autogroup()
-                with bench:
-                    Campaign(bench, self._plan, self._settings, self._readings).run(report)
-                _require_hits(bench.probes())
-            except (KeyboardInterrupt, MeshInsightError) as error:
-                interrupted = error
-            assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
-            cells = assembly.cells()
-            files = save_samples(self._plan, self._readings, directory, number) if cells else {}
+        run = Run.start()
+        try:
+            with run:
+                bench = Bench(run, self._plan, self._settings, self._tools, self._testbed)
+                try:
+                    run.suspend_autogroup()
+                    with bench:
+                        Campaign(bench, self._plan, self._settings, self._readings).run(report)
+                    _require_hits(bench.probes())
+                except (KeyboardInterrupt, MeshInsightError) as error:
+                    interrupted = error
+                assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
+                cells = assembly.cells()
+                files = save_samples(self._plan, self._readings, directory, number) if cells else {}
+        except LeftBehindError as left:  # what was measured is kept, and why it ended is said first
+            interrupted = with_note(interrupted, left)
         return {
             "run_id": run.id,
             "at_s": self._at_s,

@@ -20,7 +20,7 @@ from profiler.cluster.errors import ClusterError
 from profiler.cluster.lifecycle import GONE_WITHIN_S, remove_run
 from profiler.cluster.plan import DEADLINE_ANNOTATION, MANAGED_BY, MANAGED_LABEL, OWNER_ANNOTATION, RUN_LABEL
 from profiler.cluster.session import Session
-from profiler.testbed.leftovers import Owner
+from profiler.testbed.locks import Owner
 from profiler.testbed.process import read_stat
 
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}")

@@ -2,12 +2,12 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 from profiler.doctor.check import EBPF, Check
 from profiler.doctor.host import Host
 from profiler.errors import MissingError
+from profiler.host.interpreter import module_command
 from profiler.probes.bpf import kernel_headers
 
 
@@ -45,7 +45,7 @@ def programs(host: Host) -> list[Check]:
     if host.user_id != 0:
         unknown = "not tried: only root can load programs"
         return [Check(name, "warn", unknown, EBPF) for name in ("BPF programs", "raw tracepoints")]
-    answer = host.run(sys.executable, "-m", "profiler.doctor.bpf_trial", timeout_s=60)
+    answer = host.run(*module_command("profiler.doctor.bpf_trial"), timeout_s=60)
     results = [line for line in answer.text.splitlines() if line.startswith('{"load"')]
     errors: dict[str, str | None] = json.loads(results[-1]) if results else {"load": answer.last_line}
     reason = errors.pop("load")

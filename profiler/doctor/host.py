@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-PROGRAM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for: a user who is not root has no sbin in PATH."""
+from profiler.host.search_path import SYSTEM, absolute_entries
+
+PROGRAM_PATH: Final = SYSTEM
+"""Where programs are looked for."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class LocalHost:
         return Path(found) if found else None
 
     def run(self, *argv: str, input_text: str = "", timeout_s: float = 10) -> Answer:
-        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{PROGRAM_PATH}:{os.environ.get('PATH', '')}"}
+        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{PROGRAM_PATH}:{absolute_entries()}"}
         try:
             done = subprocess.run(
                 argv,
@@ -97,6 +99,7 @@ class LocalHost:
                 timeout=timeout_s,
                 check=False,
                 env=environment,
+                cwd="/",
             )
         except subprocess.TimeoutExpired:
             return Answer(124, f"{argv[0]} did not end within {timeout_s:.0f} s")

@@ -1,6 +1,5 @@
 """What one hit of a timeline probe costs on this machine, measured where it is known how often the probes are hit."""
 
-import sys
 import time
 from typing import Final
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError
+from profiler.host.interpreter import module_command
 from profiler.probes.timeline import Timeline
 from profiler.testbed.run import Run
 
@@ -32,7 +32,7 @@ def measure_probe_hit_ns(run: Run) -> float:
 
 def _measure(run: Run, timeline: Timeline) -> float:
     out = run.directory / "calibration.txt"
-    loop = run.spawn("calibration", [sys.executable, "-m", "profiler.probes.getppid_loop"], stdout=out)
+    loop = run.spawn("calibration", module_command("profiler.probes.getppid_loop"), stdout=out)
     phases: list[tuple[bool, int, int]] = []
     try:
         time.sleep(2 * _PHASE_S)

@@ -24,6 +24,7 @@ from typing import Final
 from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED, SampleClass, classify
 from profiler.components import SIDECARS
 from profiler.errors import MissingError, ProcessError
+from profiler.host.search_path import absolute_entries
 from profiler.probes.cputime import softirq_threads
 from profiler.symbols.maps import NOWHERE, AddressSpaces, UserAddress, read_mappings
 
@@ -223,7 +224,7 @@ class PerfSampling:
     def __enter__(self) -> "PerfSampling":
         with ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix="meshinsight-perf-", dir=self.directory)
-            self._directory = Path(stack.enter_context(folder))
+            self._directory = Path(stack.enter_context(folder)).absolute()
             self._spawn(stack)
             self._command("ping")
             self._stack = stack.pop_all()
@@ -290,7 +291,15 @@ class PerfSampling:
         if between_ns:
             command += ["--time", ",".join(f"{at_ns // 10**9}.{at_ns % 10**9:09}" for at_ns in between_ns)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_PARSE_S, check=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=_PARSE_S,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                cwd="/",
+                env=_environment(),
+            )
         except subprocess.TimeoutExpired as error:
             raise ProcessError(f"perf script took over {_PARSE_S:.0f} s; use a shorter window") from error
         except subprocess.CalledProcessError as error:
@@ -318,7 +327,14 @@ class PerfSampling:
         command += ["--no-bpf-event"]
         log = stack.enter_context((self._directory / "perf.log").open("wb"))
         self._perf = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(number,), process_group=0
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(number,),
+            process_group=0,
+            cwd="/",
+            env=_environment(),
         )
         stack.callback(_end, self._perf)
         theirs.close()  # so that its death ends our wait for an answer
@@ -347,7 +363,7 @@ class PerfSampling:
 
 def perf_available() -> bool:
     """Whether perf is installed; without it CPU is accounted by the tracepoints alone."""
-    return shutil.which("perf") is not None
+    return shutil.which("perf", path=absolute_entries()) is not None
 
 
 def _started(perf: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
@@ -361,8 +377,16 @@ def _end(perf: "subprocess.Popen[bytes]") -> None:
     perf.wait()
 
 
+def _environment() -> dict[str, str]:
+    """The environment of perf: no settings of the user's, and only absolute places for the programs that it starts.
+
+    It runs in the root directory, since it would take a file `vmlinux` of the working directory for the kernel's.
+    """
+    return {**os.environ, "PERF_CONFIG_NOGLOBAL": "1", "PERF_CONFIG_NOSYSTEM": "1", "PATH": absolute_entries()}
+
+
 def _perf_program() -> str:
-    perf = shutil.which("perf")
+    perf = shutil.which("perf", path=absolute_entries())
     if perf is None:
         raise MissingError("perf is not installed; run `make setup`, or install Debian's linux-perf")
     return perf
@@ -370,7 +394,7 @@ def _perf_program() -> str:
 
 def _dying_with_us(program: str) -> list[str]:
     """The command that runs `program` so that the kernel kills it when this process dies."""
-    setpriv = shutil.which("setpriv")
+    setpriv = shutil.which("setpriv", path=absolute_entries())
     if setpriv is None:
         raise MissingError("setpriv is not installed; it is part of util-linux")
     return [setpriv, "--pdeathsig", "KILL", program]

@@ -4,16 +4,21 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from profiler.errors import UsageError
+from profiler.errors import ProcessError, UsageError
 from profiler.proxies.base import PROXY_UID, SidecarConfig
+from profiler.testbed.folders import can_hand_over, hand_over
+from profiler.testbed.netns import find_program
+from profiler.testbed.process import Placement
 
 _VALIDATE_S: Final = 60.0
 _LONGEST_MESSAGE: Final = 400
+_MOST_OUTPUT: Final = 1 << 20
 
 
 def render_template(template: str, **values: Any) -> str:
@@ -30,24 +35,43 @@ def render_template(template: str, **values: Any) -> str:
     return environment.get_template(template).render(values)
 
 
-def check_by_program(name: str, command: Sequence[str], complaint: re.Pattern[str], *, as_proxy: bool = True) -> None:
-    """Run a proxy's own check of its configuration.
+def check_by_program(name: str, command: Sequence[str], complaint: re.Pattern[str], directory: Path) -> None:
+    """Run a proxy's own check of its configuration, as the user that the proxy runs as.
 
     Args:
         name: the proxy's name as people write it.
         command: what checks, and exits with another status than 0 if the configuration is bad.
         complaint: finds what it says, as the group `said`.
-        as_proxy: as the user that it will run as, for one that makes files while it checks.
+        directory: where its files are. Root hands it over to the proxy's user first.
 
     Raises:
         UsageError: in the proxy's own words, on one line.
+        ProcessError: the check does not end.
     """
-    user = PROXY_UID if as_proxy and os.geteuid() == 0 else None
-    run = subprocess.run(
-        list(command), capture_output=True, text=True, timeout=_VALIDATE_S, check=False, user=user, group=user
-    )
-    if run.returncode != 0:
-        raise UsageError(f"{name} refuses the configuration: {_said(run.stderr + run.stdout, complaint)}")
+    argv, user = list(command), PROXY_UID if can_hand_over() else None
+    if user is not None:
+        hand_over(directory, user)
+        argv = [*Placement(uid=user).launcher_argv(), *argv]  # as the run starts it
+    with tempfile.TemporaryFile() as output:
+        if user is not None:
+            os.fchown(output.fileno(), user, user)  # a configuration may log to /dev/stdout, which is opened by name
+        try:
+            status = subprocess.run(
+                [find_program(argv[0]), *argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=_VALIDATE_S,
+                check=False,
+            ).returncode
+        except OSError as error:
+            raise ProcessError(f"{name} could not be started to check the configuration: {error}") from error
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f"{name} did not end its check of the configuration within {_VALIDATE_S:g} s") from error
+        output.seek(0)
+        text = output.read(_MOST_OUTPUT).decode(errors="replace")
+    if status != 0:
+        raise UsageError(f"{name} refuses the configuration: {_said(text, complaint)}")
 
 
 def _said(output: str, complaint: re.Pattern[str]) -> str:

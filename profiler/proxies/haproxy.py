@@ -1,6 +1,5 @@
 """HAProxy as a sidecar: it asks the kernel itself where a captured connection was bound for."""
 
-import os
 import re
 import subprocess
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Final
 from profiler.errors import UsageError
 from profiler.proxies.base import GRPC, HTTP2, PROTOCOLS, Certificates, ProxyVersion, SidecarConfig
 from profiler.proxies.building import check_by_program, digest, refuse_filters, render_template
+from profiler.testbed.folders import write_private
 from profiler.workload.programs import first_line, require_program
 
 _TEMPLATE: Final = "haproxy.cfg.j2"
@@ -60,7 +60,7 @@ class Haproxy:
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
         command = [str(self.executable()), "-c", *self._write(config, directory)]
-        check_by_program("HAProxy", command, _ALERT)
+        check_by_program("HAProxy", command, _ALERT, directory)
 
     def ready(self, directory: Path) -> bool:
         """It listens only once it has taken its configuration."""
@@ -69,10 +69,10 @@ class Haproxy:
     def _write(self, config: SidecarConfig, directory: Path) -> list[str]:
         """Write what the sidecar reads and return the options that name its configuration files."""
         file = directory / _CONFIGURATION
-        file.write_text(self.render(config, directory))
+        write_private(file, self.render(config, directory))
         if config.bootstrap is not None:
             # The last nbthread holds: the user's configuration runs with the workers that the profile says, too.
-            (directory / _WORKERS).write_text(f"global\n    nbthread {config.workers}\n")
+            write_private(directory / _WORKERS, f"global\n    nbthread {config.workers}\n")
             return ["-f", str(file), "-f", str(directory / _WORKERS)]
         if config.certificates is not None:
             _write_identity(config.certificates, directory / _IDENTITY)
@@ -83,12 +83,8 @@ PROXY: Final = Haproxy()
 
 
 def _write_identity(certificates: Certificates, file: Path) -> None:
-    """Certificate chain and key in one file, as HAProxy wants them, for the directory's owner only."""
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_bytes(certificates.chain.read_bytes().rstrip() + b"\n" + certificates.key.read_bytes())
-    owner = file.parent.stat()
-    os.chown(file, owner.st_uid, owner.st_gid)
+    """Certificate chain and key in one file, as HAProxy wants them."""
+    write_private(file, certificates.chain.read_bytes().rstrip() + b"\n" + certificates.key.read_bytes())
 
 
 @cache

@@ -14,6 +14,7 @@ from profiler.errors import MissingError, UsageError
 from profiler.proxies.base import GRPC, HTTP1, TCP, ProxyVersion, SidecarConfig
 from profiler.proxies.building import check_by_program, digest, refuse_filters, render_template
 from profiler.testbed.certificates import SERVER_NAME
+from profiler.testbed.folders import write_private
 from profiler.workload.programs import first_line, require_program
 
 STREAM_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -75,7 +76,7 @@ class Nginx:
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
         command = [str(self.executable()), "-t", *self._write(config, directory)]
-        check_by_program("nginx", command, _COMPLAINT)
+        check_by_program("nginx", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:
         """It listens only once it has taken its configuration."""
@@ -93,7 +94,7 @@ class Nginx:
             )
         text = self.render(config, directory)
         file = directory / _CONFIGURATION
-        file.write_text(text)
+        write_private(file, text)
         options = ["-c", str(file), "-p", f"{directory}/", "-e", "stderr"]
         foreground = _missing_directives(text)
         return [*options, "-g", foreground] if foreground else options

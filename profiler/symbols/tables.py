@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from profiler.host.search_path import absolute_entries
 from profiler.symbols.elf import ElfFile, Numbers, Segment, Symbols, elf_in_memory, open_elf
 from profiler.symbols.maps import VDSO, UserAddress, read_mappings
 
@@ -232,7 +233,7 @@ def _with_plain_names(function: Function, plain: Mapping[str, str]) -> Function:
 
 def demangle(names: Sequence[str]) -> dict[str, str]:
     """C++ names as written in the source, by mangled name; empty where there is no c++filt or it fails."""
-    program = shutil.which("c++filt")
+    program = shutil.which("c++filt", path=absolute_entries())
     if program is None or not names:
         return {}
     text = "\n".join(names)

@@ -7,7 +7,6 @@ another process runs on the next CPU.
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.errors import UsageError
+from profiler.host.interpreter import module_command
 from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Address, Listener
 from profiler.proxies.base import SidecarConfig as Config
 from profiler.proxies.filters import load_filter, needs_of
 from profiler.proxies.registry import find_proxy
+from profiler.testbed.certificates import copy_certificates
 from profiler.testbed.deployment import (
     ANY,
     IP,
@@ -31,10 +32,10 @@ from profiler.testbed.deployment import (
     UDS,
     Secrets,
     filter_values,
-    give_to_proxy,
     listens,
     wait_until_ready,
 )
+from profiler.testbed.folders import hand_over, write_private
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
@@ -158,11 +159,10 @@ class ApplicationDeployment:
         if any(edge.passes_shared for _, edge in application.edges):
             self._pods[SHARED] = network.add_pod(f"{name}-node")
         self._directories = {
-            name: run.add_directory(f"{self._name}-{number}-sidecar", uid=PROXY_UID)
-            for number, name in enumerate(self._pods)
+            name: run.add_directory(f"{self._name}-{number}-sidecar") for number, name in enumerate(self._pods)
         }
         self._app_directories = {
-            service.name: run.add_directory(f"{self._name}-{number}-service")
+            service.name: run.add_directory(f"{self._name}-{number}-service", passable=True)  # to its sockets
             for number, service in enumerate(application.services)
         }
         for service in application.services:
@@ -218,8 +218,8 @@ class ApplicationDeployment:
             "background": [self._call(service.name, edge) for edge in service.edges if edge.asynchronous],
             "answer_times": str(self._answer_times(service.name)),
         }
-        order.write_text(json.dumps(document))
-        argv = [sys.executable, "-m", "profiler.workload.service_process", str(order)]
+        write_private(order, json.dumps(document))
+        argv = module_command("profiler.workload.service_process", str(order))
         pod = self._pods[service.name]
         process = self._spawn(f"service-{service.name}", argv, pod, self._cpu(service.name, sidecar=False))
         self.services[service.name] = process
@@ -287,9 +287,10 @@ class ApplicationDeployment:
         if not listeners:
             return
         directory = self._directories[name]
-        config = Config(listeners[0].protocol, tuple(listeners), certificates=self._secrets.certificates)
-        argv = self._proxy.argv(config, directory)
-        give_to_proxy(directory)
+        mtls = any(listener.accept_tls or listener.connect_tls for listener in listeners)
+        certificates = copy_certificates(self._secrets.certificates, directory) if mtls else None
+        argv = self._proxy.argv(Config(listeners[0].protocol, tuple(listeners), certificates=certificates), directory)
+        hand_over(directory, PROXY_UID)
         pod = self._pods[name]
         cpu = self._cpu(name, sidecar=True)
         process = self._spawn(f"sidecar-{name}", argv, pod, cpu, uid=PROXY_UID)

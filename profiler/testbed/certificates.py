@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from profiler.errors import UsageError
-from profiler.proxies.base import Certificates
+from profiler.files.writing import READABLE, write_new
+from profiler.proxies.base import PROXY_UID, Certificates
+from profiler.testbed.folders import write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -27,7 +29,10 @@ def certificates_in(directory: Path) -> Certificates:
 
 
 def make_certificates(directory: Path) -> Certificates:
-    """Make an authority and a workload certificate signed by it, as PEM files in `directory`."""
+    """Make an authority and a workload certificate signed by it, as PEM files in `directory`.
+
+    The key is readable by the user that proxies run as only, or by this one where that is not root.
+    """
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS) for _ in range(2))
@@ -36,15 +41,15 @@ def make_certificates(directory: Path) -> Certificates:
     files = certificates_in(directory)
     _write(files.authority, _pem(authority))
     _write(files.chain, _pem(workload))
-    _write(files.key, _key_pem(key))
+    _write(files.key, _key_pem(key), private=True)
     return files
 
 
 def copy_certificates(files: Certificates, directory: Path) -> Certificates:
-    """The user's files in `directory`, where the proxy's user can read them."""
+    """A workload's files in `directory`, to be handed over with it to the user that the proxy runs as."""
     copies = certificates_in(directory)
     for source, target in ((files.chain, copies.chain), (files.key, copies.key), (files.authority, copies.authority)):
-        _write(target, source.read_bytes())
+        _write(target, source.read_bytes(), private=target == copies.key)
     return copies
 
 
@@ -118,6 +123,9 @@ def _key_pem(key: "RSAPrivateKey") -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    path.chmod(0o644)  # for the proxy's user; the run's directory is gone after the run
+def _write(file: Path, data: bytes, *, private: bool = False) -> None:
+    if private:
+        write_private(file, data, PROXY_UID)
+        return
+    file.unlink(missing_ok=True)
+    write_new(file, data, READABLE)

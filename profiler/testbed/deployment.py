@@ -28,9 +28,11 @@ from profiler.proxies.base import (
 )
 from profiler.proxies.filters import label_of, load_filter, needs_of
 from profiler.proxies.registry import find_proxy
+from profiler.testbed.certificates import copy_certificates
+from profiler.testbed.folders import hand_over
 from profiler.testbed.netns import Namespace
 from profiler.testbed.pods import Pod, PodNetwork
-from profiler.testbed.process import Process
+from profiler.testbed.process import ROOT, Process
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import Token
 from profiler.workload.base import Answers, Load, Server, Target
@@ -162,7 +164,7 @@ class Deployment:
         self._pods = {CLIENT_SIDECAR: self.client, SERVER_SIDECAR: self._server_pod}
         if hop.topology == SHARED:
             self._pods[SHARED_PROXY] = network.add_pod(f"h{number}-n")
-        self._server_directory = run.add_directory(f"h{number}-server")
+        self._server_directory = run.add_directory(f"h{number}-server", passable=True)  # to the server's sockets
         argv = server.argv(self._server_directory, answers)
         self._spawn(SERVER_APP, "server", argv, self._server_pod)
         if hop.filter_place and (services := self._filter_services()):
@@ -214,15 +216,19 @@ class Deployment:
         # Several workers are left to the scheduler: pinned, they would all share one CPU.
         cpu = self.cpu_of(place) if self.hop.workers == 1 or uid is None else None
         name = f"{self.hop.name}-{role}".replace("+", "-")
-        self.processes[place] = self._run.spawn(f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=cpu)
+        cwd = Path.cwd() if self.hop.bootstrap and uid is not None else ROOT
+        self.processes[place] = self._run.spawn(
+            f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=cpu, cwd=cwd
+        )
 
     def _start_sidecar(self, place: str) -> None:
-        directory = self._run.add_directory(f"h{self._number}-{place.replace('_', '-')}", uid=PROXY_UID)
+        directory = self._run.add_directory(f"h{self._number}-{place.replace('_', '-')}")
         self._directories[place] = directory
         self._listeners[place] = self._listener(place, directory)
-        config = sidecar_config(self.hop, self._listeners[place], self._secrets.certificates)
-        argv = self._proxy.argv(config, directory)
-        give_to_proxy(directory)
+        # Copies, since what the proxy's user owns is not trusted any more: those of the run stay root's.
+        certificates = copy_certificates(self._secrets.certificates, directory) if self.hop.tls == MTLS else None
+        argv = self._proxy.argv(sidecar_config(self.hop, self._listeners[place], certificates), directory)
+        hand_over(directory, PROXY_UID)
         self._spawn(place, place.replace("_", "-"), argv, self._pods[place], PROXY_UID)
 
     def _listener(self, place: str, directory: Path) -> Listener:
@@ -305,16 +311,10 @@ def wait_until_ready(process: Process, ready: Callable[[], bool], deadline_s: fl
         process.check()
         if time.monotonic() > deadline_s:
             raise ProcessError(
-                f"{process.name} was not ready within {READY_WITHIN_S:g} s; its log is {process.log_path}"
+                f"{process.name} (pid {process.pid}) was not ready within {READY_WITHIN_S:g} s{process.last_words()}"
             )
         time.sleep(0.02)
     process.check()
-
-
-def give_to_proxy(directory: Path) -> None:
-    """Make everything in a sidecar's directory its own."""
-    for path in directory.rglob("*"):
-        os.chown(path, PROXY_UID, PROXY_UID)
 
 
 def listens(pod: Pod, address: Address) -> bool:

@@ -7,24 +7,24 @@ Nothing is ever looked for by any other rule, so nothing else can be hit. BPF pr
 the kernel drops them with the process that holds them.
 """
 
-import fcntl
 import json
 import os
 import re
 import select
-import shutil
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError
 from profiler.testbed import autogroup
+from profiler.testbed.folders import remove_entry
+from profiler.testbed.locks import REGISTRY, Owner, lock
 from profiler.testbed.netns import Namespace, namespace_names
-from profiler.testbed.process import read_stat
 
 STATE_DIR: Final = Path("/run/meshinsight")
 RUN_ID_VARIABLE: Final = "MESHINSIGHT_RUN_ID"
@@ -34,19 +34,11 @@ _RUN_ID: Final = re.compile(r"[0-9a-f]{8}")
 _SETTLE_S: Final = 0.2
 _KILL_ROUNDS: Final = 10
 _KILL_WAIT_MS: Final = 2000
+_REGISTRY_WAIT_S: Final = 30.0
 
 
-@dataclass(frozen=True)
-class Owner:
-    """The process a run belongs to."""
-
-    pid: int
-    start_time_ticks: int
-
-    def is_alive(self) -> bool:
-        """Whether this very process still runs (a later one with the same pid does not count, nor does a zombie)."""
-        stat = read_stat(self.pid)
-        return stat is not None and stat.start_time_ticks == self.start_time_ticks and stat.state not in "ZX"
+class LeftBehindError(MeshInsightError):
+    """Something of a run could not be removed."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +61,29 @@ def find_leftovers(state_dir: Path = STATE_DIR) -> list[Leftover]:
         return _find(state_dir)
 
 
-def remove_leftovers(state_dir: Path = STATE_DIR) -> list[Leftover]:
+def remove_leftovers(state_dir: Path = STATE_DIR, waiting: Callable[[], None] = lambda: None) -> list[Leftover]:
     """Remove everything of the runs whose owner is dead and return what was found of them.
 
-    Raises MissingError without root, and MeshInsightError naming what could not be removed.
+    `waiting` is as for `locks.lock`. Raises MissingError without root, and LeftBehindError naming all that could not be
+    removed, after all else has been.
     """
     require_root()
     if not state_dir.is_dir():
         return []
-    with registry_lock(state_dir):
+    with registry_lock(state_dir, waiting):
         if not _find(state_dir):
             return []
         # What the owner had forked just before it was killed is known as the run's only once it executes its program.
         time.sleep(_SETTLE_S)
         leftovers = _find(state_dir)
+        failures = []
         for leftover in leftovers:
-            remove_traces(leftover.directory)
+            try:
+                remove_traces(leftover.directory)
+            except LeftBehindError as error:
+                failures.append(str(error))
+        if failures:
+            raise LeftBehindError("; ".join(failures))
         return leftovers
 
 
@@ -95,14 +94,20 @@ def require_root() -> None:
 
 
 @contextmanager
-def registry_lock(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory while a run enters or leaves it, so that nobody sees one half there."""
-    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
+def registry_lock(state_dir: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the state directory while a run enters or leaves it, so that nobody sees one half there.
+
+    Without root nothing is held: other users can look, but not lock. `waiting` is as for `locks.lock`.
+    Raises MeshInsightError when another process holds it too long, OSError when it cannot be made.
+    """
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        held = ExitStack()
+        held.enter_context(lock(state_dir, REGISTRY, _REGISTRY_WAIT_S, waiting))
+    except PermissionError:
+        if os.geteuid() == 0:
+            raise
+    with held:
         yield
-    finally:
-        os.close(directory)
 
 
 def run_directories(state_dir: Path) -> list[Path]:
@@ -116,19 +121,19 @@ def run_directories(state_dir: Path) -> list[Path]:
 
 def write_owner(directory: Path) -> None:
     """Name this process as the owner of a new run's directory."""
-    stat = read_stat(os.getpid())
-    if stat is None:
+    owner = Owner.this_process()
+    if owner is None:
         raise MissingError("/proc does not show this process; mount it: mount -t proc proc /proc")
-    owner = {"pid": os.getpid(), "start_time_ticks": stat.start_time_ticks}
-    (directory / _OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
+    file = directory / _OWNER_FILE
+    file.write_text(owner.text(), encoding="utf-8")
+    file.chmod(0o644)  # whatever the umask: without root, cleanup --dry-run reads it
 
 
 def read_owner(directory: Path) -> Owner | None:
     """Owner of a run's directory, None when it was killed before it had written that."""
     try:
-        values = json.loads((directory / _OWNER_FILE).read_text(encoding="utf-8"))
-        return Owner(pid=int(values["pid"]), start_time_ticks=int(values["start_time_ticks"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Owner.parse((directory / _OWNER_FILE).read_bytes())
+    except OSError:
         return None
 
 
@@ -155,29 +160,32 @@ def remove_traces(directory: Path) -> None:
     """Remove everything of the run with this directory: processes, namespaces, recorded files, then the directory.
 
     The directory goes last and only when the rest is gone, so that what fails now is found again later. Raises
-    MeshInsightError naming what could not be removed. The caller holds the registry lock.
+    LeftBehindError naming all that could not be removed. The caller holds the registry lock.
     """
     run_id = directory.name
     failures: list[str] = []
-    try:
-        _kill_processes(run_id)
-    except ProcessError as error:
-        failures.append(str(error))
-    for name in namespace_names(f"mi-{run_id}-"):
+
+    def attempt(step: Callable[[], None]) -> None:
         try:
-            Namespace(name).delete()
-        except MeshInsightError as error:
+            step()
+        except (MeshInsightError, OSError) as error:
             failures.append(str(error))
-    try:
-        autogroup.resume(directory, [other for other in run_directories(directory.parent) if other != directory])
-        for path in _recorded_paths(directory):
-            _remove_path(path)
-        if not failures:
-            _remove_path(directory)
-    except OSError as error:
-        failures.append(str(error))
+
+    attempt(partial(_kill_processes, run_id))
+    for name in namespace_names(f"mi-{run_id}-"):
+        attempt(Namespace(name).delete)
+    attempt(partial(_resume_autogroup, directory))
+    for path in _recorded_paths(directory):
+        attempt(partial(remove_entry, path))
+    if not failures:
+        attempt(partial(remove_entry, directory))
     if failures:
-        raise MeshInsightError(f"run {run_id} left something behind, try `meshinsight cleanup`: {'; '.join(failures)}")
+        raise LeftBehindError(f"run {run_id} left something behind, try `meshinsight cleanup`: {'; '.join(failures)}")
+
+
+def _resume_autogroup(directory: Path) -> None:
+    if directory.parent.is_dir():
+        autogroup.resume(directory, [other for other in run_directories(directory.parent) if other != directory])
 
 
 def _find(state_dir: Path) -> list[Leftover]:
@@ -205,21 +213,14 @@ def _is_run_directory(path: Path) -> bool:
 
 def _recorded_paths(directory: Path) -> list[Path]:
     try:
-        lines = (directory / _PATHS_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        lines = (directory / _PATHS_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return []
     paths = []
     for line in lines:
         with suppress(ValueError, TypeError):  # a line cut short by a full disk or a kill
             paths.append(Path(json.loads(line)))
     return [path for path in paths if path.is_absolute() and directory.name in path.name]
-
-
-def _remove_path(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _namespace_inodes(run_id: str) -> set[tuple[int, int]]:

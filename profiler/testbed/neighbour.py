@@ -13,13 +13,13 @@ Run as a program: `python -m profiler.testbed.neighbour --mode awake|cold|cold-N
 import argparse
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from profiler.errors import ProcessError
+from profiler.host.interpreter import module_command
 
 if TYPE_CHECKING:  # the program itself stays small
     from profiler.testbed.process import Process
@@ -155,8 +155,8 @@ def _walk(walk_bytes: int, pause: bool) -> NoReturn:
 
 
 def _spawn(run: "Run", mode: Mode, cpu: int, walk_bytes: int) -> "Process":
-    argv = [sys.executable, "-m", "profiler.testbed.neighbour", f"--mode={mode}", f"--cpu={cpu}"]
-    argv += [f"--walk-bytes={walk_bytes}", "--start-paused"]
+    options = (f"--mode={mode}", f"--cpu={cpu}", f"--walk-bytes={walk_bytes}", "--start-paused")
+    argv = module_command("profiler.testbed.neighbour", *options)
     # numpy would start a thread per CPU for linear algebra that is never done.
     return run.spawn(f"neighbour-{mode}-{cpu}", argv, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
 

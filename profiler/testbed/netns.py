@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from profiler.errors import MissingError, ProcessError
+from profiler.host.search_path import absolute_entries
 
 NETNS_DIR: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
@@ -76,8 +77,8 @@ def namespace_names(prefix: str) -> list[str]:
 
 
 def find_program(name: str, search_path: str | None = None) -> str:
-    """Full path of a program. Raises MissingError naming it."""
-    path = shutil.which(name, path=search_path)
+    """Full path of a program, looked for in the absolute entries of the path only. Raises MissingError naming it."""
+    path = shutil.which(name, path=absolute_entries(search_path))
     if path is None:
         raise MissingError(f"program not found: {name}; `meshinsight doctor` says which package has it")
     return path
@@ -101,6 +102,7 @@ def run_tool(argv: Sequence[str], *, input_text: str = "", timeout_s: float = 10
             timeout=timeout_s,
             check=False,
             process_group=0,
+            cwd="/",
         )
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"`{command}` did not end within {timeout_s:g} s") from error

@@ -17,17 +17,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from profiler.errors import ProcessError
+from profiler.host.search_path import absolute_entries
 from profiler.machine import run_time_ns
 from profiler.testbed.netns import Namespace, find_program
 
+ROOT: Final = Path("/")
 _LAUNCHERS: Final = ("nsenter", "setpriv", "taskset", "chrt")
 _LAUNCH_WAIT_S: Final = 5.0
 _KILL_WAIT_S: Final = 5.0
 _LOG_TAIL_BYTES: Final = 4096
 _LOG_TAIL_LINES: Final = 5
+_ARGUMENTS_START: Final = 45
+"""Of the fields of /proc/PID/stat after the name: where the arguments begin in memory; the next is where they end."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +111,14 @@ class Process:
         self._has_ended(timeout_s)
         status = self.poll()
         if status is None:
-            raise ProcessError(f"{self.name} (pid {self.pid}) did not end within {timeout_s} s{self._log_tail()}")
+            raise ProcessError(f"{self.name} (pid {self.pid}) did not end within {timeout_s} s{self.last_words()}")
         return status
 
     def check(self) -> None:
         """Raise ProcessError, with the last lines of the log, if the process has ended."""
         status = self.poll()
         if status is not None:
-            raise ProcessError(f"{self.name} (pid {self.pid}) {describe_status(status)}{self._log_tail()}")
+            raise ProcessError(f"{self.name} (pid {self.pid}) {describe_status(status)}{self.last_words()}")
 
     def run_time_ns(self) -> int:
         """CPU time of all its threads so far, user and kernel, in ns; ended threads count, child processes do not."""
@@ -160,30 +164,60 @@ class Process:
         self._popen.wait()
         os.close(self._pidfd)
 
-    def _log_tail(self) -> str:
+    def last_words(self) -> str:
+        """The last lines of its log, to follow what a message says of it: the log itself goes with the run."""
         lines = _last_lines(self.log_path)
-        return f": {' | '.join(lines)}" if lines else f" and wrote nothing to {self.log_path}"
+        return f": {' | '.join(lines)}" if lines else "; it wrote nothing to its log"
+
+    def hide_argument(self, secret: str) -> None:
+        """Overwrite a secret in the arguments of the running program, which every user can read; best effort.
+
+        For programs that take it in no other way, once they have read their arguments. It stands there until then.
+        """
+        if not secret:
+            return
+        with suppress(OSError, ValueError, IndexError):
+            fields = Path(f"/proc/{self.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])
+            with Path(f"/proc/{self.pid}/mem").open("r+b", buffering=0) as memory:
+                memory.seek(start)
+                found = memory.read(end - start)
+                position = found.find(secret.encode())
+                while position >= 0:
+                    memory.seek(start + position)
+                    memory.write(b"x" * len(secret.encode()))
+                    position = found.find(secret.encode(), position + 1)
 
 
 def start_process(
-    name: str, argv: Sequence[str], placement: Placement, *, env: Mapping[str, str], log_path: Path, stdout: Path | None
+    name: str,
+    argv: Sequence[str],
+    placement: Placement,
+    *,
+    env: Mapping[str, str],
+    log_path: Path,
+    stdout: Path | None,
+    cwd: Path = ROOT,
 ) -> Process:
-    """Start `argv` in its place with exactly the environment `env`.
+    """Start `argv` in its place, in the working directory `cwd` and with the environment `env`.
 
-    Must be called on a thread that lives as long as the run: the kernel kills the process when that thread ends.
-    Raises MissingError for a program that is not there and ProcessError when it cannot be started.
+    Of `env`, PATH loses its entries that are not absolute. Must be called on a thread that lives as long as the run:
+    the kernel kills the process when that thread ends. Raises MissingError for a program that is not there and
+    ProcessError when it cannot be started.
     """
-    program = find_program(argv[0], env.get("PATH"))
+    environment = {**env, "PATH": absolute_entries(env.get("PATH"))}
+    program = find_program(argv[0], environment["PATH"])
     launcher = placement.launcher_argv()
     launcher[0] = find_program(launcher[0])
     try:
-        with log_path.open("wb") as log, (stdout or Path(os.devnull)).open("wb") as output:
+        with _open_log(log_path, placement.uid) as log, _open_log(stdout or Path(os.devnull)) as output:
             popen = subprocess.Popen(
                 [*launcher, program, *argv[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=log if stdout is None else output,
                 stderr=log,
-                env=dict(env),
+                env=environment,
+                cwd=cwd,
                 process_group=0,
             )
     except OSError as error:
@@ -193,8 +227,20 @@ def start_process(
     return process
 
 
+def _open_log(path: Path, uid: int | None = None) -> BinaryIO:
+    """A file to be written from its beginning, readable by `uid` only: a program may open /dev/stdout again by name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    if uid is not None:
+        os.fchown(descriptor, uid, uid)
+    return os.fdopen(descriptor, "wb")
+
+
 def stop_all(processes: Iterable[Process], grace_s: float = 3.0) -> None:
-    """End all of them at once, sharing one grace period; those stopped before are left out."""
+    """End all of them at once, sharing one grace period; those stopped before are left out.
+
+    Raises ProcessError naming those that do not end, after all others have been ended.
+    """
     living = [process for process in processes if not process.is_stopped]
     for process in living:
         process._signal_group(signal.SIGTERM)
@@ -204,8 +250,14 @@ def stop_all(processes: Iterable[Process], grace_s: float = 3.0) -> None:
         process._has_ended(deadline_s - time.monotonic())
     for process in living:
         process._signal_group(signal.SIGKILL)
+    failures = []
     for process in living:
-        process._reap()
+        try:
+            process._reap()
+        except ProcessError as error:
+            failures.append(str(error))
+    if failures:
+        raise ProcessError("; ".join(failures))
 
 
 def describe_status(status: int) -> str:
@@ -217,7 +269,8 @@ def describe_status(status: int) -> str:
 
 def _await_final_program(process: Process, program: str) -> None:
     # So that nobody who looks at the process (by name, or its executable for probes) takes a launcher for it.
-    launchers = {os.path.realpath(path) for path in map(shutil.which, _LAUNCHERS) if path}
+    found = (shutil.which(name, path=absolute_entries()) for name in _LAUNCHERS)
+    launchers = {os.path.realpath(path) for path in found if path}
     if os.path.realpath(program) in launchers:
         return
     deadline_s = time.monotonic() + _LAUNCH_WAIT_S

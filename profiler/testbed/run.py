@@ -5,33 +5,34 @@ All that belongs to a run carries its run id, so that it can be told from other 
 """
 
 import atexit
-import fcntl
 import os
 import secrets
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from profiler.errors import MeshInsightError
+from profiler.errors import MeshInsightError, ProcessError, with_note
 from profiler.interrupts import Interrupts
 from profiler.testbed import autogroup, leftovers
-from profiler.testbed.leftovers import STATE_DIR, Leftover
+from profiler.testbed.folders import ONLY_OWNER, hand_over
+from profiler.testbed.leftovers import STATE_DIR, LeftBehindError, Leftover
+from profiler.testbed.locks import MEASURING, LockHeldError, Owner, lock
 from profiler.testbed.netns import Namespace
-from profiler.testbed.process import Placement, Process, start_process, stop_all
+from profiler.testbed.process import ROOT, Placement, Process, start_process, stop_all
 
-_MEASURING_LOCK: Final = "measuring.lock"
 _LOCK_WAIT_S: Final = 1.0
+_PASSABLE: Final = 0o711
 
 
 class Run:
     """A run of the testbed; made by `Run.start`, ended by leaving its `with` block or by `stop`.
 
-    Attributes: `id` (8 hexadecimal digits), `directory` (configurations, logs, sockets; readable by every user), and
-    `removed_leftovers` (dead runs that were removed at the start). Start and spawn on the main thread.
+    Attributes: `id` (8 hexadecimal digits), `directory` (folders of configurations, logs and sockets, each for those
+    who need it; every user can pass through), and `removed_leftovers` (dead runs that were removed at the start).
+    Start and spawn on the main thread.
     """
 
     def __init__(self, run_id: str, directory: Path, interrupts: Interrupts) -> None:
@@ -58,7 +59,7 @@ class Run:
         with interrupts.held_back():
             interrupts.install()
             try:
-                removed = _enter(state_dir, run_id)
+                removed = _enter(state_dir, run_id, interrupts.raise_pending)
             except BaseException:
                 interrupts.uninstall()
                 raise
@@ -75,27 +76,48 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        if error is None:
+            self.stop()
+            return
+        try:
+            self.stop()
+        except LeftBehindError as failure:
+            with_note(error, failure)  # the first error stays the one that is raised
 
     def stop(self) -> None:
         """End all processes, remove namespaces, recorded files and the directory. No effect the second time.
 
-        A first interrupt that arrives meanwhile is raised at the end. Raises MeshInsightError naming what is left.
+        A first interrupt that arrives meanwhile is raised at the end. Raises LeftBehindError naming all that is left.
         """
         if self._stopped or os.getpid() != self._owner_pid:  # a forked child must not end its parent's run
             return
         with self._interrupts.held_back():
             self._stopped = True
             try:
-                stop_all(self._processes)
+                failures = [failure for step in (self._end_processes, self._remove_traces) if (failure := step())]
             finally:
-                try:
-                    with leftovers.registry_lock(self.directory.parent):
-                        leftovers.remove_traces(self.directory)
-                finally:
-                    os.environ.pop(leftovers.RUN_ID_VARIABLE, None)
-                    atexit.unregister(self.stop)
-                    self._interrupts.uninstall()
+                os.environ.pop(leftovers.RUN_ID_VARIABLE, None)
+                atexit.unregister(self.stop)
+                self._interrupts.uninstall()
+            if failures:
+                raise LeftBehindError("; ".join(failures))
+
+    def _end_processes(self) -> str | None:
+        """What could not be ended, in words."""
+        try:
+            stop_all(self._processes)
+        except ProcessError as error:
+            return str(error)
+        return None
+
+    def _remove_traces(self) -> str | None:
+        """What could not be removed, in words."""
+        try:
+            with leftovers.registry_lock(self.directory.parent):
+                leftovers.remove_traces(self.directory)
+        except (MeshInsightError, OSError) as error:
+            return str(error)
+        return None
 
     def spawn(
         self,
@@ -108,11 +130,14 @@ class Run:
         sched_idle: bool = False,
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
+        cwd: Path = ROOT,
     ) -> Process:
         """Start a program as part of the run; its log is `logs/<name>.log`, `env` is added to this environment.
 
-        A name can be used again once its process has been stopped; the log begins anew then. `uid` is the group as
-        well. Raises MissingError for a program that is not there, ProcessError when it cannot be started.
+        A name can be used again once its process has been stopped; the log is emptied then. `uid` is the group as
+        well. The working directory is the root directory, so that nothing is read from the user's: `cwd` is for
+        programs with a configuration of the user's, which may name files relative to it. Raises MissingError for a
+        program that is not there, ProcessError when it cannot be started.
         """
         _require_main_thread()
         self._refuse_after_stop()
@@ -122,7 +147,7 @@ class Run:
         environment = {**os.environ, **(env or {}), leftovers.RUN_ID_VARIABLE: self.id}
         log_path = self.directory / "logs" / f"{name}.log"
         with self._interrupts.held_back():
-            process = start_process(name, argv, placement, env=environment, log_path=log_path, stdout=stdout)
+            process = start_process(name, argv, placement, env=environment, log_path=log_path, stdout=stdout, cwd=cwd)
             self._processes = [other for other in self._processes if not other.is_stopped] + [process]
         return process
 
@@ -134,18 +159,23 @@ class Run:
             namespace.create()
         return namespace
 
-    def add_directory(self, name: str, uid: int | None = None) -> Path:
-        """A subdirectory of the run's, owned by `uid` so that a program of that user can make its socket there."""
+    def add_directory(self, name: str, uid: int | None = None, *, passable: bool = False) -> Path:
+        """A subdirectory of the run's, which only root can look into.
+
+        With `passable` other users can pass through to what they know by name, such as a socket. With `uid` it is that
+        user's from the start: root must not write into it, see `profiler.testbed.folders`.
+        """
         directory = self.directory / name
-        directory.mkdir(mode=0o755)
+        directory.mkdir(mode=ONLY_OWNER)
+        directory.chmod(_PASSABLE if passable else ONLY_OWNER)  # whatever the umask
         if uid is not None:
-            os.chown(directory, uid, uid)
+            hand_over(directory, uid)
         return directory
 
     def suspend_autogroup(self) -> None:
         """Have the scheduler treat all processes alike while the run lasts; see `profiler.testbed.autogroup`."""
         state_dir = self.directory.parent
-        with self._interrupts.held_back(), leftovers.registry_lock(state_dir):
+        with self._interrupts.held_back(), leftovers.registry_lock(state_dir, self._interrupts.raise_pending):
             others = [other for other in leftovers.run_directories(state_dir) if other != self.directory]
             autogroup.suspend(self.directory, others)
 
@@ -171,63 +201,47 @@ def measuring_lock(state_dir: Path = STATE_DIR) -> Iterator[None]:
     Raises MeshInsightError naming the run that holds it. A killed run holds nothing.
     """
     leftovers.require_root()
-    try:
-        _make_state_dir(state_dir)
-        descriptor = os.open(state_dir / _MEASURING_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise _cannot_write(state_dir, error) from error
-    try:
+    with ExitStack() as held:
         try:
-            _lock_soon(descriptor)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        except BlockingIOError as error:
-            raise _another_is_measuring(state_dir, os.pread(descriptor, 32, 0)) from error
+            _make_state_dir(state_dir)
+            # A child that a killed run had forked holds its lock for the moment until it executes its program.
+            held.enter_context(lock(state_dir, MEASURING, _LOCK_WAIT_S))
+        except LockHeldError as error:
+            raise _another_is_measuring(state_dir, error.owner) from error
         except OSError as error:
             raise _cannot_write(state_dir, error) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
-def _lock_soon(descriptor: int) -> None:
-    # A child that a killed run had forked holds its lock too, for the moment until it executes its program.
-    deadline_s = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline_s:
-                raise
-        time.sleep(0.02)
-
-
-def _another_is_measuring(state_dir: Path, holder: bytes) -> MeshInsightError:
-    pid = int(holder) if holder.isdigit() else None
-    ids = []
-    for directory in leftovers.run_directories(state_dir):
-        owner = leftovers.read_owner(directory)
-        if owner is not None and owner.pid == pid:
-            ids.append(directory.name)
+def _another_is_measuring(state_dir: Path, owner: Owner | None) -> MeshInsightError:
+    if owner is None:
+        return MeshInsightError(
+            "another process is about to measure on this machine and two at once would disturb each other; try again "
+            "in a minute"
+        )
+    ids = [run.name for run in leftovers.run_directories(state_dir) if leftovers.read_owner(run) == owner]
     return MeshInsightError(
-        f"run {', '.join(ids) or '(starting)'} (pid {pid or 'unknown'}) is measuring on this machine and two at once "
-        f"would disturb each other; wait for it to end, or end it with `kill {pid or 'PID'}`"
+        f"run {', '.join(ids) or '(starting)'} (pid {owner.pid}) is measuring on this machine and two at once "
+        f"would disturb each other; wait for it to end, or end it with `kill {owner.pid}`"
     )
 
 
-def _enter(state_dir: Path, run_id: str) -> list[Leftover]:
+def _enter(state_dir: Path, run_id: str, waiting: Callable[[], None]) -> list[Leftover]:
     directory = state_dir / run_id
     try:
         _make_state_dir(state_dir)
-        removed = leftovers.remove_leftovers(state_dir)
-        with leftovers.registry_lock(state_dir):
+        removed = leftovers.remove_leftovers(state_dir, waiting)
+        with leftovers.registry_lock(state_dir, waiting):
             directory.mkdir()
             try:
                 directory.chmod(0o755)
                 leftovers.write_owner(directory)
-                (directory / "logs").mkdir(mode=0o755)
-            except BaseException:
-                leftovers.remove_traces(directory)
+                (directory / "logs").mkdir(mode=ONLY_OWNER)
+            except BaseException as error:
+                try:
+                    leftovers.remove_traces(directory)
+                except LeftBehindError as failure:
+                    with_note(error, failure)
                 raise
     except OSError as error:
         raise _cannot_write(state_dir, error) from error
@@ -235,6 +249,8 @@ def _enter(state_dir: Path, run_id: str) -> list[Leftover]:
 
 
 def _make_state_dir(state_dir: Path) -> None:
+    if state_dir.is_symlink():
+        raise MeshInsightError(f"{state_dir} is a symbolic link; remove it, then try again")
     if not state_dir.is_dir():
         state_dir.mkdir(parents=True, exist_ok=True)
         state_dir.chmod(0o755)  # whatever the umask: the proxy's user has to pass through

@@ -53,7 +53,7 @@ class H2load:
     def result(self, directory: Path) -> LoadResult:
         log = directory / "h2load.log"
         if not log.exists() or log.stat().st_size == 0:
-            raise UnansweredError("h2load answered no request; see its log in the run's directory")
+            raise UnansweredError("h2load answered no request")
         rows = np.loadtxt(log, dtype=np.int64, ndmin=2)
         answered = rows[(rows[:, 1] >= 200) & (rows[:, 1] < 300)]
         clock_offset_ns = time.time_ns() - time.monotonic_ns()

@@ -5,12 +5,13 @@ has no rate, sockperf speaks no HTTP (see docs/method.md).
 """
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from profiler.errors import ProcessError
+from profiler.host.interpreter import module_command
+from profiler.testbed.folders import write_private
 from profiler.workload.base import Load, LoadResult, Target
 from profiler.workload.own_generator_process import started_mark
 
@@ -28,10 +29,11 @@ class OwnGenerator:
         out.unlink(missing_ok=True)
         started_mark(out).unlink(missing_ok=True)
         body = directory / "load.body"
-        body.write_bytes(target.body(load))
+        write_private(body, target.body(load))
         address = target.address
         order = directory / "load.json"
-        order.write_text(
+        write_private(  # not readable by others: headers hold the run's token
+            order,
             json.dumps(
                 {
                     "address": str(address.socket) if address.socket else [address.host, address.port],
@@ -45,9 +47,9 @@ class OwnGenerator:
                     "new_connections": load.new_connections,
                     "out": str(out),
                 }
-            )
+            ),
         )
-        return [sys.executable, "-m", "profiler.workload.own_generator_process", str(order)]
+        return module_command("profiler.workload.own_generator_process", str(order))
 
     def started(self, directory: Path) -> bool:
         return started_mark(directory / "load.bin").exists()
@@ -55,7 +57,7 @@ class OwnGenerator:
     def result(self, directory: Path) -> LoadResult:
         out = directory / "load.bin"
         if not out.exists():
-            raise ProcessError("the load generator left no samples; see its log in the run's directory")
+            raise ProcessError("the load generator left no samples")
         rows = np.fromfile(out, "<i8").reshape(-1, 2)
         answered = rows[rows[:, 1] >= 0]
         answered = answered[np.argsort(answered[:, 0], kind="stable")]

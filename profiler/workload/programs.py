@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 from profiler.errors import MissingError
+from profiler.host.search_path import SYSTEM
 
 
 def require_program(name: str, package: str) -> str:
@@ -12,7 +13,7 @@ def require_program(name: str, package: str) -> str:
     Raises:
         MissingError: it is not installed; the message names the Debian package.
     """
-    path = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    path = shutil.which(name, path=SYSTEM)
     if path is None:
         raise MissingError(f"{name} is not installed; run `make setup` or `apt-get install {package}`")
     return path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from meshinsight import __version__, cli
-from profiler.errors import MeshInsightError, MissingError, UsageError
+from profiler.errors import MeshInsightError, MissingError, UsageError, with_note
 
 HEAVY_MODULES = ("bcc", "jinja2", "jsonschema", "kubernetes", "matplotlib", "numpy", "pandas", "pyarrow", "sklearn")
 
@@ -54,6 +54,28 @@ def test_errors_are_one_line_with_their_exit_status(
 def test_full_disk_is_one_line(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("trial", trial=raising(OSError(28, "No space left on device", "out/profile.json"))) == 1
     assert capsys.readouterr().err == "meshinsight: error: [Errno 28] No space left on device: 'out/profile.json'\n"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])
+def test_want_of_memory_is_one_line_and_no_defect(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert run("trial", trial=raising(error)) == 1
+    text = capsys.readouterr().err
+    assert text.startswith("meshinsight: error: not enough memory or threads: ")
+    assert "ulimit -v" in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("first", [MeshInsightError("Envoy ended"), Stopped()])
+def test_what_cleanup_could_not_remove_does_not_hide_the_first_error(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], first: BaseException
+) -> None:
+    with_note(first, MeshInsightError("run 1 left something behind"))
+    assert run("trial", trial=raising(first)) in (1, 143)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "meshinsight: error: run 1 left something behind"
+    assert len(lines) == (2 if isinstance(first, MeshInsightError) else 1)
 
 
 def test_defect_is_one_line_that_says_how_to_see_more(

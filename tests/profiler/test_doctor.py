@@ -14,6 +14,7 @@ from profiler.doctor.binaries import function_sources
 from profiler.doctor.check import CPU_PERF, LATENCY, PROFILE, REPORT
 from profiler.doctor.host import Answer, LocalHost
 from profiler.errors import MissingError, UsageError
+from profiler.host.interpreter import module_command
 from profiler.proxies.envoy import Envoy
 
 
@@ -154,7 +155,7 @@ def test_headers_of_another_kernel_will_do(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def trial(text: str, status: int = 0) -> dict[str, Check]:
-    host = FakeHost(answers={f"{sys.executable} -m profiler.doctor.bpf_trial": Answer(status, text)})
+    host = FakeHost(answers={" ".join(module_command("profiler.doctor.bpf_trial")): Answer(status, text)})
     return {check.name: check for check in ebpf.programs(host)}
 
 

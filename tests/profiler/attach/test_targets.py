@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from profiler.attach.targets import executable, local_targets, watched
+from profiler.attach.targets import Target, executable, local_targets, watched
+from profiler.attach.user_time import program_of
 from profiler.errors import UsageError
 
 NO_PID = 4_194_303
@@ -71,3 +72,16 @@ def test_waiting_ends_when_a_descriptor_is_readable() -> None:
         process.kill()
     os.close(read_end)
     os.close(write_end)
+
+
+@pytest.mark.parametrize(
+    ("user", "remedy"), [(0, "the kernel denies it even to root; name another process"), (1000, "run as root")]
+)
+def test_who_may_not_look_is_told_what_helps(monkeypatch: pytest.MonkeyPatch, user: int, remedy: str) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(UsageError, match=f"pid 1 .*Permission denied; {remedy}$"):
+        program_of(Target("pid 1 (init)", (1,))).__enter__()

@@ -1,6 +1,6 @@
 """A program with a run, for tests that interrupt it: prints each phase it has reached, and stays in the last one.
 
-Usage: driver.py STATE_DIR RUN_ID [stubborn] [measure] [leave]
+Usage: driver.py STATE_DIR RUN_ID [stubborn] [measure] [leave] [keys]
 """
 
 import signal
@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from profiler.interrupts import Interrupted
+from profiler.testbed.certificates import make_certificates
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run, measuring_lock
@@ -28,6 +29,9 @@ def work(state_dir: Path, options: list[str]) -> None:
             stack.enter_context(measuring_lock(state_dir))
         run = stack.enter_context(Run.start(state_dir))
         say("entered")
+        if "keys" in options:
+            make_certificates(run.add_directory("certificates"))
+            say("keys")
         network = PodNetwork(run)
         client = network.add_pod("client", capture=True)
         server = network.add_pod("server")

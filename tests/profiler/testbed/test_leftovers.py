@@ -10,7 +10,6 @@ import pytest
 from profiler.errors import MissingError
 from profiler.testbed.leftovers import (
     RUN_ID_VARIABLE,
-    Owner,
     find_leftovers,
     read_owner,
     record_path,
@@ -19,6 +18,7 @@ from profiler.testbed.leftovers import (
     run_directories,
     write_owner,
 )
+from profiler.testbed.locks import Owner
 from profiler.testbed.netns import Namespace, namespace_names
 from profiler.testbed.process import read_stat
 from tests.profiler.testbed.conftest import eventually, is_gone

@@ -84,6 +84,33 @@ class TestSpawn:
         process = run.spawn("idler", ["sleep", "1000"], env={"COLOUR": "green"})
         assert {f"{RUN_ID_VARIABLE}={run.id}".encode(), b"COLOUR=green"} <= set(environ(process.pid))
 
+    def test_it_is_in_the_root_directory_unless_another_is_named(self, run: Run, tmp_path: Path) -> None:
+        usual, own = run.spawn("a", ["sleep", "1000"]), run.spawn("b", ["sleep", "1000"], cwd=tmp_path)
+        assert [Path(f"/proc/{process.pid}/cwd").readlink() for process in (usual, own)] == [Path("/"), tmp_path]
+
+    def test_a_program_in_the_working_directory_is_not_found(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "taskset").write_text("#!/bin/sh\nexit 66\n")
+        (tmp_path / "taskset").chmod(0o755)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+        assert run.spawn("idler", ["true"], cpu=0, cwd=tmp_path).wait(20) == 0
+
+    def test_an_argument_can_be_hidden_once_it_has_been_read(self, run: Run) -> None:
+        process = run.spawn("idler", ["sh", "-c", "sleep 1000; :", "sh", "--header=Bearer secret", "secret"])
+        process.hide_argument("secret")
+        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        assert arguments[-3:] == [b"--header=Bearer xxxxxx", b"xxxxxx", b""]
+
+    def test_its_last_words_are_quoted_since_the_log_goes_with_the_run(self, run: Run) -> None:
+        process = run.spawn("talker", ["sh", "-c", "echo first; echo last >&2"])
+        process.wait(20)
+        assert process.last_words() == ": first | last"
+        silent = run.spawn("silent", ["true"])
+        silent.wait(20)
+        assert silent.last_words() == "; it wrote nothing to its log"
+
     def test_standard_output_goes_to_its_file_and_errors_to_the_log(self, run: Run, tmp_path: Path) -> None:
         process = run.spawn("talker", ["sh", "-c", "echo out; echo err >&2"], stdout=tmp_path / "out")
         process.wait(20)

@@ -10,8 +10,8 @@ import pytest
 
 from profiler.errors import MeshInsightError, MissingError
 from profiler.interrupts import Interrupted
-from profiler.testbed.leftovers import RUN_ID_VARIABLE, find_leftovers
-from profiler.testbed.netns import namespace_names, run_tool
+from profiler.testbed.leftovers import RUN_ID_VARIABLE, LeftBehindError, find_leftovers, remove_traces
+from profiler.testbed.netns import Namespace, namespace_names, run_tool
 from profiler.testbed.run import Run, measuring_lock
 from tests.profiler.testbed.conftest import Driver, eventually, is_gone, root_network, traces
 
@@ -139,6 +139,39 @@ class TestStop:
         shutil.rmtree(run.directory)
         run.stop()
         assert not namespace.path.exists()
+
+
+class TestFailingStop:
+    """The end of a run fails: nothing of that may hide why the run ended."""
+
+    @pytest.fixture
+    def stubborn(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+        def delete(namespace: Namespace) -> None:
+            raise MeshInsightError(f"{namespace.name} is stuck")
+
+        run.add_namespace("a")
+        with monkeypatch.context() as patched:
+            patched.setattr(Namespace, "delete", delete)
+            yield run
+        remove_traces(run.directory)
+
+    def test_it_names_what_is_left(self, stubborn: Run) -> None:
+        with pytest.raises(LeftBehindError, match=r"left something behind, .*cleanup.*-a is stuck"):
+            stubborn.stop()
+
+    @pytest.mark.parametrize("first", [MeshInsightError("Envoy ended"), Interrupted(signal.SIGTERM)])
+    def test_it_follows_the_first_error_as_a_note(self, stubborn: Run, first: BaseException) -> None:
+        with pytest.raises(type(first)) as raised, stubborn:
+            raise first
+        assert raised.value is first
+        assert "is stuck" in first.__notes__[0]
+
+    def test_all_else_is_removed(self, stubborn: Run) -> None:
+        process = stubborn.spawn("idler", ["sleep", "1000"])
+        with pytest.raises(LeftBehindError):
+            stubborn.stop()
+        assert is_gone(process.pid)
+        assert stubborn.directory.exists()  # so that cleanup finds it
 
 
 class TestInterrupt:
