@@ -1,12 +1,14 @@
 """What span attributes mean, in the words of OpenTelemetry (old and new), OpenTracing, Brave, gRPC and Envoy. Pure."""
 
 import math
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 from predictor.graph.types import PROTOCOLS
+from predictor.importers.names import clean as clean  # some readers take it from here
+from predictor.importers.names import host_of_url, is_address, is_own_address, service_of_host
+from predictor.importers.operations import HELPER, INNER_HELPER, ProxyName, proxy_name
 from predictor.importers.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, UNKNOWN, Facts
 
 KINDS: Final = {"server": SERVER, "client": CLIENT, "producer": PRODUCER, "consumer": CONSUMER}
@@ -26,9 +28,12 @@ SIZES: Final = frozenset(REQUEST_SIZES) | frozenset(RESPONSE_SIZES)
 
 _PEERS: Final = (
     "peer.service", "service.peer.name", "upstream_cluster.name", "upstream_cluster", "server.address",
-    "net.peer.name", "peer.hostname", "network.peer.address", "net.sock.peer.name", "net.peer.ip", "peer.address",
-    "peer.ipv4", "out.host", "http.host",
+    "net.peer.name", "peer.hostname", "net.sock.peer.name", "out.host", "peer.address", "network.peer.address",
+    "net.peer.ip", "net.sock.peer.addr", "peer.ipv4", "peer.ipv6",
 )  # fmt: skip
+_URLS: Final = ("url.full", "http.url", "http.host", "db.connection_string", "db.url", "messaging.url")
+_TARGETS: Final = ("rpc.service", "messaging.destination.name", "messaging.destination", "message_bus.destination")
+_DATABASES: Final = ("db.namespace", "db.name", "db.instance", "db.cassandra.keyspace")
 _SYSTEMS: Final = (
     "db.system",
     "db.system.name",
@@ -51,8 +56,13 @@ CATEGORICAL: Final = frozenset(
         "rpc.system",
         "network.protocol.name",
         "node_id",
+        "dns.question.name",
+        "dns.lookup.name",
         *_MESH,
         *_PEERS,
+        *_URLS,
+        *_TARGETS,
+        *_DATABASES,
         *_SYSTEMS,
         *_QUERIES,
         *_HTTP,
@@ -63,45 +73,73 @@ CATEGORICAL: Final = frozenset(
 """The attributes that `interpret` looks at; readers pass over all others."""
 
 _NOTHING: Final = (None, "", "-", "PassthroughCluster", "BlackHoleCluster", "InboundPassthroughCluster")
-_CLUSTER: Final = re.compile(r"(inbound|outbound)_?[|.].*?[|.](?:[^|]*)[|.]_?\.?([^|]*)\Z")
+_BY_PRESENCE: Final = frozenset(_QUERIES)
 _GRPC_CODE, _HTTP2_CODE, _HTTP1_CODE, _TCP_CODE = (PROTOCOLS.index(name) for name in ("grpc", "http2", "http1", "tcp"))
+_GATEWAY_NODES: Final = ("router~", "waypoint~")
+_LOOK_UPS: Final = ("dns.question.name", "dns.lookup.name")
 
 
-def interpret(pairs: Iterable[tuple[str, Any]], kind: int = INTERNAL) -> Facts:
-    """The facts in a span's attributes; `kind` is what the format itself says of it. Remembers the latest answers."""
-    told = tuple(pairs)
+def interpret(pairs: Iterable[tuple[str, Any]], kind: int = INTERNAL, operation: str = "") -> Facts:
+    """The facts in a span's attributes; `kind` is what the format itself says of it.
+
+    `operation` is needed only where `operations.telling` says so. Remembers the latest answers.
+    """
+    told = tuple([(key, _kept(key, value)) for key, value in pairs])
     try:
-        return _interpreted(told, kind)
+        return _interpreted(told, kind, operation)
     except TypeError:  # a value that is a list or a mapping
-        return _interpreted(tuple((key, str(value)) for key, value in told), kind)
+        return _interpreted(tuple((key, str(value)) for key, value in told), kind, operation)
+
+
+def _kept(key: str, value: Any) -> Any:
+    """A value without what makes each span different and says nothing here: paths of addresses, texts of queries."""
+    if key in _URLS:
+        return host_of_url(str(value))
+    return "1" if key in _BY_PRESENCE and value else value
 
 
 @lru_cache(maxsize=20_000)
-def _interpreted(pairs: tuple[tuple[str, Any], ...], kind: int) -> Facts:
+def _interpreted(pairs: tuple[tuple[str, Any], ...], kind: int, operation: str) -> Facts:
     given = {key: str(value) for key, value in pairs if value not in _NOTHING}
     kind = kind or KINDS.get(given.get("span.kind", "").lower(), INTERNAL)
     system = next((given[key] for key in _SYSTEMS if key in given), "")
     if system and system == given.get("cassandra.keyspace"):
         system = "cassandra"
     cluster = given.get("upstream_cluster.name") or given.get("upstream_cluster", "")
+    proxy = given.get("component") == "proxy"
+    named = (proxy_name(cluster) or proxy_name(operation)) if proxy else None
+    sidecar = proxy and _is_sidecar(given, named)
+    if sidecar and named and named.inbound is not None:
+        kind = SERVER if named.inbound else CLIENT
+    part = _is_part(given, system, kind, operation)
+    kind = INTERNAL if part else kind
     return Facts(
         kind=kind,
         protocol=_protocol(given, system, kind),
-        peer=_peer(given),
-        system=clean(system),
+        peer=_peer(given, system, kind, named),
+        system=_store(given, system),
         forwards=kind == SERVER and bool(cluster) and not cluster.startswith("inbound"),
-        sidecar=_is_sidecar(given, cluster),
+        sidecar=sidecar,
+        gateway=proxy and given.get("node_id", "").startswith(_GATEWAY_NODES),
+        part=part,
+        helper=operation == INNER_HELPER and kind == CLIENT and not system,
+        itself=named.service if sidecar and named and kind == SERVER else "",
     )
 
 
-def _is_sidecar(given: dict[str, str], cluster: str) -> bool:
-    """Whether Envoy beside a service recorded the span. Gateways and waypoints are services of their own."""
-    if given.get("component") != "proxy":
-        return False
+def _is_sidecar(given: dict[str, str], named: ProxyName | None) -> bool:
+    """Whether Envoy next to a service recorded the span. Gateways and waypoints are services of their own."""
     node = given.get("node_id", "")
     if node.count("~") >= 2:
         return node.startswith("sidecar~")
-    return cluster.startswith(("inbound", "outbound")) or any(key in given for key in _MESH)
+    return (named is not None and named.inbound is not None) or any(key in given for key in _MESH)
+
+
+def _is_part(given: dict[str, str], system: str, kind: int, operation: str) -> bool:
+    """A look-up of a name, a connect or a TLS handshake: part of a call, or of nothing, but no call of a service."""
+    if kind != CLIENT or system:
+        return False
+    return operation == HELPER or any(key in given for key in _LOOK_UPS) or given.get("component") in ("dns", "net")
 
 
 def _protocol(given: dict[str, str], system: str, kind: int) -> int:
@@ -115,28 +153,35 @@ def _protocol(given: dict[str, str], system: str, kind: int) -> int:
         return _HTTP1_CODE
     if system or kind in (PRODUCER, CONSUMER) or any(key in given for key in _QUERIES) or words & _STORES:
         return _TCP_CODE
+    if kind == CLIENT and ("http.url" in given or "url.full" in given or "http.host" in given):
+        return _HTTP1_CODE
     return UNKNOWN
 
 
-def _peer(given: dict[str, str]) -> str:
-    for key in _PEERS:
-        if key in given:
-            name = given[key]
-            return clean(cluster_host(name) if key.startswith("upstream_cluster") else name)
-    return ""
+def _peer(given: dict[str, str], system: str, kind: int, named: ProxyName | None) -> str:
+    """Who is at the other side: names before addresses, addresses before the local host."""
+    if named and named.service:
+        return named.service
+    found = [_service(given[key]) for key in _PEERS if key in given]
+    if kind in (CLIENT, PRODUCER):
+        found += [service_of_host(given[key]) for key in _URLS if key in given]
+        if not system:
+            found += [clean(given[key]) for key in _TARGETS if key in given]
+    found = [name for name in found if name]
+    ranked = sorted(found, key=lambda name: 2 if is_own_address(name) else int(is_address(name)))
+    return ranked[0] if ranked and not (is_own_address(ranked[0]) and system) else ""
 
 
-def cluster_host(cluster: str) -> str:
-    """The service an Envoy cluster stands for: `outbound|9080||reviews.default.svc.cluster.local` is `reviews`."""
-    found = _CLUSTER.match(cluster)
-    if found is None or not found[2]:
-        return cluster
-    return found[2].split(".")[0] if found[2].endswith(".local") else found[2]
+def _service(name: str) -> str:
+    """The service behind a host or a cluster of Envoy."""
+    named = proxy_name(name)
+    return named.service if named else service_of_host(name)
 
 
-def clean(name: str) -> str:
-    """A name that a call graph can hold: one line, no arrow, not endless."""
-    return " ".join(name.replace("->", "-").split())[:200]
+def _store(given: dict[str, str], system: str) -> str:
+    """The database, or the kind of broker, where nothing says where it is."""
+    database = next((given[key] for key in _DATABASES if key in given), "")
+    return clean(f"{system}/{database}" if system and database else system or database)
 
 
 def sizes(pairs: Iterable[tuple[str, Any]]) -> tuple[int, int]:

@@ -2,43 +2,53 @@
 
 from collections.abc import Iterable
 
-from predictor.graph.types import INGRESS
-from predictor.importers.spans import Names
 from predictor.importers.statistics import Edge, Node
 
 
-def names_without_circles(nodes: Iterable[Node], edges: Iterable[Edge], services: Names) -> dict[Node, str]:
+def names_without_circles(nodes: Iterable[Node], edges: Iterable[Edge], services: dict[int, str]) -> dict[Node, str]:
     """A name of the graph for each service at each depth.
 
     One service is one name, unless it lies on a circle of calls (it asks itself again, however indirectly): then each
     depth where it occurs gets its own, `auth`, `auth~2`, and so on; calls lead from depth to depth: no circle is left.
     """
-    callees: dict[int, set[int]] = {}
-    for caller, callee, _ in edges:
-        callees.setdefault(caller[0], set()).add(callee[0])
-    circular = _on_circles(callees)
-    taken = set(services.values)
+    circular = _on_circles({(services[caller[0]], services[callee[0]]) for caller, callee, _ in edges})
     names: dict[Node, str] = {}
-    seen: dict[int, int] = {}
+    taken = set(services.values())
+    depths: dict[str, list[int]] = {}
     for node in sorted(nodes, key=lambda node: (node[1], node[0])):
-        base = services.values[node[0]] or "unnamed"
-        base = f"{base}-service" if base == INGRESS else base
-        seen[node[0]] = seen.get(node[0], 0) + 1
+        base = services[node[0]]
+        known = depths.setdefault(base, [])
+        if not known or known[-1] != node[1]:
+            known.append(node[1])
         names[node] = base
-        if node[0] in circular and seen[node[0]] > 1:
-            number = seen[node[0]]
+        if base in circular and len(known) > 1:
+            number = len(known)
             while f"{base}~{number}" in taken:
                 number += 1
             names[node] = f"{base}~{number}"
     return names
 
 
-def _on_circles(callees: dict[int, set[int]]) -> set[int]:
-    """Services on a circle of calls, or between two: what is left when all that begin or end nothing are taken away."""
-    left = {(caller, callee) for caller, asked in callees.items() for callee in asked}
-    while True:
-        inner = {caller for caller, _ in left} & {callee for _, callee in left}
-        kept = {(caller, callee) for caller, callee in left if caller in inner and callee in inner}
-        if len(kept) == len(left):
-            return inner
-        left = kept
+def _on_circles(edges: set[tuple[str, str]]) -> set[str]:
+    """Services on a circle of calls, or between two: what is left when all that begin or end nothing are taken away.
+
+    Each call is looked at once from either side.
+    """
+    callees: dict[str, list[str]] = {}
+    callers: dict[str, list[str]] = {}
+    for caller, callee in edges:
+        callees.setdefault(caller, []).append(callee)
+        callers.setdefault(callee, []).append(caller)
+    left = callees.keys() | callers.keys()
+    for forward, backward in ((callees, callers), (callers, callees)):
+        count = {name: sum(other in left for other in backward.get(name, ())) for name in left}
+        free = [name for name in left if not count[name]]
+        while free:
+            name = free.pop()
+            left.discard(name)
+            for other in forward.get(name, ()):
+                if other in left:
+                    count[other] -= 1
+                    if not count[other]:
+                        free.append(other)
+    return left

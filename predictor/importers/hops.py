@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.importers import sidecars
+from predictor.importers.bounds import within_callers
+from predictor.importers.helpers import nearest, without_helpers
 from predictor.importers.skew import correct_clocks
 from predictor.importers.spans import (
     CLIENT,
@@ -35,7 +37,8 @@ class Requests:
     callee; `hop_start_ns`, `hop_end_ns`: as the caller saw it; all by one clock per trace. `waited`: the caller waited
     for it. `protocol` is an index into PROTOCOLS or UNKNOWN; sizes are bytes or UNKNOWN. `recorded` is false for a
     callee that left no span, whose times are then those of the hop. `by_sidecar`: only its sidecar recorded it. `span`
-    is the row of its first span.
+    is the row of its first span. `moved_ns`: by how much its clock was moved. `cut`: a part that lies outside its call,
+    or outside its caller, is left out. `late`: not waited for, as it lies outside its caller.
     """
 
     trace: IntArray
@@ -52,6 +55,9 @@ class Requests:
     recorded: BoolArray
     by_sidecar: BoolArray
     span: IntArray
+    moved_ns: IntArray
+    cut: BoolArray
+    late: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class _Roles:
 def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
     """The requests in a batch whose parents form trees. Clocks of different hosts are brought together first."""
     roles = _roles(batch, words)
-    batch = correct_clocks(batch, words, roles.head, roles.owner, roles.client, _unwaited(batch, roles))
+    batch, moved_ns = correct_clocks(batch, words, roles.head, roles.owner, roles.client, _unwaited(batch, roles))
     heads = np.flatnonzero(roles.head & (roles.owner == np.arange(roles.owner.size)))
     bare = np.flatnonzero(roles.bare)
     spans = np.concatenate((heads, bare))
@@ -88,7 +94,8 @@ def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
     hop_start, hop_end = batch.start_ns[outer], batch.end_ns[outer]
     unseen = seen_by == spans
     hop_start, hop_end = np.where(unseen, start, hop_start), np.where(unseen, end, hop_end)
-    waited = _waited(batch, roles, spans, seen_by, caller, (hop_start, hop_end), end)
+    waited, late = _waited(batch, roles, spans, seen_by, caller, (hop_start, hop_end), (start, end))
+    (start, end), (hop_start, hop_end), cut = within_callers(caller, waited, (start, end), (hop_start, hop_end))
     protocols = _fact_columns(words)[1][batch.facts]
     service = np.concatenate((roles.service[heads], _bare_services(batch, roles, bare, outer[heads.size :], words)))
     return Requests(
@@ -106,17 +113,19 @@ def pair_spans(batch: SpanBatch, words: Vocabulary) -> Requests:
         recorded=np.arange(spans.size) < heads.size,
         by_sidecar=roles.sidecar[spans] & ~inner[spans] & (np.arange(spans.size) < heads.size),
         span=spans,
+        moved_ns=moved_ns[spans],
+        cut=cut,
+        late=late,
     )
 
 
 def _fact_columns(words: Vocabulary) -> tuple[IntArray, IntArray, BoolArray, BoolArray]:
     """Kind, protocol, `forwards` and `sidecar` by code of facts."""
-    facts = words.facts.values
     return (
-        np.array([fact.kind for fact in facts], dtype=np.int64),
-        np.array([fact.protocol for fact in facts], dtype=np.int64),
-        np.array([fact.forwards for fact in facts], dtype=np.bool_),
-        np.array([fact.sidecar for fact in facts], dtype=np.bool_),
+        words.fact_column("kind", lambda fact: fact.kind),
+        words.fact_column("protocol", lambda fact: fact.protocol),
+        words.fact_flags("forwards", lambda fact: fact.forwards),
+        words.fact_flags("sidecar", lambda fact: fact.sidecar),
     )
 
 
@@ -125,6 +134,8 @@ def _roles(batch: SpanBatch, words: Vocabulary) -> _Roles:
     kind, sidecar = kinds[batch.facts], by_sidecars[batch.facts]
     services = np.array([words.services.code(service) for service, _ in words.processes.values], dtype=np.int64)
     service = sidecars.with_sidecars(batch, words, services[batch.process], kind, sidecar)
+    _note_gateways(batch, words, service)
+    kind = without_helpers(batch, words, kind, service)
     asks = (kind == CLIENT) | (kind == PRODUCER)
     answers = (kind == SERVER) | (kind == CONSUMER)
     top = batch.parent < 0
@@ -143,6 +154,13 @@ def _roles(batch: SpanBatch, words: Vocabulary) -> _Roles:
     busy[owner[parent[crossing]]] = True
     bare |= forwards[batch.facts] & head & ~busy
     return _Roles(kind, service, asks, head, owner, client, bare, sidecar)
+
+
+def _note_gateways(batch: SpanBatch, words: Vocabulary, service: IntArray) -> None:
+    """Remember the services whose spans were recorded by gateways."""
+    gateway = words.fact_flags("gateway", lambda fact: fact.gateway)
+    if gateway.any():
+        words.gateways.update(np.unique(service[gateway[batch.facts]]).tolist())
 
 
 def _owners(
@@ -174,31 +192,19 @@ def _stand_in(batch: SpanBatch, joined: IntArray, answers: BoolArray, service: I
     return stands_for
 
 
-def _nearest(batch: SpanBatch, start: IntArray, head: BoolArray, wanted: BoolArray) -> IntArray:
-    """From each row of `start` up to the first `wanted` span, not beyond the head of its handling; -1 if none."""
-    found = start.copy()
-    searching = np.flatnonzero((found >= 0) & ~wanted[np.maximum(found, 0)])
-    while searching.size:
-        at = found[searching]
-        found[searching] = np.where(head[at], UNKNOWN, batch.parent[at])
-        searching = searching[found[searching] >= 0]
-        searching = searching[~wanted[found[searching]]]
-    return found
-
-
 def _clients(batch: SpanBatch, head: BoolArray, crossing: BoolArray, asks: BoolArray, answers: BoolArray) -> IntArray:
     """The client span of the hop to each head, -1 if none; each client span belongs to one hop, a server's first."""
     client = np.full(head.size, UNKNOWN)
     rows = np.flatnonzero(crossing)
-    nearest = _nearest(batch, batch.parent[rows], head, asks)
-    rows, nearest = rows[nearest >= 0], nearest[nearest >= 0]
-    if np.bincount(nearest).max(initial=0) <= 1:
-        client[rows] = nearest
+    above = nearest(batch, batch.parent[rows], head, asks)
+    rows, above = rows[above >= 0], above[above >= 0]
+    if np.bincount(above).max(initial=0) <= 1:
+        client[rows] = above
         return client
     order = np.lexsort((batch.start_ns[rows], ~answers[rows]))
-    _, first = np.unique(nearest[order], return_index=True)
+    _, first = np.unique(above[order], return_index=True)
     chosen = order[first]
-    client[rows[chosen]] = nearest[chosen]
+    client[rows[chosen]] = above[chosen]
     return client
 
 
@@ -206,7 +212,7 @@ def _outer_clients(batch: SpanBatch, head: BoolArray, asks: BoolArray) -> BoolAr
     """Client spans around other client spans of the same handling: an outer layer of a library, no hop of its own."""
     outer = np.zeros(head.size, dtype=np.bool_)
     rows = np.flatnonzero(asks & ~head)
-    around = _nearest(batch, batch.parent[rows], head, asks)
+    around = nearest(batch, batch.parent[rows], head, asks)
     outer[around[around >= 0]] = True
     return outer
 
@@ -245,19 +251,23 @@ def _waited(
     seen_by: IntArray,
     caller: IntArray,
     hop: tuple[IntArray, IntArray],
-    end: IntArray,
-) -> BoolArray:
+    handling: tuple[IntArray, IntArray],
+) -> tuple[BoolArray, BoolArray]:
     """Whether the caller waited: nothing says otherwise, and it did not answer before the hop was done.
 
-    A tenth of the hop may lie beyond the caller's end: clocks are coarse.
+    What the caller's own clock shows may end a tenth of the hop after the caller: clocks are coarse. What only the
+    callee's clock shows may do so by half. The second column marks those that are not waited for by their times alone.
     """
     free = _unwaited(batch, roles)
-    bound = np.where(caller >= 0, end[np.maximum(caller, 0)], hop[1])
-    late = hop[1] - bound
-    outlasts = (late * 10 > hop[1] - hop[0]) | ((hop[0] >= bound) & (late > 0))
-    told = (free[seen_by] | free[spans]) & (caller >= 0)
-    waited: BoolArray = np.logical_not(told | (outlasts & (caller >= 0)))
-    return waited
+    called = caller >= 0
+    begin = np.where(called, handling[0][np.maximum(caller, 0)], hop[0])
+    bound = np.where(called, handling[1][np.maximum(caller, 0)], hop[1])
+    late, length = hop[1] - bound, hop[1] - hop[0]
+    outlasts = np.where(seen_by != spans, late * 10 > length, late * 2 > length) | ((hop[0] >= bound) & (late > 0))
+    outlasts |= (hop[1] <= begin) & (hop[0] < begin)
+    told = (free[seen_by] | free[spans]) & called
+    waited: BoolArray = np.logical_not(told | (outlasts & called))
+    return waited, outlasts & called & ~told
 
 
 def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, outer: IntArray, words: Vocabulary) -> IntArray:
@@ -270,6 +280,8 @@ def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, outer: IntAr
             fact.system for fact in told if fact.system
         ]
         names.append(words.services.code(known[0] if known else f"{own}-external"))
+        if not known:
+            words.unknown.add(names[-1])
     return np.array(names, dtype=np.int64)
 
 

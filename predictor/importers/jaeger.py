@@ -1,25 +1,31 @@
 """Jaeger's JSON, as its query API and its UI give it: `{"data": [trace, …]}`, one trace, an array, or one per line.
 
-And as its storage holds it: one span per line, also as exported from Elasticsearch.
+And as its storage holds it: one span per line, also as exported from Elasticsearch. Its model in protobuf's JSON, as
+Kafka has it, is in `jaeger_model`.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from predictor.importers.assemble import Record, add_trace, assemble
-from predictor.importers.attributes import CATEGORICAL, SIZES, clean, interpret, message_sizes, sizes
+from predictor.importers.assemble import Record, assemble
+from predictor.importers.attributes import CATEGORICAL, SIZES, interpret, message_sizes, sizes
+from predictor.importers.jaeger_model import is_model, model_records
 from predictor.importers.json_elements import ElementReader, short
+from predictor.importers.meanings import MOST_REMEMBERED, remember
+from predictor.importers.names import clean, is_own_address
+from predictor.importers.operations import telling
+from predictor.importers.recognise import refuse_links
 from predictor.importers.spans import LOST_PARENT, NO_PARENT, UNKNOWN, SpanBatch, SpanBuffer, Vocabulary
 from predictor.importers.streams import Source, input_files, open_source
 from profiler.errors import UsageError
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 SPANS_PER_BATCH: Final = 32_768
-_MOST_REMEMBERED: Final = 20_000
 _MOST_REMEMBERED_GROUPS: Final = 500
 _HOSTS: Final = ("ip", "hostname", "host.name", "k8s.pod.name", "service.instance.id")
 _UNIT_NS: Final = 1000
@@ -75,6 +81,8 @@ class _Element(_Span, kw_only=True):
     stored: "_Element | None" = msgspec.field(default=None, name="_source")
 
 
+_LOGS: Final = attrgetter("logs")
+_OPERATION: Final = attrgetter("operationName")
 _PROCESS: Final = msgspec.json.Decoder(_Process | None)
 _PROCESSES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _TAGS: Final = msgspec.json.Decoder(list[_Tag] | None)
@@ -85,6 +93,10 @@ def read_jaeger(inputs: Sequence[Path], words: Vocabulary) -> Iterator[SpanBatch
     gatherer = _Gatherer(words)
     for path in input_files(inputs, ENDINGS):
         with open_source(path) as source:
+            refuse_links(source)
+            if is_model(source):
+                yield from assemble(model_records(source), words, source.name)
+                continue
             gatherer.begin(source.name)
             yield from _batches(source, words, gatherer)
     yield gatherer.take()
@@ -97,7 +109,7 @@ def _batches(source: Source, words: Vocabulary, gatherer: "_Gatherer") -> Iterat
             stored = (element.stored or element for group in chain((elements,), groups) for element in group)
             yield from assemble(map(gatherer.record, stored), words, source.name, _UNIT_NS)
             return
-        gatherer.add(_whole(elements, source.name))
+        yield from gatherer.add(_whole(elements, source.name))
         if len(gatherer.buffer.starts) >= SPANS_PER_BATCH:
             yield gatherer.take()
 
@@ -121,6 +133,9 @@ class _Gatherer:
         self._origin = self._first = ""
         self._meanings: dict[bytes, int] = {}
         self._facts: dict[tuple[Any, ...], int] = {}
+        self._plain: set[str] = set()
+        """Operations that say nothing more."""
+        self._labelled: dict[tuple[bytes, str], int] = {}
         self._sized: dict[bytes, tuple[int, int]] = {}
         self._processes: dict[bytes, int] = {}
         self._groups: dict[bytes, dict[str, int]] = {}
@@ -137,8 +152,8 @@ class _Gatherer:
         first, self._first = self._first, self._origin
         return buffer.batch(first if first == self._origin else f"{first} to {self._origin}", _UNIT_NS)
 
-    def add(self, traces: Sequence[_Element]) -> None:
-        """Add traces. Raises `UsageError` for damaged tags."""
+    def add(self, traces: Sequence[_Element]) -> Iterator[SpanBatch]:
+        """Add traces; those whose spans share ids come out at once. Raises `UsageError` for damaged tags."""
         spans = [span for trace in traces for span in trace.spans or ()]
         base = len(self.buffer.starts)
         rows = dict(zip([span.spanID for span in spans], range(base, base + len(spans)), strict=True))
@@ -146,10 +161,11 @@ class _Gatherer:
             self._add_all(traces, spans, rows)
         elif len(traces) > 1:
             for trace in traces:
-                self.add((trace,))
+                yield from self.add((trace,))
         else:
-            records = [self._record(traces[0], span, self._processes_of(traces[0])) for span in spans]
-            add_trace(self.buffer, records, self._words)
+            processes = self._processes_of(traces[0])
+            records = (self._record(traces[0], span, processes) for span in spans)
+            yield from assemble(records, self._words, self._origin, _UNIT_NS)
 
     def record(self, span: _Element) -> Record:
         """A span on its own, as storage holds it. Raises `UsageError` where it is none or its tags are damaged."""
@@ -158,12 +174,13 @@ class _Gatherer:
         return self._record(span, span, {})
 
     def _record(self, trace: _Element, span: _Span, processes: dict[str, int]) -> Record:
-        process = processes[span.processID] if span.processID in processes else self._process(bytes(span.process))
+        process = processes[span.processID] if span.processID in processes else self._process_of(span)
         service, host = self._words.processes.values[process]
         pairs = [(tag.key, tag.value) for tag in self._tags(span)]
         if isinstance(span, _Element):
             pairs += [(key.replace("@", "."), value) for key, value in (span.tag or {}).items()]
-        facts = interpret(pair for pair in pairs if pair[0] in CATEGORICAL)
+        label = telling(span.operationName)
+        facts = interpret((pair for pair in pairs if pair[0] in CATEGORICAL), operation=label)
         told = sizes(pair for pair in pairs if pair[0] in SIZES)
         causes = [each for each in span.references or () if each.refType == "CHILD_OF"]
         references = causes or span.references or ()
@@ -183,11 +200,14 @@ class _Gatherer:
         )
 
     def _tags(self, span: _Span) -> list[_Tag]:
+        tags: list[_Tag] = self._decoded(_TAGS, bytes(span.tags), f"span {clean(span.spanID)!r}") or []
+        return tags
+
+    def _decoded(self, decoder: "msgspec.json.Decoder[Any]", raw: bytes, place: str) -> Any:
         try:
-            return _TAGS.decode(span.tags) or []
+            return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            place = f"span {clean(span.spanID)!r}"
-            raise UsageError(f"{self._origin}: {place}: {short(error)}; fetch it again or remove it") from error
+            raise UsageError(f"{self._origin}: {place}: {short(error)}; correct it or remove it") from error
 
     def _add_all(self, traces: Sequence[_Element], spans: list[_Span], rows: dict[str, int]) -> None:
         """Add traces whose spans all have their own ids. A parent in another trace is none: the batch sees to that."""
@@ -196,11 +216,13 @@ class _Gatherer:
         buffer.lengths += [len(trace.spans or ()) for trace in traces]
         buffer.starts += [span.startTime for span in spans]
         buffer.durations += [span.duration for span in spans]
+        codes: list[int] = []
         for trace in traces:
             process = self._processes_of(trace).get
-            buffer.processes += [process(span.processID, UNKNOWN) for span in trace.spans or ()]
-        if UNKNOWN in buffer.processes[base:]:
-            self._add_processes(spans, base)
+            codes += [process(span.processID, UNKNOWN) for span in trace.spans or ()]
+        if UNKNOWN in codes:
+            self._add_processes(spans, codes)
+        buffer.processes += codes
         self._add_parents(spans, rows, base)
         self._add_meanings(spans, base)
 
@@ -209,30 +231,32 @@ class _Gatherer:
         raw = bytes(trace.processes)
         known = self._groups.get(raw)
         if known is None:
-            try:
-                known = {key: self._process(bytes(process)) for key, process in (_PROCESSES.decode(raw) or {}).items()}
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                place = f"trace {clean(trace.traceID)!r}"
-                raise UsageError(f"{self._origin}: {place}: {short(error)}; fetch it again or remove it") from error
-            _remember(self._groups, raw, known, _MOST_REMEMBERED_GROUPS)
+            place = f"trace {clean(trace.traceID)!r}: processes"
+            processes = self._decoded(_PROCESSES, raw, place) or {}
+            known = {key: self._process(bytes(process), place) for key, process in processes.items()}
+            remember(self._groups, raw, known, _MOST_REMEMBERED_GROUPS)
         return known
 
-    def _process(self, raw: bytes) -> int:
+    def _process_of(self, span: _Span) -> int:
+        """The process that a span brings itself, or the one of no name."""
+        return self._process(bytes(span.process), f"span {clean(span.spanID)!r}: process")
+
+    def _process(self, raw: bytes, place: str) -> int:
         code = self._processes.get(raw)
         if code is None:
-            process = _PROCESS.decode(raw) or _Process()
+            process = self._decoded(_PROCESS, raw, place) or _Process()
             tags = {tag.key: str(tag.value) for tag in process.tags or ()}
             tags |= {key.replace("@", "."): str(value) for key, value in (process.tag or {}).items()}
-            host = next((tags[key] for key in _HOSTS if key in tags), "")
+            host = next((tags[key] for key in _HOSTS if key in tags and not is_own_address(tags[key])), "")
             code = self._words.processes.code((clean(process.serviceName) or "unnamed", host))
-            _remember(self._processes, raw, code)
+            remember(self._processes, raw, code)
         return code
 
-    def _add_processes(self, spans: list[_Span], base: int) -> None:
+    def _add_processes(self, spans: list[_Span], codes: list[int]) -> None:
         """Processes of spans that bring their own, or have none."""
-        for row, span in enumerate(spans, base):
-            if self.buffer.processes[row] == UNKNOWN:
-                self.buffer.processes[row] = self._process(bytes(span.process))
+        for place, code in enumerate(codes):
+            if code == UNKNOWN:
+                codes[place] = self._process_of(spans[place])
 
     def _add_parents(self, spans: list[_Span], rows: dict[str, int], base: int) -> None:
         """The one parent of nearly every span at once, then the others."""
@@ -269,9 +293,30 @@ class _Gatherer:
             for place, span in enumerate(spans):
                 if meanings[place] == UNKNOWN:
                     meanings[place] = self._new_meaning(span)
+        if not self._plain.issuperset(map(_OPERATION, spans)):
+            self._add_labels(spans, meanings)
         self.buffer.facts += meanings
-        if self._sized or any([span.logs for span in spans]):  # noqa: C419 (a list is faster here)
+        if self._sized or any(map(_LOGS, spans)):
             self._add_sizes(spans, meanings, base)
+
+    def _add_labels(self, spans: list[_Span], meanings: list[int]) -> None:
+        """The meanings of spans whose operation says more than their tags."""
+        for place, span in enumerate(spans):
+            name = span.operationName
+            if name in self._plain:
+                continue
+            if label := telling(name):
+                what = (bytes(span.tags), label)
+                code = self._labelled.get(what)
+                if code is None:
+                    hits = [(tag.key, tag.value) for tag in self._tags(span) if tag.key in CATEGORICAL]
+                    code = self._words.facts.code(interpret(hits, operation=label))
+                    remember(self._labelled, what, code)
+                meanings[place] = code
+            else:
+                if len(self._plain) >= MOST_REMEMBERED:
+                    self._plain.clear()
+                self._plain.add(name)
 
     def _new_meaning(self, span: _Span) -> int:
         """The code of the facts in tags, which is kept unless the tags say sizes, too: these are seldom the same."""
@@ -292,11 +337,11 @@ class _Gatherer:
         if code == UNKNOWN:
             code = self._words.facts.code(interpret(hits))
             if told or not hits:
-                _remember(self._facts, told, code)
+                remember(self._facts, told, code)
         if sized:
             self._sized[raw] = sizes(sized)
         else:
-            _remember(self._meanings, raw, code)
+            remember(self._meanings, raw, code)
         return code
 
     def _add_sizes(self, spans: list[_Span], meanings: list[int], base: int) -> None:
@@ -315,10 +360,3 @@ def _with_messages(span: _Span, told: tuple[int, int], kind: int) -> tuple[int, 
         return told
     sent = message_sizes(({tag.key: tag.value for tag in log.fields} for log in span.logs), kind)
     return (told[0] if told[0] >= 0 else sent[0]), (told[1] if told[1] >= 0 else sent[1])
-
-
-def _remember(memory: dict[Any, Any], what: Hashable, meaning: Any, most: int = _MOST_REMEMBERED) -> None:
-    """Keep a meaning; a memory that is full begins anew."""
-    if len(memory) >= most:
-        memory.clear()
-    memory[what] = meaning

@@ -13,6 +13,7 @@ import msgspec
 
 from predictor.importers.streams import Source
 from profiler.errors import UsageError
+from profiler.text import one_line
 
 CHUNK_BYTES: Final = 2**17
 """Small enough for a core's own cache: every byte is looked at several times."""
@@ -79,8 +80,16 @@ class ElementReader:
                 return bool(self._buffer)
 
     def _drop(self, count: int) -> None:
+        if not count:
+            return
         self._passed += count
-        self._buffer = self._buffer[count:]
+        left = len(self._buffer) - count
+        if left > 4 * CHUNK_BYTES:  # after a long element: what is not needed soon is not copied again and again
+            self._source.unread(self._buffer[count + CHUNK_BYTES :])
+            self._ended = False
+            self._buffer = self._buffer[count : count + CHUNK_BYTES]
+        else:
+            self._buffer = self._buffer[count:]
 
     def _begin(self) -> None:
         """Go to the first element."""
@@ -148,32 +157,44 @@ class ElementReader:
                 self._drop(end)
                 return [element]
         if self._array and not self._buffer:
-            raise self._wrong("truncated JSON: ends inside the list of traces", "fetch it again")
+            raise self._wrong("truncated JSON: ends inside the list of traces", "export it again")
         return None
 
     def _decoded(self, element: bytes) -> Any:
         try:
             return self._one.decode(element)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._wrong(f"element {self._count + 1}: {short(error)}", "fetch it again or remove it") from error
+            raise self._wrong(f"element {self._count + 1}: {short(error)}", "correct it or remove it") from error
 
     def _element_end(self) -> int:
         """Where the JSON value at the start of the buffer ends; 0 after more was read."""
         if self._buffer[:1] not in (b"{", b"["):
             raise self._wrong(f"expected an object, found {self._buffer[:12]!r}", "give a trace file")
-        try:
-            text = self._buffer.decode("utf-8", "surrogateescape")
-            end = json.JSONDecoder(strict=False).raw_decode(text)[1]
-            return end if text.isascii() else len(text[:end].encode("utf-8", "surrogateescape"))
-        except json.JSONDecodeError as error:
-            hopeless = len(text) - error.pos > 4 * CHUNK_BYTES and not error.msg.startswith("Unterminated")
-            if hopeless or len(self._buffer) > LARGEST_ELEMENT_BYTES:
-                raise self._wrong(f"damaged JSON ({error.msg})", "fetch it again") from error
-            if not self._fill():
-                raise self._wrong(f"truncated or damaged JSON ({error.msg})", "fetch it again") from error
-            return 0
-        except (RecursionError, ValueError) as error:
-            raise self._wrong(short(error), "give a trace file") from error
+        window = _SLOW_CHUNK_BYTES
+        while True:
+            text = self._buffer[:window].decode("utf-8", "surrogateescape")
+            try:
+                end = json.JSONDecoder(strict=False).raw_decode(text)[1]
+                return end if text.isascii() else len(text[:end].encode("utf-8", "surrogateescape"))
+            except json.JSONDecodeError as error:
+                if window < len(self._buffer):
+                    window *= 4
+                    continue
+                self._more(error, len(text))
+                return 0
+            except (RecursionError, ValueError) as error:
+                raise self._wrong(short(error), "give a trace file") from error
+
+    def _more(self, error: json.JSONDecodeError, length: int) -> None:
+        """Read on, as the element seems to. Raises `UsageError` where it is damaged, or the file ends within it."""
+        hopeless = length - error.pos > 4 * CHUNK_BYTES and not error.msg.startswith("Unterminated")
+        if hopeless or len(self._buffer) > LARGEST_ELEMENT_BYTES:
+            raise self._wrong(f"damaged JSON ({error.msg})", "export it again") from error
+        if not self._fill():
+            if not self._array and self._count and b"\n" not in self._buffer.rstrip():
+                raise self._wrong("the last line is incomplete", "copy the file when it is no longer being written, "
+                                  "or remove that line") from error  # fmt: skip
+            raise self._wrong(f"truncated or damaged JSON ({error.msg})", "export it again") from error
 
     def _wrong(self, problem: str, remedy: str) -> UsageError:
         return UsageError(f"{self._source.name}: after byte {self._passed}: {problem}; {remedy}")
@@ -181,5 +202,4 @@ class ElementReader:
 
 def short(error: Exception) -> str:
     """An error's text on one line, not too long."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 120 else f"{text[:119]}…"
+    return one_line(str(error), 120)

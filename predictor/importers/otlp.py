@@ -1,8 +1,7 @@
-"""OTLP traces: JSON (one document, one per line, an answer of Jaeger's API), protobuf, plain or length-delimited.
+"""OTLP traces: JSON (one document, one per line, an answer of Jaeger's or Tempo's API), protobuf, plain or delimited.
 
-Protobuf is read through opentelemetry-proto's messages, one ResourceSpans at a time, or one message of a stream. JSON
-is decoded into structures of the same shape, which is some twenty times as fast as by way of these messages; names are
-in camelCase as the specification wants them, or in snake_case.
+Names in JSON are in camelCase as the specification wants them, or in snake_case. What a file holds next to traces
+(metrics, logs) is passed over and counted.
 """
 
 import base64
@@ -10,46 +9,26 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
 
-from predictor.importers.assemble import Record, assemble
-from predictor.importers.attributes import CATEGORICAL, SIZES, clean, interpret, message_sizes, sizes
+from predictor.importers.assemble import SpanColumns
 from predictor.importers.json_elements import ElementReader, short
-from predictor.importers.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Facts, SpanBatch, Vocabulary
-from predictor.importers.streams import Source, input_files, open_source
+from predictor.importers.meanings import Meanings, remember
+from predictor.importers.otlp_protobuf import LENGTH_BYTES, is_protobuf, read_protobuf
+from predictor.importers.otlp_words import KINDS, add_times, process_of, sizes_of
+from predictor.importers.spans import INTERNAL, SpanBatch, Vocabulary
+from predictor.importers.streams import ZSTD, Source, input_files, open_source, unpack_zstd
 from profiler.errors import UsageError
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".pb", ".bin", ".binpb", ".otlp", ".proto")
-LARGEST_MESSAGE_BYTES: Final = 2**26
-_MOST_EMPTY: Final = 10_000
 REMEDY: Final = "give OTLP traces"
-_KINDS: Final[dict[Any, int]] = {
-    name: kind
-    for number, kind in (
-        (Span.SPAN_KIND_SERVER, SERVER),
-        (Span.SPAN_KIND_CLIENT, CLIENT),
-        (Span.SPAN_KIND_PRODUCER, PRODUCER),
-        (Span.SPAN_KIND_CONSUMER, CONSUMER),
-    )
-    for name in (number, str(number), Span.SpanKind.Name(number))
-}
-"""By number, and by name, as some write it in JSON."""
-_HOSTS: Final = ("k8s.pod.name", "host.name", "service.instance.id", "k8s.pod.ip", "container.id")
-_OF_RESOURCE: Final = frozenset(("service.name", *_HOSTS))
-_OF_SPAN: Final = CATEGORICAL | SIZES
-_OF_EVENT: Final = frozenset(
-    f"{prefix}message.{name}" for prefix in ("", "rpc.") for name in ("type", "compressed_size", "uncompressed_size")
-)
-_RESOURCE_SPANS: Final = 0x0A
-"""Field 1, length-delimited: the only field of TracesData and of ExportTraceServiceRequest."""
 _AFTER_LINE: Final = re.compile(r"_([a-z])")
-_HEX_LENGTHS: Final = (16, 32)
+_IDS: Final = ((32, 24), (16, 12))
+"""Lengths of the ids of traces and spans, in hexadecimal as OTLP has them, and in base64, which is protobuf's own."""
 _NO_IDS: Final = ("", "0" * 16, "0" * 32)
+_NULL: Final = msgspec.Raw(b"null")
 
 
 class _Value(msgspec.Struct, gc=False, rename="camel"):
@@ -73,6 +52,8 @@ class _Resource(msgspec.Struct, gc=False):
 
 
 class _Span(msgspec.Struct, gc=False, rename="camel"):
+    """A span; what is the same in many of them stays text until it is looked at."""
+
     trace_id: str
     span_id: str
     parent_span_id: str | None = None
@@ -80,8 +61,8 @@ class _Span(msgspec.Struct, gc=False, rename="camel"):
     kind: int | str | None = None
     start_time_unix_nano: int | str = 0
     end_time_unix_nano: int | str = 0
-    attributes: list[_Pair] | None = None
-    events: list[_Event] | None = None
+    attributes: msgspec.Raw = _NULL
+    events: msgspec.Raw = _NULL
 
 
 class _Scope(msgspec.Struct, gc=False):
@@ -91,33 +72,62 @@ class _Scope(msgspec.Struct, gc=False):
 class _ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
     """Of one resource; or what such are in: a document, a line, an answer of Jaeger's or Tempo's API."""
 
-    resource: _Resource | None = None
+    resource: msgspec.Raw = _NULL
     scope_spans: list[_Scope] | None = None
     instrumentation_library_spans: list[_Scope] | None = None
     resource_spans: list["_ResourceSpans"] | None = None
     batches: list["_ResourceSpans"] | None = None
     trace: "_ResourceSpans | None" = None
     result: "_ResourceSpans | None" = None
+    resource_metrics: msgspec.Raw = _NULL
+    resource_logs: msgspec.Raw = _NULL
+    resource_profiles: msgspec.Raw = _NULL
+    scope_metrics: msgspec.Raw = _NULL
+    scope_logs: msgspec.Raw = _NULL
+
+
+_PAIRS: Final = msgspec.json.Decoder(list[_Pair] | None)
+_EVENTS: Final = msgspec.json.Decoder(list[_Event] | None)
+_RESOURCE: Final = msgspec.json.Decoder(_Resource | None)
+_OTHERS: Final = (("metrics", ("resource_metrics", "scope_metrics")), ("logs", ("resource_logs", "scope_logs")),
+                  ("profiles", ("resource_profiles",)))  # fmt: skip
 
 
 def read_otlp(inputs: Sequence[Path], words: Vocabulary) -> Iterator[SpanBatch]:
     """The traces of all inputs in batches. Raises `UsageError`, one line with file and place."""
     files = input_files(inputs, ENDINGS)
     origin = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    yield from assemble(_records(files), words, origin)
-
-
-def _records(files: Sequence[Path]) -> Iterator[Record]:
-    """The spans of all files: one trace's may be in several."""
-    for path in files:
+    columns = SpanColumns(words, origin)
+    for path in files:  # one trace's spans may be in several
         with open_source(path) as source:
-            head = source.peek(2**14)
-            if not head:
-                raise UsageError(f"{source.name}: empty file; give one with traces in it")
-            if _is_json(head):
-                yield from _from_json(source, head)
-            else:
-                yield from _of_messages(_from_protobuf(source, head), source.name)
+            for part in _parts(source):
+                yield from _read(part, words, columns)
+    yield from columns.rest()
+
+
+def _read(source: Source, words: Vocabulary, columns: SpanColumns) -> Iterator[SpanBatch]:
+    head = source.peek(2**14)
+    if not head:
+        raise UsageError(f"{source.name}: empty file; give one with traces in it")
+    if _is_json(head):
+        reader = _JsonReader(source, words, columns)
+        for _ in reader.groups(head):
+            yield from columns.full()
+    elif is_protobuf(head):
+        for _ in read_protobuf(source, head, words, columns):
+            yield from columns.full()
+    else:
+        raise UsageError(f"{source.name}: byte 0: neither OTLP JSON nor OTLP protobuf; {REMEDY}")
+
+
+def _parts(source: Source) -> Iterator[Source]:
+    """The file; or, as the collector writes with compression, each of its messages, packed after its length."""
+    head = source.peek(LENGTH_BYTES + len(ZSTD))
+    if head[:1] != b"\0" or head[LENGTH_BYTES:] != ZSTD:
+        yield source
+        return
+    while length := source.read(LENGTH_BYTES):
+        yield Source(unpack_zstd(source.part(int.from_bytes(length))), source.name)
 
 
 def _is_json(head: bytes) -> bool:
@@ -125,27 +135,129 @@ def _is_json(head: bytes) -> bool:
     return text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"}", b"{", b"]", b"")
 
 
-def _from_json(source: Source, head: bytes) -> Iterator[Record]:
-    snake = any(key in head for key in (b'"resource_spans"', b'"scope_spans"', b'"trace_id"'))
-    kind: Any = dict[str, Any] if snake else _ResourceSpans
-    for elements in ElementReader(source, kind, "resourceSpans|resource_spans|batches", "resource"):
-        waiting = [_converted(element, source.name) for element in reversed(elements)] if snake else elements[::-1]
-        while waiting:
-            item = waiting.pop()
-            inner = [item.trace, item.result, *(item.resource_spans or ()), *(item.batches or ())]
-            scopes = item.scope_spans or item.instrumentation_library_spans
-            if item.resource is scopes is item.resource_spans is item.batches is item.trace is item.result:
-                raise UsageError(f"{source.name}: no 'resourceSpans'; {REMEDY}")
-            waiting += [each for each in reversed(inner) if each is not None]
-            yield from _of_resource(item.resource, scopes or (), source.name)
+class _JsonReader:
+    """Reads the JSON of one file into columns."""
+
+    def __init__(self, source: Source, words: Vocabulary, columns: SpanColumns) -> None:
+        self._source = source
+        self._words = words
+        self._columns = columns
+        self._meanings = Meanings(words)
+        self._processes: dict[bytes, int] = {}
+
+    def groups(self, head: bytes) -> Iterator[None]:
+        """Read the file, some elements at a time. Raises `UsageError`."""
+        snake = any(key in head for key in (b'"resource_spans"', b'"scope_spans"', b'"trace_id"'))
+        kind: Any = dict[str, Any] if snake else _ResourceSpans
+        for elements in ElementReader(self._source, kind, "resourceSpans|resource_spans|batches", "resource"):
+            spans: list[_Span] = []
+            processes: list[int] = []
+            waiting = [self._converted(element) for element in reversed(elements)] if snake else elements[::-1]
+            while waiting:
+                item = waiting.pop()
+                if scopes := item.scope_spans or item.instrumentation_library_spans:
+                    begin = len(spans)
+                    for scope in scopes:
+                        spans += scope.spans or ()
+                    processes += [self._process(bytes(item.resource))] * (len(spans) - begin)
+                elif item.resource_spans:
+                    waiting += item.resource_spans[::-1]
+                else:
+                    waiting += self._inside(item)
+            self._add(spans, processes)
+            yield None
+
+    def _inside(self, item: _ResourceSpans) -> list[_ResourceSpans]:
+        """What an element without spans of its own holds, the last first; other signals than traces are counted."""
+        found = [name for name, keys in _OTHERS if any(getattr(item, key) != _NULL for key in keys)]
+        self._words.skipped.update(found)
+        inner = [each for each in (item.trace, item.result, *(item.batches or ())) if each is not None]
+        known = (item.resource_spans, item.batches, item.scope_spans, item.instrumentation_library_spans)
+        if not found and not inner and item.resource == _NULL and all(each is None for each in known):
+            raise UsageError(f"{self._source.name}: no 'resourceSpans'; {REMEDY}")
+        return inner[::-1]
+
+    def _converted(self, element: dict[str, Any]) -> _ResourceSpans:
+        """The structure in JSON whose names are in snake_case."""
+        try:
+            decoded: _ResourceSpans = _DOCUMENT.decode(msgspec.json.encode(_in_camel_case(element)))
+            return decoded
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> UsageError:
+        return UsageError(f"{self._source.name}: not OTLP JSON: {short(error)}; {REMEDY}")
+
+    def _process(self, resource: bytes) -> int:
+        process = self._processes.get(resource)
+        if process is None:
+            decoded = self._decoded(_RESOURCE, resource)
+            process = self._words.processes.code(process_of(_plain_pairs(decoded.attributes if decoded else None)))
+            remember(self._processes, resource, process)
+        return process
+
+    def _add(self, spans: list[_Span], processes: list[int]) -> None:
+        columns = self._columns
+        base = len(columns.traces)
+        columns.traces += _ids([span.trace_id for span in spans], *_IDS[0])
+        columns.spans += _ids([span.span_id for span in spans], *_IDS[1])
+        columns.parents += _ids([span.parent_span_id or "" for span in spans], *_IDS[1])
+        columns.processes += processes
+        columns.operations += [span.name or "" for span in spans]
+        try:
+            times = [(int(span.start_time_unix_nano), int(span.end_time_unix_nano)) for span in spans]
+        except ValueError as error:
+            raise self._damaged(error) from error
+        add_times(columns, times)
+        self._add_meanings(spans, base)
+
+    def _add_meanings(self, spans: Sequence[_Span], base: int) -> None:
+        label, known = self._meanings.label, self._meanings.known
+        keys = [(bytes(span.attributes), span.kind, label(span.name or "")) for span in spans]
+        codes: list[int | None] = [known(key) for key in keys]
+        for place, span in enumerate(spans):
+            events = bytes(span.events)
+            if codes[place] is None or (len(events) > _FEW_BYTES and b"message" in events):
+                codes[place], told = self._learn(keys[place], span, events)
+                if max(told) >= 0:
+                    self._columns.sizes[base + place] = told
+        self._columns.facts += cast(list[int], codes)
+
+    def _learn(self, what: tuple[bytes, Any, str], span: _Span, events: bytes) -> tuple[int, tuple[int, int]]:
+        pairs = _plain_pairs(self._decoded(_PAIRS, what[0]))
+        found = self._decoded(_EVENTS, events) if b"message" in events else None
+        more = sizes_of([dict(_plain_pairs(event.attributes)) for event in found]) if found else None
+        kind = KINDS.get(span.kind, INTERNAL) if span.kind is not None else INTERNAL
+        return self._meanings.learn(what, pairs, kind, what[2], more)
+
+    def _decoded(self, decoder: "msgspec.json.Decoder[Any]", raw: bytes) -> Any:
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._damaged(error) from error
 
 
-def _converted(element: dict[str, Any], origin: str) -> _ResourceSpans:
-    """The structure in JSON whose names are in snake_case."""
-    try:
-        return msgspec.convert(_in_camel_case(element), _ResourceSpans)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise UsageError(f"{origin}: not OTLP JSON: {short(error)}; fetch it again") from error
+_DOCUMENT: Final = msgspec.json.Decoder(_ResourceSpans)
+_FEW_BYTES: Final = 10
+"""Too few for an event with a message in it."""
+
+
+def _ids(texts: list[str], hexadecimal: int, encoded: int) -> list[str]:
+    """Ids in lower case, empty for a parent that is none."""
+    joined = "".join(texts)
+    usual = {hexadecimal, 0} >= set(map(len, texts))
+    if usual and "0" * 16 not in joined and joined == joined.lower():
+        return texts
+    return [_id(text, encoded) for text in texts]
+
+
+def _id(text: str, encoded: int) -> str:
+    if len(text) == encoded:
+        try:
+            text = base64.b64decode(text, validate=True).hex()
+        except (binascii.Error, ValueError):
+            return text
+    return "" if text in _NO_IDS else text.lower()
 
 
 def _in_camel_case(value: Any) -> Any:
@@ -156,123 +268,13 @@ def _in_camel_case(value: Any) -> Any:
     return [_in_camel_case(each) for each in value] if isinstance(value, list) else value
 
 
-def _of_resource(resource: _Resource | None, scopes: Iterable[_Scope], origin: str) -> Iterator[Record]:
-    known = dict(_pairs_of_json(resource.attributes if resource else None, _OF_RESOURCE))
-    service, host = _service_and_host(known)
-    try:
-        for scope in scopes:
-            for span in scope.spans or ():
-                start_ns, end_ns = int(span.start_time_unix_nano), int(span.end_time_unix_nano)
-                kind = _KINDS.get(span.kind, INTERNAL)
-                events = (dict(_pairs_of_json(event.attributes, _OF_EVENT)) for event in span.events or ())
-                facts, told = _meaning(_pairs_of_json(span.attributes, _OF_SPAN), events, kind)
-                ids = _id(span.trace_id), _id(span.span_id), _id(span.parent_span_id or "")
-                yield Record(*ids, service, host, facts, span.name or "", start_ns, end_ns - start_ns, told)
-    except ValueError as error:
-        raise UsageError(f"{origin}: not OTLP JSON: {short(error)}; fetch it again") from error
+def _plain_pairs(attributes: Iterable[_Pair] | None) -> list[tuple[str, Any]]:
+    return [(pair.key, _plain(pair.value)) for pair in attributes or ()]
 
 
-def _id(text: str) -> str:
-    """An id in lower case, empty for a parent that is none. OTLP has hexadecimal ids, protobuf's own JSON base64."""
-    if len(text) not in _HEX_LENGTHS:
-        try:
-            text = base64.b64decode(text, validate=True).hex()
-        except (binascii.Error, ValueError):
-            return text
-    return "" if text in _NO_IDS else text.lower()
-
-
-def _pairs_of_json(attributes: Iterable[_Pair] | None, wanted: frozenset[str]) -> list[tuple[str, Any]]:
-    return [(pair.key, _plain_json(pair.value)) for pair in attributes or () if pair.key in wanted]
-
-
-def _plain_json(value: _Value | None) -> Any:
+def _plain(value: _Value | None) -> Any:
     if value is None or value.string_value is not None:
         return value and value.string_value
     if value.int_value is not None:
         return value.int_value
     return value.bool_value if value.double_value is None else value.double_value
-
-
-def _service_and_host(resource: dict[str, Any]) -> tuple[str, str]:
-    service = clean(str(resource.get("service.name") or "")) or "unnamed"
-    return service, str(next((resource[key] for key in _HOSTS if resource.get(key)), ""))
-
-
-def _meaning(
-    pairs: list[tuple[str, Any]], events: Iterable[dict[str, Any]], kind: int
-) -> tuple[Facts, tuple[int, int]]:
-    """What the attributes of a span say, and its sizes, from its messages where attributes do not tell."""
-    facts = interpret([pair for pair in pairs if pair[0] in CATEGORICAL], kind)
-    request, response = sizes([pair for pair in pairs if pair[0] in SIZES])
-    if min(request, response) < 0:
-        sent = message_sizes(events, kind)
-        request, response = (request if request >= 0 else sent[0]), (response if response >= 0 else sent[1])
-    return facts, (request, response)
-
-
-def _from_protobuf(source: Source, head: bytes) -> Iterator[ResourceSpans]:
-    """The messages of field 1 one by one; or a stream of messages, each after its length (a varint, or four bytes).
-
-    So the file need not fit into memory.
-    """
-    fixed = head[:1] == b"\0" and head[4:5] == bytes((_RESOURCE_SPANS,))
-    plain = head[0] == _RESOURCE_SPANS
-    position = 0
-    while first := source.read(4 if fixed else 1):
-        length, width = (int.from_bytes(first), 4) if fixed else _varint(source, b"" if plain else first)
-        if (plain and first[0] != _RESOURCE_SPANS) or not 0 < length <= LARGEST_MESSAGE_BYTES:
-            raise UsageError(f"{source.name}: byte {position}: neither OTLP JSON nor OTLP protobuf; {REMEDY}")
-        body = source.read(length)
-        position += width + length + plain
-        try:
-            if len(body) < length:
-                raise DecodeError("ends inside a message")
-            yield from (ResourceSpans.FromString(body),) if plain else TracesData.FromString(body).resource_spans
-        except DecodeError as error:
-            raise UsageError(f"{source.name}: truncated or damaged OTLP protobuf near byte {position}; "
-                             "fetch it again") from error  # fmt: skip
-
-
-def _varint(source: Source, first: bytes) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and its width. `first` has been read already."""
-    value = 0
-    for width in range(1, 11):
-        byte, first = first or source.read(1), b""
-        if not byte:
-            break
-        value |= (byte[0] & 0x7F) << (7 * (width - 1))
-        if byte[0] < 0x80:
-            return value, width
-    return LARGEST_MESSAGE_BYTES + 1, 0
-
-
-def _of_messages(messages: Iterable[ResourceSpans], origin: str) -> Iterator[Record]:
-    """The spans of messages. Raises `UsageError` when endless ones have none: not every byte string is refused."""
-    empty = 0
-    for message in messages:
-        empty = 0 if message.scope_spans else empty + 1
-        if empty > _MOST_EMPTY:
-            raise UsageError(f"{origin}: {_MOST_EMPTY} messages without spans; {REMEDY}")
-        yield from _of_message(message)
-
-
-def _of_message(message: ResourceSpans) -> Iterator[Record]:
-    service, host = _service_and_host(dict(_pairs_of_message(message.resource.attributes, _OF_RESOURCE)))
-    for scope in message.scope_spans:
-        for span in scope.spans:
-            start_ns, kind = span.start_time_unix_nano, _KINDS.get(span.kind, INTERNAL)
-            events = (dict(_pairs_of_message(event.attributes, _OF_EVENT)) for event in span.events)
-            facts, told = _meaning(_pairs_of_message(span.attributes, _OF_SPAN), events, kind)
-            ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.strip(b"\0") and span.parent_span_id
-            duration_ns = span.end_time_unix_nano - start_ns
-            yield Record(*ids[:2], ids[2].hex(), service, host, facts, span.name, start_ns, duration_ns, told)
-
-
-def _pairs_of_message(attributes: Iterable[KeyValue], wanted: frozenset[str]) -> list[tuple[str, Any]]:
-    return [(key, _plain(attribute.value)) for attribute in attributes if (key := attribute.key) in wanted]
-
-
-def _plain(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    return getattr(value, kind) if kind in ("string_value", "int_value", "double_value", "bool_value") else None

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-from predictor.importers.streams import open_source
+from predictor.importers.streams import Source, open_source
 from profiler.errors import UsageError
 
 _HEAD_BYTES: Final = 2**14
+_LINK_BYTES: Final = 2**10
 _MARKS: Final = (
     ("OTLP traces", "from-otlp", rb'"(resourceSpans|resource_spans|scopeSpans|scope_spans)"'),
     ("Jaeger's traces", "from-jaeger", rb'"(spanID|operationName)"'),
@@ -18,6 +19,18 @@ _MARKS: Final = (
     ("OTLP traces", "from-otlp", rb"(?s)\A.{0,3}\n.{0,200}\n.?service\.name"),
     ("Kubernetes manifests", "from-manifests", rb'(?m)^[ {]*"?apiVersion"?:'),
 )
+
+
+_LINKS: Final = re.compile(rb'\A\W*(?:"data"\s*:\s*)?\[?\s*\{\s*"parent"\s*:\s*"[^"]*"\s*,\s*"child"\s*:\s*"')
+
+
+def refuse_links(source: Source) -> None:
+    """Raise `UsageError` for the dependency links of Jaeger or Zipkin, which are no traces."""
+    if _LINKS.match(source.peek(_LINK_BYTES)):
+        raise UsageError(
+            f"{source.name}: dependency links, which say who calls whom but have no times; "
+            "export the traces they were counted from"
+        )
 
 
 def recognise(path: Path) -> tuple[str, str]:

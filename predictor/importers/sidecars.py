@@ -1,12 +1,15 @@
-"""Traces in which both a service and the proxy beside it record spans. Pure arithmetic on columns.
+"""Traces in which both a service and the proxy next to it record spans. Pure arithmetic on columns.
 
 Along one RPC stand: the caller's client span, its sidecar's client span, the callee's sidecar's server span, the
 callee's server span. A sidecar reports under a name of its own (Istio: `reviews.default`); whose sidecar it is shows in
 the spans next to it.
 """
 
+from typing import Final
+
 import numpy as np
 
+from predictor.importers.names import NAMESPACE
 from predictor.importers.spans import (
     CLIENT,
     CONSUMER,
@@ -19,30 +22,60 @@ from predictor.importers.spans import (
     Vocabulary,
 )
 
+_GENERAL: Final = frozenset(("istio-proxy", "envoy", "proxy", "unnamed"))
+"""Under these names all sidecars of a mesh may report; whose they are is in what they say of requests."""
+
 
 def with_sidecars(
     batch: SpanBatch, words: Vocabulary, service: IntArray, kind: IntArray, sidecar: BoolArray
 ) -> IntArray:
-    """The service of each span: of a sidecar's, the one it stands beside. `words` remembers which that is."""
+    """The service of each span: of a sidecar's, the one it stands next to. `words` remembers which that is."""
     if not sidecar.any():
         return service
-    for name, beside in _neighbours(batch, service, kind, sidecar):
+    service = _of_general_names(batch, words, service, kind, sidecar)
+    for name, beside in _neighbours(batch, words, service, kind, sidecar):
         words.beside.setdefault(name, beside)
     own = {words.services.values[code]: code for code in np.unique(service[~sidecar]).tolist()}
     names = np.arange(len(words.services.values))
     for code in np.unique(service[sidecar]).tolist():
-        base = str(words.services.values[code]).split(".")[0]
-        names[code] = words.beside.get(code, own.get(base, code))
+        base, _, namespace = str(words.services.values[code]).partition(".")
+        same = own.get(f"{base}{NAMESPACE}{namespace}", own.get(base, code))
+        names[code] = words.beside.get(code, same)
     return np.where(sidecar, names[service], service)
 
 
-def _neighbours(batch: SpanBatch, service: IntArray, kind: IntArray, sidecar: BoolArray) -> list[tuple[int, int]]:
+def _of_general_names(
+    batch: SpanBatch, words: Vocabulary, service: IntArray, kind: IntArray, sidecar: BoolArray
+) -> IntArray:
+    """Services of sidecars that all report under one name: inbound by the host of the request, outbound as inbound."""
+    general = np.array([name in _GENERAL for name in words.services.values], dtype=np.bool_)
+    rows = np.flatnonzero(sidecar & general[service])
+    if not rows.size:
+        return service
+    hosts = [fact.itself for fact in words.facts.values]
+    codes = np.array([words.services.code(host.replace(NAMESPACE, ".")) if host else -1 for host in hosts])
+    service = service.copy()
+    inbound = rows[(kind[rows] == SERVER) & (codes[batch.facts[rows]] >= 0)]
+    service[inbound] = codes[batch.facts[inbound]]
+    outbound = rows[(kind[rows] == CLIENT) & (batch.parent[rows] >= 0)]
+    above = batch.parent[outbound]
+    known = sidecar[above] & (kind[above] == SERVER)
+    service[outbound[known]] = service[above[known]]
+    return service
+
+
+def _neighbours(
+    batch: SpanBatch, words: Vocabulary, service: IntArray, kind: IntArray, sidecar: BoolArray
+) -> list[tuple[int, int]]:
     """Name of a sidecar and of its service, as seen next to each other, the most frequent pairs first.
 
-    A sidecar's client span lies in its service's, its server span around its service's.
+    A sidecar's client span lies in its service's, its server span around its service's. No sidecar stands next to a
+    gateway.
     """
-    below = np.flatnonzero(batch.parent >= 0)
+    gateway = words.fact_flags("gateway", lambda fact: fact.gateway)[batch.facts]
+    below = np.flatnonzero((batch.parent >= 0) & ~gateway)
     above = batch.parent[below]
+    below, above = below[~gateway[above]], above[~gateway[above]]
     leaving = sidecar[below] & ~sidecar[above] & (kind[below] == CLIENT)
     entering = sidecar[above] & ~sidecar[below] & (kind[above] == SERVER) & ~_asks(kind[below])
     names = np.concatenate((service[below[leaving]], service[above[entering]]))

@@ -3,7 +3,8 @@
 A batch holds whole traces. Text is interned as small numbers by `Names`, which all batches of one import share.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -33,11 +34,18 @@ LONGEST_NS: Final = 2**46
 """About 19 hours; nothing that handles a request lasts longer."""
 
 
+PARTS: Final = "client spans are look-ups, connects or handshakes; no calls of their own"
+REPEATED: Final = "spans are there more than once; counted once"
+UNTIMED: Final = "spans left out: neither they nor spans below them have times"
+
+
 class Facts(NamedTuple):
     """What a span's attributes say, apart from sizes: `protocol` is an index into PROTOCOLS or UNKNOWN.
 
-    `peer` names the other side, `system` the kind of database or broker. `forwards`: a proxy's span for a request that
-    it passed on to `peer`. `sidecar`: recorded by the proxy beside a service, not by the service itself.
+    `peer` names the other side, `system` the database or kind of broker. `forwards`: a proxy's span for a request that
+    it passed on to `peer`. `sidecar`: recorded by the proxy next to a service, not by the service itself; `itself` is
+    then the service that an inbound request was for. `gateway`: recorded by a gateway or a waypoint. `helper`: inside a
+    call it is a part of that call (a connect, a handshake), and no call; `part`: that it is anywhere (a look-up).
     """
 
     kind: int = INTERNAL
@@ -46,6 +54,10 @@ class Facts(NamedTuple):
     system: str = ""
     forwards: bool = False
     sidecar: bool = False
+    gateway: bool = False
+    helper: bool = False
+    part: bool = False
+    itself: str = ""
 
 
 class Names:
@@ -77,6 +89,28 @@ class Vocabulary:
     operations: Names = field(default_factory=Names)
     beside: dict[int, int] = field(default_factory=dict)
     """By the name under which a sidecar reports, that of its service; codes of `services`."""
+    gateways: set[int] = field(default_factory=set)
+    """Codes of services that are gateways or waypoints: proxies, so they have none next to them."""
+    unknown: set[int] = field(default_factory=set)
+    """Codes of callees of whom no span says anything."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Spans that are no calls or are left out, by the text that says why."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """What a file holds next to traces, and how often."""
+    _columns: dict[str, IntArray] = field(default_factory=dict)
+
+    def fact_column(self, name: str, read: Callable[[Facts], int]) -> IntArray:
+        """A number by code of facts. `name` is what it is kept under: only facts that are new since are read."""
+        known = self._columns.get(name, np.zeros(0, dtype=np.int64))
+        new = self.facts.values[known.size :]
+        if new:
+            known = np.concatenate((known, np.array([read(fact) for fact in new], dtype=np.int64)))
+            self._columns[name] = known
+        return known
+
+    def fact_flags(self, name: str, read: Callable[[Facts], bool]) -> BoolArray:
+        """As `fact_column`, for what is true or false."""
+        return self.fact_column(name, lambda fact: int(read(fact))) > 0
 
 
 @dataclass(frozen=True, slots=True)

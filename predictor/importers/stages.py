@@ -8,13 +8,15 @@ import numpy as np
 from predictor.importers.hops import Requests
 from predictor.importers.spans import LONGEST_NS, BoolArray, IntArray
 
-_SLACK_NS: Final = 2_000
 _SLACK_PART: Final = 20
 
 
 def slack_ns(duration_ns: IntArray) -> IntArray:
-    """By how much calls may overlap and still follow each other: clocks tick in microseconds. At most a twentieth."""
-    slack: IntArray = np.minimum(_SLACK_NS, duration_ns // _SLACK_PART)
+    """By how much calls of this length (of two, the shorter one) may overlap and still follow each other.
+
+    A twentieth: clocks are coarse, and a client's span ends a little after the next call could begin.
+    """
+    slack: IntArray = duration_ns // _SLACK_PART
     return slack
 
 
@@ -22,16 +24,22 @@ def slack_ns(duration_ns: IntArray) -> IntArray:
 class Stages:
     """`order`: the rows of waited-for hops, by caller, then start. `stage`: by row, -1 if not waited for.
 
-    `own_ns`: by row, the time of a request minus the union of its waited-for hops.
+    `own_ns`: by row, the time of a request minus the time its waited-for hops take, stage by stage. `start_ns`,
+    `end_ns`: of those hops in the order of `order`, since the start of their caller and cut to its time.
     """
 
     order: IntArray
     stage: IntArray
     own_ns: IntArray
+    start_ns: IntArray
+    end_ns: IntArray
 
 
 def find_stages(requests: Requests) -> Stages:
-    """Hops of one caller that overlap in time share a stage; stages count from 0 in order of time."""
+    """Hops of one caller that overlap in time share a stage; stages count from 0 in order of time.
+
+    Hops that overlap by no more than `slack_ns` follow each other, and each counts in full.
+    """
     rows = np.flatnonzero(requests.waited & (requests.caller >= 0))
     start, end = _within_caller(requests, rows)
     order = np.lexsort((start, requests.caller[rows]))
@@ -40,12 +48,12 @@ def find_stages(requests: Requests) -> Stages:
     stage = np.full(own.size, -1)
     if rows.size:
         first = np.concatenate(([True], requests.caller[rows[1:]] != requests.caller[rows[:-1]]))
-        reached = _reached(end, first)
-        opens = first | (start >= reached - slack_ns(end - start))
-        covered = np.maximum(end - np.where(first, start, np.maximum(start, reached)), 0)
+        reached, length = _reached(start, end, first)
+        opens = first | (start >= reached - slack_ns(np.minimum(end - start, length)))
+        covered = np.maximum(end - np.where(opens, start, np.maximum(start, reached)), 0)
         np.subtract.at(own, requests.caller[rows], covered)
         stage[rows] = _numbered(opens, first)
-    return Stages(rows, stage, np.maximum(own, 0))
+    return Stages(rows, stage, np.maximum(own, 0), start, end)
 
 
 def _within_caller(requests: Requests, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -57,15 +65,17 @@ def _within_caller(requests: Requests, rows: IntArray) -> tuple[IntArray, IntArr
     return start, np.maximum(np.clip(requests.hop_end_ns[rows] - begin, 0, length), start)
 
 
-def _reached(end: IntArray, first: BoolArray) -> IntArray:
-    """The latest end among the earlier hops of the same caller, anything for the first.
+def _reached(start: IntArray, end: IntArray, first: BoolArray) -> tuple[IntArray, IntArray]:
+    """The latest end among the earlier hops of the same caller, and how long that hop is; anything for the first.
 
     One running maximum serves all callers: each is lifted above the one before.
     """
     lift = np.cumsum(first) * np.minimum(end.max() + 1, LONGEST_NS)
     highest = np.maximum.accumulate(end + lift)
+    place = np.maximum.accumulate(np.where(end + lift == highest, np.arange(end.size), 0))
     reached: IntArray = np.concatenate(([0], highest[:-1])) - lift
-    return reached
+    length: IntArray = np.concatenate(([0], (end - start)[place[:-1]]))
+    return reached, length
 
 
 def _numbered(opens: BoolArray, first: BoolArray) -> IntArray:

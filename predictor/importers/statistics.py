@@ -11,10 +11,11 @@ from typing import Final
 import numpy as np
 
 from predictor.graph.types import PROTOCOLS
+from predictor.importers.bounds import levels
 from predictor.importers.critical_path import CriticalPath
 from predictor.importers.hops import Requests
-from predictor.importers.spans import MOST_NAMES, FloatArray, IntArray
-from predictor.importers.stages import Stages
+from predictor.importers.spans import MOST_NAMES, BoolArray, FloatArray, IntArray
+from predictor.importers.stages import Stages, slack_ns
 from profiler.errors import UsageError
 
 Node = tuple[int, int]
@@ -26,22 +27,30 @@ DEEPEST: Final = 4096
 BUCKETS_PER_DOUBLING: Final = 32
 """Own times are counted in classes 2 % wide, which is how exact their percentiles are."""
 
-_EDGE_SUMS: Final = 10 + len(PROTOCOLS)
-CALLS, REQUESTS_SIZED, REQUEST_BYTES, RESPONSES_SIZED, RESPONSE_BYTES, STAGE, ON_PATH, WAY_NS, RECORDED, TWICE = range(
-    10
-)
-"""Columns of an edge's sums; then one per protocol. TWICE counts calls that overlap another one of the same edge."""
+(
+    CALLS, REQUESTS_SIZED, REQUEST_BYTES, RESPONSES_SIZED, RESPONSE_BYTES, STAGE, ON_PATH, WAY_NS, RECORDED, TWICE,
+    START_NS, HOP_NS, LATE, FIRST_PROTOCOL,
+) = range(14)  # fmt: skip
+"""Columns of an edge's sums; from the last on, one per protocol.
 
-NODE_COLUMNS: Final = 5
-HANDLED, OWN_NS, PATH_OWN_NS, NODE_ON_PATH, BY_SIDECAR = range(NODE_COLUMNS)
+TWICE counts calls that overlap another one of the same edge, LATE those whose times alone say that nobody waits.
+START_NS is since the start of the caller.
+"""
+
+NODE_COLUMNS: Final = 8
+HANDLED, OWN_NS, PATH_OWN_NS, NODE_ON_PATH, BY_SIDECAR, MOVED, MOVED_NS, CUT = range(NODE_COLUMNS)
+
+_COMPARED: Final = 4
+"""So many calls after each one, by their start, are compared with it."""
 
 
 @dataclass(slots=True)
 class Statistics:
     """Sums over all traces seen. `nodes` and `edges` hold arrays with the columns named above.
 
-    `own_times` counts requests by node and class of own time. `overlaps` and `follows` count neighbours in one request
-    that share a stage and that are in successive ones. `entries`: sums of first requests by service, columns as edges.
+    `own_times` counts requests by node and class of own time. `overlaps` counts requests in which calls of two edges
+    run at the same time, the edges in ascending order; `follows` those in which they do not, the earlier edge first.
+    `entries`: sums of first requests by service, columns as edges.
     """
 
     nodes: dict[Node, FloatArray] = field(default_factory=dict)
@@ -58,7 +67,7 @@ class Statistics:
         """Count the requests of some traces. Raises `UsageError` for requests nested beyond all measure."""
         if requests.caller.size == 0:
             return
-        depth = _depths(requests.caller)
+        depth = levels(requests.caller)
         if depth.max() >= DEEPEST:
             raise UsageError(f"a trace with requests nested {int(depth.max())} deep; not a trace of services")
         roots = requests.caller < 0
@@ -71,7 +80,9 @@ class Statistics:
 
     def _add_nodes(self, node: IntArray, requests: Requests, stages: Stages, path: CriticalPath) -> None:
         codes, place = np.unique(node, return_inverse=True)
-        columns = (np.ones(node.size), stages.own_ns, path.own_ns, path.on_path, requests.by_sidecar)
+        moved = requests.moved_ns != 0
+        columns = (np.ones(node.size), stages.own_ns, path.own_ns, path.on_path, requests.by_sidecar, moved,
+                   np.abs(requests.moved_ns), requests.cut)  # fmt: skip
         sums = np.stack([np.bincount(place, column, codes.size) for column in columns], axis=1)
         for code, row in zip(codes.tolist(), sums, strict=True):
             key = divmod(code, DEEPEST)
@@ -100,29 +111,47 @@ class Statistics:
                 self.edges[key] = self.edges[key] + row if key in self.edges else row
 
     def _add_order(self, codes: IntArray, place: IntArray, requests: Requests, stages: Stages) -> FloatArray:
-        """Count neighbours by stage; returns by row whether a call overlaps another one of its edge.
-
-        Within a stage calls are in order of their edge, so the same calls make the same pairs whichever began first.
-        """
+        """Count pairs of calls by their order; returns by row whether a call overlaps another one of its edge."""
         twice = np.zeros(place.size)
-        rows = stages.order
-        rows = rows[np.lexsort((place[rows], stages.stage[rows], requests.caller[rows]))]
-        left, right = rows[:-1], rows[1:]
-        together = requests.caller[left] == requests.caller[right]
-        left, right = left[together], right[together]
-        same_stage, same_edge = stages.stage[left] == stages.stage[right], place[left] == place[right]
-        both = same_stage & same_edge
-        twice[left[both]] = 1.0
-        twice[right[both]] = 1.0
-        edges = [_edge_of(code) for code in codes.tolist()]
-        for chosen, counter in ((same_stage & ~same_edge, self.overlaps), (~same_stage & ~same_edge, self.follows)):
-            low = np.minimum(place[left[chosen]], place[right[chosen]])
-            high = np.maximum(place[left[chosen]], place[right[chosen]])
-            pairs, counts = np.unique(low * codes.size + high, return_counts=True)
-            for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-                first, second = divmod(pair, codes.size)
-                counter[edges[first], edges[second]] += count
+        rows, start, end = stages.order, stages.start_ns, stages.end_ns
+        caller, edge = requests.caller[rows], place[rows]
+        found: list[tuple[IntArray, BoolArray, BoolArray]] = []
+        for distance in range(1, min(_COMPARED, rows.size - 1) + 1):
+            left = np.flatnonzero(caller[:-distance] == caller[distance:])
+            if not left.size:
+                break
+            right = left + distance
+            common = np.minimum(end[left], end[right]) - start[right]
+            overlap = common > slack_ns(np.minimum(end[left] - start[left], end[right] - start[right]))
+            one, other = edge[left], edge[right]
+            both = overlap & (one == other)
+            twice[rows[left[both]]] = 1.0
+            twice[rows[right[both]]] = 1.0
+            pair = (caller[left] * codes.size + np.minimum(one, other)) * codes.size + np.maximum(one, other)
+            differ = one != other
+            found.append((pair[differ], overlap[differ], (one < other)[differ]))
+        if found:
+            pairs, overlap, forward = (np.concatenate([each[column] for each in found]) for column in range(3))
+            self._count_pairs(codes, pairs, overlap, forward)
         return twice
+
+    def _count_pairs(self, codes: IntArray, pairs: IntArray, overlap: BoolArray, forward: BoolArray) -> None:
+        """One vote for each request and pair of edges: at the same time if any of their calls are, else in order."""
+        if not pairs.size:
+            return
+        found, place = np.unique(pairs, return_inverse=True)
+        together = np.bincount(place, overlap) > 0
+        first = np.bincount(place, np.where(forward, 1, -1)) >= 0
+        low, high = found // codes.size % codes.size, found % codes.size
+        edges = [_edge_of(code) for code in codes.tolist()]
+        for counter, chosen, one, other in (
+            (self.overlaps, together, low, high),
+            (self.follows, ~together, np.where(first, low, high), np.where(first, high, low)),
+        ):
+            votes, counts = np.unique(one[chosen] * codes.size + other[chosen], return_counts=True)
+            for vote, count in zip(votes.tolist(), counts.tolist(), strict=True):
+                one_edge, other_edge = divmod(vote, codes.size)
+                counter[edges[one_edge], edges[other_edge]] += count
 
 
 _OUTSIDE: Final[Node] = (-1, DEEPEST - 1)
@@ -138,7 +167,8 @@ def _edge_of(code: int) -> Edge:
 def _edge_columns(
     requests: Requests, stages: Stages, path: CriticalPath, twice: FloatArray
 ) -> list[FloatArray | IntArray]:
-    """The columns of `_EDGE_SUMS`, by row of the requests."""
+    """The columns of an edge's sums, by row of the requests."""
+    called = requests.caller >= 0
     sized = [(column >= 0, np.maximum(column, 0)) for column in (requests.request_bytes, requests.response_bytes)]
     return [
         np.ones(twice.size),
@@ -148,14 +178,8 @@ def _edge_columns(
         path.way_ns,
         requests.recorded,
         twice,
+        np.where(called, requests.hop_start_ns - requests.start_ns[np.maximum(requests.caller, 0)], 0),
+        requests.hop_end_ns - requests.hop_start_ns,
+        requests.late,
         *(requests.protocol == index for index in range(len(PROTOCOLS))),
     ]
-
-
-def _depths(caller: IntArray) -> IntArray:
-    """How many callers each request has above it, by pointer doubling."""
-    depth, above = (caller >= 0).astype(np.int64), caller.copy()
-    while (climbing := np.flatnonzero(above >= 0)).size:
-        depth[climbing] += depth[above[climbing]]
-        above[climbing] = above[above[climbing]]
-    return depth

@@ -1,29 +1,34 @@
-"""Inputs as streams: files, directories and standard input, gzip or plain. A file may be larger than memory."""
+"""Inputs as streams: files, directories and standard input; gzip, zstd or plain. A file may be larger than memory."""
 
 import gzip
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BufferedReader
+from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Protocol, cast
 
 from profiler.errors import UsageError
+from profiler.text import one_line
 
 LARGEST_TEXT_BYTES: Final = 2**26
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_GZIP: Final = b"\x1f\x8b"
+_PACKED: Final = (".gz", ".zst", ".zstd")
 
 
 def input_files(inputs: Sequence[Path], endings: Sequence[str]) -> list[Path]:
     """The files to read: those given, and all below given directories, by name, that end with one of `endings`.
 
-    An ending `.gz` after that is passed over; `-` is standard input. Raises `UsageError` for what is not there.
+    An ending `.gz`, `.zst` or `.zstd` after that is passed over; `-` is standard input. Raises `UsageError` for what is
+    not there.
     """
     files: list[Path] = []
     for given in inputs:
         if given.is_dir():
             below = sorted(path for path in given.rglob("*") if path.is_file())
-            chosen = [path for path in below if path.name.removesuffix(".gz").endswith(tuple(endings))]
+            chosen = [path for path in below if _unpacked_name(path).endswith(tuple(endings))]
             if not chosen:
                 raise UsageError(f"{given}: no {' or '.join(endings)} file in this directory; give one that has some")
             files += chosen
@@ -34,29 +39,56 @@ def input_files(inputs: Sequence[Path], endings: Sequence[str]) -> list[Path]:
     return files
 
 
+def _unpacked_name(path: Path) -> str:
+    name = path.name
+    return next((name.removesuffix(ending) for ending in _PACKED if name.endswith(ending)), name)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Source:
     """The bytes of one file, read on demand; `name` is what messages call it."""
 
-    file: BinaryIO
+    file: _Readable
     name: str
     packed: BinaryIO | None = None
     """What `file` unpacks."""
-    _ahead: bytes = b""
+    _ahead: BytesIO = field(default_factory=BytesIO)
 
     def peek(self, size: int) -> bytes:
         """What comes next, up to `size` bytes, to be read again."""
-        self._ahead = self.read(size)
-        return self._ahead
+        data = self.read(size)
+        self.unread(data)
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Give back what was read, to be read again first."""
+        self._ahead = BytesIO(data + self._ahead.read())
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end. Raises `UsageError` when they cannot be read."""
-        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+        ahead = self._ahead.read(size)
+        parts, missing = [ahead] if ahead else [], size - len(ahead)
         try:
-            return ahead + self.file.read(size - len(ahead)) if ahead else self.file.read(size)
-        except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            while missing and (part := self.file.read(missing)):
+                parts.append(part)
+                missing -= len(part)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            reason = getattr(error, "strerror", None) or one_line(str(error)) or type(error).__name__
             raise UsageError(f"{self.name}: cannot be read: {reason}; copy it again") from error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def part(self, size: int) -> BinaryIO:
+        """The next `size` bytes as a file. Raises `UsageError` when there are fewer."""
+        data = self.read(size)
+        if len(data) < size:
+            raise UsageError(f"{self.name}: cannot be read: ends inside a message; copy it again")
+        return BytesIO(data)
 
     def __enter__(self) -> "Source":
         return self
@@ -68,14 +100,25 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """Open a file, or standard input for `-`; gzip is noticed by its first bytes. Raises `UsageError`."""
+    """Open a file, or standard input for `-`; gzip and zstd are noticed by their first bytes. Raises `UsageError`."""
     try:
         plain = sys.stdin.buffer if str(path) == "-" else path.open("rb")
-        packed = cast(BufferedReader, plain).peek(2)[:2] == b"\x1f\x8b"  # what comes through a pipe is read once
-        file = cast(BinaryIO, gzip.open(plain)) if packed else plain  # noqa: SIM115 (the source closes it)
-        return Source(file, "standard input" if str(path) == "-" else str(path), plain if packed else None)
+        name = "standard input" if str(path) == "-" else str(path)
+        head = cast(BufferedReader, plain).peek(4)[:4]  # what comes through a pipe is read once
+        if head[:2] == _GZIP:
+            return Source(cast(BinaryIO, gzip.open(plain)), name, plain)
+        if head == ZSTD:
+            return Source(unpack_zstd(plain), name, plain)
+        return Source(plain, name)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}; check its name and rights") from error
+
+
+def unpack_zstd(packed: BinaryIO) -> _Readable:
+    """A stream of what zstd frames hold, one frame or many."""
+    from pyarrow import CompressedInputStream, PythonFile
+
+    return cast(_Readable, CompressedInputStream(PythonFile(packed, mode="r"), "zstd"))
 
 
 def read_text(path: Path, remedy: str) -> str:

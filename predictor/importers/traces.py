@@ -3,6 +3,7 @@
 Batch by batch, so memory holds one batch and the statistics, however many traces there are.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -11,12 +12,11 @@ import numpy as np
 from predictor.graph.checks import check_graph
 from predictor.graph.types import Assumption, CallGraph
 from predictor.importers import statistics as st
-from predictor.importers.circles import names_without_circles
 from predictor.importers.clean import Tally, whole_traces
 from predictor.importers.critical_path import critical_path
-from predictor.importers.hops import pair_spans
-from predictor.importers.merge import NO_RATE, Rates, merge
-from predictor.importers.spans import SpanBatch, Vocabulary
+from predictor.importers.hops import Requests, pair_spans
+from predictor.importers.merge import NO_RATE, Rates, merge, service_names
+from predictor.importers.spans import LONGEST_NS, PARTS, SpanBatch, Vocabulary
 from predictor.importers.stages import find_stages
 from predictor.importers.statistics import Statistics
 
@@ -52,17 +52,35 @@ class TraceImport:
 def import_traces(batches: Iterable[SpanBatch], words: Vocabulary, origin: str, options: TraceOptions) -> TraceImport:
     """The call graph of all traces in `batches`. Raises `UsageError` when they are none, or most are incomplete."""
     tally, found = Tally(), Statistics()
+    before = words.passed.copy(), words.skipped.copy()
     for batch in batches:
         kept = _of_operation(whole_traces(batch, tally, options.allow_incomplete), words, tally, options.operation)
-        if kept.trace.size:
-            tally.used += int(kept.trace.max()) + 1
-            requests = pair_spans(kept, words)
+        requests = _requests(kept, words, tally)
+        if requests is not None:
             found.add(requests, find_stages(requests), critical_path(requests))
     tally.check(origin, options.allow_incomplete)
-    graph = merge(found, words.services, options.rates)
-    graph = replace(graph, assumed=(*graph.assumed, *_remarks(tally, words, options)))
+    graph = merge(found, words, options.rates)
+    graph = replace(graph, assumed=(*_remarks(tally, words, options, before), *graph.assumed))
     check_graph(graph)
     return TraceImport(graph, tally, *_path(found, words))
+
+
+def _requests(batch: SpanBatch, words: Vocabulary, tally: Tally) -> Requests | None:
+    """The requests of whole traces; traces in which one would last longer than anything does are left out."""
+    while batch.trace.size:
+        parts = words.passed[PARTS]
+        requests = pair_spans(batch, words)
+        longest = np.maximum(requests.end_ns - requests.start_ns, requests.hop_end_ns - requests.hop_start_ns)
+        wrong = longest > LONGEST_NS
+        if not wrong.any():
+            tally.used += int(batch.trace.max()) + 1
+            return requests
+        words.passed[PARTS] = parts
+        bad = np.zeros(int(batch.trace.max()) + 1, dtype=np.bool_)
+        bad[requests.trace[wrong]] = True
+        tally.impossible += int(bad.sum())
+        batch = batch.rows(~bad[batch.trace])
+    return None
 
 
 def _of_operation(batch: SpanBatch, words: Vocabulary, tally: Tally, operation: str | None) -> SpanBatch:
@@ -75,8 +93,11 @@ def _of_operation(batch: SpanBatch, words: Vocabulary, tally: Tally, operation: 
     return batch.rows(chosen[batch.trace])
 
 
-def _remarks(tally: Tally, words: Vocabulary, options: TraceOptions) -> list[Assumption]:
-    """What the numbers rest on beyond single values."""
+def _remarks(
+    tally: Tally, words: Vocabulary, options: TraceOptions, before: tuple[Counter[str], Counter[str]]
+) -> list[Assumption]:
+    """What the numbers rest on beyond single values; `before` is what `words` had counted for other graphs."""
+    passed, skipped_before = before
     remarks = []
     if tally.incomplete:
         what = "only their beginning is used" if options.allow_incomplete else "left out"
@@ -85,6 +106,10 @@ def _remarks(tally: Tally, words: Vocabulary, options: TraceOptions) -> list[Ass
         remarks.append(f"{tally.impossible} of {tally.traces} traces have spans of impossible duration; left out")
     if tally.entered_elsewhere:
         remarks.append(f"{tally.entered_elsewhere} traces begin with a parent that is not there; taken as the ingress")
+    remarks += [f"{count} {what}" for what, count in sorted((words.passed - passed).items())]
+    if skipped := words.skipped - skipped_before:
+        kinds = ", ".join(f"{count} with {what}" for what, count in sorted(skipped.items()))
+        remarks.append(f"{skipped.total()} elements without traces skipped: {kinds}")
     operations = len(words.operations.values)
     if options.operation is None and operations > 1:
         remarks.append(f"{operations} operations are mixed as the traces have them (see --operation)")
@@ -92,7 +117,7 @@ def _remarks(tally: Tally, words: Vocabulary, options: TraceOptions) -> list[Ass
 
 
 def _path(found: Statistics, words: Vocabulary) -> tuple[tuple[PathShare, ...], float]:
-    names = names_without_circles(found.nodes, found.edges, words.services)
+    names = service_names(found, words)
     traces = max(found.traces, 1)
     own: dict[str, list[float]] = {}
     for node, row in found.nodes.items():

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
+from predictor.graph.reader import parse_graph
+from predictor.graph.writer import graph_text
 from predictor.importers.assemble import Record, assemble
 from predictor.importers.jaeger import read_jaeger
 from predictor.importers.otlp import read_otlp
@@ -347,3 +349,4 @@ def test_any_tangle_of_spans_is_a_graph_or_refused(tmp_path: Path, traces: list[
         return
     assert found.graph.services
     assert all(call.calls_per_request > 0 for call in found.graph.calls)
+    assert parse_graph(graph_text(found.graph), "x").services == found.graph.services

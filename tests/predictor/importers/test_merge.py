@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from predictor.graph.reader import parse_graph
+from predictor.graph.writer import graph_text
 from predictor.importers.merge import Rates
 from profiler.errors import UsageError
 from tests.predictor.importers.recorded import ROOT, graph_of, imported, jaeger, rpc, span, written
@@ -88,6 +90,13 @@ def test_enough_requests_give_percentiles(tmp_path: Path) -> None:
     time = graph_of(tmp_path, *traces).service("front").service_time
     assert time.mean_ns == pytest.approx(5.05e6)
     assert dict(time.percentiles)[90.0] == pytest.approx(9e6, rel=0.02)
+
+
+def test_percentiles_that_would_have_no_bound_are_left_out_and_listed(tmp_path: Path) -> None:
+    traces = [[{**ROOT, "duration": 0 if number < 95 else 50_000_000}] for number in range(100)]
+    graph = graph_of(tmp_path, *traces)
+    assert parse_graph(graph_text(graph), "x").services == graph.services
+    assert any("p99 left out" in item.why for item in graph.assumed)
 
 
 def test_a_chain_of_hundreds_of_hops_is_no_problem(tmp_path: Path) -> None:
