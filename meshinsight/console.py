@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from profiler.errors import MeshInsightError
 from profiler.text import printable
 
 if TYPE_CHECKING:
@@ -51,14 +52,22 @@ def write_document(text: str, stream: TextIO) -> None:
     stream.write(text)
 
 
-def write_json_document(document: Any, stream: TextIO, indent: int | None = 2) -> None:
-    """Write a JSON document, whole or not at all.
+def json_text(document: Any, indent: int | None = 2) -> str:
+    """A JSON document as text. Raises `MeshInsightError` when a number in it is not finite: JSON has none such."""
+    try:
+        text = json.dumps(document, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise MeshInsightError(
+            "a figure of the result is not finite, so it has no JSON; check the input for values that are far too large"
+        ) from error
+    # ASCII only: the escapes of control characters and of bidirectional marks reach no terminal as such. DEL is the one
+    # control character that JSON leaves as it is.
+    return text.replace("\x7f", "\\u007f") + "\n"
 
-    Raises:
-        ValueError: a number in it is not finite; nothing has been written then.
-    """
-    # ASCII only: the escapes of control characters and of bidirectional marks reach no terminal as such.
-    stream.write(json.dumps(document, indent=indent, allow_nan=False) + "\n")
+
+def write_json_document(document: Any, stream: TextIO, indent: int | None = 2) -> None:
+    """Write a JSON document, whole or not at all. Raises `MeshInsightError` when a number in it is not finite."""
+    stream.write(json_text(document, indent))
 
 
 def make_console(stream: TextIO, width: int | None = None, plain: bool = False) -> "Console":

@@ -1,7 +1,6 @@
 """`meshinsight fit`: the coefficients a profile gives, with intervals and error. Works anywhere."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,17 +110,15 @@ def _fitted(document: Mapping[str, Any], origin: str) -> "FittedModel":
 def _given(path: Path) -> "FittedModel | None":
     """The model in a file, None if it is none; its format is told within its first characters."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             beginning = file.read(_BEGINNING)
-            if '"meshinsight-model"' not in beginning:
-                return None
-            text = beginning + file.read()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return None  # the profile's reader says what is wrong
-    from predictor.models.stored import unpacked
-    from predictor.models.types import FittedModel
+    if b'"meshinsight-model"' not in beginning:
+        return None
+    from predictor.models.document import REMEDY, model_of
+    from profiler.files.json_text import parse_json
+    from profiler.files.reading import read_text
 
-    try:
-        return FittedModel.from_json(unpacked(json.loads(text)))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"{path}: damaged model ({error}); make it again with `meshinsight fit -o json`") from error
+    origin = f"damaged model {path}"
+    return model_of(parse_json(read_text(path, REMEDY), origin, REMEDY), origin)

@@ -1,6 +1,7 @@
 """`meshinsight profile`: measure sidecars on this machine, save the profile, show it."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -161,7 +162,7 @@ def profile(
 
 def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[str, Any]) -> "ProfileSettings":
     """Defaults, then what `--quick` or a matrix says, then what single options say."""
-    from profiler.campaign.matrix import load_matrix, parse_duration
+    from profiler.campaign.matrix import load_matrix, matrix_error, parse_duration
     from profiler.campaign.settings import ProfileSettings
 
     chosen: dict[str, Any] = dict(QUICK) if quick else {}
@@ -170,17 +171,23 @@ def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[s
     if budget is not None:
         chosen["budget_s"] = parse_duration("--budget", budget)
     chosen.update(given)
-    return ProfileSettings(**chosen)
+    try:
+        return ProfileSettings(**chosen)
+    except UsageError as error:
+        raise (error if matrix is None else matrix_error(matrix, error, given)) from error
 
 
 def _new_directory(out: Path | None) -> Path:
     from profiler.campaign.journal import Journal
+    from profiler.campaign.place import require_place
     from profiler.campaign.profiling import default_directory
     from profiler.profile.document import FILE_NAME
 
     directory = out or default_directory()
+    require_place(directory, "--out")
     if Journal(directory).begun:
-        raise UsageError(f"--out {directory}: holds an unfinished run; go on with --resume {directory}, or remove it")
+        resume = shlex.join(("--resume", str(directory)))
+        raise UsageError(f"--out {directory}: holds an unfinished run; continue it with {resume}, or remove it")
     if (directory / FILE_NAME).exists():
         raise UsageError(f"--out {directory}: already holds a profile, which is kept; choose another directory")
     return directory
@@ -188,10 +195,13 @@ def _new_directory(out: Path | None) -> Path:
 
 def _resume(directory: Path, out: Path | None, others: dict[str, Any], output: str) -> None:
     from profiler.campaign.journal import Journal
+    from profiler.campaign.place import require_place
 
     if out is not None or any(value for value in others.values()):
         raise UsageError("--resume: goes on with the settings of the run; leave the other options out")
-    _measure(Journal(directory).settings(), directory, output)
+    settings = Journal(directory).settings()
+    require_place(directory, "--resume")
+    _measure(settings, directory, output)
 
 
 def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
@@ -202,7 +212,7 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
         outcome = profiling.run(directory, progress.update)
-    _show(outcome, output, f"go on with: meshinsight profile --resume {directory}")
+    _show(outcome, output, f"go on with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}")
 
 
 def _show(outcome: "Outcome", output: str, advice: str = "") -> None:

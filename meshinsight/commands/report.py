@@ -55,8 +55,9 @@ def report(
         "--price-per-gib-hour": price_per_gib_hour,
     }
     _check(out, graph, given)
-    from meshinsight.reporters import html, validation_view
+    from meshinsight.reporters import html
     from meshinsight.reporters.prediction_sections import Prices
+    from meshinsight.reporters.validation_document import read_validation
     from predictor.predict.types import Options
     from profiler.files.writing import write_whole
     from profiler.profile.document import load_profile
@@ -66,7 +67,7 @@ def report(
     if graph is not None:
         options = Options(proxy, transport or Options().transport)
         predicted = _predicted(profile, graph, options, Prices(price_per_vcpu_hour, price_per_gib_hour))
-    validations = [validation_view.read_validation(file) for file in validation or ()]
+    validations = [read_validation(file) for file in validation or ()]
     write_whole(out, html.render(document, title, predicted, validations))
     print_line(f"report written to {out}")
 

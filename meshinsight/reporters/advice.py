@@ -11,6 +11,7 @@ from meshinsight.reporters.prediction_sections import Section
 from predictor.advise.changes import KINDS
 from predictor.advise.types import Advice, Outcome, Step
 from predictor.predict.types import Estimate, Prediction
+from profiler.text import printable
 
 FORMAT: Final = "meshinsight-advice"
 VERSION: Final = 1
@@ -91,7 +92,7 @@ def notes(found: Advice, check: str) -> list[tuple[str, Sequence[str]]]:
 
 
 def _title(found: Advice) -> str:
-    name = formats.printable(found.before.graph) or "the call graph"
+    name = printable(found.before.graph) or "the call graph"
     if not found.met:
         return f"Limits of {name}: cannot be met" if found.impossible else f"Limits of {name}: no way found"
     count = len(found.steps)
@@ -135,6 +136,8 @@ def _given_up(found: Advice) -> list[str]:
 
 def _margin(item: Outcome) -> str:
     factor, unit, decimals = _UNITS[item.limit.figure]
+    if not item.finite_after:
+        return f"{item.limit.text}: missed, since sidecars have more work than time and latency is not finite"
     bound, value = item.limit.bound, item.after.value
     far = f"{abs(bound - value) * factor:,.{decimals}f} {unit}, {abs(bound - value) / bound:.0%}"
     line = f"{item.limit.text}: {'met' if item.met else 'missed'} by {far}"
@@ -159,11 +162,7 @@ def _limits(found: Advice) -> Section:
     for item in found.outcomes:
         factor, unit, decimals = _UNITS[item.limit.figure]
         name = f"{item.limit.figure} {item.limit.statistic}".strip()
-        figures = [
-            part
-            for value in (item.before, item.after)
-            for part in (f"{value.value * factor:,.{decimals}f}", _interval(value, factor, decimals))
-        ]
+        figures = [part for value in (item.shown_before, item.shown_after) for part in _figure(value, factor, decimals)]
         limit = f"{item.limit.bound * factor:,.{decimals}f}"
         rows.append((f"{name}, {unit}", limit, *figures, "yes" if item.met else "no"))
     columns = ("limit", "at most", "now", "95 % interval", "then", "95 % interval", "met")
@@ -175,9 +174,9 @@ def _changes(found: Advice) -> Section:
     memory = any(item.limit.figure == "memory" for item in found.outcomes)
     rows = []
     for number, step in enumerate(found.steps[:LISTED], start=1):
-        row = [f"{number}. {formats.printable(str(step.change))}"]
-        row += [f"{step.percentiles_ns[name] * 1e-6:,.3f}" for name in names]
-        row += [f"{step.mean_ns * 1e-6:,.3f}", _span(step.mean_interval_ns, 1e-6, 3)]
+        row = [f"{number}. {printable(str(step.change))}"]
+        row += [_millis(step.percentiles_ns.get(name)) for name in names]
+        row += [_millis(step.mean_ns), _span(step.mean_interval_ns, 1e-6, 3)]
         row += [f"{step.vcpu:,.4f}", _span(step.vcpu_interval, 1.0, 4)]
         row += [_memory(step)] if memory else []
         rows.append(tuple(row))
@@ -194,6 +193,16 @@ def _memory(step: Step) -> str:
 
 def _changes_text(count: int) -> str:
     return "one change" if count == 1 else f"{count} changes"
+
+
+def _millis(value_ns: float | None) -> str:
+    return formats.UNKNOWN if value_ns is None else f"{value_ns * 1e-6:,.3f}"
+
+
+def _figure(value: Estimate | None, factor: float, decimals: int) -> tuple[str, str]:
+    if value is None:
+        return formats.UNKNOWN, formats.UNKNOWN
+    return f"{value.value * factor:,.{decimals}f}", _interval(value, factor, decimals)
 
 
 def _interval(value: Estimate, factor: float, decimals: int) -> str:
@@ -217,8 +226,8 @@ def _limit(item: Outcome) -> dict[str, Any]:
         "figure": item.limit.figure,
         "statistic": item.limit.statistic,
         "bound": item.limit.bound,
-        "before": asdict(item.before),
-        "after": asdict(item.after),
+        "before": None if item.shown_before is None else asdict(item.shown_before),
+        "after": None if item.shown_after is None else asdict(item.shown_after),
         "met": item.met,
         "own_ns": item.own_ns,
     }
@@ -240,5 +249,5 @@ def _without_change(step: Step) -> dict[str, Any]:
 
 
 def _figures(found: Prediction) -> dict[str, Any]:
-    latency = {name: asdict(part) for name, part in found.latency.items()}
+    latency = {name: part.document() for name, part in found.latency.items()}
     return {"latency": latency, "vcpu": asdict(found.vcpu), "memory_bytes": found.memory_bytes}

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from meshinsight.console import print_whole, write_json_document
 from meshinsight.reporters import derived, formats
+from profiler.text import printable
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached, Component, MessageTimes, Overhead, TargetResult
@@ -45,7 +46,7 @@ def _render(found: "Attached", console: Console) -> None:
 
 def _render_target(target: "TargetResult", console: Console) -> None:
     console.print()
-    console.print(formats.printable(target.label), style="bold", end="")
+    console.print(printable(target.label), style="bold", end="")
     ended = ", ended meanwhile" if target.ended else ""
     per_message = (
         "" if target.cpu_ns_per_message is None else f", {formats.micros(target.cpu_ns_per_message)} µs per message"
@@ -60,7 +61,7 @@ def _render_target(target: "TargetResult", console: Console) -> None:
             f"{formats.count(target.messages.joined)} reads were passed on with others' and have no time of their own"
         )
     for warning in target.warnings:
-        console.print(f"! {formats.printable(warning)}")
+        console.print(f"! {printable(warning)}")
 
 
 def _table(first: str, columns: Sequence[str]) -> Table:

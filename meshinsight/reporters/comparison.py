@@ -1,16 +1,16 @@
 """Scenarios beside the graph as it is: tables, Markdown, JSON, and CSV with one row per scenario."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from meshinsight.console import write_json_document
-from meshinsight.reporters import formats
+from meshinsight.reporters import csv_document, formats
 from meshinsight.reporters.prediction import print_sections, write_markdown_sections
 from meshinsight.reporters.prediction_sections import Prices, Section, money_per_month
 from predictor.predict.comparison import Comparison, Row
 from predictor.predict.types import Estimate
+from profiler.text import printable
 
 FORMAT: Final = "meshinsight-comparison"
 VERSION: Final = 1
@@ -24,7 +24,7 @@ _NOTES: Final = (
 
 def print_comparison(found: Comparison, prices: Prices, stream: TextIO) -> None:
     """Print a comparison to a stream."""
-    print_sections(formats.printable(_title(found)), sections(found, prices), notes(found), stream)
+    print_sections(printable(_title(found)), sections(found, prices), notes(found), stream)
 
 
 def write_markdown(found: Comparison, prices: Prices, stream: TextIO) -> None:
@@ -43,9 +43,7 @@ def write_csv(found: Comparison, prices: Prices, stream: TextIO) -> None:
     """Write one row per scenario, the graph as it is first."""
     rows = [dict(_columns(_document(row, found.rows[0], prices))) for row in found.rows]
     names = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
-    writer = csv.DictWriter(stream, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    csv_document.write(list(names), rows, stream)
 
 
 def sections(found: Comparison, prices: Prices) -> list[Section]:
@@ -93,11 +91,12 @@ def _overheads(found: Comparison, prices: Prices) -> Section:
     rows = []
     for row in found.rows:
         one = row.prediction
-        latency = [_scaled(one.latency[name].overhead_ns.value if one else None, 1e-6, 3) for name in names]
+        overheads = [one.latency[name].shown_overhead_ns if one else None for name in names]
+        latency = [_scaled(over.value if over else None, 1e-6, 3) for over in overheads]
         memory = None if one is None else one.memory_bytes
         money = [_scaled(_money(row, prices), 1.0, 2)] if _priced(prices) else []
         vcpu = formats.vcpus(one.vcpu.value if one else None)
-        rows.append((formats.printable(row.name), *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
+        rows.append((printable(row.name), *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
     further = ("money/month",) if _priced(prices) else ()
     columns = ("scenario", *(f"{name} ms" for name in names), "vCPU", "MiB", *further)
     return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, tuple(rows))
@@ -110,10 +109,10 @@ def _saved_latency(found: Comparison) -> Section:
     base = found.rows[0].prediction
     rows = []
     for row in found.rows[1:]:
-        cells = [formats.printable(row.name)]
+        cells = [printable(row.name)]
         for name in chosen:
-            saved = row.saving.latency_ns[name] if row.saving else None
-            cells += _figure(saved, base.latency[name].overhead_ns if base else None, 1e-6, 3)
+            saved = row.saving.latency_ns.get(name) if row.saving else None
+            cells += _figure(saved, base.latency[name].shown_overhead_ns if base else None, 1e-6, 3)
         rows.append(tuple(cells))
     headers = [text for name in chosen for text in (f"{name} ms", "95 % interval", "of it")]
     return Section("Saved latency (negative: added)", ("scenario", *headers), tuple(rows))
@@ -127,7 +126,7 @@ def _saved_resources(found: Comparison, prices: Prices) -> Section:
         vcpu = _figure(saved.vcpu if saved else None, base.vcpu if base else None, 1.0, 4)
         memory = _scaled(saved.memory_bytes if saved else None, 1 / (1 << 20), 0)
         money = [_scaled(_saved_money(row, found.rows[0], prices), 1.0, 2)] if _priced(prices) else []
-        rows.append((formats.printable(row.name), *vcpu, memory, *money))
+        rows.append((printable(row.name), *vcpu, memory, *money))
     columns = ("scenario", "vCPU", "95 % interval", "of it", "MiB", *(("money/month",) if _priced(prices) else ()))
     return Section("Saved CPU and memory (negative: added)", columns, tuple(rows))
 
@@ -144,8 +143,8 @@ def _priced(prices: Prices) -> bool:
 def _inconclusive(found: Comparison) -> Iterator[str]:
     for row in found.rows:
         if row.saving is not None:
-            figures = (("mean latency", row.saving.latency_ns["mean"]), ("vCPU", row.saving.vcpu))
-            unsure = [name for name, figure in figures if figure.low <= 0.0 <= figure.high != figure.low]
+            figures = (("mean latency", row.saving.latency_ns.get("mean")), ("vCPU", row.saving.vcpu))
+            unsure = [name for name, figure in figures if figure and figure.low <= 0.0 <= figure.high != figure.low]
             if unsure:
                 yield f"{row.name}: {', '.join(unsure)}"
 
@@ -169,7 +168,8 @@ def _document(row: Row, base: Row, prices: Prices) -> dict[str, Any]:
     if one is None:
         return document
     document |= {
-        "latency": {name: asdict(part) for name, part in one.latency.items()},
+        "latency": {name: part.document() for name, part in one.latency.items()},
+        "carried_rps": one.carried_rps,
         "vcpu": asdict(one.vcpu),
         "baseline_vcpu": one.baseline_vcpu,
         "memory_bytes": one.memory_bytes,
@@ -189,7 +189,8 @@ def _columns(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The document of a row as columns; texts of more than a line's worth are left to JSON."""
     yield "scenario", document["name"]
     for name, part in document.get("latency", {}).items():
-        yield from _spread(f"latency_{name}_ns", part["overhead_ns"])
+        if part["overhead_ns"] is not None:
+            yield from _spread(f"latency_{name}_ns", part["overhead_ns"])
     if "vcpu" in document:
         yield from _spread("vcpu", document["vcpu"])
         yield "memory_bytes", document["memory_bytes"]

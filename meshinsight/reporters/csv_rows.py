@@ -5,10 +5,10 @@ Currencies: `latency` (the exchange), `latency_by_place` (the same, split by pla
 keeps one row, so that no cell vanishes.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TextIO
 
+from meshinsight.reporters import csv_document
 from meshinsight.reporters.derived import Cell, ordered
 
 _CELL: Final = (
@@ -46,9 +46,7 @@ COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_FURTHER, *_MEMORY, *_OWN
 
 def write(document: Mapping[str, Any], stream: TextIO) -> None:
     """Write header and rows."""
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows(document))
+    csv_document.write(COLUMNS, rows(document), stream)
 
 
 def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

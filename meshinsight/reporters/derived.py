@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from meshinsight.reporters import formats
 from profiler.components import COMPONENTS, OTHER, TLS
 from profiler.probes.cputime import RARE
+from profiler.text import printable
 
 Cell: TypeAlias = dict[str, Any]
 
@@ -213,7 +214,7 @@ def named_sources(cells: Sequence[Cell]) -> str:
     for cell in cells:
         components = cell["latency"]["components"] if cell["latency"] else {}
         for name in ordered(components):
-            known = names.setdefault(formats.printable(components[name]["source"]), [])
+            known = names.setdefault(printable(components[name]["source"]), [])
             if name not in known:
                 known.append(name)
     return "; ".join(f"{source} ({', '.join(members)})" for source, members in names.items())
@@ -333,7 +334,7 @@ def machine_text(environment: Mapping[str, Any]) -> str:
     memory = environment.get("memory_bytes")
     parts.append(formats.size(memory) if isinstance(memory, int | float) else None)
     parts.append(environment.get("virtualisation"))
-    return ", ".join(formats.printable(str(part)) for part in parts if part) or formats.UNKNOWN
+    return ", ".join(printable(str(part)) for part in parts if part) or formats.UNKNOWN
 
 
 def proxy_text(proxies: Mapping[str, Any]) -> str:
@@ -343,7 +344,7 @@ def proxy_text(proxies: Mapping[str, Any]) -> str:
         workers = proxy.get("workers")
         plural = "" if workers == 1 else "s"
         parts = [f"{name} {proxy['version']}", proxy.get("build"), f"{workers} worker{plural}" if workers else None]
-        lines.append(", ".join(formats.printable(str(part)) for part in parts if part))
+        lines.append(", ".join(printable(str(part)) for part in parts if part))
     return "; ".join(lines) or formats.UNKNOWN
 
 

@@ -74,10 +74,5 @@ def size(value_bytes: float) -> str:
     return f"{value_bytes:.0f} B"
 
 
-def printable(text: str) -> str:
-    """A foreign string without control characters, so that a profile cannot drive the terminal that shows it."""
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
 def _no_minus_zero(text: str) -> str:
     return text.lstrip("-") if not text.strip("-+0.,") else text

@@ -16,6 +16,7 @@ from meshinsight.reporters.graph_layout import Box, Link, Place, Route, layout
 from predictor.graph.plan import sidecar_modes
 from predictor.graph.types import INGRESS, Call, CallGraph, Service
 from predictor.predict.types import EdgePrediction, Prediction, ServicePrediction
+from profiler.text import printable
 
 HEAT_STEPS: Final = 5
 
@@ -139,7 +140,7 @@ def _label(edge: EdgePrediction) -> tuple[str, str]:
 
 def _name_lines(name: str) -> list[str]:
     """A name in one line, or in two if it is long; what does not fit is left out in the middle."""
-    name = formats.printable(name)
+    name = printable(name)
     if len(name) <= _LONGEST_NAME:
         return [name]
     cuts = [place + 1 for place, sign in enumerate(name[:-1]) if sign in "-_./: "]
@@ -195,7 +196,7 @@ def _rectangle(place: Place, lines: Sequence[str], tooltip: str, *, bare: bool) 
         width=_number(place.width),
         height=_number(place.height),
         name=tuple((_number(x), _number(first + i * _LINE_HEIGHT), line) for i, line in enumerate(lines)),
-        tooltip=formats.printable(tooltip.replace("\n", "\t")).replace("\t", "\n"),
+        tooltip=printable(tooltip.replace("\n", "\t")).replace("\t", "\n"),
         bare=bare,
     )
 
@@ -240,7 +241,7 @@ def _edge_tooltip(call: Call, edge: EdgePrediction, modes: tuple[str, str], on_p
     path[False, True] = "only with sidecars"
     per_call, cpu = edge.latency_ns, edge.vcpu
     text = [
-        formats.printable(edge.id),
+        printable(edge.id),
         f"{call.protocol}, TLS {call.tls}, sidecars {modes[0]} and {modes[1]}",
         f"adds {formats.micros(added_ns(edge))} µs to a request: {formats.micros(per_call.value)} µs per call"
         f" ({formats.micros_interval((per_call.low, per_call.high))}), waited for {edge.path_weight:.3g} times",

@@ -11,6 +11,7 @@ from meshinsight.reporters.graph_drawing import HEAT_STEPS, Drawing, added_ns, d
 from meshinsight.reporters.prediction_sections import Prices, sections
 from predictor.graph.types import INGRESS, CallGraph
 from predictor.predict.types import EdgePrediction, Estimate, Latency, Prediction, ServicePrediction
+from profiler.text import printable
 
 MOST_ROWS: Final = 100
 """So many services, calls, and lines of each list are shown; `meshinsight predict` has them all."""
@@ -44,7 +45,7 @@ class Predicted:
 
 def graph_name(found: Prediction) -> str:
     """The graph's name, or words that stand for it."""
-    return formats.printable(found.graph) or "the call graph"
+    return printable(found.graph) or "the call graph"
 
 
 def view(predicted: Predicted) -> dict[str, Any]:
@@ -84,7 +85,11 @@ def _headline(found: Prediction) -> str:
     """The totals as a sentence."""
     mean = found.latency["mean"]
     text = f"Sidecars add {_of(mean)} to the mean request from outside"
-    if "p99" in found.latency:
+    if not mean.finite:
+        text = "Sidecars have more work than time, so latency has no finite mean"
+        if found.carried_rps is not None:
+            text += f" (they can carry about {formats.rate(found.carried_rps)} requests/s from outside)"
+    elif "p99" in found.latency:
         text += f", {_of(found.latency['p99'])} at p99"
     share = found.vcpu.value / found.baseline_vcpu if found.baseline_vcpu > 0 else None
     text += f", and keep {formats.vcpus(found.vcpu.value)} vCPU busy ({formats.signed_percent(share, 1)})"
@@ -138,7 +143,7 @@ def _path(found: Prediction) -> dict[str, Any]:
 def _steps(path: Sequence[str], other: set[str]) -> dict[str, Any]:
     """The steps of a path, of a long one those first that are not on the other path; how many are left out."""
     places = sorted(range(len(path)), key=lambda place: (path[place] in other, place))[:_MOST_STEPS]
-    steps = [(formats.printable(path[place]), path[place] in other) for place in sorted(places)]
+    steps = [(printable(path[place]), path[place] in other) for place in sorted(places)]
     return {"steps": steps, "more": len(path) - len(steps)}
 
 
@@ -176,7 +181,7 @@ def _chart(name: str, rows: Sequence[_Row]) -> dict[str, Any] | None:
 
 
 def _bar(name: str, parts: Mapping[str, float], total: Estimate, factor: float) -> Bar:
-    name = formats.printable(name)
+    name = printable(name)
     half = _LONGEST_LABEL // 2
     return Bar(
         group="",

@@ -9,6 +9,7 @@ from meshinsight.reporters import charts, derived, formats, graph_view, palette,
 from meshinsight.reporters.charts import Bar, Line, Panel
 from meshinsight.reporters.derived import Cell
 from meshinsight.reporters.graph_view import Predicted
+from meshinsight.reporters.validation_document import ValidationDocument
 from profiler.attribution import bounds
 from profiler.components import DESCRIPTIONS, PLACES
 
@@ -20,7 +21,7 @@ def render(
     document: Mapping[str, Any],
     title: str | None = None,
     predicted: Predicted | None = None,
-    validations: Sequence[Mapping[str, Any]] = (),
+    validations: Sequence[ValidationDocument] = (),
 ) -> str:
     """The whole page. `title` replaces the one made from the proxies' names; it is escaped like every other text.
 

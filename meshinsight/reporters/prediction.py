@@ -6,9 +6,9 @@ from typing import Final, TextIO
 from unicodedata import combining, east_asian_width
 
 from meshinsight.console import make_console
-from meshinsight.reporters import formats
 from meshinsight.reporters.prediction_sections import Prices, Section, notes, sections
 from predictor.predict.types import Prediction
+from profiler.text import printable
 
 _GAP: Final = "  "
 
@@ -16,11 +16,21 @@ _GAP: Final = "  "
 def print_sections(
     title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]], stream: TextIO
 ) -> None:
-    """Print titled tables and lists; a terminal gets its width and colours, a pipe whole lines."""
+    """Print titled tables and lists; a terminal gets its width and colours, a pipe whole lines.
+
+    Names in them come from foreign files, so all text is made printable here.
+    """
+    title, tables = printable(title), [_printable(section) for section in tables]
+    lists = [(printable(name), [printable(line) for line in lines]) for name, lines in lists]
     if stream.isatty():
         _print_rich(title, tables, lists, stream)
     else:
         stream.writelines(f"{line.rstrip()}\n" for line in _plain_lines(title, tables, lists))
+
+
+def _printable(section: Section) -> Section:
+    rows = tuple(tuple(map(printable, row)) for row in section.rows)
+    return Section(printable(section.title), tuple(map(printable, section.columns)), rows)
 
 
 def _plain_lines(title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
@@ -33,7 +43,7 @@ def _plain_lines(title: str, tables: Sequence[Section], lists: Sequence[tuple[st
         header, *lines = [_aligned(row, widths) for row in rows]
         yield from (header, "─" * (sum(widths) + len(_GAP) * (len(widths) - 1)), *lines)
     for name, entries in lists:
-        yield from ("", name, *(f"  {formats.printable(entry)}" for entry in entries))
+        yield from ("", name, *(f"  {entry}" for entry in entries))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -71,12 +81,12 @@ def _print_rich(
         console.print()
         console.print(Text(name, style="bold"))
         for line in lines:
-            console.print(Text(f"  {formats.printable(line)}"))
+            console.print(Text(f"  {line}"))
 
 
 def print_prediction(found: Prediction, prices: Prices, stream: TextIO | None = None) -> None:
     """Print a prediction to a stream (standard output unless given)."""
-    title = f"Predicted overhead of {formats.printable(found.graph) or 'the call graph'}"
+    title = f"Predicted overhead of {printable(found.graph) or 'the call graph'}"
     print_sections(title, sections(found, prices), notes(found), stream or sys.stdout)
 
 
@@ -92,18 +102,18 @@ def write_markdown_sections(
     """Write titled tables and lists as Markdown."""
     stream.write(f"## {_cell(title)}\n")
     for section in tables:
-        stream.write(f"\n### {section.title}\n\n")
-        stream.write("| " + " | ".join(section.columns) + " |\n")
+        stream.write(f"\n### {_cell(section.title)}\n\n")
+        stream.write("| " + " | ".join(map(_cell, section.columns)) + " |\n")
         stream.write("|---|" + "--:|" * (len(section.columns) - 1) + "\n")
         stream.writelines("| " + " | ".join(map(_cell, row)) + " |\n" for row in section.rows)
     for name, lines in lists:
-        stream.write(f"\n**{name}**\n\n")
+        stream.write(f"\n**{_cell(name)}**\n\n")
         stream.writelines(f"- {_cell(line)}\n" for line in lines)
 
 
 def _cell(text: str) -> str:
     """Text that cannot break out of a cell."""
-    escaped = formats.printable(text)
+    escaped = printable(text)
     for sign in "\\|<>*_`[]":
         escaped = escaped.replace(sign, f"\\{sign}")
     return escaped

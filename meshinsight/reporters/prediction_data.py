@@ -1,11 +1,11 @@
 """A prediction as JSON, whole, and as CSV in long form: one row per scope, name, currency and component."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any, Final, TextIO
 
 from meshinsight.console import write_json_document
+from meshinsight.reporters import csv_document
 from meshinsight.reporters.prediction_sections import Prices, money_per_month
 from predictor.predict.types import Estimate, Prediction
 
@@ -20,6 +20,9 @@ def document(found: Prediction, prices: Prices) -> dict[str, Any]:
     """The prediction as plain JSON values."""
     values = asdict(replace(found, draws={}))
     del values["draws"]  # as many numbers again as all others
+    values["latency"] = {name: part.document() for name, part in found.latency.items()}
+    for service, part in zip(values["services"], found.services, strict=True):
+        service["answer"] = part.answer.document()
     return {"format": FORMAT, "version": VERSION, **values, "money_per_month": money_per_month(found, prices)}
 
 
@@ -30,16 +33,16 @@ def write_json(found: Prediction, prices: Prices, stream: TextIO) -> None:
 
 def write_csv(found: Prediction, prices: Prices, stream: TextIO) -> None:
     """Write header and rows."""
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rows(found, prices))
+    csv_document.write(COLUMNS, _rows(found, prices), stream)
 
 
 def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, Any]]:
     graph = {"scope": "graph", "name": found.graph}
     for name, part in found.latency.items():
-        row = _row(graph, f"latency_{name}", "ns", part.overhead_ns)
-        yield {**row, "without": part.without_ns, "with": part.with_ns}
+        over = part.shown_overhead_ns
+        row = {**graph, "quantity": f"latency_{name}", "unit": "ns"}
+        row |= {} if over is None else _row(graph, f"latency_{name}", "ns", over)
+        yield {**row, "without": part.without_ns, "with": part.shown_with_ns}
     for name, value in found.latency_by_component_ns.items():
         yield {**_row(graph, "latency_mean", "ns", value), "component": name}
     yield {**graph, "quantity": "latency_mean", "component": "hidden", "unit": "ns", "overhead": found.hidden_ns}

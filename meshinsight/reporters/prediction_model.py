@@ -10,12 +10,13 @@ from meshinsight.reporters.derived import protocol_name
 from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
 from predictor.models.types import CURRENCIES, FittedModel
+from profiler.text import printable
 
 
 def print_model(model: FittedModel, stream: TextIO | None = None) -> None:
     """Print a model to a stream (standard output unless given)."""
     print_sections(
-        f"Model of profile {formats.printable(model.run_id)}",
+        f"Model of profile {printable(model.run_id)}",
         [section for section in (_totals(model), _components(model), _held_out(model)) if section.rows],
         [("Machine", [f"its speed varied by {model.machine_error:.1%} (standard deviation, from the anchor cell)"])],
         stream or sys.stdout,

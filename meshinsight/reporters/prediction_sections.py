@@ -7,6 +7,7 @@ from typing import Final
 from meshinsight.reporters import formats
 from meshinsight.reporters.derived import ordered
 from predictor.predict.types import Estimate, Prediction
+from profiler.text import printable
 
 LISTED: Final = 12
 """So many services and edges are shown, those with most overhead first; JSON and CSV have them all."""
@@ -67,9 +68,8 @@ def _summary(found: Prediction) -> Section:
         (
             name,
             _millis(part.without_ns),
-            _millis(part.with_ns),
-            _millis(part.overhead_ns.value),
-            _interval(part.overhead_ns, 1e-6),
+            _millis(part.shown_with_ns),
+            *_figure(part.shown_overhead_ns, 1e-6, 3),
             formats.signed_percent(part.overhead_share, 1),
         )
         for name, part in found.latency.items()
@@ -112,7 +112,7 @@ def _services(found: Prediction) -> Section:
     chosen = sorted(found.services, key=lambda item: -item.vcpu.value)[:LISTED]
     rows = tuple(
         (
-            formats.printable(item.name),
+            printable(item.name),
             *_figure(item.latency_ns, 1e-3, 1),
             *_figure(item.vcpu, 1.0, 4),
             formats.percent(item.utilisation, 1),
@@ -128,7 +128,7 @@ def _edges(found: Prediction) -> Section:
     chosen = sorted(found.edges, key=lambda item: -item.vcpu.value)[:LISTED]
     rows = tuple(
         (
-            formats.printable(item.id),
+            printable(item.id),
             formats.rate(item.rate_rps),
             *_figure(item.latency_ns, 1e-3, 1),
             *_figure(item.vcpu, 1.0, 4),
@@ -155,5 +155,5 @@ def _interval(value: Estimate, factor: float, decimals: int = 3) -> str:
     return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"
 
 
-def _millis(value_ns: float) -> str:
-    return f"{value_ns * 1e-6:,.3f}"
+def _millis(value_ns: float | None) -> str:
+    return formats.UNKNOWN if value_ns is None else f"{value_ns * 1e-6:,.3f}"

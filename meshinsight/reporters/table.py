@@ -15,6 +15,7 @@ from meshinsight.reporters import derived, formats
 from meshinsight.reporters.derived import Cell
 from profiler.attribution import bounds
 from profiler.components import REQUEST, RESPONSE
+from profiler.text import printable
 
 _SIDE_BY_SIDE_WIDTH: Final = 100
 _BAD: Final = "bold red"
@@ -53,9 +54,7 @@ def _print_header(document: Mapping[str, Any], console: Console) -> None:
     partial = document["status"] != "complete"
     title = Text(f"MeshInsight profile {document['run_id']}", style="bold")
     title.append(f"  {document['status']}", style=_BAD if partial else "green")
-    title.append(
-        f"  {document['created']}  meshinsight {formats.printable(document['meshinsight_version'])}", "not bold"
-    )
+    title.append(f"  {document['created']}  meshinsight {printable(document['meshinsight_version'])}", "not bold")
     console.print(title)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
@@ -405,13 +404,13 @@ def _print_probes(document: Mapping[str, Any], console: Console) -> None:
     table = _table("probe", ["hits", "dropped", "status"])
     for probe in probes:
         status = derived.probe_status(probe)
-        name = formats.printable(f"{probe['program']}/{probe['name']}")
+        name = printable(f"{probe['program']}/{probe['name']}")
         style = "" if status == "ok" else _BAD
         table.add_row(
             Text(name, style=style),
             f"{probe['hits']:,}",
             f"{probe['dropped']:,}",
-            Text(formats.printable(status), style),
+            Text(printable(status), style),
         )
     console.print(table)
 
@@ -424,4 +423,4 @@ def _print_problems(document: Mapping[str, Any], console: Console) -> None:
     console.print()
     for kind, text in problems:
         line = Text(f"{kind}: ", style=_BAD if kind == "error" else "yellow")
-        console.print(line.append(formats.printable(text), style="not bold default"), soft_wrap=not console.is_terminal)
+        console.print(line.append(printable(text), style="not bold default"), soft_wrap=not console.is_terminal)

@@ -1,18 +1,18 @@
 """A validation as tables, and as the JSON that `report --validation` reads."""
 
-import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from meshinsight.console import write_json_document
+from meshinsight.console import json_text, write_json_document
 from meshinsight.reporters import formats
 from meshinsight.reporters.prediction import print_sections
 from meshinsight.reporters.prediction_sections import Section
 from predictor.predict.types import Estimate
 from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
 from profiler.files.writing import write_whole
+from profiler.text import printable
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
@@ -140,9 +140,7 @@ def write_json(found: Validation, stream: TextIO) -> None:
 
 def save(found: Validation, file: Path) -> None:
     """Write the document to a file, whole or not at all."""
-    text = io.StringIO()
-    write_json(found, text)
-    write_whole(file, text.getvalue())
+    write_whole(file, json_text(document(found)))
 
 
 def print_validation(found: Validation, stream: TextIO | None = None) -> None:
@@ -182,7 +180,7 @@ def print_validation(found: Validation, stream: TextIO | None = None) -> None:
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
     if warnings:
         notes.append(("Warnings", list(dict.fromkeys(warnings))))
-    title = f"Predicted and measured overhead of {formats.printable(found.graph) or 'the call graph'}"
+    title = f"Predicted and measured overhead of {printable(found.graph) or 'the call graph'}"
     print_sections(title, sections, notes, stream or sys.stdout)
 
 
@@ -191,7 +189,7 @@ def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: i
     for name, score in scores.items():
         rows.append(
             (
-                formats.printable(name),
+                printable(name),
                 f"{score.predicted.value * factor:,.{decimals}f}",
                 f"{score.anchored.value * factor:,.{decimals}f}",
                 _interval(score.anchored, factor, decimals),

@@ -259,14 +259,15 @@ def _own_times_too_long(case: _Case) -> bool:
 
 def _outcome(limit: Limit, before: Prediction, after: Prediction) -> Outcome:
     own = before.latency[limit.statistic].without_ns if limit.figure == "latency" else None
-    return Outcome(limit, limit.value(before), limit.value(after), own)
+    finite = limit.finite(before), limit.finite(after)
+    return Outcome(limit, limit.value(before), limit.value(after), own, *finite)
 
 
 def _steps(case: _Case, answer: _Answer) -> tuple[Step, ...]:
     """What each change saves after those before it: predicted, or where that would take long, by the fast figures."""
     changes = answer.changes
     if answer.figures:
-        return _fast_steps(case.graph, answer)
+        return _fast_steps(case, answer)
     names = [limit.statistic for limit in case.limits if limit.timed and limit.statistic != "mean"]
     lighter = case if names else replace(case, options=replace(case.options, samples=0))
     last, steps = case.before, []
@@ -277,11 +278,12 @@ def _steps(case: _Case, answer: _Answer) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _fast_steps(graph: CallGraph, answer: _Answer) -> tuple[Step, ...]:
+def _fast_steps(case: _Case, answer: _Answer) -> tuple[Step, ...]:
     last, steps = answer.figures[0], []
     for change, figures in zip(answer.changes, answer.figures[1:], strict=True):
         mean, vcpu = (before - after for before, after in zip(last, figures, strict=True))
-        steps.append(Step(change, given_up(graph, change), mean, None, vcpu, None, None, {}))
+        finite = answer.after.latency["mean"].finite and case.before.latency["mean"].finite
+        steps.append(Step(change, given_up(case.graph, change), mean if finite else None, None, vcpu, None, None, {}))
         last = figures
     return tuple(steps)
 
@@ -290,15 +292,16 @@ def _step(graph: CallGraph, change: Change, last: Prediction, found: Prediction,
     memory = None
     if last.memory_bytes is not None and found.memory_bytes is not None:
         memory = last.memory_bytes - found.memory_bytes
+    finite = last.latency["mean"].finite and found.latency["mean"].finite
     return Step(
         change=change,
         gives_up=given_up(graph, change),
-        mean_ns=last.latency["mean"].with_ns - found.latency["mean"].with_ns,
-        mean_interval_ns=_interval(last, found, "latency"),
+        mean_ns=last.latency["mean"].with_ns - found.latency["mean"].with_ns if finite else None,
+        mean_interval_ns=_interval(last, found, "latency") if finite else None,
         vcpu=last.vcpu.value - found.vcpu.value,
         vcpu_interval=_interval(last, found, "cpu"),
         memory_bytes=memory,
-        percentiles_ns={name: last.latency[name].with_ns - found.latency[name].with_ns for name in names},
+        percentiles_ns={name: last.latency[name].with_ns - found.latency[name].with_ns for name in names if finite},
     )
 
 

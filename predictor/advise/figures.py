@@ -15,8 +15,10 @@ from predictor.advise.tail import Indices, Requests
 from predictor.graph.plan import call_rates, execution_plan
 from predictor.graph.types import CallGraph
 from predictor.models.types import Floats
-from predictor.predict.latency import Answer, answer
-from predictor.predict.load import graph_owners, sidecar_load
+from predictor.predict.latency import Answer, Hops, answer
+from predictor.predict.load import SATURATED, Load, at_work, graph_owners, sidecar_load
+from predictor.predict.longest import hop_variance, hop_waits
+from predictor.predict.own_times import variance_ns2
 
 MEAN: Final = "mean"
 CPU: Final = "cpu"
@@ -56,6 +58,7 @@ class Figures:
         self._workers = workers
         self._plan = execution_plan(graph)
         self._own = {service.name: service.service_time.mean_ns for service in graph.services}
+        self._own_variances = {service.name: variance_ns2(service.service_time) for service in graph.services}
         rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
         self.rates = np.array([rates[call.id] for call in self.edges.calls])
         self.touching = self._touching()
@@ -165,6 +168,14 @@ class Figures:
         busy_one = self._prices.busy[rows]
         return self.hops_of(self._prices.latency_ns[rows], busy_one)
 
+    def varying(self, rows: Indices) -> tuple[Floats, Floats]:
+        """Variance of each edge's overhead in ns², and what of it is waiting, as `hop_waits` says."""
+        load, work = self._load(self._prices.busy[rows])
+        busy = at_work(self._owners, np.minimum(load.utilisation, SATURATED), work)
+        waits = load.waits_ns.T
+        variances = hop_variance(self._prices.latency_ns[rows], self._prices.sigmas[rows], waits, busy.T)
+        return variances, hop_waits(waits, busy.T)
+
     def waits(self, rows: Indices) -> Floats:
         """Waiting of each edge's call in ns."""
         return np.asarray(self.hops(rows) - self._prices.latency_ns[rows].sum(axis=1))
@@ -195,20 +206,28 @@ class Figures:
             sides = np.array([table["sides"].min(axis=0) for table in tables])
             waits = self.hops_of(np.zeros((len(tables), 2)), sides[:, 2:])
             hops = waits + np.array([table["latency"].min() for table in tables])
-            found[MEAN] = self.answer(hops).mean_ns
+            # Times that do not vary: the longest of several is then never above what it is in any choice.
+            found[MEAN] = answer(self._plan, self._graph.ingress, self._own, Hops(self._by_edge(hops))).mean_ns
             found |= self.percentiles(hops, [name for name in timed if name != MEAN])
         return found
 
     def hops_of(self, latency_ns: Floats, busy_one: Floats) -> Floats:
         """The same from latencies and utilisations at one call per second, edges × sides."""
-        work = busy_one.T * self._workers * 1e9
-        load = sidecar_load(self._owners, self.rates, work, np.full(work.shape, float(self._workers)))
-        return np.asarray(latency_ns.sum(axis=1) + load.waits_ns.sum(axis=0))
+        return np.asarray(latency_ns.sum(axis=1) + self._load(busy_one)[0].waits_ns.sum(axis=0))
 
-    def answer(self, hop_ns: Floats) -> Answer:
-        """Mean latency and what it waits for."""
-        hops = {call.id: ns for call, ns in zip(self.edges.calls, hop_ns.tolist(), strict=True)}
-        return answer(self._plan, self._graph.ingress, self._own, hops)
+    def _load(self, busy_one: Floats) -> tuple[Load, Floats]:
+        work = busy_one.T * self._workers * 1e9
+        return sidecar_load(self._owners, self.rates, work, np.full(work.shape, float(self._workers))), work
+
+    def answer(self, hop_ns: Floats, varying: tuple[Floats, Floats]) -> Answer:
+        """Mean latency and what it waits for; hops vary as `varying` says."""
+        variances, waits = varying
+        by_edge = dict(zip((call.id for call in self.edges.calls), waits.T, strict=True))
+        hops = Hops(self._by_edge(hop_ns), self._by_edge(variances), by_edge)
+        return answer(self._plan, self._graph.ingress, self._own, hops, self._own_variances)
+
+    def _by_edge(self, values: Floats) -> dict[str, float]:
+        return {call.id: value for call, value in zip(self.edges.calls, values.tolist(), strict=True)}
 
     def vcpu(self, rows: Indices) -> float:
         """CPU of all sidecars."""
@@ -232,7 +251,7 @@ class Figures:
         if timed:
             hops = self.hops(rows)
             if MEAN in timed:
-                found[MEAN] = self.answer(hops).mean_ns
+                found[MEAN] = self.answer(hops, self.varying(rows)).mean_ns
             found |= self.percentiles(hops, [name for name in timed if name != MEAN])
         if CPU in names:
             found[CPU] = self.vcpu(rows)
@@ -286,7 +305,7 @@ class Figures:
             return self.rates * _NS
         hops = self.hops(state.rows)
         if name == MEAN:
-            weights = self.answer(hops).edge_weights
+            weights = self.answer(hops, self.varying(state.rows)).edge_weights
             return np.array([weights[call.id] for call in self.edges.calls])
         if self._requests is None:
             raise ValueError("percentiles need sampled requests")

@@ -11,6 +11,9 @@ from profiler.errors import UsageError
 STATISTICS: Final = ("mean", "p50", "p90", "p99")
 """Of the time to answer a request from outside."""
 
+_BEYOND: Final = 2.0
+"""A time that is not finite is at least so many times its limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -40,7 +43,14 @@ class Limit:
         part = found.latency[self.statistic]
         own = part.without_ns if self.figure == "latency" else 0.0
         over = part.overhead_ns
+        if not part.finite:  # no limit holds it
+            least = max(own + over.value, _BEYOND * self.bound)
+            return Estimate(least, least, least)
         return Estimate(own + over.value, own + over.low, own + over.high)
+
+    def finite(self, found: Prediction) -> bool:
+        """Whether the figure is finite: latency is not where sidecars are overloaded."""
+        return not self.timed or found.latency[self.statistic].finite
 
     def met(self, found: Prediction) -> bool:
         """Whether the figure itself keeps the limit; its interval may reach beyond."""

@@ -36,8 +36,9 @@ class Priced:
 class Prices:
     """Prices as they are asked for. Row 0 of the tables stands for what cannot be: it costs infinitely much.
 
-    By row and side: `latency_ns`, `cpu_ns` and `busy` (utilisation of a worker) for one call per second; `rss_bytes`
-    and `connection_bytes` of a proxy and of one connection, `shared` where the proxy is the node's.
+    By row and side: `latency_ns`, `cpu_ns` and `busy` (utilisation of a worker) for one call per second; `sigmas` are
+    the lognormal sigmas of the latency; `rss_bytes` and `connection_bytes` of a proxy and of one connection, `shared`
+    where the proxy is the node's.
     """
 
     def __init__(self, model: FittedModel, options: Options, memory: bool) -> None:
@@ -48,7 +49,7 @@ class Prices:
         self._lacks: dict[Treatment, str] = {}
         self._memories: dict[Treatment, Floats] = {}
         self.latency_ns, self.cpu_ns = np.full((1, 2), np.inf), np.full((1, 2), np.inf)
-        self.busy, self.rss_bytes, self.connection_bytes = (np.zeros((1, 2)) for _ in range(3))
+        self.busy, self.sigmas, self.rss_bytes, self.connection_bytes = (np.zeros((1, 2)) for _ in range(4))
         self.shared = np.zeros((1, 2), dtype=bool)
 
     def lacks(self, treatment: Treatment) -> str:
@@ -75,7 +76,9 @@ class Prices:
     def _add(self, items: Sequence[Priced], transport: str) -> None:
         for first in range(0, len(items), _AT_ONCE):
             part = items[first : first + _AT_ONCE]
-            found = self._predict(part, transport, (1, 1)).services
+            predicted = self._predict(part, transport, (1, 1))
+            found = predicted.services
+            sigmas = {edge.id: edge.sigmas for edge in predicted.edges}
             sides = [found[0::2], found[1::2]]
             count = len(part)
             latency = np.array([[item.latency_ns.value * count for item in side] for side in sides]).T
@@ -85,6 +88,7 @@ class Prices:
                 self._rows[item] = len(self.latency_ns) + index
             self.latency_ns = np.vstack([self.latency_ns, latency])
             self.cpu_ns, self.busy = np.vstack([self.cpu_ns, cpu]), np.vstack([self.busy, busy])
+            self.sigmas = np.vstack([self.sigmas, [sigmas[f"e{index}"] for index in range(count)]])
             memories = np.array([self._memory_of(item.treatment) for item in part])
             self.rss_bytes = np.vstack([self.rss_bytes, memories[:, 0]])
             self.connection_bytes = np.vstack([self.connection_bytes, memories[:, 1]])

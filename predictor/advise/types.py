@@ -14,12 +14,12 @@ class Step:
     """One change and what it saves after those before it: mean latency, vCPU, memory, and percentiles where limited.
 
     Savings of all steps add up to the whole. Intervals are those of the difference. Where there are too many steps,
-    percentiles and intervals are left out.
+    percentiles and intervals are left out, and times where sidecars are overloaded before the change.
     """
 
     change: Change
     gives_up: str
-    mean_ns: float
+    mean_ns: float | None
     mean_interval_ns: tuple[float, float] | None
     vcpu: float
     vcpu_interval: tuple[float, float] | None
@@ -29,12 +29,27 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One limit: its figure before and after the changes; `own` is what the services take themselves (times only)."""
+    """One limit: its figure before and after the changes; `own` is what the services take themselves (times only).
+
+    Figures that are not `finite` before or after only say that the limit is missed.
+    """
 
     limit: Limit
     before: Estimate
     after: Estimate
     own_ns: float | None
+    finite_before: bool = True
+    finite_after: bool = True
+
+    @property
+    def shown_before(self) -> Estimate | None:
+        """The figure before, None where it is not finite."""
+        return self.before if self.finite_before else None
+
+    @property
+    def shown_after(self) -> Estimate | None:
+        """The figure after, None where it is not finite."""
+        return self.after if self.finite_after else None
 
     @property
     def met_before(self) -> bool:

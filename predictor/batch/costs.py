@@ -64,13 +64,15 @@ class Share:
 class Costs:
     """Costs of edges: sides × edges in ns per call; `work` is what a worker of the proxy is busy with.
 
-    `doubt` is the relative error beyond the draws, `beyond` which edges are outside of what was measured.
+    `spread` is the lognormal sigma of the latency by side, `doubt` the relative error beyond the draws, `beyond` which
+    edges are outside of what was measured.
     """
 
     latency: Floats
     cpu: Floats
     work: Floats
     workers: Floats
+    spread: Floats
     doubt: Floats
     beyond: Booleans
     shares: dict[str, list[Share]] = field(default_factory=lambda: {"latency": [], "cpu": []})
@@ -123,6 +125,7 @@ class CostSums:
             cpu=np.zeros((2, edges)),
             work=np.zeros((2, edges)),
             workers=np.ones((2, edges)),
+            spread=np.zeros((2, edges)),
             doubt=np.zeros(edges),
             beyond=np.zeros(edges, dtype=np.bool_),
         )
@@ -139,6 +142,8 @@ class CostSums:
             for row, (_, item) in zip(mixed, part.points, strict=True):
                 if item.workers != 1:
                     self.costs.workers[part.side, edges] = item.workers
+                if not part.only and item.mean_ratio > 1.0:
+                    self.costs.spread[part.side, edges] += row * np.sqrt(2.0 * np.log(item.mean_ratio))
                 if not part.only and item.ranges not in seen:
                     seen.append(item.ranges)
                     self._range(kind, item)

@@ -1,7 +1,8 @@
 """Rows of the long form as numpy columns, checked. What is wrong is told by graph, so that others go on. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -13,22 +14,35 @@ from predictor.batch.columns import (
     ASYNCHRONOUS,
     CALLEE,
     CALLER,
+    CHOICE_BY_NAME,
     CHOICES,
     FAILURE,
     FILTERS,
     GRAPH,
     NUMBERS,
+    PERCENTILES,
+    PERCENTS,
     WORKLOAD,
     Choice,
     Number,
 )
+from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import INGRESS, SIDECAR_MODES
 from predictor.models.types import Floats
+from predictor.predict.own_times import variance_ns2
 
 Indices = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
 
+_EXPONENTIAL, _LOGNORMAL, _PERCENTILES = (
+    CHOICE_BY_NAME["service_time"].words.index(kind) for kind in ("exponential", "lognormal", "percentiles")
+)
 NO_SIDECAR: Final = SIDECAR_MODES.index("none")
+_NO_DISTRIBUTION: Final = (
+    "service_time_percentiles_ns: expected as many times as service_time_percents has rising percents between 0 and "
+    "100, above 0 and not falling"
+)
+_LONGEST_NS: Final = 1e18
 _SPARSE: Final = 16
 """Names are numbered by a table while it is at most so many times as long as the rows, else by sorting."""
 
@@ -66,6 +80,7 @@ class Rows:
     filter_sets: tuple[tuple[str, ...], ...]
     deployment: Indices
     deployments: int
+    own_variances: Floats
 
 
 def graph_column(table: pa.Table) -> tuple[pa.Array, Indices, Indices]:
@@ -123,13 +138,39 @@ class Decoder:
                 given = values.strides != (0,)
                 numbers[item.name] = values[chosen] if given else same(item.default, len(chosen))
         deployment, deployments = self._deployments(workload, callee, first, node_graph, count)
+        own_variances = self._own_variances(numbers, choices["service_time"][first], first)
+        if self.problems.texts:
+            return None
         asynchronous = self._flags()
         choices["client_sidecar"] = np.where(entry, NO_SIDECAR, choices["client_sidecar"])
         return Rows(
             graphs=len(self._starts), nodes=len(node_keys), graph=self._graph, caller=callers, callee=nodes[1],
             node_graph=node_graph, first=first, numbers=numbers, choices=choices, asynchronous=asynchronous,
             filters=filters, filter_sets=sets, deployment=deployment, deployments=deployments,
+            own_variances=own_variances,
         )  # fmt: skip
+
+    def _own_variances(self, numbers: Mapping[str, Floats], kinds: npt.NDArray[np.int64], first: Indices) -> Floats:
+        """Variances of service times by node, in ns²."""
+        means = numbers["service_time_ns"]
+        found = np.zeros(len(first))
+        found[kinds == _EXPONENTIAL] = means[kinds == _EXPONENTIAL] ** 2
+        varied = kinds == _LOGNORMAL
+        found[varied] = (numbers["service_time_cv"][varied] * means[varied]) ** 2
+        for node in np.flatnonzero(kinds == _PERCENTILES).tolist():
+            percents, times = (self._listed(name, int(first[node])) for name in (PERCENTS, PERCENTILES))
+            if not _is_distribution(percents, times):
+                self.problems.add(self._graph[first[node] : first[node] + 1], _NO_DISTRIBUTION)
+            elif times:
+                points = tuple(zip(percents, times, strict=True))
+                found[node] = variance_ns2(ServiceTime("percentiles", float(means[node]), percentiles=points))
+        return found
+
+    def _listed(self, name: str, row: int) -> list[Any]:
+        """A list of numbers in a row; empty where there is none."""
+        if name not in self._table.column_names:
+            return []
+        return list(self._table.column(name)[row].as_py() or ())
 
     def _refuse(self, wrong: Booleans, text: str) -> None:
         if wrong.any():
@@ -214,6 +255,15 @@ class Decoder:
         names = np.where(workload[first] >= 0, workload[first], callee[first])
         (numbers,), keys = _numbered((node_graph * count + names,), len(self._starts) * count)
         return numbers, len(keys)
+
+
+def _is_distribution(percents: Sequence[Any], times: Sequence[Any]) -> bool:
+    """Whether percents with their times are points of a distribution of times. Neither has any: so they are."""
+    numbers = [isinstance(value, int | float) and 0.0 < value < _LONGEST_NS for value in (*percents, *times)]
+    if len(percents) != len(times) or not all(numbers):
+        return False
+    rising = all(later > earlier for earlier, later in pairwise(percents))
+    return rising and max(percents, default=0.0) < 100.0 and list(times) == sorted(times)
 
 
 def _numbered(keys: Sequence[Indices], most: int) -> tuple[list[Indices], Indices]:

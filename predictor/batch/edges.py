@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from predictor.batch.costs import by_kind, kind_codes
-from predictor.batch.decode import Indices, Problems, Rows
+from predictor.batch.decode import Booleans, Indices, Problems, Rows
 from predictor.batch.levels import Requests, find_levels
 from predictor.graph.types import REPEATS, SIDECAR_MODES
 from predictor.models.types import Floats
@@ -44,11 +44,11 @@ class Edges:
         """What is by row, in the order of the edges."""
         return rows if self.order is None or rows.strides == (0,) else rows[self.order]
 
-    def by_row(self, edges: Floats) -> Floats:
+    def by_row(self, edges: Any) -> Any:
         """The other way round."""
         if self.order is None:
             return edges
-        found = np.empty(len(edges))
+        found = np.empty_like(edges)
         found[self.order] = edges
         return found
 
@@ -126,18 +126,30 @@ def requests_of(rows: Rows, flow: Flow) -> Requests:
         rows.choices["repeat"][calls] == _PARALLEL,
         None if rows.asynchronous is None else rows.asynchronous[calls],
         None if np.isinf(cpus).all() else cpus[rows.graph[calls]],
+        rows.own_variances,
     )
 
 
-def mean_latency(rows: Rows, flow: Flow, requests: Requests, hop_ns: Floats) -> dict[str, Floats]:
-    """Means by graph; `weights` (by row) and `hop_ns` by row."""
+def endless_graphs(rows: Rows, flow: Flow, requests: Requests, endless: Booleans) -> Booleans:
+    """The graphs whose requests wait for an edge that is `endless` (by row)."""
+    calls, entries = flow.order[: flow.calls], flow.order[flow.calls :]
+    waiting = requests.reaching(endless[calls], rows.nodes)[rows.callee[entries]] | endless[entries]
+    return np.bincount(rows.graph[entries], waiting, rows.graphs) > 0.0
+
+
+def mean_latency(
+    rows: Rows, flow: Flow, requests: Requests, hop_ns: Floats, hop_variances: Floats, waits: Floats
+) -> dict[str, Floats]:
+    """Means by graph; `weights`, `hop_ns`, `hop_variances` and `waits` by row."""
     order, entries = flow.order, flow.order[flow.calls :]
     graph, rates = rows.graph[entries], flow.rates[entries]
     total = np.bincount(graph, rates, rows.graphs)[graph]
     count = np.bincount(graph, minlength=rows.graphs)[graph]
     share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
     own = rows.numbers["service_time_ns"]
-    found = requests.answers(own, hop_ns[order], rows.callee[entries], share, graph, rows.graphs)
+    found = requests.answers(
+        own, (hop_ns[order], hop_variances[order], waits[:, order]), rows.callee[entries], share, graph, rows.graphs
+    )
     waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)
     weights = np.empty(len(order))
     weights[order] = found.edge_weights

@@ -12,6 +12,7 @@ import numpy as np
 
 from predictor.batch.decode import Booleans, Indices
 from predictor.models.types import Floats
+from predictor.predict.longest import longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,29 @@ class Answers:
     service_weights: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Means and variances of nodes with their calls, rows of means × nodes; the rest is of the last row, by call.
+
+    A call is waited for `factor` × its mean + `excess` ns. Of the variance of its stage it has `part`, of which
+    `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's.
+    """
+
+    mean: Floats
+    variance: Floats
+    one: Floats
+    factor: Floats
+    excess: Floats
+    part: Floats
+    by_chance: Floats
+    of_hop: Floats
+
+
 class Requests:
     """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`.
 
-    `cpus` is by call, infinity where it is not known how many there are (None: nowhere).
+    `cpus` is by call, infinity where it is not known how many there are (None: nowhere). The arithmetic is that of
+    `predictor.predict.latency`. `own_variances` are by node.
     """
 
     def __init__(
@@ -115,64 +135,177 @@ class Requests:
         parallel: Booleans,
         asynchronous: Booleans | None,
         cpus: Floats | None,
+        own_variances: Floats,
     ) -> None:
         waited = times if asynchronous is None else np.where(asynchronous, 0.0, times)  # else nobody waits for it
+        self._own_variances = own_variances
+        self._number = waited
+        self._rest = waited - np.floor(waited)
+        self._together = parallel & (waited > 1.0)
         self._often = np.minimum(waited, 1.0)
         self._times = np.where(parallel, 1.0, np.maximum(times, 1.0))
         self._least = None if cpus is None else waited / (self._times * cpus)
         self._levels = [
-            _Level(slice(*span), caller[slice(*span)], callee[slice(*span)], _shared(span, caller, stage))
+            _Level(
+                slice(*span),
+                caller[slice(*span)],
+                callee[slice(*span)],
+                _shared(span, caller, stage, waited, self._together),
+            )
             for span in bounds
         ]
 
     def answers(
-        self, own_ns: Floats, hop_ns: Floats, entries: Indices, share: Floats, entry_graph: Indices, graphs: int
+        self,
+        own_ns: Floats,
+        hops: tuple[Floats, Floats, Floats],
+        entries: Indices,
+        share: Floats,
+        entry_graph: Indices,
+        graphs: int,
     ) -> Answers:
-        """The answers; `hop_ns` has the entries behind the calls."""
+        """The answers; `hops` are means, variances and waits (`hop_waits`) and have the entries behind the calls."""
+        hop_ns, hop_variances, waits = hops
         calls = len(hop_ns) - len(entries)
-        response, factors = self._answered(own_ns, np.stack([np.zeros(calls), hop_ns[:calls]]))
-        reached = np.zeros(len(own_ns))
+        means = np.stack([np.zeros(calls), hop_ns[:calls]])
+        times = self._answered(own_ns, means, np.stack([np.zeros(calls), hop_variances[:calls]]), waits[:, :calls])
+        reached, above = np.zeros(len(own_ns)), np.zeros(len(own_ns))
         np.add.at(reached, entries, share)
         weights = np.empty(len(hop_ns))
         weights[calls:] = share
+        variance = times.variance[-1]
         for level in self._levels:
-            found = reached[level.caller] * factors[level.edges]
-            weights[level.edges] = found
-            np.add.at(reached, level.callee, found)
-        before = np.bincount(entry_graph, share * response[0, entries], graphs)
-        after = np.bincount(entry_graph, share * (hop_ns[calls:] + response[1, entries]), graphs)
+            each = _ratio(above[level.caller], variance[level.caller])
+            more = reached[level.caller] * times.excess[level.edges] + each * times.part[level.edges]
+            counted = reached[level.caller] * times.factor[level.edges]
+            counted += _ratio(more * times.by_chance[level.edges], times.one[level.edges])
+            np.add.at(reached, level.callee, counted)
+            rest = 1.0 - times.by_chance[level.edges] - times.of_hop[level.edges]
+            np.add.at(above, level.callee, more * rest)
+            weights[level.edges] = counted + _ratio(more * times.of_hop[level.edges], means[-1, level.edges])
+        reached += _ratio(_ratio(above, variance) * self._own_variances, own_ns)
+        before = np.bincount(entry_graph, share * times.mean[0, entries], graphs)
+        after = np.bincount(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
         return Answers(np.asarray(before), np.asarray(after), weights, reached)
 
     def without_hops(self, own_ns: Floats) -> Floats:
         """How long each node takes with its calls but without hops, in ns."""
-        response, _ = self._answered(own_ns, np.zeros((1, len(self._often))))
-        return np.asarray(response[0])
+        nothing = np.zeros((1, len(self._often)))
+        return np.asarray(self._answered(own_ns, nothing, nothing, None).mean[0])
 
-    def _answered(self, own_ns: Floats, hops: Floats) -> tuple[Floats, Floats]:
-        """How long nodes take with their calls, one row for each of `hops`; how often calls count in the last."""
-        response, factors = np.tile(own_ns, (len(hops), 1)), np.empty(len(self._often))
+    def reaching(self, calls: Booleans, nodes: int) -> Booleans:
+        """The nodes whose requests wait for one of the `calls`, themselves or further on."""
+        found = np.zeros(nodes, dtype=np.bool_)
         for level in reversed(self._levels):
-            self._answer(level, response, hops, factors)
-        return response, factors
+            waits = (calls[level.edges] | found[level.callee]) & (self._often[level.edges] > 0.0)
+            np.logical_or.at(found, level.caller, waits)
+        return found
 
-    def _answer(self, level: _Level, response: Floats, hops: Floats, factors: Floats) -> None:
-        times, often = self._times[level.edges], self._often[level.edges]
-        taken = times * (hops[:, level.edges] + np.take(response, level.callee, axis=1))
-        least = None if self._least is None else self._least[level.edges]
+    def _answered(self, own_ns: Floats, hops: Floats, hop_variances: Floats, waits: Floats | None) -> _Times:
+        """How long nodes take with their calls, one row for each of `hops`; how calls are waited for in the last.
+
+        `waits` are of the last row: hops of the others take no time.
+        """
+        rows, calls = hops.shape
+        found = _Times(
+            np.tile(own_ns, (rows, 1)),
+            np.tile(self._own_variances, (rows, 1)),
+            *(np.zeros(calls) for _ in range(6)),
+        )
+        for level in reversed(self._levels):
+            self._answer(level, found, hops[:, level.edges], hop_variances[:, level.edges], waits)
+        return found
+
+    def _answer(self, level: _Level, found: _Times, hops: Floats, hop_variances: Floats, waits: Floats | None) -> None:
+        edges = level.edges
+        times, often, rest = self._times[edges], self._often[edges], self._rest[edges]
+        one = hops + np.take(found.mean, level.callee, axis=1)
+        variance = hop_variances + np.take(found.variance, level.callee, axis=1)
+        taken = times * one
+        least = None if self._least is None else self._least[edges]
         decides = np.tile(often, (len(taken), 1))
+        chance = rest * (1.0 - rest) * one**2
+        stage = self._number[edges] * variance + chance  # of calls in a row
+        excess = np.zeros_like(taken)
+        whole = variance + _ratio(chance, np.broadcast_to(self._number[edges], chance.shape))
+        part = stage.copy()
         if least is not None:
             np.maximum(decides, least, out=decides)
         for rows in level.shared:
-            _longest(taken, often, rows, decides)
-            if least is not None:
-                _no_less(taken, least, rows, decides)
-        factors[level.edges] = decides[-1] * times
-        taken *= decides
+            self._at_once(edges.start, rows, (one, variance, taken), (decides, excess, part), least, waits)
+            _share(rows, decides * times * whole, part)
+        total = decides * taken + excess
+        found.one[edges], found.factor[edges], found.excess[edges] = one[-1], decides[-1] * times, excess[-1]
+        found.part[edges] = part[-1]
+        found.by_chance[edges] = np.where(whole[-1] > 0.0, _ratio(whole[-1] - variance[-1], whole[-1]), 1.0)
+        found.of_hop[edges] = _ratio(hop_variances[-1], whole[-1])
         for side in range(len(taken)):
-            np.add.at(response[side], level.caller, taken[side])
+            np.add.at(found.mean[side], level.caller, total[side])
+            np.add.at(found.variance[side], level.caller, part[side])
+
+    def _at_once(
+        self,
+        start: int,
+        rows: Indices,
+        given: tuple[Floats, Floats, Floats],
+        found: tuple[Floats, Floats, Floats],
+        least: Floats | None,
+        waits: Floats | None,
+    ) -> None:
+        """Calls at the same time, stages in `rows`: how often each decides, by how much above its mean, and variances.
+
+        `given` are means and variances of one call, and times of all in a row; the last of `found`, the variance of a
+        stage, is left at its first call.
+        """
+        (one, variance, taken), (decides, excess, part) = given, found
+        places = start + rows
+        often, number, sequential = self._often[places], self._number[places], ~self._together[places]
+        _longest_of_means(taken, self._often[start : start + taken.shape[1]], rows, decides)
+        certain = np.where(sequential, np.floor(often), np.floor(number))
+        likely = np.where(sequential, often - certain, self._rest[places])
+        for side in range(len(taken)):
+            mean = (decides[side, rows] * taken[side, rows]).sum(axis=1)
+            squares = (decides[side, rows] * taken[side, rows] ** 2).sum(axis=1)
+            stage = np.maximum(squares - mean**2, 0.0)
+            varying = np.flatnonzero((variance[side, rows] > 0.0).any(axis=1))
+            if varying.size:
+                chosen = rows[varying]
+                in_a_row = number[varying] * variance[side, chosen]
+                in_a_row += self._rest[places[varying]] * (1.0 - self._rest[places[varying]]) * one[side, chosen] ** 2
+                in_a_row = np.where(number[varying] >= 1.0, in_a_row, variance[side, chosen])
+                varied = np.where(sequential[varying], in_a_row, variance[side, chosen])
+                waiting = None
+                if waits is not None and side == len(taken) - 1:
+                    single = ~sequential[varying] | (number[varying] <= 1.0)
+                    waiting = waits[:, places[varying]] * single
+                more = longest(taken[side, chosen], varied, certain[varying], likely[varying], waiting)
+                longer = np.flatnonzero(more.mean > mean[varying])
+                decides[side, chosen[longer]], excess[side, chosen[longer]] = more.decides[longer], more.excess[longer]
+                mean[varying[longer]], stage[varying[longer]] = more.mean[longer], more.variance[longer]
+            if least is not None:
+                bound = (least[rows] * taken[side, rows]).sum(axis=1) > mean
+                decides[side, rows] = np.where(bound[:, None], least[rows], decides[side, rows])
+                excess[side, rows[bound]] = 0.0
+                cpus = _ratio(number, self._times[places] * least[rows]).max(axis=1)
+                full = _ratio((number * variance[side, rows]).sum(axis=1), cpus**2)
+                stage = np.where(bound, full, stage)
+            part[side, rows] = 0.0
+            part[side, rows[:, 0]] = stage
 
 
-def _longest(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> None:
+def _ratio(values: Floats, over: Floats) -> Floats:
+    return np.divide(values, over, out=np.zeros_like(values), where=over > 0.0)
+
+
+def _share(rows: Indices, amounts: Floats, part: Floats) -> None:
+    """Give each call of a stage its part of the stage's variance, by its amount."""
+    for side in range(len(part)):
+        stage = part[side, rows[:, 0]][:, None]
+        amount = amounts[side, rows]
+        part[side, rows] = stage * _ratio(amount, np.broadcast_to(amount.sum(axis=1, keepdims=True), amount.shape))
+
+
+def _longest_of_means(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> None:
     """Of calls at the same time t₁ ≥ t₂ ≥ …, each decides with pᵢ Πⱼ﹤ᵢ (1 − pⱼ); row by row."""
     for side in range(len(taken)):
         order = np.argsort(-taken[side, rows], axis=1, kind="stable")
@@ -183,14 +316,6 @@ def _longest(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> No
         decides[side, ranked] = likely
 
 
-def _no_less(taken: Floats, least: Floats, rows: Indices, decides: Floats) -> None:
-    """No less than the work of calls at the same time over the CPUs: `least` are the shares of their times in it."""
-    for side in range(len(taken)):
-        times, decided = taken[side, rows], decides[side, rows]
-        bound = ((least[rows] * times).sum(axis=1) > (decided * times).sum(axis=1))[:, None]
-        decides[side, rows] = np.where(bound, least[rows], decided)
-
-
 def stage_begins(caller: Indices, stage: Floats) -> Booleans:
     """Where another stage than that of the edge before begins."""
     found = np.ones(len(caller), dtype=np.bool_)
@@ -198,11 +323,18 @@ def stage_begins(caller: Indices, stage: Floats) -> Booleans:
     return found
 
 
-def _shared(span: tuple[int, int], caller: Indices, stage: Floats) -> tuple[Indices, ...]:
-    """Edges of a level (by place in it) that share caller and stage with others, by how many they are."""
+def _shared(
+    span: tuple[int, int], caller: Indices, stage: Floats, waited: Floats, together: Booleans
+) -> tuple[Indices, ...]:
+    """Stages of a level (calls by place in it) with calls at the same time, by how many calls they have.
+
+    Calls that nobody waits for are in no stage.
+    """
     low, high = span
-    starts = np.flatnonzero(stage_begins(caller[low:high], stage[low:high]))
-    if len(starts) == high - low:
-        return ()
-    sizes = np.diff(np.append(starts, high - low))
-    return tuple(starts[sizes == size][:, None] + np.arange(size) for size in np.unique(sizes[sizes > 1]).tolist())
+    places = np.flatnonzero(waited[low:high] > 0.0)
+    rows = low + places
+    starts = np.flatnonzero(stage_begins(caller[rows], stage[rows]))
+    sizes = np.diff(np.append(starts, len(places)))
+    chosen = (sizes > 1) | together[rows[starts]]
+    starts, sizes = starts[chosen], sizes[chosen]
+    return tuple(places[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes).tolist())

@@ -1,6 +1,7 @@
 """Reads Parquet files of the long form, piece by piece, and writes them. Messages name the file and the column."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from predictor.batch.columns import (
 from predictor.batch.graphs import graph_table
 from predictor.graph.types import CallGraph
 from profiler.errors import UsageError
+from profiler.text import one_line
+
+_DAMAGES: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError)
+"""What pyarrow raises for damaged files: not all of it is its own exceptions."""
 
 _ROWS_AT_ONCE: Final = 65_536
 _GRAPHS_AT_ONCE: Final = 1_000
@@ -33,41 +38,66 @@ class ParquetInput:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        schema = self._open().schema_arrow
+        opened = self._open()
+        names, types = self._schema(opened)
         for name in REQUIRED:
-            if name not in schema.names:
+            if name not in names:
                 raise UsageError(f"{path}: no column {name!r}; needed are {', '.join(REQUIRED)} (docs/batch.md)")
-        self._columns = [name for name in SCHEMA.names if name in schema.names]
+        # A column of nulls alone has no type, and says as much as none.
+        empty = {name for name, kind in zip(names, types, strict=True) if pa.types.is_null(_plain(kind))}
+        self._columns = [name for name in SCHEMA.names if name in names and (name in REQUIRED or name not in empty)]
         for name in self._columns:
-            _check_type(path, name, schema.field(name).type)
-        self._texts = [name for name in TEXTS if name in self._columns and not _is_list(schema.field(name).type)]
-        self.rows = self._open().metadata.num_rows
+            if names.count(name) > 1:
+                raise UsageError(f"{path}: column {name!r} is there {names.count(name)} times; write it once")
+            _check_type(path, name, types[names.index(name)])
+        self._texts = [name for name in TEXTS if name in self._columns and not _is_list(types[names.index(name)])]
+        self.rows = opened.metadata.num_rows
         if self.rows == 0:
             raise UsageError(f"{path}: no rows; write one row per call, and one per entry")
 
+    def _schema(self, opened: pq.ParquetFile) -> tuple[list[str], list[pa.DataType]]:
+        """Names of the columns and their types. Names that are not text belong to no column that is read."""
+        schema = self._checked("cannot be read as Parquet", lambda: opened.schema_arrow)
+        names = []
+        for number in range(len(schema)):
+            try:
+                names.append(str(schema.field(number).name))
+            except UnicodeDecodeError:
+                raise UsageError(
+                    f"{self._path}: the name of column {number + 1} is not UTF-8 text; rename it or leave it out"
+                ) from None
+        return names, [schema.field(number).type for number in range(len(schema))]
+
     def _open(self, dictionaries: Iterable[str] = ()) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(
+        return self._checked(
+            "cannot be read as Parquet",
+            lambda: pq.ParquetFile(
                 self._path, read_dictionary=list(dictionaries), pre_buffer=False, buffer_size=_BUFFER_BYTES
-            )
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._path}: cannot be read as Parquet: {reason}; write it again") from error
+            ),
+        )
+
+    def _checked(self, problem: str, read: Callable[[], Any]) -> Any:
+        """What `read` gives. Raises `UsageError` where the file is damaged, in whatever way pyarrow says so."""
+        try:
+            return read()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self._path}: {problem}: a name in it is not UTF-8 text; write it again") from error
+        except _DAMAGES as error:
+            raise UsageError(f"{self._path}: {problem}: {_reason(error)}; write it again") from error
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows in pieces. Raises `UsageError` for damage and for rows without graph."""
         seen = 0
+        batches = self._batches()
+        while (table := self._checked(f"damaged after row {seen}", partial(_next_sound, batches))) is not None:
+            self._check_ids(table, seen)
+            seen += table.num_rows
+            yield table
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
         file = self._open(self._texts)
-        try:
-            for group in range(file.num_row_groups):  # all at once would hold the whole file in memory
-                for batch in file.iter_batches(_ROWS_AT_ONCE, [group], self._columns, use_threads=False):
-                    table = pa.Table.from_batches([batch])
-                    self._check_ids(table, seen)
-                    seen += table.num_rows
-                    yield table
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{self._path}: damaged behind row {seen}: {reason}; write it again") from error
+        for group in range(file.num_row_groups):  # all at once would hold the whole file in memory
+            yield from file.iter_batches(_ROWS_AT_ONCE, [group], self._columns, use_threads=False)
 
     def _check_ids(self, table: pa.Table, before: int) -> None:
         column = table.column(GRAPH)
@@ -76,12 +106,24 @@ class ParquetInput:
             raise UsageError(f"{self._path}: row {row} has no {GRAPH!r}; give every row the id of its graph")
 
 
+def _next_sound(batches: Iterator[pa.RecordBatch]) -> pa.Table | None:
+    """The next rows, whose values were checked. Raises `pa.ArrowInvalid` for offsets and texts that are none."""
+    batch = next(batches, None)
+    if batch is None:
+        return None
+    table = pa.Table.from_batches([batch])
+    table.validate(full=True)
+    return table
+
+
+def _reason(error: BaseException) -> str:
+    return one_line(str(error).split("\n", 1)[0]) or type(error).__name__
+
+
 def _check_type(path: Path, name: str, found: pa.DataType) -> None:
-    plain = found.value_type if pa.types.is_dictionary(found) else found
-    text = pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain)
-    if pa.types.is_null(plain) and name not in REQUIRED:
-        return
-    number = pa.types.is_integer(plain) or pa.types.is_floating(plain) or pa.types.is_decimal(plain)
+    plain = _plain(found)
+    text = _is_text(plain)
+    number = _is_number(plain)
     if name == GRAPH:
         right, expected = text or pa.types.is_integer(plain), "text or whole numbers"
     elif name in NUMBER_BY_NAME:
@@ -89,13 +131,25 @@ def _check_type(path: Path, name: str, found: pa.DataType) -> None:
     elif name == ASYNCHRONOUS:
         right, expected = pa.types.is_boolean(plain), "true or false"
     elif name in (PERCENTS, PERCENTILES):
-        right, expected = _is_list(plain), "lists of numbers"
+        right, expected = _is_list(plain) and _is_number(plain.value_type), "lists of numbers"
     elif name == FILTERS:
-        right, expected = text or _is_list(plain), "text or lists of text"
+        right, expected = text or (_is_list(plain) and _is_text(plain.value_type)), "text or lists of text"
     else:
         right, expected = text, "text"
     if not right:
         raise UsageError(f"{path}: column {name!r}: expected {expected}, found {found}; write it with that type")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_list(kind: Any) -> bool:

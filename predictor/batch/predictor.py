@@ -3,6 +3,7 @@
 The numbers are those of `predictor.predict.predict`; each formula's meaning is told there.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -10,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from predictor.batch.costs import Costs, CostSums, Reduced, graph_draws, kind_of
-from predictor.batch.decode import Decoder, Indices, Problems, Rows, graph_column, same
+from predictor.batch.decode import Booleans, Decoder, Indices, Problems, Rows, graph_column, same
 from predictor.batch.edges import (
     Edges,
     by_kinds,
+    endless_graphs,
     find_flow,
     mean_latency,
     of_deployment,
@@ -23,20 +25,25 @@ from predictor.batch.edges import (
 )
 from predictor.batch.graphs import complete_rows, rebuilt
 from predictor.batch.memory import MemorySums
-from predictor.batch.results import PARTS, result_table
+from predictor.batch.results import PARTS, STATISTICS, result_table
 from predictor.batch.temperature import warmth
 from predictor.graph.checks import check_graph
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
+from predictor.predict.counts import MOST_CALLS
 from predictor.predict.forms import Forms
 from predictor.predict.hops import Kind, Part, Resolver
 from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws
-from predictor.predict.load import SATURATED, sidecar_load
+from predictor.predict.load import SATURATED, at_work, sidecar_load
+from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.predict import predict
 from predictor.predict.types import Options
 from profiler.errors import UsageError
 
 _NS: Final = 1e-9
+_BEYOND: Final = (
+    "figures are beyond what can be predicted: calls multiply too often; give fewer calls_per_request, or smaller times"
+)
 
 
 class BatchPredictor:
@@ -64,6 +71,10 @@ class BatchPredictor:
 
         A graph that cannot be predicted has a row with the reason, and no figures.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # figures that are not finite become errors of their graphs
+            return self._results(table)
+
+    def _results(self, table: pa.Table) -> pa.Table:
         names, starts, graph = graph_column(table)
         sizes = np.diff(np.append(starts, table.num_rows))
         errors: dict[int, str] = {}
@@ -82,9 +93,12 @@ class BatchPredictor:
             graph = np.repeat(np.arange(len(kept)), sizes[kept])
         else:
             figures = {}
+        figures = figures or {}
+        beyond = {int(kept[number]): _BEYOND for number in np.flatnonzero(_too_large(figures)).tolist()}
         if self._options.samples:
-            figures |= self._percentiles(part, starts)
-        return result_table(names, kept, figures or {}, errors, self._options.samples > 0)
+            figures |= self._percentiles(part, starts, set(np.flatnonzero(_too_large(figures)).tolist()))
+        endless = figures.pop("endless", np.zeros(0, dtype=np.bool_))
+        return result_table(names, kept, figures, errors | beyond, endless, self._options.samples > 0)
 
     def _explain(self, problems: Problems, table: pa.Table, starts: Indices) -> None:
         """Where a whole graph is wrong, what the check of single graphs says of it."""
@@ -96,11 +110,15 @@ class BatchPredictor:
                 except UsageError as error:
                     problems.texts[number] = str(error)
 
-    def _percentiles(self, table: pa.Table, starts: Indices) -> dict[str, Floats]:
+    def _percentiles(self, table: pa.Table, starts: Indices, left_out: set[int]) -> dict[str, Floats]:
         rows = complete_rows(table)
         bounds = [*starts.tolist(), len(rows)]
         found: dict[str, list[float]] = {}
-        for start, end in pairwise(bounds):
+        for number, (start, end) in enumerate(pairwise(bounds)):
+            if number in left_out:
+                for name in (f"{statistic}_{suffix}" for statistic in STATISTICS for suffix in PARTS):
+                    found.setdefault(name, []).append(np.nan)
+                continue
             latency = predict(rebuilt(rows[start:end]), self._model, self._options).latency
             for name, statistic in latency.items():
                 if name != "mean":
@@ -125,9 +143,13 @@ class BatchPredictor:
         if costs is None:
             return None, problems
         load = sidecar_load(edges.owners, edges.rates, costs.work, costs.workers)
-        waits = load.waits_ns.sum(axis=0) * self._options.load
+        side_waits = load.waits_ns * self._options.load
+        waits = side_waits.sum(axis=0)
         hop_ns = costs.latency.sum(axis=0) + waits
-        found = mean_latency(rows, flow, requests, edges.by_row(hop_ns))
+        busy = at_work(edges.owners, np.minimum(load.utilisation, SATURATED), costs.work)
+        variances = hop_variance(costs.latency.T, costs.spread.T, side_waits.T, busy.T)
+        by_row_waits = np.stack([edges.by_row(values) for values in hop_waits(side_waits.T, busy.T)])
+        found = mean_latency(rows, flow, requests, edges.by_row(hop_ns), edges.by_row(variances), by_row_waits)
         cpu_ns = costs.cpu.sum(axis=0)
         overhead = found["latency_with_ns"] - found["latency_without_ns"]
         vcpu = sums(edges.graph, edges.rates * cpu_ns, rows.graphs) * _NS
@@ -137,7 +159,10 @@ class BatchPredictor:
         cpu = self._interval("cpu", costs, edges, rows.graphs, edges.rates, cpu_ns)
         own = rows.numbers["service_time_ns"]
         deployment_graph = of_deployment(rows)
+        full = np.where(load.utilisation > SATURATED, 1.0, 0.0)
+        endless = edges.by_row(at_work(edges.owners, full, costs.work).any(axis=0)) & self._options.load
         return {
+            "endless": endless_graphs(rows, flow, requests, endless),
             "calls": np.bincount(rows.graph[rows.caller >= 0], minlength=rows.graphs),
             **found,
             "latency_overhead_ns": overhead,
@@ -186,6 +211,15 @@ class BatchPredictor:
         blocks = graph_draws(costs.shares[currency], weights, edges.graph, graphs, doubt, self._spread)
         lows, highs = zip(*(central_of_own(block) for block in blocks), strict=True)
         return np.concatenate(lows), np.concatenate(highs)
+
+
+def _too_large(figures: Mapping[str, Any]) -> Booleans:
+    """Which graphs have a figure that is not finite, or too large to be one."""
+    found = np.zeros(len(figures.get("vcpu", ())), dtype=np.bool_)
+    for name, values in figures.items():
+        if name != "memory_bytes" and values.dtype.kind == "f":
+            found |= ~(np.abs(values) <= MOST_CALLS**1.5)  # NaN too
+    return found
 
 
 def _ends(name: str, value: Floats, low: Floats, high: Floats) -> dict[str, Floats]:

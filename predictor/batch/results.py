@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from predictor.batch.decode import Indices
+from predictor.batch.decode import Booleans, Indices
 
 FIGURES: Final = (
     "latency_without_ns", "latency_with_ns", "latency_overhead_ns", "latency_overhead_low_ns",
@@ -32,13 +32,24 @@ def result_schema(names: pa.DataType, percentiles: bool) -> pa.Schema:
 
 
 def result_table(
-    names: pa.Array, kept: Indices, figures: Mapping[str, Any], errors: Mapping[int, str], percentiles: bool
+    names: pa.Array,
+    kept: Indices,
+    figures: Mapping[str, Any],
+    errors: Mapping[int, str],
+    endless: Booleans,
+    percentiles: bool,
 ) -> pa.Table:
-    """The table; `figures` are of the graphs `kept`, the others have `errors`."""
+    """The table; `figures` are of the graphs `kept`, the others have `errors`, which some of these may have too.
+
+    Times of `endless` graphs (by place in `kept`), whose sidecars have more work than time, are null.
+    """
     schema = result_schema(names.type, percentiles)
     columns: list[Any] = [names]
     missing = np.ones(len(names), dtype=np.bool_)
     missing[kept] = False
+    missing[list(errors)] = True
+    without_end = np.zeros(len(names), dtype=np.bool_)
+    without_end[kept] = endless
     for column in schema:
         if column.name in ("graph", "error"):
             continue
@@ -46,6 +57,8 @@ def result_table(
         if len(kept):
             values[kept] = figures[column.name]
         unknown = missing | np.isnan(values) if column.name == "memory_bytes" else missing
+        if column.name.endswith("_ns") and not column.name.endswith("without_ns"):
+            unknown = unknown | without_end
         columns.append(pa.array(values, column.type, mask=unknown if unknown.any() else None))
     texts = [errors.get(number) for number in range(len(names))] if errors else [None] * len(names)
     columns.append(pa.array(texts, pa.string()))

@@ -7,14 +7,14 @@ anything else is as if it were not there. Arrays are packed: `{"shape": …, "fl
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from predictor.models.types import CURRENCIES, FittedModel, Floats
+from predictor.models.document import model_of
+from predictor.models.types import CURRENCIES, FittedModel
 from profiler.errors import UsageError
 from profiler.files.writing import write_whole
 
@@ -45,14 +45,9 @@ def read_model(file: Path, profile_sha256: str) -> FittedModel | None:
         checksum = document.pop("checksum")
         if (document["profile_sha256"], document["fitted_by"]) != (profile_sha256, _fitting_sha256()):
             return None
-        return FittedModel.from_json(unpacked(document)) if checksum == _checksum(document) else None
+        return model_of(document, str(file)) if checksum == _checksum(document) else None
     except _DAMAGES:
         return None
-
-
-def unpacked(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A model document with plain arrays, whether they were packed or not. Raises `ValueError` and the like."""
-    return {**document, "configurations": [_changed(item, _plain) for item in document["configurations"]]}
 
 
 def _changed(configuration: Mapping[str, Any], change: Any) -> dict[str, Any]:
@@ -66,16 +61,6 @@ def _changed(configuration: Mapping[str, Any], change: Any) -> dict[str, Any]:
 def _packed(values: Any) -> dict[str, Any]:
     array = np.array(values, dtype="<f8")
     return {"shape": list(array.shape), "float64": base64.b64encode(array.tobytes()).decode("ascii")}
-
-
-def _plain(values: Any) -> Any:
-    if not isinstance(values, dict):
-        return values
-    flat = np.frombuffer(base64.b64decode(values["float64"], validate=True), dtype="<f8")
-    if flat.size != math.prod(values["shape"]):
-        raise ValueError(f"{flat.size} numbers for an array of shape {values['shape']}")
-    array: Floats = flat.astype(np.float64).reshape(values["shape"])
-    return array
 
 
 def _checksum(document: Mapping[str, Any]) -> str:

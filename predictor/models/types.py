@@ -4,14 +4,12 @@ A model holds one `Configuration` for everything that has coefficients of its ow
 (latency, at the median) or CPU ns per request, per unit of their term: bytes, headers, connections.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from profiler.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +25,11 @@ UNEXPLAINED: Final = "unexplained"
 """Measured overhead minus the sum of the measured components: part of every total, so that totals are the measured."""
 
 CURRENCIES: Final = ("latency", "cpu")
+
+POSITIONS: Final[Mapping[str, float]] = {"hot": 0.0, "cold-25": 0.25, "cold-50": 0.5, "cold-75": 0.75, "cold": 1.0}
+"""Where a temperature lies between hot and cold."""
+
+TEMPERATURES: Final = (*POSITIONS, "natural")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +159,6 @@ class FittedModel:
             "natural_hot": self.natural_hot,
         }
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "FittedModel":
-        """The model of `to_json`. Raises `UsageError` for anything else, and for a newer version."""
-        if document.get("format") != FORMAT:
-            raise UsageError(f'not a fitted model (no "format": "{FORMAT}"); make one with `meshinsight fit -o json`')
-        if document["version"] > VERSION:
-            raise UsageError(
-                f"model version {document['version']} is newer than this meshinsight reads ({VERSION}); upgrade it"
-            )
-        try:
-            return cls(
-                run_id=document["run_id"],
-                cpu_model=document["cpu_model"],
-                kernel=document["kernel"],
-                machine_error=document["machine_error"],
-                configurations=tuple(_configuration(item) for item in document["configurations"]),
-                held_out=tuple(HeldOut(**item) for item in document["held_out"]),
-                warnings=tuple(document["warnings"]),
-                cooling=_pairs(document.get("cooling", ())),
-                natural_cooling=_pairs(document.get("natural_cooling", ())),
-                natural_hot=document.get("natural_hot", 1.0),
-            )
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"damaged model ({error}); make it again with `meshinsight fit -o json`") from error
-
-
-def _pairs(points: Iterable[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((gap_ns, position) for gap_ns, position in points)
-
 
 def _configuration_json(item: Configuration) -> dict[str, Any]:
     document = {field.name: getattr(item, field.name) for field in fields(item)}
@@ -200,21 +174,3 @@ def _configuration_json(item: Configuration) -> dict[str, Any]:
             }
     document["ranges"] = {name: list(span) for name, span in item.ranges.items()}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in document.items()}
-
-
-def _configuration(document: Mapping[str, Any]) -> Configuration:
-    values = dict(document)
-    for currency in CURRENCIES:
-        cost = values[currency]
-        if cost is not None:
-            values[currency] = Cost(
-                terms=tuple(cost["terms"]),
-                components=tuple(cost["components"]),
-                coefficients=np.array(cost["coefficients"], dtype=float),
-                draws=np.array(cost["draws"], dtype=float),
-                cells=cost["cells"],
-            )
-    for name in ("filters", "extra_headers"):
-        values[name] = tuple(values[name])
-    values["ranges"] = {name: (span[0], span[1]) for name, span in values["ranges"].items()}
-    return Configuration(**values)

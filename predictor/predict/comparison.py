@@ -11,6 +11,7 @@ import numpy as np
 
 from predictor.graph.types import CallGraph
 from predictor.models.types import FittedModel, Floats
+from predictor.predict.hops import profile_command
 from predictor.predict.predict import predict
 from predictor.predict.scenarios import AS_IT_IS, Scenario
 from predictor.predict.types import Estimate, Options, Prediction, estimate
@@ -19,7 +20,10 @@ from profiler.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What a scenario takes away of the overhead; negative where it adds. Latency by statistic, in ns; CPU in vCPU."""
+    """What a scenario takes away of the overhead; negative where it adds.
+
+    Latency is by statistic, in ns, as far as it is finite; CPU in vCPU.
+    """
 
     latency_ns: Mapping[str, Estimate]
     vcpu: Estimate
@@ -65,7 +69,7 @@ def _row(scenario: Scenario, graph: CallGraph, model: FittedModel, options: Opti
     known = dict.fromkeys(item.proxy for item in model.configurations)
     if scenario.proxy and scenario.proxy not in known:
         protocols = ",".join(sorted({*(c.protocol for c in graph.calls), *(e.protocol for e in graph.ingress)}))
-        command = f"meshinsight profile --proxy {scenario.proxy} --protocol {protocols}"
+        command = profile_command({"proxy": [scenario.proxy], "protocol": [protocols]})
         return Row(scenario.name, None, lacking=f"the profile lacks {scenario.proxy}; measure with: {command}")
     try:
         return Row(scenario.name, predict(graph, model, options))
@@ -83,7 +87,11 @@ def saving(before: Prediction, after: Prediction) -> Saving:
     """What `after` saves of the overhead of `before`; both are predicted from one model with the same options."""
     both = (before.memory_bytes, after.memory_bytes)
     return Saving(
-        latency_ns={name: _latency(name, before, after) for name in before.latency if name in after.latency},
+        latency_ns={
+            name: _latency(name, before, after)
+            for name, part in before.latency.items()
+            if name in after.latency and part.finite and after.latency[name].finite
+        },
         vcpu=estimate(before.vcpu.value - after.vcpu.value, _least_zero(before, "cpu") - _least_zero(after, "cpu")),
         memory_bytes=None if both[0] is None or both[1] is None else both[0] - both[1],
     )

@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from predictor.models.types import CURRENCIES, FEATURES, UNEXPLAINED, Configuration, Cost, FittedModel, Floats
 from predictor.predict.hops import CLIENT, Part
+from predictor.predict.slopes import SIZES, unmeasured, with_prior
 from predictor.predict.types import Factors, Options
 from profiler.components import EVENT_WAIT, OTHER, QUEUEING
 
 Booleans = npt.NDArray[np.bool_]
 
 PER_DOUBLING: Final = 0.1
-"""A size twice that of any measured one adds this to the relative error (a judgement, not a measurement)."""
+"""A size twice that of any measured one adds this to the relative error, where sizes were varied (a judgement)."""
 
 WITHOUT_COLD: Final = 0.5
 """Relative error where the sidecar is at the other end of the temperatures than all that was measured."""
@@ -31,6 +32,10 @@ MOST: Final = 2.5
 """The coldest position, 1 being the profile's cold cells: so far it was ever measured."""
 
 _MOST_DOUBT: Final = 1.0
+_SMALL_BYTES: Final = 4096.0
+"""Sizes below this hardly differ in cost: doublings are counted from there."""
+
+_FEW: Final = 64.0
 _NOT_THE_WORKER: Final = (EVENT_WAIT, OTHER, UNEXPLAINED)
 
 
@@ -72,6 +77,7 @@ class Forms:
             return None
         key = (id(item), part.share, part.only, currency)
         if key not in self._known:
+            cost = with_prior(item, cost)
             factors = self._factors(cost, part, item, currency)
             self._known[key] = Form(
                 cost=cost,
@@ -131,18 +137,24 @@ def mixture(part: Part, cold: Floats) -> tuple[Floats, Floats]:
 
 
 def beyond(item: Configuration, name: str, values: Floats) -> Floats | None:
-    """By how much a feature's values lie outside what was measured, as relative error; None where none does."""
+    """By how much a feature's values lie outside what was measured, as relative error; None where none does.
+
+    The draws of a slope hold the error of that slope; this is for a cost that does not go on as a straight line.
+    """
     low, high = item.ranges[name]
     if values.size == 0 or (values.min() >= low and values.max() <= high):
         return None
     if name == "new_connections":  # what a new connection costs is unknown
         found = np.where(values > high, 10.0 * (values - high), 0.0)
+    elif name in unmeasured(item):  # a prior of the slope is among the draws
+        found = np.zeros(len(values))
     else:
         found = np.zeros(len(values))
         above, below = values > high, values < low
-        found[above] = np.log2((values[above] + 64.0) / (high + 64.0))
-        found[below] = np.log2((low + 64.0) / (values[below] + 64.0))
-    return PER_DOUBLING * found if found.any() else None
+        least = _SMALL_BYTES if name in SIZES else _FEW
+        found[above] = np.log2((values[above] + least) / (high + least))
+        found[below] = np.log2((low + least) / (values[below] + least))
+    return PER_DOUBLING * found
 
 
 def range_doubt(item: Configuration, features: Mapping[str, Floats]) -> tuple[Floats | None, dict[str, Booleans]]:
@@ -153,5 +165,6 @@ def range_doubt(item: Configuration, features: Mapping[str, Floats]) -> tuple[Fl
         found = beyond(item, name, features[name])
         if found is not None:
             total = found if total is None else total + found
-            where[name] = found > 0.0
+            low, high = item.ranges[name]
+            where[name] = (features[name] < low) | (features[name] > high)
     return (None if total is None else np.minimum(total, _MOST_DOUBT)), where

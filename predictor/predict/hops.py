@@ -4,19 +4,18 @@ The exact one is preferred; else a hop is put together: each side's sidecar from
 or from that side's share of a hop with both; a filter from what it added to another hop of the same protocol.
 """
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from predictor.graph.types import SidecarMode
-from predictor.models.types import Configuration, FittedModel
+from predictor.models.types import POSITIONS, Configuration, FittedModel
 from profiler.errors import UsageError
 
 CLIENT: Final = 0
 SERVER: Final = 1
 SIDES: Final = ("client", "server")
-POSITIONS: Final[Mapping[str, float]] = {"hot": 0.0, "cold-25": 0.25, "cold-50": 0.5, "cold-75": 0.75, "cold": 1.0}
-"""Where a temperature lies between hot and cold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +158,23 @@ class Resolver:
 
     def _lacking_text(self, missing: list[Missing]) -> str:
         names = ", ".join(str(item) for item in missing)
-        options = [f"--protocol {_joined(item.protocol for item in missing)}"]
-        options.append(f"--topology {_joined(item.topology for item in missing)}")
+        given = {"protocol": [_joined(item.protocol for item in missing)]}
+        given["topology"] = [_joined(item.topology for item in missing)]
         if any(item.tls != "none" for item in missing):
-            options.append(f"--tls {_joined(item.tls for item in missing)}")
-        options += [f"--filter {name}" for name in dict.fromkeys("+".join(i.filters) for i in missing) if name]
-        options += [f"--proxy {self._proxy}"] if self._proxy != "envoy" else []
-        options += [f"--transport {self._transport}"] if self._transport != "ip" else []
-        return f"the profile lacks {names}; measure with: meshinsight profile {' '.join(options)}"
+            given["tls"] = [_joined(item.tls for item in missing)]
+        given["filter"] = [name for name in dict.fromkeys("+".join(item.filters) for item in missing) if name]
+        given["proxy"] = [self._proxy] if self._proxy != "envoy" else []
+        given["transport"] = [self._transport] if self._transport != "ip" else []
+        return f"the profile lacks {names}; measure with: {profile_command(given)}"
+
+
+def profile_command(given: Mapping[str, Sequence[str]]) -> str:
+    """The command that measures what is given by option, fit for a shell whatever the values hold."""
+    words = ["meshinsight", "profile"]
+    for option, values in given.items():
+        for value in values:
+            words += [f"--{option}={value}"] if value.startswith("-") else [f"--{option}", value]
+    return shlex.join(words)
 
 
 class _LackingError(Exception):

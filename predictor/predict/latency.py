@@ -1,27 +1,34 @@
-"""How long a request takes, exactly, for given times of services and hops; and which of them it waits for. Pure.
+"""How long a request takes on average, for given times of services and hops; and which of them it waits for. Pure.
 
 A service takes its own time plus its stages; a stage takes its longest call. Calls that happen with a probability are
 met with it: of calls t₁ ≥ t₂ ≥ … with probabilities p, the expected longest is Σ tᵢ pᵢ Πⱼ﹤ᵢ (1 − pⱼ). So the mean is
-a weighted sum of own times and hops, and the weights say what a request waits for. Times are taken at their means:
-where parallel branches vary, the longest of them is longer on average than this says; percentiles sample that.
+a weighted sum of own times and hops, and the weights say what a request waits for. Where calls at the same time vary,
+the mean of the longest of them is above the longest of their means: variances are handed up with the means
+(`predictor.predict.longest`), and what the longest takes above its mean goes, down again, to what varies.
 
 Calls at the same time need CPUs at the same time. Where it is known how many there are, a stage takes no less than the
 work of its calls over the CPUs (Graham's bound), services and sidecars taken to be on the CPU all of their time.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from predictor.graph.plan import Plan
 from predictor.graph.types import Call, Ingress
+from predictor.models.types import Floats
+from predictor.predict.longest import longest
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Mean time of a request from outside in ns, and how often it waits for each service and edge.
 
-    `mean_ns` = Σ service_weights × own time + Σ edge_weights × hop time. `path` is the chain of edges in front of all
-    others: in each stage the call that decides most. `response_ns` is how long each service takes with its calls.
+    `mean_ns` = Σ service_weights × own time + Σ edge_weights × hop time, so a weight is above the number of calls that
+    are waited for where the longest of several is. `path` is the chain of edges in front of all others: in each stage
+    the call that decides most. `response_ns` is how long each service takes with its calls.
     """
 
     mean_ns: float
@@ -31,63 +38,184 @@ class Answer:
     response_ns: Mapping[str, float]
 
 
-def answer(plan: Plan, entries: Sequence[Ingress], own_ns: Mapping[str, float], hop_ns: Mapping[str, float]) -> Answer:
-    """The answer over all entries, weighted by their rates. Linear in the number of calls but for sorting stages."""
-    response: dict[str, float] = {}
-    factors: dict[str, float] = {}
-    main: dict[str, list[Call]] = {}
-    for name in reversed(plan.order):
-        total, chosen = own_ns[name], []
-        for stage in plan.handlings[name].stages:
-            stage_ns, first = _stage(stage.calls, response, hop_ns, factors, plan.cpus)
-            total += stage_ns
-            chosen.append(first)
-        response[name], main[name] = total, chosen
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Hops by edge: means in ns, variances in ns², and columns of `hop_waits`. What is left out does not vary."""
+
+    means: Mapping[str, float]
+    variances: Mapping[str, float] = field(default_factory=dict)
+    waits: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Waited:
+    """A call as its caller's requests wait for it: `factor` × mean of one call + `excess` ns.
+
+    Of the variance of its stage it has `variance`, of which the parts `by_chance` (whether it happens), `of_hop` and
+    the rest, the callee's.
+    """
+
+    mean: float
+    factor: float
+    excess: float = 0.0
+    variance: float = 0.0
+    by_chance: float = 0.0
+    of_hop: float = 0.0
+
+
+class _Times:
+    """Means and variances of services with their calls, worked out from the last callee up."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        own: tuple[Mapping[str, float], Mapping[str, float]],
+        hops: "Hops",
+    ) -> None:
+        self.mean: dict[str, float] = {}
+        self.variance: dict[str, float] = {}
+        self.calls: dict[str, _Waited] = {}
+        self.main: dict[str, list[Call]] = {}
+        self._hops = hops
+        self._cpus = plan.cpus
+        for name in reversed(plan.order):
+            mean, variance, chosen = own[0][name], own[1].get(name, 0.0), []
+            for stage in plan.handlings[name].stages:
+                stage_mean, stage_variance, first = self._stage(stage.calls)
+                mean, variance = mean + stage_mean, variance + stage_variance
+                chosen.append(first)
+            self.mean[name], self.variance[name], self.main[name] = mean, variance, chosen
+
+    def _one(self, call: Call) -> tuple[float, float]:
+        """Mean and variance of one call on the edge."""
+        variance = self._hops.variances.get(call.id, 0.0) + self.variance[call.callee]
+        return self._hops.means[call.id] + self.mean[call.callee], variance
+
+    def _stage(self, calls: Sequence[Call]) -> tuple[float, float, Call]:
+        """Mean and variance of a stage, and the call that decides most of it; notes how its calls are waited for."""
+        for call in calls:
+            self.calls[call.id] = _Waited(0.0, 0.0)
+        calls = [call for call in calls if call.calls_per_request > 0.0] or calls[:1]
+        ones = [self._one(call) for call in calls]
+        if len(calls) == 1 and (calls[0].repeat == "sequential" or calls[0].calls_per_request <= 1.0):
+            return self._alone(calls[0], *ones[0])
+        means = [_times(call) * mean for call, (mean, _) in zip(calls, ones, strict=True)]
+        total, squares, deciding = _longest_of_means(calls, means)
+        variance, excess = max(squares - total * total, 0.0), [0.0] * len(calls)
+        if any(one[1] > 0.0 for one in ones):
+            found = _longest(calls, ones, [self._hops.waits.get(call.id) for call in calls])
+            if found[0] > total:
+                total, variance, deciding, excess = found
+        work = sum(call.calls_per_request * mean for call, (mean, _) in zip(calls, ones, strict=True))
+        if work > self._cpus * total:
+            total, excess = work / self._cpus, [0.0] * len(calls)
+            deciding = [call.calls_per_request / _times(call) / self._cpus for call in calls]
+            numbers = [call.calls_per_request for call in calls]
+            variance = sum(n * v for n, (_, v) in zip(numbers, ones, strict=True)) / self._cpus**2
+        for call, (mean, one_variance), decides, above in zip(calls, ones, deciding, excess, strict=True):
+            self._note(call, mean, one_variance, decides * _times(call), above)
+        self._share(calls, variance)
+        first = max(range(len(calls)), key=lambda place: deciding[place] * means[place] + excess[place])
+        return total, variance, calls[first]
+
+    def _alone(self, call: Call, mean: float, variance: float) -> tuple[float, float, Call]:
+        """A stage that waits for one call after the other."""
+        number = call.calls_per_request
+        rest = number - math.floor(number)
+        whole = number * variance + rest * (1.0 - rest) * mean * mean
+        self._note(call, mean, variance, number, 0.0)
+        self._share((call,), whole)
+        return number * mean, whole, call
+
+    def _note(self, call: Call, mean: float, variance: float, factor: float, excess: float) -> None:
+        number = call.calls_per_request
+        rest = number - math.floor(number)
+        chance = rest * (1.0 - rest) / max(number, 1e-300) * mean * mean
+        whole = chance + variance
+        parts = (chance / whole, self._hops.variances.get(call.id, 0.0) / whole) if whole > 0.0 else (1.0, 0.0)
+        self.calls[call.id] = _Waited(mean, factor, excess, factor * whole, *parts)
+
+    def _share(self, calls: Sequence[Call], variance: float) -> None:
+        """Give each call its part of the variance of the stage."""
+        whole = sum(self.calls[call.id].variance for call in calls)
+        for call in calls:
+            one = self.calls[call.id]
+            one.variance = variance * one.variance / whole if whole > 0.0 else 0.0
+
+
+def _times(call: Call) -> float:
+    """How many calls of an edge follow one another where it happens."""
+    return max(call.calls_per_request, 1.0) if call.repeat == "sequential" else 1.0
+
+
+def _longest_of_means(calls: Sequence[Call], means: Sequence[float]) -> tuple[float, float, list[float]]:
+    """Mean and mean square of the longest of calls that take their means, and how often each is it."""
+    left, total, squares, deciding = 1.0, 0.0, 0.0, [0.0] * len(calls)
+    for place in sorted(range(len(calls)), key=lambda place: -means[place]):
+        likely = min(calls[place].calls_per_request, 1.0)
+        deciding[place] = left * likely
+        total += left * likely * means[place]
+        squares += left * likely * means[place] ** 2
+        left *= 1.0 - likely
+    return total, squares, deciding
+
+
+def _longest(
+    calls: Sequence[Call], ones: Sequence[tuple[float, float]], waits: Sequence[Floats | None]
+) -> tuple[float, float, list[float], list[float]]:
+    """Mean and variance of the longest of calls that vary; how often each is it, and by how much it is then longer."""
+    columns, waiting = np.empty((4, 1, len(calls))), np.zeros((4, 1, len(calls)))
+    for place, (call, (mean, variance)) in enumerate(zip(calls, ones, strict=True)):
+        number = call.calls_per_request
+        whole = float(math.floor(number))
+        if call.repeat == "sequential" and number > 1.0:
+            varying = number * variance + (number - whole) * (1.0 - number + whole) * mean * mean
+            columns[:, 0, place] = (number * mean, varying, 1.0, 0.0)
+        else:
+            columns[:, 0, place] = (mean, variance, whole, number - whole)
+            if (wait := waits[place]) is not None:
+                waiting[:, 0, place] = wait
+    found = longest(columns[0], columns[1], columns[2], columns[3], waiting)
+    return float(found.mean[0]), float(found.variance[0]), found.decides[0].tolist(), found.excess[0].tolist()
+
+
+def answer(
+    plan: Plan,
+    entries: Sequence[Ingress],
+    own_ns: Mapping[str, float],
+    hops: Hops,
+    own_variances: Mapping[str, float] | None = None,
+) -> Answer:
+    """The answer over all entries, weighted by their rates. Linear in the number of calls but for sorting stages.
+
+    Variances of own times are in ns² and by the same names; what is left out does not vary.
+    """
+    own_variances, hop_ns = own_variances or {}, hops.means
+    times = _Times(plan, (own_ns, own_variances), hops)
     edge_weights = dict.fromkeys(hop_ns, 0.0)  # asynchronous calls keep that
-    services = dict.fromkeys(plan.order, 0.0)
+    services, above = dict.fromkeys(plan.order, 0.0), dict.fromkeys(plan.order, 0.0)
     shares = _entry_shares(entries)
     mean = 0.0
     for entry, share in zip(entries, shares, strict=True):
         edge_weights[entry.id] = share
         services[entry.service] += share
-        mean += share * (hop_ns[entry.id] + response[entry.service])
+        mean += share * (hop_ns[entry.id] + times.mean[entry.service])
     for name in plan.order:
-        for stage in plan.handlings[name].stages:
-            for call in stage.calls:
-                weight = services[name] * factors[call.id]
-                edge_weights[call.id] = weight
-                services[call.callee] += weight
-    return Answer(mean, services, edge_weights, _path(entries, shares, main, factors), response)
-
-
-def _stage(
-    calls: Sequence[Call], response: Mapping[str, float], hop_ns: Mapping[str, float], factors: dict[str, float],
-    cpus: float,
-) -> tuple[float, Call]:  # fmt: skip
-    """Expected time of a stage, and the call that decides most of it; writes how many calls of each are waited for."""
-    if len(calls) == 1:  # as in most stages, and nothing to sort
-        call = calls[0]
-        number = call.calls_per_request
-        factors[call.id] = number if call.repeat == "sequential" else max(min(number, 1.0), number / cpus)
-        return factors[call.id] * (hop_ns[call.id] + response[call.callee]), call
-    timed = []
-    for call in calls:
-        times = max(call.calls_per_request, 1.0) if call.repeat == "sequential" else 1.0
-        timed.append((times * (hop_ns[call.id] + response[call.callee]), times, call))
-    timed.sort(key=lambda entry: -entry[0])
-    left, total, most, first = 1.0, 0.0, -1.0, timed[0][2]
-    for time_ns, times, call in timed:
-        decides = left * min(call.calls_per_request, 1.0)
-        factors[call.id] = decides * times
-        total += decides * time_ns
-        if decides * time_ns > most:
-            most, first = decides * time_ns, call
-        left *= 1.0 - min(call.calls_per_request, 1.0)
-    work = sum(call.calls_per_request / times * time_ns for time_ns, times, call in timed)
-    if work > cpus * total:
-        factors.update((call.id, call.calls_per_request / cpus) for call in calls)
-        return work / cpus, max(timed, key=lambda entry: entry[2].calls_per_request / entry[1] * entry[0])[2]
-    return total, first
+        weight, variance = services[name], times.variance[name]
+        each = above[name] / variance if variance > 0.0 else 0.0  # ns above the mean by ns² of variance
+        if each > 0.0 and own_ns[name] > 0.0:
+            services[name] += each * own_variances.get(name, 0.0) / own_ns[name]
+        for call in (call for stage in plan.handlings[name].stages for call in stage.calls):
+            one = times.calls[call.id]
+            more = weight * one.excess + each * one.variance
+            counted = weight * one.factor
+            if more != 0.0 and one.mean > 0.0:
+                counted += more * one.by_chance / one.mean
+                above[call.callee] += more * (1.0 - one.by_chance - one.of_hop)
+            services[call.callee] += counted
+            of_hop = more * one.of_hop / hop_ns[call.id] if hop_ns[call.id] > 0.0 else 0.0
+            edge_weights[call.id] = counted + of_hop
+    return Answer(mean, services, edge_weights, _path(entries, shares, times), times.mean)
 
 
 def _entry_shares(entries: Sequence[Ingress]) -> list[float]:
@@ -95,20 +223,15 @@ def _entry_shares(entries: Sequence[Ingress]) -> list[float]:
     return [entry.rate_rps / total if total > 0 else 1.0 / len(entries) for entry in entries]
 
 
-def _path(
-    entries: Sequence[Ingress],
-    shares: Sequence[float],
-    main: Mapping[str, Sequence[Call]],
-    factors: Mapping[str, float],
-) -> tuple[str, ...]:
+def _path(entries: Sequence[Ingress], shares: Sequence[float], times: _Times) -> tuple[str, ...]:
     """From the entry with most requests on: edges in the order in which they are first met, each service once."""
     entry = entries[max(range(len(entries)), key=lambda index: shares[index])]
-    found, seen, waiting = [entry.id], {entry.service}, list(reversed(main[entry.service]))
+    found, seen, waiting = [entry.id], {entry.service}, list(reversed(times.main[entry.service]))
     while waiting:
         call = waiting.pop()
-        if factors[call.id] > 0.0:
+        if times.calls[call.id].factor > 0.0:
             found.append(call.id)
             if call.callee not in seen:
                 seen.add(call.callee)
-                waiting += reversed(main[call.callee])
+                waiting += reversed(times.main[call.callee])
     return tuple(found)

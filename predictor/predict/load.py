@@ -19,7 +19,10 @@ from predictor.models.types import Floats
 Indices = npt.NDArray[np.intp]
 
 SATURATED: Final = 0.99
-"""Waiting is worked out for no higher utilisation: beyond it there is no steady state."""
+"""Waiting is worked out for no higher utilisation: beyond it there is no steady state, so latency is not finite."""
+
+_OVERLOAD: Final = 1000.0
+"""How steeply the wait grows beyond: no figure, but searches see that less load is better."""
 
 _VARIATION: Final = 1.0
 
@@ -77,6 +80,7 @@ def sidecar_load(owners: Owners, rates: Floats, work: Floats, workers: Floats) -
     busy = summed(owners, [each[side] * work[side] * 1e-9 for side in (0, 1)])
     squares = summed(owners, [each[side] * 1e-9 * work[side] ** 2 * (1.0 + _VARIATION) for side in (0, 1)])
     wait = squares / (2.0 * (1.0 - np.minimum(busy, SATURATED)))
+    wait *= 1.0 + _OVERLOAD * np.maximum(busy - SATURATED, 0.0)
     return Load(busy, at_work(owners, wait, work))
 
 
@@ -98,7 +102,26 @@ def graph_owners(graph: CallGraph, edges: Sequence[Call]) -> tuple[tuple[str, ..
     return tuple(numbers), Owners(client, server, count)
 
 
-def overload_warnings(utilisation: Mapping[str, float]) -> tuple[str, ...]:
+def carried_rps(asked_rps: float, utilisation: Mapping[str, float]) -> float | None:
+    """About the rate from outside at which the busiest sidecar's worker has no time left; None without any work."""
+    busiest = max(utilisation.values(), default=0.0)
+    return asked_rps / busiest if busiest > 0.0 else None
+
+
+def overload_warnings(utilisation: Mapping[str, float], asked_rps: float) -> tuple[str, ...]:
     """What to say of sidecars that have more work than time."""
-    full = [f"{name} ({value:.0%})" for name, value in utilisation.items() if value > SATURATED]
-    return (f"sidecars without enough workers: {', '.join(full[:5])}; add replicas or workers",) if full else ()
+    full = sorted((name for name, value in utilisation.items() if value > SATURATED), key=lambda n: -utilisation[n])
+    if not full:
+        return ()
+    names = ", ".join(f"{name} ({utilisation[name]:.0%})" for name in full[:5])
+    more = f" and {len(full) - 5} more" if len(full) > 5 else ""
+    carried = carried_rps(asked_rps, utilisation) or 0.0
+    return (
+        f"sidecars without enough workers: {names}{more}; they can carry about {_rate(carried)} of {_rate(asked_rps)} "
+        "requests/s from outside, above which requests queue without end and latency is not finite; "
+        "add replicas or workers",
+    )
+
+
+def _rate(rate_rps: float) -> str:
+    return f"{rate_rps:,.0f}" if rate_rps >= 100.0 else f"{rate_rps:.3g}"

@@ -16,20 +16,24 @@ from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict import temperature
 from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
+from predictor.predict.counts import check_counts, check_figures
 from predictor.predict.forms import worker_components
 from predictor.predict.hops import CLIENT, SERVER, Part, Resolver
 from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
-from predictor.predict.latency import Answer, answer
+from predictor.predict.latency import Answer, Hops, answer
 from predictor.predict.load import (
     SATURATED,
     Indices,
     Load,
     at_work,
+    carried_rps,
     graph_owners,
     overload_warnings,
     sidecar_load,
 )
+from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.memory import memory_bytes, total
+from predictor.predict.own_times import variance_ns2
 from predictor.predict.sampling import Sampler
 from predictor.predict.types import (
     EdgePrediction,
@@ -55,7 +59,8 @@ _NS = 1e-9
 class _Work:
     """What all parts of a prediction share. `edges` include entries; tables are by their order.
 
-    `before` is the answer without sidecars.
+    `before` is the answer without sidecars, `endless_ns` what is waited for at overloaded sidecars (sides × edges),
+    which no figure but the answer has. Variances are of own times and of hops.
     """
 
     graph: CallGraph
@@ -71,14 +76,37 @@ class _Work:
     hop_ns: Floats
     draws: int
     doubt: Floats
+    endless_ns: Floats
+    own_variances: Mapping[str, float]
 
-    def hops(self) -> dict[str, float]:
-        return {call.id: ns for call, ns in zip(self.edges, self.hop_ns.tolist(), strict=True)}
+    def answer(self, endless: bool) -> Answer:
+        """The answer with sidecars, with or without waiting at those that are overloaded."""
+        waits = self.load.waits_ns + (self.endless_ns if endless else 0.0)
+        means = self.costs.values["latency"].sum(axis=2) - self.load.waits_ns.T
+        variances = hop_variance(means, self.costs.spread, waits.T, self.busy.T)
+        hops = self.hop_ns + (self.endless_ns.sum(axis=0) if endless else 0.0)
+        waiting = dict(zip((call.id for call in self.edges), hop_waits(waits.T, self.busy.T).T, strict=True))
+        found = Hops(self.by_edge(hops), self.by_edge(variances), waiting)
+        return answer(self.plan, self.graph.ingress, self.own_ns, found, self.own_variances)
+
+    def by_edge(self, values: Floats) -> dict[str, float]:
+        """Values in the order of edges by their ids."""
+        return {call.id: value for call, value in zip(self.edges, values.tolist(), strict=True)}
 
 
 def predict(graph: CallGraph, model: FittedModel, options: Options | None = None) -> Prediction:
-    """The overhead of `graph`, which `check_graph` accepts. Raises `UsageError` where the model lacks something."""
-    options = options or Options()
+    """The overhead of `graph`, which `check_graph` accepts.
+
+    Raises `UsageError` where the model lacks something, or figures are beyond what can be predicted.
+    """
+    check_counts(graph, execution_plan(graph))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, in words
+        found = _predicted(graph, model, options or Options())
+    check_figures(found)
+    return found
+
+
+def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Prediction:
     edges = (*(entry.as_call() for entry in graph.ingress), *graph.calls)
     rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
     model = between_ends(model)
@@ -89,7 +117,8 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     edge_rates = np.array([rates[call.id] for call in edges])
     plan = execution_plan(graph)
     own = {service.name: service.service_time.mean_ns for service in graph.services}
-    before = answer(plan, graph.ingress, own, dict.fromkeys((call.id for call in edges), 0.0))
+    varying = {service.name: variance_ns2(service.service_time) for service in graph.services}
+    before = answer(plan, graph.ingress, own, Hops(dict.fromkeys((call.id for call in edges), 0.0)), varying)
     warmth, cold_notes = temperature.of_graph(graph, plan, edges, edge_rates, before.response_ns, model.cooling)
     table = CostTable(model, edges, options)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
@@ -102,6 +131,8 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     load = sidecar_load(owners, edge_rates, work_ns.T, costs.workers.T)
     if not options.load:
         load = replace(load, waits_ns=np.zeros_like(load.waits_ns))
+    endless = load.waits_ns * at_work(owners, np.where(load.utilisation > SATURATED, 1.0, 0.0), work_ns.T)
+    load = replace(load, waits_ns=load.waits_ns - endless)
     costs.values["latency"][:, :, costs.components.index(QUEUEING)] += load.waits_ns.T
     busy = at_work(owners, np.minimum(load.utilisation, SATURATED), work_ns.T)
     utilisation = dict(zip(names, load.utilisation.tolist(), strict=True))
@@ -111,6 +142,7 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
     work = _Work(
         graph, plan, before, own, edges, edge_rates, costs, load, busy, utilisation,
         costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
+        endless, varying,
     )  # fmt: skip
     memory, memory_notes = memory_bytes(graph, names, owners, parts)
     notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
@@ -124,7 +156,8 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
         if foreign
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
-    return _prediction(work, options, warmth, memory, notes, (*costs.warnings, *overload_warnings(utilisation)))
+    warnings = overload_warnings(utilisation, sum(entry.rate_rps for entry in graph.ingress))
+    return _prediction(work, options, warmth, memory, notes, (*costs.warnings, *warnings))
 
 
 def _prediction(
@@ -136,7 +169,10 @@ def _prediction(
     warnings: tuple[str, ...],
 ) -> Prediction:
     own, before = work.own_ns, work.before
-    after = answer(work.plan, work.graph.ingress, own, work.hops())
+    after = work.answer(endless=False)
+    # The figures of parts leave endless waiting out; the answer as a whole then has no finite mean.
+    whole = work.answer(endless=True) if work.endless_ns.any() else after
+    endless = _endless(work)
     weights = np.array([after.edge_weights[call.id] for call in work.edges])
     spread = doubt_draws(work.draws, options.intervals)
     latency_draws, cpu_draws = (_doubted(work, currency, spread) for currency in ("latency", "cpu"))
@@ -144,13 +180,16 @@ def _prediction(
     hidden = sum(own[name] * after.service_weights[name] for name in own) - before.mean_ns
     overhead = after.mean_ns - before.mean_ns
     mean_draws = hidden + weights @ latency_draws.sum(axis=1)
-    mean = Latency(before.mean_ns, after.mean_ns, estimate(overhead, mean_draws, least=0.0))
+    finite = not any(endless[entry.id] for entry in work.graph.ingress)
+    beyond = whole.mean_ns - after.mean_ns
+    mean = Latency(before.mean_ns, whole.mean_ns, estimate(overhead + beyond, mean_draws + beyond, least=0.0), finite)
     cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
     vcpu_draws = work.rates @ cpu_draws.sum(axis=1) * _NS
     vcpu = estimate(float(work.rates @ cpu_values) * _NS, vcpu_draws, least=0.0)
     rates = dict.fromkeys(own, 0.0)
     for call, rate in zip(work.edges, work.rates.tolist(), strict=True):
         rates[call.callee] += rate
+    answers = _answers(work, whole, mean, endless)
     return Prediction(
         graph=work.graph.name,
         latency={"mean": mean, **(_percentiles(work, options, mean) if options.samples else {})},
@@ -160,15 +199,31 @@ def _prediction(
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
-        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory, _answers(work, after, mean)),
+        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory, answers),
         edges=_edges(work, before, after, latency_draws, cpu_draws, warmth),
         path_before=before.path,
         path_after=after.path,
         assumptions=tuple(notes),
         extrapolations=work.costs.extrapolations,
         warnings=warnings,
+        carried_rps=carried_rps(sum(entry.rate_rps for entry in work.graph.ingress), work.utilisation),
         draws={"latency": mean_draws, "cpu": vcpu_draws},
     )
+
+
+def _endless(work: _Work) -> dict[str, bool]:
+    """By edge and by service, whether who waits for it waits without end."""
+    full = {call.id: waits > 0.0 for call, waits in zip(work.edges, work.endless_ns.sum(axis=0).tolist(), strict=True)}
+    found: dict[str, bool] = {}
+    for name in reversed(work.plan.order):
+        stages = work.plan.handlings[name].stages
+        found[name] = any(
+            call.calls_per_request > 0.0 and (full[call.id] or found[call.callee])
+            for stage in stages
+            for call in stage.calls
+        )
+    entries = {entry.id: full[entry.id] or found[entry.service] for entry in work.graph.ingress}
+    return {**found, **entries}
 
 
 def _doubted(work: _Work, currency: str, spread: Floats) -> Floats:
@@ -198,8 +253,9 @@ def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> 
 
 def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Latency]:
     """By sampling. The interval is that of the mean overhead, in proportion."""
-    waits = work.load.waits_ns.T
-    shapes = (work.costs.values["latency"].sum(axis=2) - waits, work.costs.spread, waits, work.busy.T)
+    shown = work.load.waits_ns.T
+    waits = shown + work.endless_ns.T
+    shapes = (work.costs.values["latency"].sum(axis=2) - shown, work.costs.spread, waits, work.busy.T)
     count = min(options.samples, max(_LEAST_SAMPLES, _MOST_DRAWN // len(work.edges)))
     sampler = Sampler(count, options.seed, {c.id: i for i, c in enumerate(work.edges)}, shapes)
     services: dict[str, Service] = {service.name: service for service in work.graph.services}
@@ -207,7 +263,9 @@ def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Late
     found = {}
     for percent, (without, with_) in zip(PERCENTILES, np.percentile(times, PERCENTILES, axis=1), strict=True):
         over = float(with_ - without)
-        found[f"p{percent}"] = Latency(float(without), float(with_), _in_proportion(over, mean.overhead_ns))
+        found[f"p{percent}"] = Latency(
+            float(without), float(with_), _in_proportion(over, mean.overhead_ns), mean.finite
+        )
     return found
 
 
@@ -262,10 +320,10 @@ def _services(
     )
 
 
-def _answers(work: _Work, after: Answer, mean: Latency) -> dict[str, Latency]:
+def _answers(work: _Work, after: Answer, mean: Latency, endless: Mapping[str, bool]) -> dict[str, Latency]:
     """How long each service takes with its calls. The interval is that of the mean overhead, in proportion."""
     return {
-        name: Latency(without, with_, _in_proportion(with_ - without, mean.overhead_ns))
+        name: Latency(without, with_, _in_proportion(with_ - without, mean.overhead_ns), not endless[name])
         for (name, without), with_ in zip(work.before.response_ns.items(), after.response_ns.values(), strict=True)
     }
 
@@ -313,6 +371,7 @@ def _edges(
                 by_component_ns=split[0][edge],
                 cpu_by_component_ns=split[1][edge],
                 cold_weights=(float(warmth[CLIENT, edge]), float(warmth[SERVER, edge])),
+                sigmas=(float(work.costs.spread[edge, CLIENT]), float(work.costs.spread[edge, SERVER])),
             )
         )
     return tuple(found)

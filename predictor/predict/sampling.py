@@ -19,7 +19,7 @@ from predictor.graph.types import Call, Ingress, Service
 from predictor.models.types import Floats
 
 _MOST_DRAWN: Final = 32
-"""From so many calls in a row on, their sum is taken as normal."""
+"""From so many calls on, the sum of calls in a row is taken as normal, the longest of calls at once by its rank."""
 
 _NORMAL: Final = NormalDist()
 _FAR: Final = 6.0
@@ -85,8 +85,10 @@ class Sampler:
             mean, deviation = one.mean(axis=1, keepdims=True), one.std(axis=1, keepdims=True)
             summed = np.asarray(np.maximum(number * mean + np.sqrt(number) * deviation * score, 0.0))
             return summed, summed
-        whole = int(min(number, _MOST_DRAWN))
-        drawn = whole + (number > whole and whole < _MOST_DRAWN)
+        if number > _MOST_DRAWN:
+            return self._longest_of_many(self._one(call, answers), number)
+        whole = int(number)
+        drawn = whole + (number > whole)
         at_once = call.repeat == "parallel" and drawn > 1
         found = work = np.zeros((2, self._count))
         for index in range(drawn):
@@ -100,7 +102,13 @@ class Sampler:
                 work += one
             else:
                 found += one
-        return found, work * (number / drawn) if at_once and number > drawn else work
+        return found, work
+
+    def _longest_of_many(self, one: Floats, number: float) -> tuple[Floats, Floats]:
+        """The longest of very many calls at once, by its rank among the sampled ones, and the sum of their times."""
+        ranks = (self._random.random(self._count) ** (1.0 / number) * self._count).astype(np.intp)
+        found = np.sort(one, axis=1)[:, np.minimum(ranks, self._count - 1)]
+        return found, np.broadcast_to(number * one.mean(axis=1, keepdims=True), one.shape)
 
     def _one(self, call: Call, answers: Floats, once: bool = False) -> Floats:
         """One call of the edge; the answers of a service that nobody else asks are used as they are."""

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +26,40 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One statistic of the time to answer a request from outside, without and with sidecars, and their difference."""
+    """One statistic of the time to answer a request from outside, without and with sidecars, and their difference.
+
+    It is not `finite` where a sidecar has more work than time: requests then queue without end. `with_ns` and
+    `overhead_ns` then only tell a search which of two graphs is further from being carried; they are never shown.
+    """
 
     without_ns: float
     with_ns: float
     overhead_ns: Estimate
+    finite: bool = True
+
+    @property
+    def shown_with_ns(self) -> float | None:
+        """The time with sidecars, None where it is not finite."""
+        return self.with_ns if self.finite else None
+
+    @property
+    def shown_overhead_ns(self) -> Estimate | None:
+        """The difference, None where it is not finite."""
+        return self.overhead_ns if self.finite else None
 
     @property
     def overhead_share(self) -> float | None:
-        """The overhead over the baseline, None where there is no baseline."""
-        return self.overhead_ns.value / self.without_ns if self.without_ns > 0 else None
+        """The overhead over the baseline, None where there is no baseline or no finite overhead."""
+        return self.overhead_ns.value / self.without_ns if self.without_ns > 0 and self.finite else None
+
+    def document(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        over = self.shown_overhead_ns
+        return {
+            "without_ns": self.without_ns,
+            "with_ns": self.shown_with_ns,
+            "overhead_ns": None if over is None else asdict(over),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +68,8 @@ class EdgePrediction:
 
     `latency_ns` is the overhead of one call on it; `path_weight` how many of its calls a request from outside waits
     for, before and with the overhead; `by_component_ns` splits latency, `cpu_by_component_ns` CPU per call.
-    `cold_weights` are the temperatures used for its client's and its server's sidecar.
+    `cold_weights` are the temperatures used for its client's and its server's sidecar, `sigmas` the lognormal sigmas
+    with which the overhead at those varies.
     """
 
     id: str
@@ -55,6 +81,7 @@ class EdgePrediction:
     by_component_ns: Mapping[str, float]
     cpu_by_component_ns: Mapping[str, float]
     cold_weights: tuple[float, float]
+    sigmas: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +112,9 @@ class Prediction:
     `hidden_ns`, never positive, is overhead that no request waits for since it runs beside a longer branch: it appears
     when the critical path moves. `latency` has `mean`, and `p50`, `p90`, `p99` where they were asked for. `draws` are
     the imagined runs behind the intervals, of the mean overhead in ns (`latency`) and of vCPU (`cpu`): those of two
-    predictions from one model belong together by their place.
+    predictions from one model belong together by their place. `carried_rps` is about how many requests per second from
+    outside the sidecars can carry, None where they have no work; above it no latency is finite, and the figures of
+    services, calls and components leave out waiting at the overloaded sidecars.
     """
 
     graph: str
@@ -103,6 +132,7 @@ class Prediction:
     assumptions: tuple[str, ...]
     extrapolations: tuple[str, ...]
     warnings: tuple[str, ...]
+    carried_rps: float | None = None
     draws: Mapping[str, Floats] = field(default_factory=dict, compare=False, repr=False)
 
 

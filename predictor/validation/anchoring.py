@@ -14,8 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from predictor.graph.types import CallGraph
-from predictor.models.types import FEATURES, Configuration, FittedModel
-from predictor.predict.hops import POSITIONS
+from predictor.models.types import FEATURES, POSITIONS, Configuration, FittedModel
 from predictor.validation.types import Anchor
 from profiler.campaign.applications import COLD, HOT, NATURAL, AnchorCell, AnchorReading
 from profiler.campaign.cells import ANCHOR_SCENE

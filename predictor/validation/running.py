@@ -84,6 +84,7 @@ def validate(
                 require_held(bench, (cases[0].baseline, AS_IT_IS), rate)
             if rate < _LEAST_RPS and rate < wanted_rps:
                 raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
+            _require_carried(cases, model, rate, cpus)
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
     _require_answers(found, rate)
     scored = _scored(graph, cases, model, found, rate, profiled, settings)
@@ -186,6 +187,18 @@ def _require_memory(deployed: Mapping[str, Application]) -> None:
             f"{services} services and {sidecars} sidecars need about {needed / (1 << 30):.1f} GiB of memory, "
             f"{free / (1 << 30):.1f} GiB are free; validate a smaller graph, or fewer what-ifs at a time"
         )
+
+
+def _require_carried(cases: Sequence[Case], model: FittedModel, rate_rps: float, cpus: int) -> None:
+    """Without a finite prediction there is nothing to score."""
+    for case in cases:
+        deployed = as_deployed(case.graph, rate_rps, cpus, 0.5, None)
+        found = predict(deployed, model, replace(case.options, samples=0, intervals=False))
+        if not found.latency["mean"].finite:
+            raise MeshInsightError(
+                f"{case.name}: at {rate_rps:g} requests/s sidecars have more work than time by the prediction, so no "
+                f"latency is predicted; give a --rate below {found.carried_rps:.3g}"
+            )
 
 
 def _require_answers(found: Rounds, rate_rps: float) -> None:

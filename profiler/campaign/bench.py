@@ -20,7 +20,7 @@ import numpy.typing as npt
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import steady_from
-from profiler.campaign.cells import PACED_RPS, Plan, Scene
+from profiler.campaign.cells import PACED_RPS, Plan, Scene, blamed
 from profiler.campaign.instruments import CpuAccount
 from profiler.campaign.machines import Places
 from profiler.campaign.settings import ProfileSettings
@@ -37,7 +37,7 @@ from profiler.testbed.deployment import Hop
 from profiler.testbed.neighbour import COLD_STEPS, Mode
 from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.workload.base import Load, LoadGenerator, LoadResult, Server, UnansweredError
+from profiler.workload.base import Load, LoadGenerator, LoadResult, RefusedError, Server, UnansweredError
 
 SETTLE_S: Final = 0.15
 _TAIL_S: Final = 0.25
@@ -225,7 +225,7 @@ class Bench:
             phases = [self._timeline_phase(probed, seconds / 4) for probed in self._alternation()]
             deployment.check()
         noise = self.machines.noise_since(before)
-        result = self._result(load)
+        result = self._result(hop, load)
         if not all(_answered(result, phase) for phase in phases):
             return None
         exchanges = self._follow(phases) if follow and scene.load.serial else None
@@ -277,7 +277,7 @@ class Bench:
             generator.signal(signal.SIGTERM)
             generator.wait(_END_WITHIN_S)
             samples = self.machines.samples(roles) if sample else None
-        result = self._result(load)
+        result = self._result(hop, load)
         if not all(_answered(result, reading[0]) for reading in readings.values()):
             raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
         per_request = {probed: proxy_ns / _answered(result, phase) for probed, (phase, _, proxy_ns) in readings.items()}
@@ -366,17 +366,28 @@ class Bench:
             process.hide_argument(self._secrets.token.token)  # h2load takes headers in no other way
             time.sleep(SETTLE_S)
             yield process
-            status = process.wait(seconds + _END_WITHIN_S)
+            status = self._wait(process, seconds + _END_WITHIN_S, deployment.hop, generator)
             if status not in (0, -signal.SIGTERM):
                 process.check()
         finally:
             process.stop(grace_s=0.5)
 
+    def _wait(self, process: Process, within_s: float, hop: Hop, generator: LoadGenerator) -> int:
+        """The status with which the load ends. Where it does not, as h2load among refusals, these are the reason."""
+        try:
+            return process.wait(within_s)
+        except ProcessError as error:
+            with suppress(ProcessError):
+                if problem := refusal(hop, generator.result(self._load_directory)):
+                    raise RefusedError(problem) from error
+            raise
+
     def _generator(self, load: Load) -> LoadGenerator:
         closed = load.rate_rps is None and not load.new_connections
         return self.tools.closed_loop if closed else self.tools.open_loop
 
-    def _result(self, load: Load) -> LoadResult:
+    def _result(self, hop: Hop, load: Load) -> LoadResult:
+        """What was answered. Raises RefusedError where most requests are refused: trying again changes nothing."""
         try:
             result = self._generator(load).result(self._load_directory)
         except UnansweredError:
@@ -384,6 +395,8 @@ class Bench:
         except ProcessError as error:
             words = self._last_generator.last_words() if self._last_generator else ""
             raise ProcessError(f"{error}{words}") from error
+        if problem := refusal(hop, result):
+            raise RefusedError(problem)
         if len(result.due_ns) == 0:
             raise UnansweredError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
         return result
@@ -415,6 +428,18 @@ class Bench:
 
 def _sleep_until(at_ns: int) -> None:
     time.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+
+
+def refusal(hop: Hop, result: LoadResult) -> str:
+    """What to say where most requests are answered with an error status; empty where they are not."""
+    status, count = max(result.refused.items(), key=lambda entry: entry[1], default=(0, 0))
+    total = len(result.due_ns) + result.failed
+    if count * 2 <= total:
+        return ""
+    what = f"{hop.name}: HTTP status {status} answered {count} of {total} requests"
+    if hop.bootstrap or hop.filters:
+        return f"{blamed(hop)}: {what}; it must let the load pass for its cost to be measured"
+    return f"{what}; see what the proxy or the server refuses"
 
 
 def _with_client(deployment: DeployedHop, generator: Process) -> Places:

@@ -8,7 +8,7 @@ from typing import Final
 from profiler.campaign.settings import ProfileSettings
 from profiler.components import PARSING, PROXY_CORE, TLS, filter_component
 from profiler.proxies.base import GRPC, HTTP1, TCP
-from profiler.proxies.filters import FilterNeeds, label_of, needs_of
+from profiler.proxies.filters import FilterNeeds, is_file, label_of, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import BOTH, IP, NONE, PLAIN, SHARED, Hop
 from profiler.workload.base import Load
@@ -243,3 +243,11 @@ def _hops(settings: ProfileSettings) -> list[Hop]:
     ]
     # Without sidecars there is nothing that could speak a protocol: one cell, an A/A test of the method itself.
     return list(dict.fromkeys(hop.baseline if hop.topology == NONE else hop for hop in hops))
+
+
+def blamed(hop: Hop) -> str:
+    """The option that a refused configuration came from."""
+    if hop.bootstrap:
+        return f"--proxy-config {hop.bootstrap}"
+    name = hop.filters[-1]
+    return f"--filter-file {name}" if is_file(name) else f"--filter {name}"

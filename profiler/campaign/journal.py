@@ -4,17 +4,45 @@ A run that is not finished has a folder `unfinished/` beside its profile: the se
 is done. Each file is written whole or not at all; the folder goes when the run is complete.
 """
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from profiler.campaign.settings import ProfileSettings
 from profiler.errors import UsageError
+from profiler.files.json_text import parse_json
+from profiler.files.reading import read_text
+from profiler.files.typed import typed
 from profiler.files.writing import write_whole
 
 _FOLDER: Final = "unfinished"
 _RUN: Final = "run.json"
+
+FORMAT: Final = "meshinsight-unfinished-run"
+VERSION: Final = 1
+"""The newest version of the note that this package reads, and the one it writes."""
+
+_REMEDY: Final = "it cannot be continued; start a new run in another directory"
+
+
+class _Note(msgspec.Struct):
+    """What the run is to measure and with what. Notes of earlier releases have no format."""
+
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    format: str = FORMAT
+    version: int = VERSION
+
+
+class _Entry(msgspec.Struct):
+    """A finished block."""
+
+    name: str
+    result: dict[str, Any]
 
 
 class Journal:
@@ -27,7 +55,7 @@ class Journal:
         """Note what the run is to measure and with what, unless it is noted already."""
         if not (self._folder / _RUN).exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            note = {"settings": settings.as_json(), "facts": facts}
+            note = {"format": FORMAT, "version": VERSION, "settings": settings.as_json(), "facts": facts}
             write_whole(self._folder / _RUN, json.dumps(note, indent=2))
 
     @property
@@ -41,26 +69,30 @@ class Journal:
         Raises:
             UsageError: there is nothing to resume, or it cannot be read.
         """
+        stored = self._note().settings
         try:
-            return ProfileSettings.from_json(self._note()["settings"])
-        except (LookupError, TypeError, ValueError) as error:  # damaged, or of another version
-            message = f"{_FOLDER}/{_RUN} cannot be used: {error!r}; start anew in another directory"
-            raise UsageError(f"--resume {self._folder.parent}: {message}") from error
+            return ProfileSettings.from_json(stored)
+        except UsageError as error:
+            raise UsageError(f"{self._origin}: {error}; {_REMEDY}") from error
 
     def facts(self) -> dict[str, Any]:
         """What the run was begun with: version of the proxies and the like."""
-        found: dict[str, Any] = self._note()["facts"]
-        return found
+        return self._note().facts
 
-    def _note(self) -> dict[str, Any]:
-        try:
-            note: dict[str, Any] = json.loads((self._folder / _RUN).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+    @property
+    def _origin(self) -> str:
+        return f"--resume {self._folder.parent}: {_FOLDER}/{_RUN}"
+
+    def _note(self) -> "_Note":
+        file = self._folder / _RUN
+        if not file.exists():
             raise UsageError(
                 f"--resume {self._folder.parent}: holds no unfinished run; give the --out directory of one"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--resume {self._folder.parent}: {_FOLDER}/{_RUN} cannot be read: {error}") from error
+            )
+        document = parse_json(read_text(file, _REMEDY, origin=self._origin), self._origin, _REMEDY)
+        note = typed(document, _Note, self._origin, _REMEDY)
+        if note.format != FORMAT or note.version > VERSION:
+            raise UsageError(f"{self._origin}: was begun by another version of meshinsight; continue it with that one")
         return note
 
     def save(self, name: str, result: dict[str, Any]) -> None:
@@ -72,11 +104,9 @@ class Journal:
         """Results of finished blocks by name, in order. A file that cannot be read counts as not finished."""
         found = {}
         for file in self._files():
-            try:
-                entry = json.loads(file.read_text(encoding="utf-8"))
-                found[entry["name"]] = entry["result"]
-            except (OSError, ValueError, LookupError, TypeError):
-                continue
+            with contextlib.suppress(UsageError):
+                entry = typed(parse_json(read_text(file, ""), ""), _Entry, "", "")
+                found[entry.name] = entry.result
         return found
 
     @property
@@ -88,5 +118,5 @@ class Journal:
         return sorted(self._folder.glob("[0-9]*-*.json"))
 
     def close(self) -> None:
-        """The run is complete: nothing is left to resume."""
+        """Nothing is left to resume: the run is complete, or nothing of it was measured."""
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,18 +1,34 @@
 """Matrix files: the dimensions of a run as YAML. A few come with the package and are known by their names."""
 
 import re
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
 from profiler.files.checked_yaml import load_checked
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import parse_document
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
 _UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
 _SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_BLAMED: Final = re.compile(r"--(?P<option>[a-z-]+):? (?P<problem>.*)", re.DOTALL)
+_KEYS: Final = {
+    "protocol": "protocols", "topology": "topologies", "temperature": "temperatures", "idle": "idle", "tls": "tls",
+    "transport": "transports", "request-bytes": "request_bytes", "response-bytes": "response_bytes",
+    "connections": "connections", "rate": "rates", "headers": "headers", "messages": "messages", "workers": "workers",
+    "duration": "duration_s", "repeats": "repeats", "seed": "seed", "proxy": "proxies", "filter": "filters",
+    "filter-file": "filters", "budget": "budget",
+}  # fmt: skip
+"""The key of a matrix for each option."""
+
+_SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s"}
+"""Names of settings that differ from their keys."""
+
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -40,6 +56,22 @@ def load_matrix(name: str) -> dict[str, Any]:
                 f"{_OPTION} {name}: no such file; give one, or a name that comes along: {', '.join(shipped_matrices())}"
             )
     return _settings(load_checked(path, _OPTION, "profiler.campaign", "matrix.schema.json"), path)
+
+
+def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> UsageError:
+    """An error of the settings, with file, line and key where a matrix gave the value.
+
+    `elsewhere` are names of settings that the command line gave instead.
+    """
+    option = _BLAMED.match(str(error))
+    key = _KEYS.get(option["option"]) if option else None
+    if option is None or key is None or name in shipped_matrices() or _SETTINGS.get(key, key) in elsewhere:
+        return error
+    origin = f"{_OPTION} {name}"
+    document = parse_document(read_text(Path(name), "give a YAML file", origin=origin), origin, "text")
+    if key not in document.value:
+        return error
+    return UsageError(f"{origin}:{document.line((key,))}: {key}: {option['problem']}")
 
 
 def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from profiler.campaign.assemble import Assembly
 from profiler.campaign.bench import Bench, Toolbox
+from profiler.campaign.block_result import is_whole
 from profiler.campaign.blocks import Block, make_blocks
-from profiler.campaign.cells import ANCHOR_HOP, make_plan
+from profiler.campaign.cells import ANCHOR_HOP, blamed, make_plan
 from profiler.campaign.coefficients import fit, machine_error
 from profiler.campaign.design import Design
 from profiler.campaign.journal import Journal
@@ -32,7 +33,6 @@ from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import FORMAT, VERSION, save_profile
 from profiler.proxies.base import ProxyVersion
-from profiler.proxies.filters import is_file
 from profiler.proxies.redaction import without_secrets
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import KEY, make_certificates
@@ -134,16 +134,17 @@ class Profiling:
             "machine": describe_environment()["machine_id_hash"],
             **{name: found.version for name, found in self._proxies.items()},
         }
-        journal.begin(self._settings, facts)
-        if changed := [name for name, value in facts.items() if journal.facts().get(name) != value]:
+        known = journal.facts() if journal.begun else facts
+        if changed := [name for name, value in facts.items() if known.get(name) != value]:
             raise UsageError(
                 f"--resume {directory}: the run was begun with another {changed[0]}; figures of two do not mix, "
                 "so measure anew"
             )
-        results = journal.results()
+        results = {name: result for name, result in journal.results().items() if is_whole(result)}
         unfinished: dict[str, Any] | None = None
         began_s = time.monotonic() - sum(result["took_s"] for result in results.values())
         with measuring_lock():
+            journal.begin(self._settings, facts)  # a run that is refused leaves nothing
             report(_SETTING_UP, 0.0)
             while (block := self._schedule.next(results, time.monotonic() - began_s)) and not interrupted:
                 left_s = self._schedule.left_s(results, block, time.monotonic() - began_s)
@@ -156,6 +157,7 @@ class Profiling:
                     journal.save(block.name, result)
         found = [*results.values(), *([unfinished] if unfinished and unfinished["cells"] else [])]
         if interrupted and not found:
+            journal.close()  # there is nothing to go on from
             raise interrupted
         document = self._document(found, interrupted)
         document["files"] |= self._keep_configurations(directory)
@@ -276,7 +278,7 @@ def check_configurations(hops: Iterable[Hop]) -> None:
             try:
                 find_proxy(hop.proxy).validate(config_apart(hop, directory, secrets), directory)
             except UsageError as error:
-                raise UsageError(f"{_blamed(hop)}: {error}") from error
+                raise UsageError(f"{blamed(hop)}: {error}") from error
 
 
 @contextmanager
@@ -294,14 +296,6 @@ def _check_directories() -> Iterator[Callable[[str], Path]]:
             return directory
 
         yield made
-
-
-def _blamed(hop: Hop) -> str:
-    """The option that a refused configuration came from."""
-    if hop.bootstrap:
-        return f"--proxy-config {hop.bootstrap}"
-    name = hop.filters[-1]
-    return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
 
 
 class Measuring:

@@ -1,20 +1,40 @@
 """What a profile run is asked to measure, checked once. Pure, but for looking at files that the user names."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
 from profiler.files.checked_yaml import read_yaml
-from profiler.proxies.base import GRPC, PROTOCOLS, TCP, Certificates
-from profiler.proxies.filters import check_filter, label_of, needs_of
+from profiler.files.typed import typed
+from profiler.proxies.base import GRPC, INBOUND_PORT, OUTBOUND_PORT, PROTOCOLS, TCP, Certificates
+from profiler.proxies.bootstrap import check_bootstrap, refuse_xds
+from profiler.proxies.filters import check_filter, is_file, label_of, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import check_certificates
-from profiler.testbed.deployment import BOTH, IP, MTLS, NONE, PLAIN, SHARED, TLS_MODES, TOPOLOGIES, TRANSPORTS, UDS
+from profiler.testbed.deployment import (
+    BOTH,
+    CLIENT,
+    IP,
+    MTLS,
+    NONE,
+    PLAIN,
+    SERVER,
+    SHARED,
+    TLS_MODES,
+    TOPOLOGIES,
+    TRANSPORTS,
+    UDS,
+)
 from profiler.testbed.neighbour import COLD_STEPS
+from profiler.text import one_line
 
 TEMPERATURES: Final = ("hot", *COLD_STEPS, "cold", "natural")
 IDLE_MODES: Final = ("awake", "natural")
+LONGEST_ROUND_S: Final = 600
+LOWEST_RATE_RPS: Final = 0.002
+LONGEST_BUDGET_S: Final = 31 * 24 * 3600
 LARGEST_MESSAGE_BYTES: Final = 1 << 20
 LARGEST_HEADER_BYTES: Final = 4096
 MOST_HEADERS: Final = 90
@@ -68,13 +88,16 @@ class ProfileSettings:
         _check_range("request-bytes", self.request_bytes, 0, LARGEST_MESSAGE_BYTES)
         _check_range("response-bytes", self.response_bytes, 0, LARGEST_MESSAGE_BYTES)
         _check_range("connections", self.connections, 1, 1000)
-        _check_range("rate", [rate for rate in self.rates_rps if rate is not None], 1, 1_000_000)
+        self._check_rates()
         _check_range("headers", tuple(count for count, _ in self.headers), 0, MOST_HEADERS)
         _check_range("headers", tuple(size for _, size in self.headers), 0, LARGEST_HEADER_BYTES)
         _check_range("messages", self.messages, 1, MOST_MESSAGES)
         _check_range("workers", self.workers, 1, 64)
-        _check_range("duration", (self.duration_s,), 0.2, 600)
+        _check_range("duration", (self.duration_s,), 0.2, LONGEST_ROUND_S)
         _check_range("repeats", (self.repeats,), 2, 1000)
+        _check_range("seed", (self.seed,), 0, 1 << 62)
+        if self.budget_s is not None:
+            _check_range("budget", (self.budget_s,), 0, LONGEST_BUDGET_S)
         if self.certificates:
             check_certificates(self.own_certificates)
         self._check_proxies()
@@ -86,6 +109,18 @@ class ProfileSettings:
         """The user's certificates for mutual TLS: chain, key and authority."""
         chain, key, authority = (Path(name) for name in self.certificates)
         return Certificates(chain, key, authority)
+
+    def _check_rates(self) -> None:
+        """A round needs one request at least, so low rates need long rounds."""
+        for rate_rps in (rate for rate in self.rates_rps if rate is not None):
+            _check_range("rate", (rate_rps,), LOWEST_RATE_RPS, 1_000_000)
+            if rate_rps < 1.0 and self.budget_s is not None:
+                raise UsageError(f"--rate: {rate_rps:.12g} needs rounds longer than a budget gives; use 1 or more")
+            if self.budget_s is None and round(rate_rps * self.duration_s) < 1:
+                raise UsageError(
+                    f"--rate: {rate_rps:.12g} per second leaves rounds of {self.duration_s:g} s without a request; "
+                    f"use --duration {math.ceil(1.0 / rate_rps)}, or duration_s in a matrix"
+                )
 
     def _check_proxies(self) -> None:
         _check_any("proxy", self.proxies)
@@ -113,8 +148,12 @@ class ProfileSettings:
             raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
         if self.tls != (PLAIN,) or self.filters != ((),) or self.transports != (IP,):
             raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
-        if not isinstance(read_yaml(Path(self.proxy_config), "--proxy-config"), dict):
-            raise UsageError(f"--proxy-config {self.proxy_config}: is no Envoy bootstrap (a YAML mapping)")
+        ports = {
+            port
+            for port, topologies in ((OUTBOUND_PORT, (CLIENT, BOTH, SHARED)), (INBOUND_PORT, (SERVER, BOTH)))
+            if set(topologies) & set(self.topologies)
+        }
+        check_bootstrap(Path(self.proxy_config), "--proxy-config", sorted(ports))
 
     def _check_filters(self) -> None:
         _check_any("filter", self.filters)
@@ -122,6 +161,8 @@ class ProfileSettings:
             for name in chain:
                 for proxy in self.proxies:
                     check_filter(proxy, name)
+                if is_file(name):
+                    refuse_xds(read_yaml(Path(name), "--filter-file"), Path(name), "--filter-file")
         names: dict[str, str] = {}
         for name in (name for chain in self.filters for name in chain):
             if names.setdefault(label_of(name), name) != name:
@@ -155,13 +196,14 @@ class ProfileSettings:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "ProfileSettings":
         """The settings that `as_json` described. Raises UsageError as always."""
-        rates = tuple(None if rate == "max" else float(rate) for rate in stored["rates_rps"])
-        given = {key: _as_tuples(value) for key, value in stored.items() if key != "rates_rps"}
-        return cls(**given, rates_rps=rates)
-
-
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(part) for part in value) if isinstance(value, list | tuple) else value
+        rates = stored.get("rates_rps")
+        if isinstance(rates, list):
+            stored = {**stored, "rates_rps": [None if rate == "max" else rate for rate in rates]}
+        if unknown := sorted(set(stored) - {field.name for field in fields(cls)}):
+            raise UsageError(f"settings: unknown setting {one_line(unknown[0])!r}")
+        if "rates_rps" not in stored:
+            raise UsageError("settings: rates_rps is missing")
+        return typed(stored, cls, "settings")
 
 
 def _check_names(option: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -175,8 +217,7 @@ def _check_range(option: str, given: "list[float] | tuple[float, ...]", least: f
     for value in given:
         if not least <= value <= most:
             raise UsageError(f"--{option}: {value:.12g} is outside {least:.12g} to {most:.12g}")
-    if option != "rate":
-        _check_any(option, given)
+    _check_any(option, given)
 
 
 def _check_any(option: str, given: "list[float] | tuple[Any, ...]") -> None:

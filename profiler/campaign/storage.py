@@ -4,7 +4,7 @@ Each file is written under a temporary name and renamed, so that a file that is 
 """
 
 import io
-import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,7 +62,7 @@ def _numbered_file(name: str, block: int) -> Path:
 
 
 def _write(target: Path, write: Callable[[Path], object]) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
         write(temporary)
         temporary.replace(target)

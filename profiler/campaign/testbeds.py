@@ -35,6 +35,8 @@ class Sidecar(Protocol):
 class DeployedHop(Protocol):
     """One hop that runs. `places` are its processes, without the load generator, by machine."""
 
+    hop: Hop
+
     @property
     def target(self) -> Target:
         """Where the client sends its load."""

@@ -1,13 +1,14 @@
 """What a load generator and a server are, and what a window of load returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from profiler.errors import ProcessError
+from profiler.errors import MeshInsightError, ProcessError
 from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
 from profiler.workload.connections import grpc_frame
 
@@ -19,6 +20,10 @@ _HEADER_NAME: Final = "x-header-{:03}"
 
 class UnansweredError(ProcessError):
     """Not one request of a window of load was answered."""
+
+
+class RefusedError(MeshInsightError):
+    """Most requests of a window of load were answered with an error status: to try again changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,13 @@ class LoadResult:
     """Every request of a window, in order of sending. Arrays have one entry per request that was answered.
 
     `due_ns` is the monotonic time a request was sent, or was due in an open loop; `latency_ns` counts from there.
+    `refused` counts the failed ones by the HTTP status of their answer, as far as the generator knows it.
     """
 
     due_ns: npt.NDArray[np.int64]
     latency_ns: npt.NDArray[np.int64]
     failed: int
+    refused: Mapping[int, int] = field(default_factory=dict)
 
     def between(self, start_ns: int, end_ns: int) -> npt.NDArray[np.int64]:
         """Latencies of the requests due in [start_ns, end_ns)."""

@@ -61,4 +61,6 @@ class H2load:
         order = np.argsort(due_ns, kind="stable")
         # h2load cuts to whole microseconds; the middle of the microsecond is the unbiased reading.
         latency_ns = answered[:, 2] * 1000 + _HALF_MICROSECOND_NS
-        return LoadResult(due_ns[order], latency_ns[order], len(rows) - len(answered))
+        statuses, counts = np.unique(rows[rows[:, 1] >= 300, 1], return_counts=True)
+        refused = dict(zip(statuses.tolist(), counts.tolist(), strict=True))
+        return LoadResult(due_ns[order], latency_ns[order], len(rows) - len(answered), refused)

@@ -1,6 +1,7 @@
 """What is printed reaches the terminal without anything that could drive it."""
 
 import io
+import json
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshinsight import console
+from profiler.errors import MeshInsightError
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2Jname\u202e\x9b"
 
@@ -62,7 +64,7 @@ def test_a_document_is_written_as_it_is_to_a_file_only() -> None:
 
 def test_json_is_whole_or_absent() -> None:
     stream = io.StringIO()
-    with pytest.raises(ValueError, match="Out of range float"):
+    with pytest.raises(MeshInsightError, match="not finite"):
         console.write_json_document({"a": 1, "b": float("nan")}, stream)
     assert stream.getvalue() == ""
 
@@ -80,3 +82,11 @@ def test_characters_that_the_terminal_lacks_are_replaced(monkeypatch: pytest.Mon
     console.print_line("µs → \ud800")
     sys.stdout.flush()
     assert raw.getvalue().decode("cp1252") == "µs ?  \n"
+
+
+def test_json_escapes_every_control_character() -> None:
+    stream = io.StringIO()
+    text = "".join(map(chr, (*range(32), *range(127, 160))))
+    console.write_json_document([text], stream)
+    assert stream.getvalue().replace("\n", " ").isprintable()
+    assert json.loads(stream.getvalue()) == [text]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from meshinsight.commands import predict
 from profiler.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
-PROFILE = ROOT / "tests" / "data" / "example-profile.json"
+DATA = ROOT / "tests" / "data"
+PROFILE = DATA / "example-profile.json"
 
 GRAPH = """
 format: meshinsight-graph
@@ -222,3 +224,68 @@ def test_columns_line_up_whatever_the_script(graph: Path) -> None:
     head = next(index for index, line in enumerate(lines) if line.startswith("edge "))
     wide = next(line for line in lines[head:] if line.startswith("a->日本"))
     assert len(wide) + 2 == len(lines[head])
+
+
+def hostile(name: str, *arguments: object) -> Result:
+    return run(DATA / "hostile" / name, *arguments)
+
+
+def overloaded(*arguments: object) -> Result:
+    return run(DATA / "field" / "predict-overloaded-sidecar.yaml", *arguments)
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv", "markdown"])
+def test_calls_that_multiply_without_bound_print_nothing(output: str) -> None:
+    found = hostile("graph-overflow.yaml", "-o", output)
+    assert isinstance(found.exception, UsageError)
+    assert found.output == ""
+
+
+def test_the_command_that_is_suggested_is_quoted() -> None:
+    error = hostile("graph-shell-in-filter.json").exception
+    assert "--filter 'x; touch pwned #'" in str(error)
+    words = shlex.split(str(error).split("measure with: ")[1])
+    assert words[words.index("--filter") + 1] == "x; touch pwned #"
+
+
+def test_no_cell_of_csv_is_a_formula(graph: Path) -> None:
+    formula = "=cmd|' /C calc'!A0"
+    text = GRAPH.replace("[a, b]", f'["{formula}", b]').replace("caller: a", f'caller: "{formula}"')
+    graph.write_text(text.replace("service: a", f'service: "{formula}"'))
+    rows = list(csv.reader(run(graph, "-o", "csv").output.splitlines()))
+    names = [row[1] for row in rows[1:]]
+    assert "'=cmd|' /C calc'!A0" in names
+    assert not any(name[:1] in set("=+-@\t\r") for name in names)
+
+
+def test_markdown_cells_hold_no_bars(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("name: two", 'name: "a | b\\e[31m"'))
+    heading = run(graph, "-o", "markdown").output.splitlines()[0]
+    assert heading.endswith(r"a \| b \[31m")
+
+
+def test_overloaded_sidecars_print_no_latency_but_the_rate_they_carry() -> None:
+    output = overloaded().output
+    mean = next(line for line in output.splitlines() if line.startswith("mean"))
+    assert mean.split() == ["mean", "0.200", "–", "–", "–", "–"]
+    assert "they can carry about" in output
+
+
+def test_overloaded_sidecars_have_null_in_json_and_nothing_in_csv() -> None:
+    found = json.loads(overloaded("-o", "json").output)
+    assert found["latency"]["mean"] == {"without_ns": 200000.0, "with_ns": None, "overhead_ns": None}
+    assert 0 < found["carried_rps"] < 20000
+    row = next(row for row in csv.DictReader(overloaded("-o", "csv").output.splitlines()))
+    assert (row["quantity"], row["with"], row["overhead"]) == ("latency_mean", "", "")
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv", "markdown"])
+def test_scenarios_with_an_overloaded_one_are_compared(tmp_path: Path, output: str) -> None:
+    scenarios = tmp_path / "scenarios.yaml"
+    scenarios.write_text(
+        "format: meshinsight-scenarios\nversion: 1\nscenarios: [{name: less, load: 0.1}, {name: more, load: 2}]\n"
+    )
+    found = overloaded("--scenarios", scenarios, "-o", output)
+    assert found.exit_code == 0
+    assert "inf" not in found.output.lower().replace("information", "")
+    assert "nan" not in found.output.lower()

@@ -81,3 +81,45 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     assert isinstance(found, UsageError)
     assert "x.json" in str(found)
     assert not (tmp_path / "report.html").exists()
+
+
+HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
+
+
+def refusal(file: Path, out: Path) -> str:
+    found = run("--out", out, "--validation", file)
+    assert isinstance(found.exception, UsageError)
+    assert not out.exists()
+    assert "\n" not in str(found.exception)
+    return str(found.exception)
+
+
+@pytest.mark.parametrize("name", ["validation-empty", "validation-no-version", "validation-version-text"])
+def test_hostile_validations_are_one_line(tmp_path: Path, name: str) -> None:
+    assert f"{name}.json: " in refusal(HOSTILE / f"{name}.json", tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("graph",), None, "graph: expected str"),
+        (("services",), -1, "services: expected int >= 0"),
+        (("latency", "measured_p50_ns"), "1", "latency.measured_p50_ns: expected float"),
+        (("latency", "measured_p50_ci95_ns"), [2.0, 1.0], "lower end is above its upper"),
+        (("cpu", "anchored_ci95_vcpu"), [], "cpu.anchored_ci95_vcpu: expected array of length 2"),
+        (("anchor", "factor"), 1e300, "anchor.factor: expected float <="),
+        (("what_if", "plain"), {}, "what_if[...].latency is missing"),
+        (("version",), True, "version: expected a whole number"),
+    ],
+)
+def test_a_wrong_field_of_a_validation_is_named(
+    tmp_path: Path, path: tuple[str, ...], value: object, named: str
+) -> None:
+    file = stored(tmp_path, "one")
+    found = json.loads(file.read_text())
+    at = found
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = value
+    file.write_text(json.dumps(found))
+    assert named in refusal(file, tmp_path / "report.html")

@@ -55,7 +55,7 @@ def test_changes_come_in_order_of_what_they_save() -> None:
     one = graph([service("a"), *(service(name) for name in "bcd")], calls)
     found = advice(one, overhead(6 * TCP_NS + 5e3), keep=NO_CLIENT)
     assert names(found) == ["protocol a->c", "protocol a->d", "protocol a->b"]
-    saved = [step.mean_ns for step in found.steps]
+    saved = [step.mean_ns for step in found.steps if step.mean_ns is not None]
     assert saved == sorted(saved, reverse=True)
     assert sum(saved) == pytest.approx(found.before.latency["mean"].with_ns - found.after.latency["mean"].with_ns)
 
@@ -75,12 +75,12 @@ def test_for_cpu_the_same_call_beside_the_path_counts_most() -> None:
 
 
 def test_a_path_that_moves_needs_both_branches() -> None:
-    """b and c take equally long: changing one of them alone saves nothing but 0.1 µs of waiting at the sidecar."""
+    """b and c take equally long: changing one of them saves waiting only, which makes the longest of two longer."""
     one = graph([service("a"), service("b"), service("c")], [call("a", "b"), call("a", "c")])
     found = advice(one, overhead(TCP_NS + 2e3), keep=NO_CLIENT)
     assert sorted(names(found)) == ["protocol a->b", "protocol a->c"]
     assert found.exact
-    assert [step.mean_ns for step in found.steps] == pytest.approx([0.0, HTTP_NS - TCP_NS], rel=1e-2, abs=100.0)
+    assert [step.mean_ns for step in found.steps] == pytest.approx([0.0, HTTP_NS - TCP_NS], rel=1e-2, abs=500.0)
 
 
 def test_mtls_goes_only_where_it_may() -> None:
@@ -213,6 +213,7 @@ def test_the_interval_of_a_saving_is_that_of_the_difference() -> None:
     found = advice(chain("b"), overhead(50e3), keep=NO_CLIENT)
     interval = found.steps[0].mean_interval_ns
     assert interval is not None
+    assert found.steps[0].mean_ns is not None
     assert interval[0] <= found.steps[0].mean_ns <= interval[1]
 
 

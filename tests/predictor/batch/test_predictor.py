@@ -51,10 +51,10 @@ def single(graph: CallGraph, options: Options = MEANS) -> Row:
     }
     for name, statistic in found.latency.items():
         start = "latency" if name == "mean" else name
-        over = statistic.overhead_ns
-        rows |= {f"{start}_without_ns": statistic.without_ns, f"{start}_with_ns": statistic.with_ns}
-        rows |= {f"{start}_overhead_ns": over.value, f"{start}_overhead_low_ns": over.low}
-        rows[f"{start}_overhead_high_ns"] = over.high
+        over = statistic.shown_overhead_ns
+        rows |= {f"{start}_without_ns": statistic.without_ns, f"{start}_with_ns": statistic.shown_with_ns}
+        rows |= {f"{start}_overhead_ns": over and over.value, f"{start}_overhead_low_ns": over and over.low}
+        rows[f"{start}_overhead_high_ns"] = over and over.high
     return rows
 
 
@@ -63,6 +63,9 @@ def assert_same(found: Row, expected: Row) -> None:
     assert found.keys() == expected.keys()
     assert found.pop("graph") == expected.pop("graph")
     for name, figure in expected.items():
+        if figure is None:
+            assert found[name] is None, name
+            continue
         assert found[name] == pytest.approx(figure, rel=1e-9, abs=1e-6 if name.endswith("ns") else 1e-12), name
 
 
@@ -204,3 +207,36 @@ def test_rows_of_a_graph_become_the_graph_again() -> None:
         again = rebuilt(complete_rows(rows_table(graph_rows(graph, graph.name))))
         assert set(again.calls) == set(graph.calls)
         assert again.ingress == graph.ingress
+
+
+def test_overloaded_graphs_have_no_times_with_sidecars() -> None:
+    one = CallGraph((Service("a"), Service("b")), (Call("a->b", "a", "b"),), (Ingress("a", 1e6),), name="x")
+    row = batch([one])[0]
+    assert row["saturated"]
+    assert row["latency_without_ns"] == 2e6
+    assert row["latency_with_ns"] is row["latency_overhead_ns"] is row["latency_overhead_high_ns"] is None
+    assert row["vcpu"] > 1.0
+
+
+def test_figures_beyond_any_meaning_are_an_error_of_their_graph() -> None:
+    services = tuple(Service(f"s{n}") for n in range(31))
+    calls = tuple(Call(f"{n}", f"s{n}", f"s{n + 1}", calls_per_request=1e9) for n in range(30))
+    chain = CallGraph(services, calls, (Ingress("s0", 1.0),), name="x")
+    good = CallGraph((Service("a"),), (), (Ingress("a", 1.0),), name="y")
+    rows = batch([chain, good])
+    assert "calls multiply too often" in rows[0]["error"]
+    assert rows[0]["vcpu"] is None
+    assert rows[1]["error"] is None
+    assert rows[1]["vcpu"] is not None
+
+
+@pytest.mark.parametrize(
+    ("percents", "times"),
+    [([50.0], [1.0, 2.0]), ([50.0, 50.0], [1.0, 2.0]), ([0.0], [1.0]), ([50.0, 90.0], [2.0, 1.0])],
+)
+def test_percentiles_that_are_no_distribution_are_told(percents: list[float], times: list[float]) -> None:
+    table = graph_table([("x", CallGraph((Service("a"),), (), (Ingress("a", 1.0),)))])
+    row = table.to_pylist()[0] | {"service_time": "percentiles"}
+    row |= {"service_time_percents": percents, "service_time_percentiles_ns": times}
+    found = BatchPredictor(MODEL, MEANS).predict(pa.Table.from_pylist([row], schema=table.schema)).to_pylist()
+    assert "service_time_percentiles_ns: expected as many times" in found[0]["error"]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from predictor.models.document import model_of
 from predictor.models.fitting import fit_profile
 from predictor.models.types import Cost, FittedModel
 from profiler.errors import UsageError
@@ -93,13 +94,13 @@ def test_cells_with_errors_or_many_connections_say_nothing_about_costs() -> None
 
 def test_a_model_reads_back_from_json_as_it_was() -> None:
     document = json.loads(json.dumps(fit_profile(known_profile()).to_json()))
-    assert FittedModel.from_json(document).to_json() == document
+    assert model_of(document, "m.json").to_json() == document
 
 
 @pytest.mark.parametrize("document", [{}, {"format": "meshinsight-model", "version": 2}])
 def test_other_documents_are_refused(document: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        FittedModel.from_json(document)
+        model_of(document, "m.json")
 
 
 def test_a_profile_without_rounds_uses_its_intervals() -> None:

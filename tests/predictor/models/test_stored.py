@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from predictor.models import stored
+from predictor.models.document import model_of
 from predictor.models.fitting import fit_profile
-from predictor.models.stored import read_model, save_model, unpacked
-from predictor.models.types import FittedModel
-from profiler.errors import MeshInsightError
+from predictor.models.stored import read_model, save_model
+from profiler.errors import MeshInsightError, UsageError
 from tests.predictor.models.profiles import known_profile
 
 MODEL = fit_profile(known_profile(), draws=5)
@@ -40,7 +40,7 @@ def test_arrays_are_little_endian_doubles_row_by_row(file: Path) -> None:
 
 
 def test_a_stored_model_can_be_given_as_a_model(file: Path) -> None:
-    assert FittedModel.from_json(unpacked(json.loads(file.read_text()))).to_json() == MODEL.to_json()
+    assert model_of(json.loads(file.read_text()), "m.json").to_json() == MODEL.to_json()
 
 
 def test_a_model_of_another_profile_is_none(file: Path) -> None:
@@ -75,8 +75,8 @@ def test_a_truncated_or_missing_model_is_none(file: Path) -> None:
 def test_a_damaged_array_is_refused_when_given_as_a_model(file: Path) -> None:
     document: dict[str, Any] = json.loads(file.read_text())
     document["configurations"][0]["cpu"]["draws"]["shape"][0] += 1
-    with pytest.raises(ValueError, match="for an array of shape"):
-        unpacked(document)
+    with pytest.raises(UsageError, match=r"configurations\[0\]\.cpu\.draws: .* for an array of shape"):
+        model_of(document, "m.json")
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,43 @@ def test_a_complete_run_leaves_nothing_to_resume(tmp_path: Path) -> None:
 
 def test_a_new_directory_has_no_results(tmp_path: Path) -> None:
     assert Journal(tmp_path / "new").results() == {}
+
+
+HOSTILE = Path(__file__).parents[2] / "data" / "hostile"
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("resume-deep", "nested more than 40 deep"), ("resume-no-facts", "facts is missing")]
+)
+def test_a_note_from_anywhere_is_one_line(name: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named) as error:
+        Journal(HOSTILE / name).settings()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"version": 2}, "begun by another version of meshinsight"),
+        ({"format": "other"}, "begun by another version of meshinsight"),
+        ({"facts": []}, "facts: expected object"),
+        ({"settings": {"rates_rps": ["max"], "duration_s": "long"}}, "settings: duration_s: expected float"),
+        ({"settings": {"rates_rps": ["max"], "repeats": 1}}, "--repeats: 1 is outside"),
+        ({"settings": {"rates_rps": ["max"], "speed": 1}}, "settings: unknown setting 'speed'"),
+        ({"settings": {}}, "settings: rates_rps is missing"),
+    ],
+)
+def test_what_is_wrong_in_a_note_is_named(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    begun(tmp_path)
+    file = tmp_path / "unfinished" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UsageError, match=named):
+        Journal(tmp_path).settings()
+
+
+@pytest.mark.parametrize("text", ['{"name": 1, "result": {}}', '{"name": "b", "result": []}', "[" * 2000])
+def test_an_entry_of_another_form_counts_as_unfinished(tmp_path: Path, text: str) -> None:
+    journal = begun(tmp_path)
+    journal.save("a", {})
+    (tmp_path / "unfinished" / "001-b.json").write_text(text)
+    assert list(Journal(tmp_path).results()) == ["a"]

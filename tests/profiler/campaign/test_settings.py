@@ -29,7 +29,7 @@ def refused(**wrong: Any) -> str:
         ({"request_bytes": (-1,)}, "--request-bytes: -1 is outside 0 to 1048576"),
         ({"response_bytes": (1 << 21,)}, "--response-bytes: 2097152 is outside"),
         ({"connections": (0,)}, "--connections: 0 is outside 1 to 1000"),
-        ({"rates_rps": (0.0,)}, "--rate: 0 is outside 1 to"),
+        ({"rates_rps": (0.0,)}, "--rate: 0 is outside 0.002 to"),
         ({"rates_rps": (float("nan"),)}, "--rate: nan is outside"),
         ({"headers": ((91, 1),)}, "--headers: 91 is outside 0 to 90"),
         ({"headers": ((1, 5000),)}, "--headers: 5000 is outside 0 to 4096"),
@@ -124,3 +124,23 @@ def test_settings_are_kept_as_given_with_max_for_a_closed_loop() -> None:
 
 def test_settings_come_back_from_a_file_as_they_were() -> None:
     assert ProfileSettings.from_json(json.loads(json.dumps(EVERYTHING.as_json()))) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ({"rates_rps": (0.2,), "duration_s": 5.0}, True),
+        ({"rates_rps": (0.2,), "duration_s": 0.8}, False),
+        ({"rates_rps": (0.001,), "duration_s": 600.0}, False),
+        ({"rates_rps": (0.5,), "duration_s": 5.0, "budget_s": 600.0}, False),
+    ],
+)
+def test_a_round_needs_one_request_at_least(given: dict[str, Any], right: bool) -> None:
+    if right:
+        assert ProfileSettings(**given).rates_rps == (0.2,)
+    else:
+        assert refused(**given).startswith("--rate: ")
+
+
+def test_a_seed_is_no_negative_number() -> None:
+    assert "--seed: -1 is outside 0 to" in refused(seed=-1)

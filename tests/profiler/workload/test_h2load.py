@@ -34,6 +34,11 @@ def test_requests_that_failed_are_counted_and_left_out(tmp_path: Path) -> None:
     assert (len(result.latency_ns), result.failed) == (1, 2)
 
 
+def test_refused_requests_are_counted_by_status(tmp_path: Path) -> None:
+    write_log(tmp_path, [(1000, 200, 25), (2000, 503, 5), (3000, -1, 9), (4000, 429, 1), (5000, 429, 1)])
+    assert H2load().result(tmp_path).refused == {503: 1, 429: 2}
+
+
 def test_an_empty_log_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="answered no request"):
         H2load().result(tmp_path)
