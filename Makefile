@@ -1,6 +1,7 @@
 # Sets MeshInsight up on a Debian-like machine, runs it and tests it. `make help` lists the targets.
 #
-# Everything but the Debian packages and the tracefs mount lives in .venv/, so `make clean` takes it away again.
+# Everything but the Debian packages and the tracefs mount lives in .venv/ and, of some tests, .venv-*/, so `make clean`
+# removes it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +15,10 @@ ARGS ?= --quick
 PYTEST_ARGS ?=
 EXPERIMENT ?=
 PROFILE ?=
+N ?= 300
+SEED ?= 1
+PARSER ?=
+MUTANT ?=
 # nghttp2-client brings h2load, nghttp2-server the gRPC server, haproxy the other one and a sidecar, as nginx is one.
 SERVERS := haproxy nginx libnginx-mod-stream nghttp2-server
 APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
@@ -32,7 +37,7 @@ fail = { echo "make $(firstword $(MAKECMDGOALS)): $(1)" >&2; exit 1; }
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: packages $(PIP_STAMP) bcc headers tracefs ## prepare this machine; does nothing the second time
@@ -85,6 +90,35 @@ test-cluster: setup ## run the tests that need Kubernetes: on that of KUBECONFIG
 	fi
 	MESHINSIGHT_REQUIRE_TIERS=1 $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
 
+.PHONY: fuzz
+fuzz: $(PIP_STAMP) ## try mutated inputs on all parsers (N=10000 SEED=7 PARSER=name; MUTANT=n tries one again)
+	@$(BIN)/python -m tests.fuzz $(PARSER) --count '$(N)' --seed '$(SEED)' $(if $(MUTANT),--mutant '$(MUTANT)')
+
+# What runs with little: no root, no tracefs, no cluster, no browser. Mutants are tried by `make test`.
+UNIT_TESTS := not kernel and not cluster and not browser and not fuzz
+# Old releases use what new releases of their own dependencies deprecate; that says nothing of this project.
+OLD_RELEASES := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
+
+# $(call unit_tests,name,interpreter,options of uv,options of pytest) makes an environment and runs the unit tests in it.
+define unit_tests
+	@venv=.venv-$(1)
+	[ -x $(2) ] || $(call fail,$(2) does not exist; install python3)
+	$(BIN)/uv venv --quiet --clear --no-project --python $(2) $$venv
+	$(BIN)/uv pip install --quiet --python $$venv/bin/python $(3) --editable '.[measure,dev]' \
+	  || $(call fail,uv could not install the Python packages; it needs a package index it can reach)
+	for bcc in $(VENV)/lib/python3*/site-packages/bcc; do ln -sfn "$$(readlink -f $$bcc)" $$venv/lib/python3*/site-packages/; done
+	$$venv/bin/python -c 'import platform; print("$(firstword $(MAKECMDGOALS)): Python", platform.python_version())'
+	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(4) $(PYTEST_ARGS)
+endef
+
+.PHONY: test-distribution-python
+test-distribution-python: setup ## run the unit tests with the distribution's own Python
+	$(call unit_tests,distribution,/usr/bin/python3,,)
+
+.PHONY: test-lowest
+test-lowest: setup ## run the unit tests with the lowest versions that pyproject.toml allows
+	$(call unit_tests,lowest,$(BIN)/python,--resolution lowest-direct,$(OLD_RELEASES))
+
 .PHONY: lint
 lint: $(PIP_STAMP) ## check style, format, types and the import contract
 	@$(BIN)/ruff check .
@@ -94,7 +128,7 @@ lint: $(PIP_STAMP) ## check style, format, types and the import contract
 
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay
-	@rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-distribution .venv-lowest dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the steps of setup ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ def describe_environment(root: Path = Path("/")) -> dict[str, Any]:
     `machine_id_hash` tells two machines apart without naming either.
     """
     cpuinfo = _fields(root / "proc/cpuinfo")
-    memory_kib = _fields(root / "proc/meminfo").get("MemTotal", "0 kB").split()[0]
+    memory_kib = re.match(r"[0-9]{1,15}\b", _fields(root / "proc/meminfo").get("MemTotal", ""))
     return {
         "kernel": platform.release(),
         "architecture": platform.machine(),
@@ -22,7 +23,7 @@ def describe_environment(root: Path = Path("/")) -> dict[str, Any]:
         "cpu_model": cpuinfo.get("model name"),
         "cpus": os.cpu_count(),
         "l2_bytes_per_cpu": _text(root / "sys/devices/system/cpu/cpu0/cache/index2/size"),
-        "memory_bytes": int(memory_kib) * 1024,
+        "memory_bytes": int(memory_kib[0]) * 1024 if memory_kib else None,
         "virtualisation": "virtual machine" if "hypervisor" in cpuinfo.get("flags", "") else "none seen",
         "clocksource": _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "cgroup_version": 2 if (root / "sys/fs/cgroup/cgroup.controllers").exists() else 1,
@@ -34,7 +35,7 @@ def describe_environment(root: Path = Path("/")) -> dict[str, Any]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None
 

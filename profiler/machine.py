@@ -27,10 +27,11 @@ STAT: Final = "stat"
 NOISY_STEAL_RATIO: Final = 0.05
 """Share of CPU time stolen by the hypervisor above which a window is called noisy."""
 
-_NOW = re.compile(r"^now at (\d+) nsecs", re.MULTILINE)
-_IDLE = re.compile(r"^\s*\.idle_sleeptime\s*:\s*(\d+) nsecs", re.MULTILINE)
-_IOWAIT = re.compile(r"^\s*\.iowait_sleeptime\s*:\s*(\d+) nsecs", re.MULTILINE)
-_PRESSURE = re.compile(r"^some .*\btotal=(\d+)", re.MULTILINE)
+_NOW = re.compile(r"^now at ([0-9]{1,19}) nsecs", re.MULTILINE)
+_IDLE = re.compile(r"^\s*\.idle_sleeptime[ \t]*:[ \t]*([0-9]{1,19}) nsecs", re.MULTILINE)
+_IOWAIT = re.compile(r"^\s*\.iowait_sleeptime[ \t]*:[ \t]*([0-9]{1,19}) nsecs", re.MULTILINE)
+_PRESSURE = re.compile(r"^some .*\btotal=([0-9]{1,19})", re.MULTILINE)
+_STAT_LINE = re.compile(r"^(cpu[0-9]*) +((?:[0-9]{1,19} +){7}[0-9]{1,19}(?: +[0-9]{1,19})*) *$", re.MULTILINE)
 _STAT_IDLE, _STAT_IOWAIT, _STAT_STEAL = 3, 4, 7
 
 
@@ -166,8 +167,8 @@ class Noise:
 
 def _stat_lines(proc: Path) -> list[tuple[str, list[int]]]:
     """The CPU lines of /proc/stat: name, then times in ticks."""
-    lines = (line.split() for line in _text(proc / "stat").splitlines())
-    return [(fields[0], [int(value) for value in fields[1:]]) for fields in lines if fields and fields[0][:3] == "cpu"]
+    found = _STAT_LINE.findall(_text(proc / "stat"))
+    return [(name, [int(value) for value in values.split()]) for name, values in found]
 
 
 def _tick_ns() -> float:
@@ -177,6 +178,6 @@ def _tick_ns() -> float:
 def _text(path: Path) -> str:
     """The content of a file, empty if it is missing or may not be read."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""

@@ -23,7 +23,7 @@ QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.
 BUDGET_MATRIX: Final = "budget"
 """The matrix of a run with a budget and without a matrix of its own."""
 
-_HEADERS: Final = re.compile(r"(?P<count>\d+)(x(?P<bytes>\d+))?")
+_HEADERS: Final = re.compile(r"(?P<count>[0-9]{1,9})(x(?P<bytes>[0-9]{1,9}))?")
 
 
 def register(app: typer.Typer) -> None:

@@ -47,7 +47,8 @@ def graph_document(graph: CallGraph) -> dict[str, Any]:
     if graph.cold_weight is not None:
         document["cold_weight"] = _number(graph.cold_weight)
     if graph.assumed:
-        document["assumed"] = [{item.path: item.why} if item.why else item.path for item in graph.assumed]
+        once = dict.fromkeys(graph.assumed)  # as they are read
+        document["assumed"] = [{item.path: item.why} if item.why else item.path for item in once]
     return document
 
 

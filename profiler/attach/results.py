@@ -11,6 +11,7 @@ from profiler.attribution.cpu_classes import PROBE, UNRESOLVED, USER
 from profiler.components import CLIENT_SIDECAR, OTHER
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import SampledTimes
+from profiler.text import one_line
 
 FORMAT: Final = "meshinsight-attach"
 VERSION: Final = 1
@@ -112,11 +113,15 @@ class Attached:
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Attached":
-        """The result of `as_json`. Raises MeshInsightError for that of another version."""
-        if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
-            raise MeshInsightError(f"not a result of attach of version {VERSION}; use the image of this release")
-        return msgspec.convert({key: document[key] for key in document if key not in ("format", "version")}, cls)
+    def from_json(cls, document: Any) -> "Attached":
+        """The result of `as_json`. Raises MeshInsightError for any other."""
+        other = f"not a result of attach of version {VERSION}"
+        if not isinstance(document, Mapping) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
+            raise MeshInsightError(f"{other}; use the image of this release")
+        try:
+            return msgspec.convert({key: document[key] for key in document if key not in ("format", "version")}, cls)
+        except (msgspec.ValidationError, ValueError) as error:  # ValueError: halves of surrogate pairs
+            raise MeshInsightError(f"{other}: {one_line(str(error))}; use the image of this release") from error
 
 
 def cpu_components(

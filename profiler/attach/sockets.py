@@ -1,5 +1,6 @@
 """Which side of a proxy a file descriptor is on: a connection it accepted, or one it made. Looked up in /proc."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ NO_SOCKET: Final = "no socket"
 UNKNOWN: Final = "unknown"
 """A socket that was closed before it could be looked up, or one that is neither TCP nor Unix."""
 
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 _LISTEN: Final = "0A"
 _UNIX_LISTENS: Final = 0x10000  # __SO_ACCEPTCON in the flags
 _FIRST_PAUSE_S: Final = 1.0
@@ -58,7 +60,7 @@ class Sockets:
         listening = {port for port, state, _ in ports if state == _LISTEN}
         self._sides = {f"socket:[{inode}]": ACCEPTED if port in listening else MADE for port, _, inode in ports}
         for row in _rows(net / "unix"):
-            if len(row) > 6 and not int(row[3], 16) & _UNIX_LISTENS:
+            if len(row) > 6 and _HEXADECIMAL.fullmatch(row[3]) and not int(row[3], 16) & _UNIX_LISTENS:
                 # a connection that was accepted has the path of the socket that listens, one made has none
                 self._sides[f"socket:[{row[6]}]"] = ACCEPTED if len(row) > 7 else MADE
 
@@ -74,7 +76,8 @@ def open_files(pid: int, proc: Path = Path("/proc")) -> list[int]:
 def _rows(table: Path) -> Iterator[list[str]]:
     """The fields of each line of a table of the kernel's, without its head; none where it cannot be read."""
     try:
-        lines = table.read_text().splitlines()[1:]
+        # Names of Unix sockets are bytes of their makers' choice.
+        lines = table.read_text(errors="replace").split("\n")[1:]
     except OSError:
         return
     yield from map(str.split, lines)

@@ -33,14 +33,18 @@ def local_targets(pids: Iterable[int], proc: Path = Path("/proc")) -> tuple[Targ
 
 def _local_target(pid: int, proc: Path) -> Target:
     try:
-        status = (proc / str(pid) / "status").read_text()
+        # The name in it is bytes of the process's choice.
+        status = (proc / str(pid) / "status").read_text(errors="replace")
     except OSError as error:
         raise UsageError(
             f"--pid {pid}: no such process here; `pgrep -a envoy` lists sidecars with their pids"
         ) from error
-    fields = dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE))
-    if int(fields["Tgid"]) != pid:
-        raise UsageError(f"--pid {pid}: this is a thread of process {fields['Tgid']}; use --pid {fields['Tgid']}")
+    fields = {"Name": "", "State": "X", **dict(re.findall(r"^(\w+):[ \t]*(.*)$", status, re.MULTILINE))}
+    owner = fields.get("Tgid", "")
+    if not re.fullmatch(r"[0-9]{1,9}", owner):
+        raise UsageError(f"--pid {pid}: /proc does not say what it is; has it ended?")
+    if int(owner) != pid:
+        raise UsageError(f"--pid {pid}: this is a thread of process {owner}; use --pid {owner}")
     if fields["State"].startswith(("Z", "X")) or "VmSize" not in fields:
         raise UsageError(f"--pid {pid}: {fields['Name']} is a kernel thread or has ended; name a running proxy")
     return Target(f"pid {pid} ({executable(pid, proc).name or fields['Name']})", (pid,))

@@ -108,7 +108,9 @@ def _noise(noises: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _medians(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {key: float(np.median([entry[key] for entry in entries])) for key in entries[0]}
+    """Medians of what all of them have."""
+    names = [key for key in entries[0] if all(key in entry for entry in entries)]
+    return {key: float(np.median([entry[key] for entry in entries])) for key in names}
 
 
 def _probes(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -97,8 +97,8 @@ class Profiling:
         tools: Toolbox | None = None,
         testbed: Testbed | None = None,
     ) -> None:
-        require_bcc()
         self._schedule = Schedule(settings)
+        require_bcc()
         self._settings = self._schedule.settings
         self._invocation = invocation
         self._tools = tools or default_toolbox()

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ LARGEST_HEADER_BYTES: Final = 4096
 MOST_HEADERS: Final = 90
 """Envoy refuses requests with more than 100 headers, or more than 60 KiB of them."""
 MOST_MESSAGES: Final = 1000
+
 
 HeaderLevel = tuple[int, int]
 """Number of further request headers, and bytes of each one's value."""
@@ -216,8 +218,15 @@ def _check_names(option: str, given: tuple[str, ...], known: tuple[str, ...]) ->
 def _check_range(option: str, given: "list[float] | tuple[float, ...]", least: float, most: float) -> None:
     for value in given:
         if not least <= value <= most:
-            raise UsageError(f"--{option}: {value:.12g} is outside {least:.12g} to {most:.12g}")
+            raise UsageError(f"--{option}: {_shown(value)} is outside {least:.12g} to {most:.12g}")
     _check_any(option, given)
+
+
+def _shown(value: float) -> str:
+    try:
+        return f"{value:.12g}"
+    except OverflowError:  # a whole number of hundreds of digits
+        return f"{Decimal(value):.12g}"
 
 
 def _check_any(option: str, given: "list[float] | tuple[Any, ...]") -> None:

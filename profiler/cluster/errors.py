@@ -144,7 +144,7 @@ def _handshake_body(reason: str) -> str:
     literal = reason.rpartition(" -+-+- ")[2].rstrip()
     try:
         body = ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # as literal_eval documents
         return literal
     return body.decode(errors="replace") if isinstance(body, bytes) else str(body)
 
@@ -154,7 +154,7 @@ def _message(body: Any) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         status = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return str(status.get("message") or text) if isinstance(status, dict) else text
 

@@ -13,6 +13,9 @@ from typing import Any, Final, Self, TypeVar
 
 from profiler.cluster.errors import ClusterError, ConflictError, TransientError, one_line
 from profiler.errors import UsageError
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import load_yaml
+from profiler.text import one_line as quoted
 
 Object = dict[str, Any]
 """A Kubernetes object."""
@@ -263,15 +266,26 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Sessio
             loading.load_incluster_config(client_configuration=configuration)
             return Session(configuration, "in-cluster")
         raise UsageError(f"--kubeconfig {paths}: no such file; give the kubeconfig of your cluster")
+    _check_kubeconfig(paths)
     try:
         name = _check_context(paths, context)
         loading.load_kube_config(
             config_file=paths, context=name, client_configuration=configuration, persist_config=False
         )
-    except (loading.ConfigException, YAMLError, TypeError, OSError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"--kubeconfig {paths}: cannot be used: {problem}") from error
+    # The client expects a sound file: what it raises for others is anything that a wrong type leads to.
+    except (loading.ConfigException, YAMLError, TypeError, ValueError, LookupError, AttributeError, OSError) as error:
+        raise UsageError(f"--kubeconfig {paths}: cannot be used: {quoted(str(error))}") from error
     return Session(configuration, name)
+
+
+def _check_kubeconfig(paths: str) -> None:
+    """Refuse what the client's own reader of YAML would not get to the end of. Raises UsageError."""
+    for path in (Path(name).expanduser() for name in paths.split(os.pathsep) if name):
+        if path.is_file():
+            origin = f"--kubeconfig {path}"
+            text = read_text(path, "give the kubeconfig of your cluster", origin=f"{origin}: cannot be used")
+            if not isinstance(load_yaml(text, f"{origin}: cannot be used: {path.name}"), dict):
+                raise UsageError(f"{origin}: cannot be used: it is no mapping; give the kubeconfig of your cluster")
 
 
 def _check_context(paths: str, context: str | None) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from profiler.campaign.settings import ProfileSettings
 from profiler.cluster.mesh import Reading
 from profiler.errors import MeshInsightError
+from profiler.text import one_line
 
 FORMAT: Final = "meshinsight-cluster-task"
 VERSION: Final = 3
@@ -80,19 +81,38 @@ class Task:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Task":
-        """The task of `to_json`. Raises MeshInsightError for that of another version."""
-        if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
+    def from_json(cls, document: Any) -> "Task":
+        """The task of `to_json`. Raises MeshInsightError for that of another version, or a damaged one."""
+        given = (document.get("format"), document.get("version")) if isinstance(document, Mapping) else (None, None)
+        if given != (FORMAT, VERSION):
             raise MeshInsightError(
-                f"the image understands tasks of version {VERSION}, this is {document.get('format')} "
-                f"{document.get('version')}; use the image of the same release as the command line"
+                f"the image understands tasks of version {VERSION}, this is {one_line(f'{given[0]} {given[1]}')}; "
+                "use the image of the same release as the command line"
             )
+        try:
+            found = msgspec.convert(document, _Document)
+            settings = ProfileSettings.from_json(found.settings)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise MeshInsightError(f"the task cannot be used: {one_line(str(error))}") from error
         return cls(
-            settings=ProfileSettings.from_json(document["settings"]),
-            command=tuple(document["command"]),
-            version=document["meshinsight_version"],
-            proxy=msgspec.convert(document["proxy"], MeshProxy),
-            places=msgspec.convert(document["places"], dict[str, HopPlace]),
-            cluster=document["cluster"],
-            assistant=document["assistant"],
+            settings=settings,
+            command=found.command,
+            version=found.meshinsight_version,
+            proxy=found.proxy,
+            places=found.places,
+            cluster=found.cluster,
+            assistant=found.assistant,
         )
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A task as it is sent."""
+
+    settings: dict[str, Any]
+    command: tuple[str, ...]
+    meshinsight_version: str
+    proxy: MeshProxy
+    places: dict[str, HopPlace]
+    cluster: dict[str, Any]
+    assistant: str | None

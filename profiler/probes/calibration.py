@@ -1,9 +1,11 @@
 """What one hit of a timeline probe costs on this machine, measured where it is known how often the probes are hit."""
 
 import time
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError
@@ -15,6 +17,7 @@ _PHASE_S: Final = 0.06
 _PHASES: Final = 10
 _GUARD_NS: Final = 5_000_000
 _HITS_PER_CALL: Final = 2
+_COLUMNS: Final = 2
 
 
 def measure_probe_hit_ns(run: Run) -> float:
@@ -48,11 +51,26 @@ def _measure(run: Run, timeline: Timeline) -> float:
         time.sleep(_PHASE_S)
     finally:
         loop.stop(grace_s=0)
-    rows = np.array([[float(word) for word in line.split()] for line in out.read_text().splitlines()[:-1]])
-    return _per_hit(rows, phases)
+    return _per_hit(loop_times(out), phases)
 
 
-def _per_hit(rows: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", phases: list[tuple[bool, int, int]]) -> float:
+def loop_times(log: Path) -> npt.NDArray[np.float64]:
+    """Rows of time and duration per call, in ns, that the loop has written. Its last line may be cut.
+
+    Raises:
+        ProbeError: the file holds something else.
+    """
+    lines = log.read_text(errors="replace").splitlines()[:-1]
+    try:
+        rows = np.array([[float(word) for word in line.split()] for line in lines], dtype=np.float64)
+    except ValueError as error:
+        raise ProbeError(f"{log}: probe cost could not be calibrated: the loop wrote no numbers; try again") from error
+    if rows.size and (rows.ndim != 2 or rows.shape[1] != _COLUMNS):
+        raise ProbeError(f"{log}: probe cost could not be calibrated: expected {_COLUMNS} numbers a line; try again")
+    return rows.reshape(-1, _COLUMNS)
+
+
+def _per_hit(rows: npt.NDArray[np.float64], phases: list[tuple[bool, int, int]]) -> float:
     by_probed: dict[bool, list[float]] = {False: [], True: []}
     for probed, start_ns, end_ns in phases:
         inside = (rows[:, 0] >= start_ns) & (rows[:, 0] < end_ns)

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
 TRACEPOINTS: Final = ("sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking", "sched_switch")
 EVENT: Final = np.dtype([("stamp_ns", "<u8"), ("tid", "<u4"), ("kind_value", "<u4")])
 
+_CPU_NUMBER: Final = re.compile(r"[0-9]{1,5}")
 SYSCALL_ENTER, SYSCALL_EXIT, SOFTIRQ_ENTER, SOFTIRQ_EXIT, WAKING, SWITCH_OUT, SWITCH_IN = range(1, 8)
 _TRACEPOINT_OF_KIND: Final = {
     SYSCALL_ENTER: "sys_enter",
@@ -79,9 +81,10 @@ def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int
 def possible_cpus(listing: Path = Path("/sys/devices/system/cpu/possible")) -> int:
     """How many CPU numbers the kernel may use, as in "0-3" or "0-1,4-7": per-CPU maps have an entry for each."""
     try:
-        return int(listing.read_text().strip().rpartition(",")[2].rpartition("-")[2]) + 1
+        last = listing.read_text(errors="replace").strip().rpartition(",")[2].rpartition("-")[2]
     except OSError:
-        return os.cpu_count() or 1
+        last = ""
+    return int(last) + 1 if _CPU_NUMBER.fullmatch(last) else os.cpu_count() or 1
 
 
 class Timeline:

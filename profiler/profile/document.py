@@ -83,6 +83,14 @@ def check_document(document: object, origin: str) -> None:
     _check_schema(document, origin)
 
 
+def check_parts(parts: Mapping[str, Any], origin: str) -> None:
+    """Raise `ProfileError` unless these top-level parts of a profile are as the schema has them."""
+    whole = schema()
+    properties = {name: whole["properties"][name] for name in parts}
+    _check_numbers(parts, origin)
+    _check_schema(parts, origin, {"type": "object", "properties": properties, "$defs": whole["$defs"]})
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a profile, as shipped in the package."""
     text = resources.files("profiler.profile").joinpath("schema.json").read_text(encoding="utf-8")
@@ -98,11 +106,11 @@ def _check_numbers(document: object, origin: str) -> None:
         raise ProfileError(f"{origin}: $.{dotted(error.path)}: {error}") from error
 
 
-def _check_schema(document: Mapping[str, Any], origin: str) -> None:
+def _check_schema(document: Mapping[str, Any], origin: str, whole: Mapping[str, Any] | None = None) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import relevance
 
-    whole = schema()
+    whole = whole or schema()
     validator = Draft202012Validator(_without_references(whole, whole["$defs"]))
     errors = sorted(validator.iter_errors(document), key=relevance, reverse=True)
     if errors:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from profiler.components import PROXY_CORE
 from profiler.errors import ProfileError, UsageError
 from profiler.files.yaml_text import load_yaml
+from profiler.text import one_line
 
 PER_STREAM: Final = "per_stream"
 """What a proxy does once per stream: a plain TCP proxy per connection, an HTTP proxy per request."""
@@ -131,11 +132,13 @@ def for_version(catalogues: Sequence[Catalogue], version: str, origin: str) -> C
     from packaging.specifiers import SpecifierSet
     from packaging.version import InvalidVersion, Version
 
-    number = re.match(r"\d+(\.\d+)*", version)  # distributions append their own: 2.6.12-1+deb12u4
+    number = re.match(
+        r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}(?![0-9])", version
+    )  # distributions append their own: 2.6.12-1+deb12u4
     try:
         wanted = Version(number[0] if number else version)
-    except InvalidVersion as error:
-        raise UsageError(f"{origin}: {version!r} is no version; expected one such as 1.22.1") from error
+    except (InvalidVersion, ValueError) as error:
+        raise UsageError(f"{origin}: {one_line(version)!r} is no version; expected one such as 1.22.1") from error
     for catalogue in catalogues:
         if SpecifierSet(catalogue.versions).contains(wanted, prereleases=True):
             return catalogue
@@ -187,5 +190,5 @@ def _rule(rule: Mapping[str, Any], where: str) -> Rule:
 def _pattern(text: str, where: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ProfileError(f"{where}: {text!r} is no regular expression: {error}") from error

@@ -1,7 +1,7 @@
 """What an ELF file tells about its functions: symbols, the ranges of `.eh_frame`, segments, the build id.
 
-The only place that reads ELF. Large programs have a million symbols and a quarter of a million ranges, so everything is
-read as arrays. pyelftools is loaded only when a file is opened.
+Large programs have a million symbols and a quarter of a million ranges, so everything is read as arrays. Where the
+parts of a file are is in `elf_layout.py`.
 """
 
 import io
@@ -9,20 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from profiler.symbols.elf_layout import NO_BITS, NOTE, Layout, Segment
 
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 _FUNCTIONS: Final = (2, 10)  # STT_FUNC, STT_GNU_IFUNC, in the low four bits of st_info
-_BUILD_ID: Final = 3  # NT_GNU_BUILD_ID
+_NOTE_HEADER_BYTES: Final = 12  # sizes of name and description, type
+_GNU: Final = b"GNU\0"
+_BUILD_ID: Final = 3  # NT_GNU_BUILD_ID; other owners number their notes too
+_LONGEST_BUILD_ID: Final = 64
 _COUNT_IS_UDATA4: Final = 0x03  # DW_EH_PE_udata4: the one encoding of the count that linkers write
 _TABLE_IS_DATAREL_SDATA4: Final = 0x3B  # sorted pairs relative to the section: the one that linkers write
 _HEADER_BYTES: Final = 12  # version, three encodings, pointer to .eh_frame, count
 _RELATIVE_TO_ITSELF: Final = 0x10  # DW_EH_PE_pcrel
+_LONGEST_LETTERS: Final = 16  # of an augmentation; "zPLRS" in what compilers write
+_LONGEST_LEB128: Final = 10
 _POINTER_BYTES: Final = {0x02: 2, 0x0A: 2, 0x03: 4, 0x0B: 4, 0x04: 8, 0x0C: 8}  # DW_EH_PE_udata2 to DW_EH_PE_sdata8
 
 
@@ -37,49 +44,57 @@ class Symbols:
     strings: bytes
 
     def name(self, index: int) -> str:
-        """The name of a function, as it is in the file."""
+        """The name of a function, as it is in the file; empty where it points outside of it."""
         begin = int(self.name_offsets[index])
-        return self.strings[begin : self.strings.index(b"\0", begin)].decode(errors="replace")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A part of the file that is loaded: `size` bytes from `offset` on, to the virtual address `address`."""
-
-    offset: int
-    size: int
-    address: int
+        return self.strings[begin : self.strings.find(b"\0", begin)].decode(errors="replace")
 
 
 class ElfFile:
     """An open ELF file. `open_elf` makes one; addresses are virtual addresses as in the file."""
 
-    def __init__(self, elf: Any) -> None:
-        self._elf = elf
-        self._order = "<" if elf.little_endian else ">"
-        self._pointer_bytes = elf.elfclass // 8
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._order = layout.order
+        self._byte_order: Literal["little", "big"] = "little" if layout.little_endian else "big"
+        self._pointer_bytes = layout.bits // 8
 
     @property
     def build_id(self) -> str | None:
         """The build id in hexadecimal."""
-        section = self._elf.get_section_by_name(".note.gnu.build-id")
-        for note in section.iter_notes() if section else ():
-            if note["n_type"] in ("NT_GNU_BUILD_ID", _BUILD_ID):
-                return str(note["n_desc"])
+        section = self._layout.section(".note.gnu.build-id")
+        data = self._layout.data(section) if section is not None and section.kind == NOTE else b""
+        for owner, kind, description in self._notes(data):
+            if (owner, kind) == (_GNU, _BUILD_ID) and 0 < len(description) <= _LONGEST_BUILD_ID:
+                return description.hex()
         return None
+
+    def _notes(self, data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+        """Owner, type and description of each note, up to one that is cut."""
+        at = 0
+        while at + _NOTE_HEADER_BYTES <= len(data):
+            owner_bytes, bytes_, kind = (
+                int.from_bytes(data[at + offset : at + offset + 4], self._byte_order) for offset in (0, 4, 8)
+            )
+            owner = at + _NOTE_HEADER_BYTES
+            description = owner + _aligned(owner_bytes)
+            at = description + _aligned(bytes_)
+            if description + bytes_ <= len(data):
+                yield data[owner : owner + owner_bytes], kind, data[description : description + bytes_]
 
     def segments(self) -> list[Segment]:
         """The loaded parts, by address."""
-        loaded = [part for part in self._elf.iter_segments() if part["p_type"] == "PT_LOAD"]
-        return [Segment(part["p_offset"], part["p_filesz"], part["p_vaddr"]) for part in loaded]
+        return list(self._layout.segments)
 
     def functions(self, table: str) -> Symbols:
         """The functions that `.symtab` or `.dynsym` defines; none if there is no such table."""
-        section = self._elf.get_section_by_name(table)
-        rows = np.frombuffer(section.data() if section else b"", self._symbol_type())
+        section = self._layout.section(table)
+        kind = np.dtype(self._symbol_type())
+        data = self._layout.data(section)
+        rows = np.frombuffer(data, kind, len(data) // kind.itemsize)
         defined = np.isin(rows["info"] & 0xF, _FUNCTIONS) & (rows["section"] != 0)
         rows = rows[defined]
-        strings = bytes(self._elf.get_section(section["sh_link"]).data()) if section else b""
+        linked = section is not None and section.link < len(self._layout.sections)
+        strings = self._layout.data(self._layout.sections[section.link]) if section is not None and linked else b""
         starts, sizes, names = (rows[field].astype(np.int64) for field in ("value", "size", "name"))
         return Symbols(starts, sizes, (rows["info"] >> 4).astype(np.int64), names, strings + b"\0")
 
@@ -88,24 +103,25 @@ class ElfFile:
         head = self._header()
         if len(head) < _HEADER_BYTES or head[2] != _COUNT_IS_UDATA4:
             return 0
-        return int.from_bytes(head[8:_HEADER_BYTES], "little" if self._elf.little_endian else "big")
+        return int.from_bytes(head[8:_HEADER_BYTES], self._byte_order)
 
     def frames(self) -> tuple[Numbers, Numbers]:
         """Starts and ends of the function ranges in `.eh_frame`, sorted; empty if there are none that can be read."""
         empty = np.empty(0, np.int64)
-        section, header = self._elf.get_section_by_name(".eh_frame"), self._header()
-        count = self.frame_count()
-        if section is None or section["sh_type"] == "SHT_NOBITS" or not count or header[3] != _TABLE_IS_DATAREL_SDATA4:
+        section, head = self._layout.section(".eh_frame"), self._layout.section(".eh_frame_hdr")
+        header, count = self._header(), self.frame_count()
+        if section is None or head is None or section.kind == NO_BITS or not count:
+            return empty, empty
+        if header[3] != _TABLE_IS_DATAREL_SDATA4:
             return empty, empty
         pairs = np.frombuffer(header, self._order + "i4", 2 * count, _HEADER_BYTES).astype(np.int64).reshape(-1, 2)
-        pairs = pairs + self._elf.get_section_by_name(".eh_frame_hdr")["sh_addr"]
-        lengths = self._lengths(section.data(), pairs[:, 1] - section["sh_addr"])
+        pairs = pairs + head.address
+        lengths = self._lengths(self._layout.data(section), pairs[:, 1] - section.address)
         known = lengths > 0
         return pairs[known, 0], pairs[known, 0] + lengths[known]
 
     def _header(self) -> bytes:
-        section = self._elf.get_section_by_name(".eh_frame_hdr")
-        return section.data() if section is not None and section["sh_type"] != "SHT_NOBITS" else b""
+        return self._layout.data(self._layout.section(".eh_frame_hdr"))
 
     def _lengths(self, data: bytes, entries: Numbers) -> Numbers:
         """The length of the code range of each frame description entry, at these offsets of `.eh_frame`; 0 if unknown.
@@ -115,14 +131,13 @@ class ElfFile:
         """
         content = np.frombuffer(data, np.uint8)
         lengths = np.zeros(len(entries), np.int64)
-        readable = (entries >= 0) & (entries + 8 <= len(content))
-        common = np.full(len(entries), -1, np.int64)
-        common[readable] = entries[readable] + 4 - self._read(content, entries[readable] + 4, 4)
-        for at in np.unique(common[readable]):
-            width = self._pointer_width(data, int(at))
-            chosen = (common == at) & (entries + 8 + 2 * width <= len(content))
-            if width:
-                lengths[chosen] = self._read(content, entries[chosen] + 8 + width, width)
+        readable = np.flatnonzero((entries >= 0) & (entries + 8 <= len(content)))
+        entries = entries[readable]
+        common, which = np.unique(entries + 4 - self._read(content, entries + 4, 4), return_inverse=True)
+        widths = np.array([self._pointer_width(data, at) for at in common.tolist()], np.int64)[which.reshape(-1)]
+        for width in set(_POINTER_BYTES.values()):
+            chosen = (widths == width) & (entries + 8 + 2 * width <= len(content))
+            lengths[readable[chosen]] = self._read(content, entries[chosen] + 8 + width, width)
         return lengths
 
     def _read(self, content: Bytes, offsets: Numbers, width: int) -> Numbers:
@@ -134,7 +149,10 @@ class ElfFile:
         """Bytes of the pointers in the entries of the common entry at this offset; 0 where that cannot be read."""
         if not 0 <= at < len(data):
             return 0
-        encoding = _pointer_encoding(data, at, self._pointer_bytes)
+        try:
+            encoding = _pointer_encoding(data, at, self._pointer_bytes)
+        except (IndexError, ValueError):  # it is cut, or none
+            return 0
         return _POINTER_BYTES.get(encoding & 0x0F, self._pointer_bytes if encoding & 0x0F == 0 else 0)
 
     def _symbol_type(self) -> list[tuple[str, str]]:
@@ -142,13 +160,13 @@ class ElfFile:
             64: [("name", "u4"), ("info", "u1"), ("other", "u1"), ("section", "u2"), ("value", "u8"), ("size", "u8")],
             32: [("name", "u4"), ("value", "u4"), ("size", "u4"), ("info", "u1"), ("other", "u1"), ("section", "u2")],
         }
-        return [(name, self._order + kind) for name, kind in fields[self._elf.elfclass]]
+        return [(name, self._order + kind) for name, kind in fields[self._layout.bits]]
 
 
 def _pointer_encoding(data: bytes, at: int, pointer_bytes: int) -> int:
     """The pointer encoding (DW_EH_PE_…) that a common information entry sets; 0, absolute, if it sets none."""
     version = data[at + 8]
-    letters_end = data.index(b"\0", at + 9)
+    letters_end = data.index(b"\0", at + 9, at + 9 + _LONGEST_LETTERS)
     letters = data[at + 9 : letters_end].decode(errors="replace")
     if not letters.startswith("z"):
         return 0
@@ -166,9 +184,14 @@ def _pointer_encoding(data: bytes, at: int, pointer_bytes: int) -> int:
 
 
 def _past_leb128(data: bytes, at: int) -> int:
-    while data[at] & 0x80:
-        at += 1
-    return at + 1
+    for place in range(at, at + _LONGEST_LEB128):
+        if not data[place] & 0x80:
+            return place + 1
+    raise ValueError(f"a number of more than {_LONGEST_LEB128} bytes")
+
+
+def _aligned(size: int) -> int:
+    return (size + 3) // 4 * 4
 
 
 @contextmanager
@@ -192,10 +215,7 @@ def elf_in_memory(image: bytes, name: str) -> Iterator[ElfFile]:
 
 @contextmanager
 def _readable(file: BinaryIO, name: str) -> Iterator[ElfFile]:
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        yield ElfFile(ELFFile(file))
-    except (ELFError, IndexError) as error:
-        raise ValueError(f"{name} is no ELF file: {error}") from error
+        yield ElfFile(Layout(file))
+    except ValueError as error:
+        raise ValueError(f"{name} is no ELF file, or a damaged one: {error}") from error

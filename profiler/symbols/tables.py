@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.host.search_path import absolute_entries
-from profiler.symbols.elf import ElfFile, Numbers, Segment, Symbols, elf_in_memory, open_elf
+from profiler.symbols.elf import ElfFile, Numbers, Symbols, elf_in_memory, open_elf
+from profiler.symbols.elf_layout import Segment
 from profiler.symbols.maps import VDSO, UserAddress, read_mappings
 
 DEBUG_DIRECTORY: Final = Path("/usr/lib/debug/.build-id")

@@ -34,5 +34,6 @@ class AnswerTimes:
 
 def answer_times(path: Path, start_ns: int, end_ns: int) -> npt.NDArray[np.int64]:
     """How long the requests that began in [start_ns, end_ns) took, in ns. Raises OSError."""
-    began, taken = np.fromfile(path, dtype=np.int64).reshape(-1, 2).T
+    numbers = np.fromfile(path, dtype=np.int64)
+    began, taken = numbers[: len(numbers) // 2 * 2].reshape(-1, 2).T
     return np.asarray(taken[(began >= start_ns) & (began < end_ns)])

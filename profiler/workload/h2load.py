@@ -4,16 +4,25 @@ It is not used for open loops: its `--rps` fires in ticks of 10 ms, so requests 
 """
 
 import time
+import warnings
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from profiler.errors import ProcessError
 from profiler.proxies.base import HTTP1
+from profiler.text import one_line
 from profiler.workload.base import Load, LoadResult, Target, UnansweredError
 from profiler.workload.programs import first_line, require_program
 
 _HALF_MICROSECOND_NS: Final = 500
+_COLUMNS: Final = 3
+_LEAST: Final = -1
+"""The status of a request that failed."""
+_MOST_US: Final = 1 << 52
+"""In the year 2112; in nanoseconds it is still a 64-bit number."""
 _WINDOW_BITS: Final = 30
 """Flow control out of the way: it would turn large answers into round trips."""
 
@@ -54,7 +63,7 @@ class H2load:
         log = directory / "h2load.log"
         if not log.exists() or log.stat().st_size == 0:
             raise UnansweredError("h2load answered no request")
-        rows = np.loadtxt(log, dtype=np.int64, ndmin=2)
+        rows = _logged(log)
         answered = rows[(rows[:, 1] >= 200) & (rows[:, 1] < 300)]
         clock_offset_ns = time.time_ns() - time.monotonic_ns()
         due_ns = answered[:, 0] * 1000 - clock_offset_ns
@@ -64,3 +73,23 @@ class H2load:
         statuses, counts = np.unique(rows[rows[:, 1] >= 300, 1], return_counts=True)
         refused = dict(zip(statuses.tolist(), counts.tolist(), strict=True))
         return LoadResult(due_ns[order], latency_ns[order], len(rows) - len(answered), refused)
+
+
+def _logged(log: Path) -> npt.NDArray[np.int64]:
+    """Rows of start (µs since 1970), HTTP status and duration (µs). Raises ProcessError for anything else."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # about a log without rows
+            rows = np.loadtxt(log, dtype=np.int64, ndmin=2, encoding="utf-8")
+    except (ValueError, OverflowError) as error:
+        raise ProcessError(
+            f"{log.name}: not a log of h2load: {one_line(str(error))}; use the h2load of nghttp2"
+        ) from error
+    if not rows.size:
+        raise UnansweredError("h2load answered no request")
+    if rows.shape[1] != _COLUMNS:
+        raise ProcessError(
+            f"{log.name}: not a log of h2load: {rows.shape[1]} columns, expected {_COLUMNS}; use the h2load of nghttp2"
+        )
+    if not ((rows >= _LEAST) & (rows <= _MOST_US)).all():
+        raise ProcessError(f"{log.name}: not a log of h2load: times beyond all bounds; use the h2load of nghttp2")
+    return rows

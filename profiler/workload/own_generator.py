@@ -58,7 +58,8 @@ class OwnGenerator:
         out = directory / "load.bin"
         if not out.exists():
             raise ProcessError("the load generator left no samples")
-        rows = np.fromfile(out, "<i8").reshape(-1, 2)
+        numbers = np.fromfile(out, "<i8")
+        rows = numbers[: len(numbers) // 2 * 2].reshape(-1, 2)  # killed while it wrote, the last one is cut
         answered = rows[rows[:, 1] >= 0]
         answered = answered[np.argsort(answered[:, 0], kind="stable")]
         return LoadResult(answered[:, 0], answered[:, 1], len(rows) - len(answered))

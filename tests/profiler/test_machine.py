@@ -142,3 +142,19 @@ def test_the_cpu_time_of_threads_that_have_ended_counts() -> None:
 
 def test_a_process_that_has_ended_has_no_cpu_time() -> None:
     assert run_time_ns(2**22 - 1) == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["cpu1 5 x 9 1 1 1 1 1", "cpu1 5 0 9", "cpu1", "cpu1 " + "9" * 5000 + " 0" * 8, "cpux 1 2 3"]
+)
+def test_a_line_of_processor_times_that_is_none_is_left_out(proc: Path, line: str) -> None:
+    (proc / "timer_list").unlink()
+    (proc / "stat").write_text(STATS.replace(STATS.splitlines()[2], line))
+    assert len(MachineCpu(proc).read().idle_ns) == 1
+
+
+def test_files_of_the_kernel_may_hold_any_bytes(proc: Path) -> None:
+    for name in ("stat", "timer_list", "pressure/cpu"):
+        (proc / name).write_bytes(b"\xff\n" + (proc / name).read_bytes())
+    assert MachineCpu(proc).read().source == TIMER_LIST
+    assert Noise.read(proc).cpus == 2

@@ -1,5 +1,6 @@
 """`listening PORT…`: whether something listens on all these ports of the pod. Looked up, not tried."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from profiler.errors import MeshInsightError
 
 _LISTEN: Final = "0A"
+_PORT: Final = re.compile(r"[0-9A-F]{4}")
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
@@ -22,4 +24,5 @@ def main(arguments: Sequence[str]) -> None:
 def listening_ports(table: str) -> set[int]:
     """Ports with a listener in a table such as /proc/net/tcp. Pure."""
     rows = (line.split() for line in table.splitlines()[1:])
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _LISTEN}
+    ports = (row[1].rpartition(":")[2] for row in rows if len(row) > 3 and row[3] == _LISTEN)
+    return {int(port, 16) for port in ports if _PORT.fullmatch(port)}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from predictor.graph.writer import graph_text
 from predictor.importers.isotope import read_isotope
 from profiler.errors import UsageError
 
@@ -74,3 +75,10 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, said: str) -> None
         read_isotope(written(tmp_path, text))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_assumed_twice_is_written_once(tmp_path: Path) -> None:
+    call = "{call: {service: p, payloadSize: 64}}"
+    file = tmp_path / "topology.yaml"
+    file.write_text(f"services: [{{name: s, isEntrypoint: true, script: [{call}, {call}]}}, {{name: p}}]\n")
+    assert graph_text(read_isotope(file, 1.0)).count("payloadSize") == 1

@@ -52,3 +52,13 @@ def test_files_are_no_sockets_and_closed_ones_are_not_known() -> None:
 
 def test_a_process_that_has_ended_has_no_sockets_that_are_known() -> None:
     assert Sockets(4_194_303).sides([3]) == {3: UNKNOWN}
+
+
+def test_sockets_with_names_of_any_bytes_do_not_hide_the_others(tmp_path: Path) -> None:
+    net = tmp_path / "7" / "net"
+    net.mkdir(parents=True)
+    (tmp_path / "7" / "fd").mkdir()
+    (tmp_path / "7" / "fd" / "3").symlink_to("socket:[12]")
+    odd = b"0000: 00000002 00000000 x 0001 03 11 @\xff\xfe\x85 y\n"
+    (net / "unix").write_bytes(b"Num RefCount\n" + odd + b"0000: 00000002 00000000 00000000 0001 03 12 /a\n")
+    assert Sockets(7, tmp_path).sides([3]) == {3: ACCEPTED}

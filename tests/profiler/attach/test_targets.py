@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,22 @@ def test_who_may_not_look_is_told_what_helps(monkeypatch: pytest.MonkeyPatch, us
     monkeypatch.setattr(os, "open", refused)
     with pytest.raises(UsageError, match=f"pid 1 .*Permission denied; {remedy}$"):
         program_of(Target("pid 1 (init)", (1,))).__enter__()
+
+
+def status(tmp_path: Path, text: bytes) -> Path:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_bytes(text)
+    return tmp_path
+
+
+def test_a_process_may_have_any_bytes_as_its_name(tmp_path: Path) -> None:
+    proc = status(tmp_path, b"Name:\t\xff\nState:\tS (sleeping)\nTgid:\t7\nVmSize:\t1 kB\n")
+    assert local_targets([7], proc)[0].pids == (7,)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"Name:\tx\n", b"Tgid:\n", b"Tgid:\tx\n", b"Tgid:\t" + b"9" * 5000, b"Tgid:\t7\n"]
+)
+def test_a_process_that_tells_nothing_is_refused(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(UsageError, match=r"^--pid 7: [^\n]*$"):
+        local_targets([7], status(tmp_path, text))

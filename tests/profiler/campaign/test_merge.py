@@ -126,3 +126,8 @@ def test_how_sidecars_cool_is_the_median_of_the_blocks() -> None:
     anchors = [{**anchor(100.0), "cooling": [{**point, "with_p50_ns": ns}]} for ns in (100.0, 300.0)]
     merged = merge([result(cell(name), anchor=one) for name, one in zip("ab", anchors, strict=True)])
     assert merged["anchor"]["cooling"] == [{**point, "with_p50_ns": 200.0}]
+
+
+def test_calibrations_that_not_all_blocks_have_are_left_out() -> None:
+    other = result(probe_hit_ns={"in_a_loop": 300.0})
+    assert merge([result(), other])["calibration"] == {"probe_hit_ns": {"in_a_loop": 200.0}}

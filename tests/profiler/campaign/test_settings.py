@@ -144,3 +144,7 @@ def test_a_round_needs_one_request_at_least(given: dict[str, Any], right: bool) 
 
 def test_a_seed_is_no_negative_number() -> None:
     assert "--seed: -1 is outside 0 to" in refused(seed=-1)
+
+
+def test_a_whole_number_beyond_all_floats_is_outside() -> None:
+    assert refused(connections=(10**400,)) == "--connections: 1.00000000000e+400 is outside 1 to 1000"

@@ -100,3 +100,11 @@ def test_a_certificate_of_another_cluster_is_no_passing_failure() -> None:
     found = connection_error("https://api", OSError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"))
     assert not isinstance(found, TransientError)
     assert "kubeconfig is of another cluster" in str(found)
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 5000, "{" * 5000, '{"message": 7}', "null", "\n\n", "Handshake status 403 -+-+- " + "(" * 5000]
+)
+@pytest.mark.parametrize("code", [0, 403, 500])
+def test_an_answer_of_any_content_is_one_line(code: int, body: str) -> None:
+    assert "\n" not in str(api_error("create Pod a", "https://api:6443", code, body, body))

@@ -26,7 +26,19 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
         connect(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "apiVersion: v1\nkind: Config\n", "contexts: 7\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: [",
+        "apiVersion: v1\nkind: Config\n",
+        "contexts: 7\n",
+        "[" * 3000,
+        "a: &a [x]\nb: *a\n",
+        "current-context: c\ncontexts: [{name: c, context: [1]}]\n",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nclusters: 1\nusers: {a: b}\n",
+    ],
+)
 def test_a_broken_kubeconfig_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(text)

@@ -33,3 +33,18 @@ def test_a_task_survives_its_way_into_the_pod() -> None:
 def test_a_task_of_another_version_is_refused() -> None:
     with pytest.raises(MeshInsightError, match=r"understands tasks of version 3, this is .* 4; use the image"):
         Task.from_json({**TASK.to_json(), "version": 4})
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", [1], {"a": 1}])
+@pytest.mark.parametrize("key", sorted(set(TASK.to_json()) - {"format", "version"}))
+def test_a_task_with_values_of_other_types_is_one_error(key: str, value: object) -> None:
+    allowed = [("assistant", None), ("assistant", "x"), ("meshinsight_version", "x"), ("cluster", {"a": 1})]
+    if (key, value) not in allowed:
+        with pytest.raises(MeshInsightError, match=r"^[^\n]+$"):
+            Task.from_json({**TASK.to_json(), key: value})
+
+
+@pytest.mark.parametrize("document", [None, 7, [], {}, "x"])
+def test_what_is_no_task_is_refused(document: object) -> None:
+    with pytest.raises(MeshInsightError, match="understands tasks of version 3"):
+        Task.from_json(document)

@@ -1,11 +1,14 @@
 """The timeline program in the kernel, against processes whose behaviour is known."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from profiler.components import CLIENT_APP, SERVER_APP, SOCKET_WRITE
 from profiler.probes.syscalls import syscall_families
-from profiler.probes.timeline import EVENT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING, Timeline, decode
+from profiler.probes.timeline import EVENT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING, Timeline, decode, possible_cpus
 from tests.profiler.probes.workloads import WRITES, child, work
 
 PING = """
@@ -118,3 +121,11 @@ def test_every_probe_says_that_it_is_attached_and_what_it_saw() -> None:
     timeline.close()
     assert all(status.attached for status in statuses.values())
     assert statuses["sys_enter"].hits >= 6
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("0-3\n", 4), ("0-1,4-7", 8), ("0", 1), ("", None), ("x", None), ("0-" + "9" * 50, None)]
+)
+def test_processor_numbers_end_with_the_last_that_is_listed(tmp_path: Path, text: str, count: int | None) -> None:
+    (tmp_path / "possible").write_text(text)
+    assert possible_cpus(tmp_path / "possible") == (count or os.cpu_count())

@@ -136,3 +136,15 @@ def test_a_damaged_catalogue_is_refused_in_one_line(text: str, said: str) -> Non
         parse_catalogues(text, "x.yaml")
     assert str(caught.value).startswith("x.yaml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["9" * 5000, "", "x", "\n"])
+def test_a_version_that_is_none_is_refused_in_one_line(version: str) -> None:
+    with pytest.raises(UsageError, match=r"^haproxy\.symbols\.yaml: [^\n]{0,200} is no version;[^\n]*$"):
+        load_catalogue("haproxy", version)
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999}", "(", "(" * 5000])
+def test_an_expression_that_does_not_compile_is_refused(pattern: str) -> None:
+    with pytest.raises(ProfileError, match="is no regular expression"):
+        only(f"- versions: '>=1'\n  rules: [{{component: tls, symbols: ['{pattern}']}}]\n")

@@ -11,7 +11,8 @@ import pytest
 
 from profiler.errors import MissingError
 from profiler.proxies.envoy import find_binary
-from profiler.symbols.elf import Segment, Symbols, open_elf
+from profiler.symbols.elf import Symbols, open_elf
+from profiler.symbols.elf_layout import Segment
 from profiler.symbols.maps import NOWHERE, VDSO, UserAddress
 from profiler.symbols.tables import Function, FunctionTable, FunctionTables, demangle, merged
 

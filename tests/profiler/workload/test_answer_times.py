@@ -21,3 +21,9 @@ def test_a_full_ring_forgets_the_oldest(tmp_path: Path) -> None:
     for number in range(1, _PAIRS + 3):
         times.add(number, number)
     assert answer_times(tmp_path / "times", 0, 4).tolist() == [3]
+
+
+def test_a_file_that_is_cut_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = tmp_path / "times"
+    file.write_bytes((100).to_bytes(8, "little") + (7).to_bytes(8, "little") + (200).to_bytes(8, "little") + b"x")
+    assert answer_times(file, 0, 1000).tolist() == [7]

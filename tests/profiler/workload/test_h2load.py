@@ -81,3 +81,12 @@ def test_a_unix_socket_is_the_base_uri(tmp_path: Path) -> None:
     argv = H2load().argv(Target(Address(socket=Path("/run/x.sock")), HTTP1), Load(1, None, 0, 10), 0.5, tmp_path)
     assert "--base-uri=unix:/run/x.sock" in argv
     assert argv[-1] == "http://localhost/10"
+
+
+@pytest.mark.parametrize(
+    "text", ["1 200\n", "1 200 5 7\n", "1 200 5\n1 200\n", "a b c\n", "1 200 5e400\n", f"1 200 {1 << 62}\n", "\xff"]
+)
+def test_a_log_that_is_none_of_h2load_is_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "h2load.log").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ProcessError, match=r"^h2load\.log: not a log of h2load: [^\n]*$"):
+        H2load().result(tmp_path)

@@ -137,3 +137,9 @@ def test_samples_of_the_window_before_are_not_read_again(tmp_path: Path) -> None
     assert not OwnGenerator().started(tmp_path)
     with pytest.raises(ProcessError, match="no samples"):
         OwnGenerator().result(tmp_path)
+
+
+def test_samples_that_are_cut_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+    whole = (100).to_bytes(8, "little") + (7).to_bytes(8, "little")
+    (tmp_path / "load.bin").write_bytes(whole + (200).to_bytes(8, "little") + b"x")
+    assert OwnGenerator().result(tmp_path).latency_ns.tolist() == [7]
