@@ -39,6 +39,12 @@ def attach(
     container: Annotated[
         str | None, typer.Option(metavar="NAME", help="The proxy's container, if it is not that of a known mesh.")
     ] = None,
+    profiler_namespace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --pod: where the profiler is, prepared for runs; default: one of its own."
+        ),
+    ] = None,
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,
     image: Annotated[str | None, typer.Option(metavar="IMAGE", help="MeshInsight's image, as nodes get it.")] = None,
@@ -59,12 +65,14 @@ def attach(
             "attach needs to know what to look at: either --pid PID, or --pod NS/NAME or --selector LABELS"
         )
     duration_s, max_ratio = parse_duration_s(duration), parse_ratio(max_overhead)
-    options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image)
+    options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image, namespace=profiler_namespace)
     if on_cluster:
         for one in attach_to_pods(options, pod or [], selector, namespace, container, duration_s, max_ratio, _say):
             _show(one, output)
             _require_all(one)
         return
+    if profiler_namespace is not None:
+        raise UsageError("--profiler-namespace: is for sidecars on a cluster; add --pod or --selector")
     options.require_cluster("--pod or --selector")
     from profiler.attach.attach import attach as run
     from profiler.attach.measuring import Settings

@@ -25,12 +25,16 @@ def cleanup(
     ] = False,
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl; with --cluster.")] = None,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl; with --cluster.")] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only in this namespace, prepared for runs; with --cluster."),
+    ] = None,
     run_id: Annotated[
         str | None, typer.Option("--run", metavar="ID", help="This run, whatever it does; with --cluster.")
     ] = None,
 ) -> None:
     """Remove what killed runs left behind: processes, namespaces, rules, files; with --cluster, objects."""
-    options = ClusterOptions(kubeconfig=kubeconfig, context=context)
+    options = ClusterOptions(kubeconfig=kubeconfig, context=context, namespace=namespace)
     if cluster:
         cleanup_cluster(options, run_id, dry_run=dry_run)
         return

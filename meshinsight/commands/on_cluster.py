@@ -79,10 +79,11 @@ def cleanup_cluster(options: ClusterOptions, run_id: str | None, *, dry_run: boo
 
     with connected(options) as session:
         if dry_run:
-            found = find_leftovers(session) if run_id is None else find_runs(session)
+            inside = options.namespace
+            found = find_leftovers(session, inside) if run_id is None else find_runs(session, inside)
             runs = [run for run in found if run_id in (None, run.run_id)]
         else:
-            runs = remove_leftovers(session, run_id)
+            runs = remove_leftovers(session, run_id, inside=options.namespace)
     for run in runs:
         what = f"namespace {run.namespace}" if run.own_namespace else f"its objects in namespace {run.namespace}"
         print_line(f"run {run.run_id}: {'would remove' if dry_run else 'removed'} {what}")
@@ -105,7 +106,8 @@ def attach_to_pods(
 
     with connected(options) as session:
         sidecars = find_sidecars(session, pods, selector, namespace, container)
-        return attach_on_cluster(session, sidecars, options.image or default_image(), duration_s, max_ratio, say)
+        image, place = options.image or default_image(), options.namespace or ""
+        return attach_on_cluster(session, sidecars, image, duration_s, max_ratio, say, place)
 
 
 def connected(options: ClusterOptions) -> "Session":

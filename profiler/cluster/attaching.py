@@ -3,19 +3,25 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
 
 from profiler.attach.results import Attached
 from profiler.cluster.errors import ClusterError
 from profiler.cluster.leftovers import this_process
-from profiler.cluster.lifecycle import existing, wait_ready
+from profiler.cluster.lifecycle import Place, decide_namespace, existing, wait_ready
 from profiler.cluster.mesh import NO_SIDECAR, ProxyPlace, load_mesh, mesh_names
 from profiler.cluster.plan import BESIDE_S, IN_POD, LONGEST_RUN_S, PROFILER, ClusterPlan
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow, spoken
 from profiler.cluster.session import Object, Session
+from profiler.cluster.transfer import hand_over
 from profiler.errors import UsageError
+from profiler.text import one_line
 from profiler.workload.base import Answers
 
 
@@ -60,38 +66,59 @@ def attach_on_cluster(
     duration_s: float,
     max_ratio: float,
     say: Callable[[str], None] = lambda _: None,
+    namespace: str = "",
 ) -> list[Attached]:
     """Look at sidecars for so long, node by node, within a bound; what was found on each node.
+
+    The profiler's pod is in `namespace`, which an administrator has prepared for runs; empty: in one of its own.
 
     Raises:
         ClusterError: it could not be done; UsageError: it would take too long.
     """  # fmt: skip
+    place = decide_namespace(session, namespace, allow_foreign=False)
     found = []
     for node in dict.fromkeys(sidecar.node for sidecar in sidecars):
         here = [sidecar for sidecar in sidecars if sidecar.node == node]
         say(f"looking at {', '.join(sidecar.label for sidecar in here)} on node {node}")
-        found.append(_on_node(session, _plan(node, here, image, duration_s, max_ratio), say))
+        plan = _plan(node, image, duration_s, namespace, place)
+        found.append(_on_node(session, plan, _order(here, duration_s, max_ratio), say))
     return found
 
 
-def _on_node(session: Session, plan: ClusterPlan, say: Callable[[str], None]) -> Attached:
+def _on_node(session: Session, plan: ClusterPlan, order: Mapping[str, Any], say: Callable[[str], None]) -> Attached:
     with existing(session, plan, None):
         wait_ready(session, plan)
+        execute = partial(session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
+        hand_over(execute, json.dumps(order).encode())
         for line in follow(session, plan.namespace_name, plan.profiler_name(0), PROFILER):
             said = spoken(line)
-            if "attached" in said:
-                return Attached.from_json(said["attached"])
-            if "say" in said:
-                say(said["say"])
+            if said.attached is not None:
+                return attached_from(said.attached)
+            if said.say is not None:
+                say(said.say)
     raise ClusterError(f"pod {plan.profiler_name(0)}: ended without a result")
 
 
-def _plan(node: str, sidecars: Sequence[Sidecar], image: str, duration_s: float, max_ratio: float) -> ClusterPlan:
+def attached_from(said: Mapping[str, Any]) -> Attached:
+    """What a pod says that it found, which is not trusted. Raises MeshInsightError."""
+    try:
+        return Attached.from_json(said)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ClusterError(
+            f"the profiler's pod does not answer as it should: {one_line(str(error))}; use the image of this release"
+        ) from error
+
+
+def _order(sidecars: Sequence[Sidecar], duration_s: float, max_ratio: float) -> dict[str, Any]:
+    """What `look` is asked to do."""
+    targets = [{"label": one.label, "container_id": one.container_id, "process": one.process} for one in sidecars]
+    return {"targets": targets, "duration_s": duration_s, "max_ratio": max_ratio}
+
+
+def _plan(node: str, image: str, duration_s: float, namespace: str, place: Place) -> ClusterPlan:
     if duration_s + BESIDE_S > LONGEST_RUN_S:
         raise UsageError(f"--duration: at most {(LONGEST_RUN_S - BESIDE_S) // 60} minutes on a cluster")
     now_s = int(time.time())
-    targets = [{"label": one.label, "container_id": one.container_id, "process": one.process} for one in sidecars]
-    order = {"targets": targets, "duration_s": duration_s, "max_ratio": max_ratio}
     return ClusterPlan(
         run_id=secrets.token_hex(4),
         image=image,
@@ -100,9 +127,12 @@ def _plan(node: str, sidecars: Sequence[Sidecar], image: str, duration_s: float,
         answers=Answers(((0, 1),), 0),
         deadline_s=now_s + int(duration_s) + BESIDE_S,
         now_s=now_s,
+        namespace=namespace,
+        own_namespace=place.own,
+        prepared=place.prepared,
         client_node=node,
         server_node=node,
-        profiler_argv=(*IN_POD, "look", json.dumps(order)),
+        profiler_argv=(*IN_POD, "look"),
         started_by=this_process(),
     )
 

@@ -59,22 +59,32 @@ def hierarchies(cgroup_root: Path) -> list[Path]:
     return [cgroup_root / name for name in _V1_CONTROLLERS if (cgroup_root / name).is_dir()]
 
 
-def leave_cpu_group(pids: Sequence[int], cgroup_root: Path) -> None:
+def leave_cpu_group(pids: Sequence[int], cgroup_root: Path, runtime_pid: int | None = None) -> None:
     """Move processes to the root of the hierarchy that shares out CPU time, where only priorities count.
+
+    This writes the only file of the node that is ever written. The pod has the node's cgroups read-only, so it is
+    reached through the root folder of a process of the node: hostPID and SYS_PTRACE lead there.
+
+    Args:
+        pids: the processes.
+        cgroup_root: where the node's /sys/fs/cgroup is mounted.
+        runtime_pid: a process in the node's own namespaces; by default the container runtime's, which is the parent
+            of a container's first process.
 
     Raises MeshInsightError.
     """
+    pid = os.getppid() if runtime_pid is None else runtime_pid
+    there = Path(f"/proc/{pid}/root/sys/fs/cgroup")
     if (cgroup_root / "cgroup.controllers").exists():
-        _move(pids, cgroup_root / "cgroup.procs", own_namespace=True)
+        # With cgroup v2 a process may not leave its cgroup namespace, so it is done from that of the node.
+        _move(pids, there / "cgroup.procs", ["nsenter", f"--target={pid}", "--cgroup"])
         return
-    hierarchy = next((cgroup_root / name for name in ("cpu,cpuacct", "cpu") if (cgroup_root / name).is_dir()), None)
+    hierarchy = next((name for name in ("cpu,cpuacct", "cpu") if (cgroup_root / name).is_dir()), None)
     if hierarchy is not None:  # else CPU time is not shared out by groups
-        _move(pids, hierarchy / "cgroup.procs", own_namespace=False)
+        _move(pids, there / hierarchy / "cgroup.procs", [])
 
 
-def _move(pids: Sequence[int], file: Path, *, own_namespace: bool) -> None:
-    # With cgroup v2 a process may not leave its cgroup namespace, so it is done from that of the node.
-    enter = ["nsenter", "--target=1", "--cgroup"] if own_namespace else []
+def _move(pids: Sequence[int], file: Path, enter: Sequence[str]) -> None:
     for pid in pids:
         try:
             run_tool([*enter, "sh", "-c", f"echo {pid} >{shlex.quote(str(file))}"])

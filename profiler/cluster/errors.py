@@ -23,7 +23,9 @@ _REFUSED: Final = re.compile(
 _CREDENTIALS: Final = (
     "the credentials of the kubeconfig are expired or invalid; log in again, or choose another --context"
 )
-_ADMIN: Final = "let an administrator run `kubectl apply -k manifests/` or add the rule"
+_ADMIN: Final = (
+    "give --namespace of one that an administrator prepared for runs (docs/cluster.md), or let one add the rule"
+)
 
 
 class ClusterError(MeshInsightError):
@@ -127,7 +129,7 @@ def _forbidden(doing: str, said: str) -> ClusterError:
 
 
 def rule_text(group: str, resource: str, verb: str) -> str:
-    """An RBAC rule as it stands in a ClusterRole."""
+    """An RBAC rule as it stands in a Role."""
     return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}'
 
 

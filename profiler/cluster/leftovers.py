@@ -55,36 +55,41 @@ def this_process() -> str:
     return f"{_machine()}/{_boot()}/{os.getpid()}.{stat.start_time_ticks if stat else 0}"
 
 
-def find_runs(session: Session) -> list[FoundRun]:
-    """All runs with objects on the cluster, living and dead. Raises ClusterError."""
+def find_runs(session: Session, inside: str | None = None) -> list[FoundRun]:
+    """All runs with objects on the cluster, living and dead; or those in the prepared namespace `inside`.
+
+    Raises ClusterError.
+    """
     selector = f"{MANAGED_LABEL}={MANAGED_BY},{RUN_LABEL}"
     found: dict[tuple[str, str], FoundRun] = {}
-    for owner in session.find("ConfigMap", selector=selector):
+    for owner in session.find("ConfigMap", inside, selector=selector):
         metadata = owner["metadata"]
         if metadata["name"] == f"mi-{metadata['labels'][RUN_LABEL]}-run":
             found[metadata["labels"][RUN_LABEL], metadata["namespace"]] = _run(metadata, metadata["namespace"], False)
-    for namespace in session.find("Namespace", selector=selector):
+    for namespace in session.find("Namespace", selector=selector) if inside is None else ():
         metadata = namespace["metadata"]
         found[metadata["labels"][RUN_LABEL], metadata["name"]] = _run(metadata, metadata["name"], True)
     return sorted((run for run in found.values() if _RUN_ID.fullmatch(run.run_id)), key=lambda run: run.run_id)
 
 
-def find_leftovers(session: Session) -> list[FoundRun]:
+def find_leftovers(session: Session, inside: str | None = None) -> list[FoundRun]:
     """Runs that nothing needs any more."""
     now_s = time.time()
-    return [run for run in find_runs(session) if not run.may_be_alive(now_s)]
+    return [run for run in find_runs(session, inside) if not run.may_be_alive(now_s)]
 
 
-def remove_leftovers(session: Session, run_id: str | None = None, *, within_s: float = GONE_WITHIN_S) -> list[FoundRun]:
+def remove_leftovers(
+    session: Session, run_id: str | None = None, *, inside: str | None = None, within_s: float = GONE_WITHIN_S
+) -> list[FoundRun]:
     """Remove the runs that nothing needs any more, or the one of that id whatever it does, and return them.
 
     Raises:
         ClusterError: there is no run of that id, or something does not go; the others are removed all the same.
     """
     if run_id is None:
-        runs = find_leftovers(session)
+        runs = find_leftovers(session, inside)
     else:
-        runs = [run for run in find_runs(session) if run.run_id == run_id]
+        runs = [run for run in find_runs(session, inside) if run.run_id == run_id]
         if not runs:
             raise ClusterError(f"run {run_id}: has no objects on the cluster of context {session.context}")
     failed: list[str] = []

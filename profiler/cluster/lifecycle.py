@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from profiler.cluster import pod_state
 from profiler.cluster.errors import ClusterError, TransientError
 from profiler.cluster.permissions import check_permissions
-from profiler.cluster.plan import MANAGED_BY, MANAGED_LABEL, ROLE_LABEL, RUN_LABEL, ClusterPlan
-from profiler.cluster.rendering import render
+from profiler.cluster.plan import MANAGED_BY, MANAGED_LABEL, PREPARED_LABEL, ROLE_LABEL, RUN_LABEL, ClusterPlan
+from profiler.cluster.rendering import Secrets, render
 from profiler.cluster.session import Object, Session
 from profiler.errors import UsageError
 from profiler.interrupts import Interrupts
+from profiler.text import one_line
 
 READY_WITHIN_S: Final = 180.0
 GONE_WITHIN_S: Final = 120.0
@@ -23,16 +25,25 @@ _POLL_S: Final = 0.5
 _LOG_LINES: Final = 5
 
 
-def decide_namespace(session: Session, name: str, *, allow_foreign: bool) -> bool:
-    """Whether the run makes the namespace of this name (empty: one of its own).
+@dataclass(frozen=True)
+class Place:
+    """Whether a run makes its namespace; if not, whether an administrator has prepared it for runs."""
+
+    own: bool = True
+    prepared: bool = False
+
+
+def decide_namespace(session: Session, name: str, *, allow_foreign: bool) -> Place:
+    """Where a run is: in a namespace of its own, unless that of this name is there.
 
     Raises:
-        UsageError: it was there before and `allow_foreign` is False, or it belongs to another run.
+        UsageError: it was there before, is not prepared, and `allow_foreign` is False; or it belongs to another run.
+        ForbiddenError: it may not be looked at.
         ClusterError: it is being removed.
     """
     found = session.get("Namespace", name) if name else None
     if found is None:
-        return True
+        return Place()
     if found["metadata"].get("deletionTimestamp"):
         raise ClusterError(f"--namespace {name}: {stuck_reason(found)}; wait, or choose another name")
     labels = found["metadata"].get("labels") or {}
@@ -41,15 +52,16 @@ def decide_namespace(session: Session, name: str, *, allow_foreign: bool) -> boo
             f"--namespace {name}: belongs to run {labels.get(RUN_LABEL, 'unknown')}; wait for it, remove it with "
             "`meshinsight cleanup --cluster`, or choose another name"
         )
-    if not allow_foreign:
+    prepared = labels.get(PREPARED_LABEL) == "true"
+    if not prepared and not allow_foreign:
         raise UsageError(
             f"--namespace {name}: was not made by MeshInsight; leave --namespace out, or allow it with "
             "--allow-foreign-namespace"
         )
-    return False
+    return Place(own=False, prepared=prepared)
 
 
-def create(session: Session, plan: ClusterPlan, secrets: Mapping[str, str] | None) -> None:
+def create(session: Session, plan: ClusterPlan, secrets: Secrets | None) -> None:
     """Create everything of the run, once it is known to be allowed.
 
     What was created when it fails is there still: call `remove`.
@@ -137,7 +149,7 @@ def check_sidecars(plan: ClusterPlan, pods: Mapping[str, Object]) -> None:
 def existing(
     session: Session,
     plan: ClusterPlan,
-    secrets: Mapping[str, str] | None,
+    secrets: Secrets | None,
     removing: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """All objects of a run, for as long as the block lasts, however it ends; `removing` is called before their end.
@@ -190,14 +202,14 @@ def explain(session: Session, pod: Object) -> str | None:
         text = session.log(pod["metadata"]["namespace"], pod["metadata"]["name"], container, lines=_LOG_LINES)
     except ClusterError:  # the log goes with the pod
         return reason
-    said = " | ".join(line.strip() for line in text.splitlines() if line.strip())
+    said = " | ".join(one_line(line, 300) for line in text.splitlines() if line.strip())
     return f"{reason}; its last words: {said[-300:]}" if said else reason
 
 
 def stuck_reason(namespace: Object) -> str:
     """What a namespace that is being removed waits for."""
     conditions = namespace.get("status", {}).get("conditions") or []
-    said = [" ".join(entry["message"].split()) for entry in conditions if entry["status"] == "True"]
+    said = [one_line(entry["message"], 300) for entry in conditions if entry["status"] == "True"]
     return f"is being removed{': ' + '; '.join(said)[:300] if said else ''}"
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from profiler.cluster.mesh import INJECTED, OWN, filled
 from profiler.cluster.plan import (
+    ASSISTANT,
     DEADLINE_ANNOTATION,
     ECHO,
     IN_POD,
@@ -15,6 +16,7 @@ from profiler.cluster.plan import (
     PROFILER,
     ROLE_LABEL,
     RUN_LABEL,
+    WORKLOAD,
     ClusterPlan,
     RunPod,
     distinct_filters,
@@ -26,21 +28,10 @@ from profiler.testbed.deployment import Hop
 from profiler.workload.haproxy_server import HaproxyServer
 from profiler.workload.nghttpd_server import NghttpdServer
 
-CAPABILITIES: Final = (
-    "BPF",
-    "DAC_READ_SEARCH",
-    "KILL",
-    "NET_ADMIN",
-    "PERFMON",
-    "SETGID",
-    "SETUID",
-    "SYS_ADMIN",
-    "SYS_CHROOT",
-    "SYS_NICE",
-    "SYS_PTRACE",
-    "SYSLOG",
-)
-"""What the profiler's container may do. docs/cluster.md says what breaks without each."""
+CAPABILITIES: Final = ("SETUID", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE", "SYSLOG")
+"""What the profiler's container may do where it measures. docs/cluster.md says what breaks without each."""
+ATTACH_CAPABILITIES: Final = ("BPF", "PERFMON", "SYS_NICE", "SYS_PTRACE", "SYSLOG")
+"""The same where it looks at what runs already: it enters no namespace, so BPF and PERFMON take SYS_ADMIN's place."""
 
 
 def run_labels(plan: ClusterPlan) -> dict[str, str]:
@@ -64,8 +55,8 @@ def owner(plan: ClusterPlan) -> Object:
 
 
 def accounts(plan: ClusterPlan) -> list[Object]:
-    """Service accounts, and what the reaper may do."""
-    return _many("accounts.yaml.j2", plan)
+    """Service accounts, and what the reaper may do: none where an administrator has made them."""
+    return [] if plan.prepared else _many("accounts.yaml.j2", plan)
 
 
 def reaper(plan: ClusterPlan) -> Object:
@@ -79,9 +70,9 @@ def network_policies(plan: ClusterPlan) -> list[Object]:
     return _many("network-policy.yaml.j2", plan)
 
 
-def secret(plan: ClusterPlan, contents: Mapping[str, str]) -> Object:
-    """What was made for the run; `contents` in base64 by file name."""
-    return _one("secret.yaml.j2", plan, secrets=dict(contents))
+def secret(plan: ClusterPlan, role: str, contents: Mapping[str, str]) -> Object:
+    """What was made for the pods of a role; `contents` in base64 by file name."""
+    return _one("secret.yaml.j2", plan, name=plan.secret_name(role), secrets=dict(contents))
 
 
 def mesh_objects(plan: ClusterPlan) -> list[Object]:
@@ -124,13 +115,14 @@ def workload_pod(plan: ClusterPlan, pod: RunPod) -> Object:
         own_sidecar=pod.hop is not None and plan.mesh.sidecar == OWN,
         filters=distinct_filters(pod),
         servers=_servers(plan, pod),
-        secrets=sidecars_need_secret(plan),
+        secret=plan.secret_name(WORKLOAD) if WORKLOAD in secret_roles(plan) else "",
     )
 
 
 def profiler_pod(plan: ClusterPlan, number: int) -> Object:
     """The profiler on the node of that number: the first measures, another one assists it."""
     name = plan.profiler_name(number)
+    role = PROFILER if number == 0 else ASSISTANT
     return _one(
         "profiler.yaml.j2",
         plan,
@@ -139,19 +131,17 @@ def profiler_pod(plan: ClusterPlan, number: int) -> Object:
         argv=plan.profiler_argv if number == 0 else (*IN_POD, "assist"),
         pod_labels={**_labels(plan, PROFILER), POD_LABEL: name, **plan.mesh.inject.plain_labels},
         pod_annotations=dict(plan.mesh.inject.plain_annotations),
-        capabilities=CAPABILITIES,
-        secrets=needs_secret(plan),
+        capabilities=ATTACH_CAPABILITIES if plan.attaches else CAPABILITIES,
+        secret=plan.secret_name(role) if role in secret_roles(plan) else "",
     )
 
 
-def needs_secret(plan: ClusterPlan) -> bool:
-    """Whether something must be made for our own sidecars, or for profilers that talk to each other."""
-    return sidecars_need_secret(plan) or plan.across_nodes
-
-
-def sidecars_need_secret(plan: ClusterPlan) -> bool:
-    """Whether something must be made for our own sidecars."""
-    return plan.needs_certificates or (plan.mesh.sidecar == OWN and any(hop.filters for hop in plan.hops))
+def secret_roles(plan: ClusterPlan) -> tuple[str, ...]:
+    """Whose secrets are made: our own sidecars', the profiler's and, across nodes, its assistant's; one each."""
+    filters = plan.mesh.sidecar == OWN and any(hop.filters for hop in plan.hops)
+    sidecars = (WORKLOAD,) if plan.needs_certificates or filters else ()
+    profilers = (PROFILER, ASSISTANT) if plan.across_nodes else (PROFILER,) if sidecars else ()
+    return (*sidecars, *profilers)
 
 
 def server_port(application: str) -> int:
@@ -206,6 +196,7 @@ def _many(template: str, plan: ClusterPlan, **values: Any) -> list[Object]:
         "run_labels": run_labels(plan),
         "labels": lambda role: _labels(plan, role),
         "unprivileged": _unprivileged,
+        "in_pod": list(IN_POD),
     }
     return objects_from(template, **{**common, **values})
 

@@ -1,6 +1,7 @@
 """What the command line must be allowed on a cluster, asked before anything is created: all that is missing at once.
 
-The rules are those of the ClusterRole in manifests/rbac.yaml, so that the two cannot differ.
+The rules are those of the Role in manifests/rbac.yaml, so that the two cannot differ. In a namespace that nobody has
+prepared a run also makes what manifests/ would have made: that is for administrators.
 """
 
 import re
@@ -13,6 +14,7 @@ from profiler.cluster.plan import ClusterPlan
 from profiler.cluster.session import Object, Session
 from profiler.cluster.templates import manifests_folder
 
+ROLE: Final = "meshinsight-run"
 _EXEC: Final = "pods/exec"
 _EXEC_BY_CREATE_SINCE: Final = (1, 35)
 """From this version on a WebSocket exec needs `create`; before, `get` was enough."""
@@ -27,15 +29,26 @@ class Permission:
     resource: str
 
 
-def needed(plan: ClusterPlan | None = None, version: str = "") -> list[Permission]:
-    """What is needed, by the ClusterRole; for this plan and this server, or for any. Pure but for the file."""
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ACCOUNTS: Final = (
+    Permission("create", "", "serviceaccounts"),
+    Permission("create", _RBAC, "roles"),
+    Permission("create", _RBAC, "rolebindings"),
+)
+"""For a namespace without the accounts of manifests/accounts.yaml."""
+_NAMESPACES: Final = tuple(Permission(verb, "", "namespaces") for verb in ("list", "create", "delete"))
+"""For a namespace of the run's own, cluster-wide."""
+
+
+def needed(plan: ClusterPlan, version: str = "") -> list[Permission]:
+    """What a plan needs on this server: where `plan` is prepared for, no more than the Role. Pure but for the file."""
     found = [permission for rule in _role()["rules"] for permission in _permissions(rule)]
     if version:
         unused = "get" if _number(version) >= _EXEC_BY_CREATE_SINCE else "create"
         found = [one for one in found if (one.resource, one.verb) != (_EXEC, unused)]
-    if plan is not None and not plan.own_namespace:
-        found = [one for one in found if one.resource != "namespaces" or one.verb == "get"]
-    return found
+    if not plan.prepared:
+        found += _ACCOUNTS
+    return [*found, *_NAMESPACES] if plan.own_namespace else found
 
 
 def check_permissions(session: Session, plan: ClusterPlan) -> None:
@@ -48,9 +61,18 @@ def check_permissions(session: Session, plan: ClusterPlan) -> None:
         what = ", ".join(f"{one.verb} {one.resource}" for one in refused)
         rules = ", ".join(rule_text(one.group, one.resource, one.verb) for one in refused)
         raise ForbiddenError(
-            f"context {session.context} may not {what}; let an administrator run `kubectl apply -k manifests/` "
-            f"and bind its ClusterRole to you, or add {rules}"
+            f"context {session.context} may not {what}{'' if inside is None else f' in namespace {inside}'}; "
+            f"{_remedy(plan)}, or add {rules}"
         )
+
+
+def _remedy(plan: ClusterPlan) -> str:
+    if plan.prepared:
+        return f"let an administrator bind the Role {ROLE} of that namespace to you"
+    return (
+        "let an administrator prepare a namespace (`kubectl apply -k manifests/`), bind its Role "
+        f"{ROLE} to you, and give --namespace"
+    )
 
 
 def _permissions(rule: dict[str, Sequence[str]]) -> Iterator[Permission]:
@@ -63,7 +85,7 @@ def _role() -> Object:
     import yaml
 
     documents: Iterator[Any] = yaml.safe_load_all((manifests_folder() / "rbac.yaml").read_text(encoding="utf-8"))
-    found: Object = next(one for one in documents if one["kind"] == "ClusterRole")
+    found: Object = next(one for one in documents if one["kind"] == "Role" and one["metadata"]["name"] == ROLE)
     return found
 
 

@@ -24,8 +24,13 @@ ECHO, LOAD, PROFILER = "echo", "load", "profiler"
 LONGEST_RUN_S: Final = 3600
 BESIDE_S: Final = 600
 """What a run may take beside its measuring: starting, fetching, cleaning up."""
-IN_POD: Final = ("python3", "-m", "profiler.cluster.pod")
-"""What the commands of the run's containers begin with."""
+IN_POD: Final = ("python3", "-I", "-B", "-u", "-m", "profiler.cluster.pod")
+"""What the commands of the run's containers begin with: an isolated interpreter, which imports nothing of the working
+directory or of PYTHONPATH, writes no compiled files, and does not hold its output back."""
+PREPARED_LABEL: Final = "meshinsight.io/prepared"
+"""On a namespace that an administrator made for runs (manifests/namespace.yaml): the accounts of a run are there."""
+WORKLOAD, REAPER, ASSISTANT = "workload", "reaper", "assistant"
+"""With PROFILER, whose accounts and secrets there are."""
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}")
 _LONGEST_NAME: Final = 40
 _TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH)
@@ -60,9 +65,10 @@ class ClusterPlan:
     """Everything that `render` needs to know.
 
     Attributes: `deadline_s` (Unix time) is when what is left of the run removes itself. `own_namespace` is False for a
-    namespace that was there before. `client_node` and `server_node` are names of nodes; without them all pods go to one
-    node of the scheduler's choice. `profiler_argv` is the command of the profiler's container. `started_by` names the
-    process that the run belongs to (profiler/cluster/leftovers.py).
+    namespace that was there before, `prepared` True for one that an administrator made for runs. `client_node` and
+    `server_node` are names of nodes; without them all pods go to one node of the scheduler's choice. `profiler_argv` is
+    the command of the profiler's container. `started_by` names the process that the run belongs to
+    (profiler/cluster/leftovers.py).
     """
 
     run_id: str
@@ -74,6 +80,7 @@ class ClusterPlan:
     now_s: int
     namespace: str = ""
     own_namespace: bool = True
+    prepared: bool = False
     client_node: str = ""
     server_node: str = ""
     pull_policy: str = "IfNotPresent"
@@ -125,6 +132,19 @@ class ClusterPlan:
     def namespace_name(self) -> str:
         """The namespace that everything is in."""
         return self.namespace or f"meshinsight-{self.run_id}"
+
+    def account(self, role: str) -> str:
+        """The service account of a role's pods: the run's own, or that of the prepared namespace."""
+        return f"meshinsight-{role}" if self.prepared else f"{self.prefix}-{role}"
+
+    def secret_name(self, role: str) -> str:
+        """The secret that only the pods of a role mount."""
+        return f"{self.prefix}-{role}"
+
+    @property
+    def attaches(self) -> bool:
+        """Whether the run only looks at what runs already."""
+        return not self.hops
 
     @property
     def seconds_left(self) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from profiler.text import one_line
+
 Pod = Mapping[str, Any]
 
 _HOPELESS: Final = {
@@ -134,5 +136,4 @@ def _when(event: Mapping[str, Any]) -> str:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split()).rstrip(".")
-    return line if len(line) <= 300 else f"{line[:299]}…"
+    return one_line(text, 300).rstrip(".")

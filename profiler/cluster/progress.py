@@ -1,18 +1,24 @@
 """Follows what a pod prints, through broken connections and restarts of the API server."""
 
-import json
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from profiler.cluster.errors import ClusterError, TransientError
 from profiler.cluster.lifecycle import explain
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.session import Session
+from profiler.files.json_text import check_values
+from profiler.text import one_line
 
 _GIVE_UP_S: Final = 300.0
 """How long the API server may be away while the pod goes on by itself."""
 _PAUSE_S: Final = 1.0
+_LONGEST_S: Final = 86_400.0
+_LONGEST_TEXT: Final = 400
+_LONGEST_PATH: Final = 255
 
 
 def follow(
@@ -51,13 +57,35 @@ def follow(
         time.sleep(pause_s)
 
 
-def spoken(line: str) -> Mapping[str, Any]:
-    """What a line of `measure` or `look` says; nothing, if something else printed it."""
+class Said(msgspec.Struct, frozen=True):
+    """What a line of `measure` or `look` says; a field that it does not have is None.
+
+    `measure` prints `label` and `left_s` before each step, and `result` (a folder of the pod) and `error` at its end;
+    `look` prints `say` and `attached`.
+    """
+
+    label: str | None = None
+    left_s: Annotated[float, msgspec.Meta(ge=0, le=_LONGEST_S)] = 0.0
+    result: Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_PATH)] | None = None
+    error: str | None = None
+    say: str | None = None
+    attached: dict[str, Any] | None = None
+
+
+def spoken(line: str) -> Said:
+    """What a line says; nothing, if something else printed it.
+
+    The pod is not trusted: values of another type count for nothing, and texts are fit for a terminal.
+    """
     try:
-        said = json.loads(line)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+        said = msgspec.json.decode(line, type=Said)
+        if said.attached is not None:
+            check_values(said.attached)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return Said()
+    texts = {name: getattr(said, name) for name in ("label", "result", "error", "say")}
+    shown = {name: one_line(text, _LONGEST_TEXT) for name, text in texts.items() if text is not None}
+    return msgspec.structs.replace(said, **shown)
 
 
 def _has_ended(session: Session, namespace: str, pod: str, container: str) -> bool:

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Final
 
 from profiler.cluster import objects
-from profiler.cluster.plan import ClusterPlan
+from profiler.cluster.plan import ASSISTANT, PROFILER, WORKLOAD, ClusterPlan
 from profiler.cluster.session import Object
-from profiler.testbed.certificates import make_certificates
+from profiler.testbed.certificates import make_role_certificates
 from profiler.testbed.tokens import make_token
 
 UNKNOWN_UID: Final = "known-when-created"
-CHAIN, KEY, AUTHORITY, TOKEN, JWKS = "chain.pem", "key.pem", "authority.pem", "token", "jwks.json"
-"""Files of the run's secret."""
-_HIDDEN: Final = dict.fromkeys((CHAIN, KEY, AUTHORITY, TOKEN, JWKS), base64.b64encode(b"made for the run").decode())
+Secrets = Mapping[str, Mapping[str, str]]
+"""Contents of the run's secrets by role and file, in base64."""
+TOKEN, JWKS = "token", "jwks.json"
+_FILES: Final = {
+    WORKLOAD: ("chain.pem", "key.pem", "authority.pem", JWKS),
+    PROFILER: ("chain.pem", "key.pem", "authority.pem", TOKEN, JWKS),
+    ASSISTANT: ("chain.pem", "key.pem", "authority.pem"),
+}
+"""What the pods of each role get: sidecars check the token, and only the profiler sends it."""
+_HIDDEN: Final = base64.b64encode(b"made for the run").decode()
 
 
-def render(
-    plan: ClusterPlan, *, owner_uid: str = UNKNOWN_UID, secrets: Mapping[str, str] | None = None
-) -> list[Object]:
+def render(plan: ClusterPlan, *, owner_uid: str = UNKNOWN_UID, secrets: Secrets | None = None) -> list[Object]:
     """All objects of the run. Pure.
 
     Args:
@@ -29,6 +34,8 @@ def render(
         owner_uid: of the ConfigMap that owns the rest; known once that is created.
         secrets: as `make_secrets` returns them; without them their values are left open.
     """
+    roles = objects.secret_roles(plan)
+    contents = secrets or {role: dict.fromkeys(_FILES[role], _HIDDEN) for role in roles}
     first: list[Object] = []
     if plan.own_namespace:
         first.append(_labelled(plan, objects.namespace(plan), annotate=True))
@@ -37,7 +44,7 @@ def render(
         *objects.accounts(plan),
         objects.reaper(plan),
         *objects.network_policies(plan),
-        *([objects.secret(plan, secrets or _HIDDEN)] if objects.needs_secret(plan) else []),
+        *(objects.secret(plan, role, contents[role]) for role in roles),
         *objects.mesh_objects(plan),
         *(objects.service(plan, hop) for hop in dict.fromkeys(plan.hops)),
         *(objects.workload_pod(plan, pod) for pod in plan.pods()),
@@ -53,17 +60,20 @@ def render(
     return [*first, *(_owned(reference, _inside(plan, _labelled(plan, made))) for made in rest)]
 
 
-def make_secrets(plan: ClusterPlan) -> dict[str, str] | None:
-    """Certificates and a token for the run's own pods, in base64 by file; None when it needs none."""
-    if not objects.needs_secret(plan):
+def make_secrets(plan: ClusterPlan) -> Secrets | None:
+    """Certificates, a key for each role, and a token for the run's own pods; None when it needs none."""
+    roles = objects.secret_roles(plan)
+    if not roles:
         return None
-    with tempfile.TemporaryDirectory(prefix="meshinsight-") as folder:
-        files = make_certificates(Path(folder))
-        contents = {CHAIN: files.chain, KEY: files.key, AUTHORITY: files.authority}
-        texts = {name: path.read_bytes() for name, path in contents.items()}
     token = make_token()
-    texts |= {TOKEN: token.token.encode(), JWKS: token.jwks.encode()}
-    return {name: base64.b64encode(text).decode() for name, text in texts.items()}
+    common = {TOKEN: token.token.encode(), JWKS: token.jwks.encode()}
+    with tempfile.TemporaryDirectory(prefix="meshinsight-") as folder:
+        made = {}
+        for role, files in make_role_certificates(Path(folder), roles).items():
+            paths = (files.chain, files.key, files.authority)
+            texts = {**common, **{path.name: path.read_bytes() for path in paths}}
+            made[role] = {name: base64.b64encode(texts[name]).decode() for name in _FILES[role]}
+    return made
 
 
 def _labelled(plan: ClusterPlan, made: Object, *, annotate: bool = False) -> Object:

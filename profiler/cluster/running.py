@@ -2,8 +2,10 @@
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +18,16 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.campaign.testbeds import answers_of
 from profiler.cluster.errors import ClusterError
 from profiler.cluster.leftovers import this_process
-from profiler.cluster.lifecycle import check_pods, decide_namespace, existing, wait_ready
+from profiler.cluster.lifecycle import Place, check_pods, decide_namespace, existing, wait_ready
 from profiler.cluster.mesh import NO_SIDECAR, Mesh, load_mesh, said_by_object
 from profiler.cluster.objects import server_port
 from profiler.cluster.plan import BESIDE_S, IN_POD, LONGEST_RUN_S, PROFILER, ClusterPlan
 from profiler.cluster.pod_state import container_statuses
-from profiler.cluster.progress import follow, spoken
+from profiler.cluster.progress import Said, follow, spoken
 from profiler.cluster.rendering import make_secrets
 from profiler.cluster.session import Object, Session
 from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
-from profiler.cluster.transfer import Execute, fetch_folder
+from profiler.cluster.transfer import Execute, fetch_folder, hand_over, short_output
 from profiler.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.errors import UsageError
 from profiler.interrupts import Interrupted
@@ -53,7 +55,7 @@ class Where:
     allow_foreign: bool = False
 
 
-def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool = True) -> ClusterPlan:
+def cluster_plan(settings: ProfileSettings, where: Where, place: Place = Place()) -> ClusterPlan:  # noqa: B008 - frozen
     """What a run of these settings creates. Raises UsageError for what a cluster, or the mesh, cannot do."""
     mesh = load_mesh(where.mesh)
     if mesh.sidecar == NO_SIDECAR:
@@ -77,7 +79,8 @@ def cluster_plan(settings: ProfileSettings, where: Where, *, own_namespace: bool
         deadline_s=now_s + min(LONGEST_RUN_S, int(_TIMES_EXPECTED * expected_s + BESIDE_S)),
         now_s=now_s,
         namespace=where.namespace,
-        own_namespace=own_namespace,
+        own_namespace=place.own,
+        prepared=place.prepared,
         client_node=where.node,
         server_node=where.server_node or where.node,
         profiler_argv=(*IN_POD, "measure"),
@@ -104,13 +107,16 @@ class ClusterRun:
             ClusterError: the run could not begin or ended without a result; UsageError: it cannot be done so.
             Interrupted: stopped before there was anything to bring.
         """
-        own = decide_namespace(self.session, self.where.namespace, allow_foreign=self.where.allow_foreign)
-        plan = cluster_plan(self.settings, self.where, own_namespace=own)
+        place = decide_namespace(self.session, self.where.namespace, allow_foreign=self.where.allow_foreign)
+        plan = cluster_plan(self.settings, self.where, place)
         _require_new(directory)
         report(f"creating pods in {plan.namespace_name}", 0.0)
         removing = partial(report, "removing what was made", 0.0)
         with existing(self.session, plan, make_secrets(plan), removing):
             interrupted = self._measured(plan, directory, report)
+        if interrupted is not None and not (directory / FILE_NAME).is_file():
+            shutil.rmtree(directory)  # ended before there was anything to load
+            raise interrupted
         return Outcome(directory / FILE_NAME, load_profile(directory), interrupted)
 
     def _measured(self, plan: ClusterPlan, directory: Path, report: Report) -> BaseException | None:
@@ -118,7 +124,7 @@ class ClusterRun:
         execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
         pods = wait_ready(self.session, plan, progress=_counted(report))
         task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
-        _drained(execute([*IN_POD, "begin", json.dumps(task.to_json())]))
+        hand_over(execute, json.dumps(task.to_json()).encode())
         stopped: Interrupted | None = None
         try:
             ended = self._followed(plan, report)
@@ -129,28 +135,29 @@ class ClusterRun:
             check_pods(self.session, plan)  # the reason may be that of another pod
             raise
         report("fetching the result", 0.0)
-        fetch_folder(execute, ended["result"], directory)
-        broken = _reason(self.session, plan, ended["error"]) if ended["error"] and not stopped else None
-        _drained(execute([*IN_POD, "done"]))
+        fetch_folder(execute, ended.result or "", directory)
+        broken = _reason(self.session, plan, ended.error) if ended.error and not stopped else None
+        with suppress(ClusterError):  # the container may have ended before the answer
+            short_output(execute([*IN_POD, "done"]))
         return stopped or broken
 
-    def _stopped(self, plan: ClusterPlan, execute: Execute, report: Report, stopped: Interrupted) -> Mapping[str, Any]:
+    def _stopped(self, plan: ClusterPlan, execute: Execute, report: Report, stopped: Interrupted) -> Said:
         """End the measuring early. Raises what stopped it when there is no result."""
         report("stopping", 0.0)
         try:
-            _drained(execute([*IN_POD, "stop"]))
+            short_output(execute([*IN_POD, "stop"]))
             return self._followed(plan, report)
         except ClusterError:
             raise stopped from None
 
-    def _followed(self, plan: ClusterPlan, report: Report) -> Mapping[str, Any]:
+    def _followed(self, plan: ClusterPlan, report: Report) -> Said:
         """Show how far it is, until the result is there. Raises ClusterError when it never will be."""
         for line in follow(self.session, plan.namespace_name, plan.profiler_name(0), PROFILER):
             said = spoken(line)
-            if "result" in said:
+            if said.result is not None:
                 return said
-            if "label" in said:
-                report(said["label"], said["left_s"])
+            if said.label is not None:
+                report(said.label, said.left_s)
         raise ClusterError(f"pod {plan.profiler_name(0)}: ended without a result; see `kubectl logs` of it")
 
 
@@ -243,11 +250,6 @@ def _reason(session: Session, plan: ClusterPlan, said: str) -> ClusterError:
 
 def _counted(report: Report) -> Callable[[int, int], None]:
     return lambda ready, wanted: report(f"{ready} of {wanted} pods are ready", 0.0)
-
-
-def _drained(pieces: Any) -> None:
-    for _ in pieces:
-        pass
 
 
 def _require_new(directory: Path) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 
+from profiler import text
 from profiler.cluster.errors import ClusterError, ConflictError, TransientError, one_line
+from profiler.cluster.plan import IN_POD
 from profiler.errors import UsageError
+from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.yaml_text import load_yaml
 from profiler.text import one_line as quoted
@@ -28,6 +31,10 @@ _ATTEMPTS: Final = 10
 _LONGEST_PAUSE_S: Final = 8
 _BUSY: Final = (429, 502, 503, 504)
 _EXEC_POLL_S: Final = 5.0
+_STDIN_BYTES: Final = 1 << 15
+_LARGEST_LOG: Final = 1 << 20
+_LONGEST_LINE: Final = 1 << 24
+"""Of what a pod prints, which is not trusted. What `attach` found is one line."""
 
 
 class Session:
@@ -175,18 +182,19 @@ class Session:
         return CoreV1Api(self._client)
 
     def log(self, namespace: str, pod: str, container: str, *, lines: int | None = None) -> str:
-        """What a container has printed, or the last `lines` of it."""
+        """What a container has printed, or the last `lines` of it; at most 1 MiB."""
         extra = {} if lines is None else {"tail_lines": lines}
         with one_line(f"log of {pod}/{container}", self.server):
             answer = self.core.read_namespaced_pod_log(
-                pod, namespace, container=container, _preload_content=False, _request_timeout=_REQUEST_S, **extra
-            )
+                pod, namespace, container=container, limit_bytes=_LARGEST_LOG, _preload_content=False,
+                _request_timeout=_REQUEST_S, **extra,
+            )  # fmt: skip
             return bytes(answer.data).decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str, container: str, *, silence_s: float = 60.0) -> Iterator[str]:
         """Lines as they are printed, until the connection or the container ends.
 
-        Raises TransientError when it breaks, also after `silence_s` without any line.
+        Raises TransientError when it breaks, also after `silence_s` without any line; ClusterError for an endless line.
         """
         with one_line(f"log of {pod}/{container}", self.server):
             answer = self.core.read_namespaced_pod_log(
@@ -198,6 +206,8 @@ class Session:
                 for piece in answer.stream(amt=None):
                     *whole, rest = (rest + piece).split(b"\n")
                     yield from (line.decode(errors="replace") for line in whole)
+                    if len(rest) > _LONGEST_LINE:
+                        raise ClusterError(f"pod {pod}: prints a line of more than {_LONGEST_LINE} bytes; run it again")
             finally:
                 answer.close()
                 answer.release_conn()
@@ -205,9 +215,11 @@ class Session:
                 yield rest.decode(errors="replace")
 
     def execute(
-        self, namespace: str, pod: str, container: str, argv: list[str], *, silence_s: float = 120.0
+        self, namespace: str, pod: str, container: str, argv: list[str], *, given: bytes = b"", silence_s: float = 120.0
     ) -> Iterator[bytes]:
         """Run a command in a container; yields its output as it comes.
+
+        `given` is its standard input, which stays open: the command has to know the length.
 
         Raises:
             ClusterError: it exits with another status than 0; the message has the last line of its errors.
@@ -220,10 +232,10 @@ class Session:
         with ApiClient(self._client.configuration) as client, one_line(f"exec in {pod}", self.server):
             channel = stream(
                 CoreV1Api(client).connect_get_namespaced_pod_exec,
-                pod, namespace, container=container, command=argv, stdout=True, stderr=True, stdin=False, tty=False,
-                binary=True, _preload_content=False, _request_timeout=_REQUEST_S[1],
+                pod, namespace, container=container, command=argv, stdin=bool(given), stdout=True, stderr=True,
+                tty=False, binary=True, _preload_content=False, _request_timeout=_REQUEST_S[1],
             )  # fmt: skip
-            yield from _output(channel, f"{pod}: {' '.join(argv[:4])}", silence_s)
+            yield from _output(channel, f"{pod}: {_shown(argv)}", given, silence_s)
 
     def _resource(self, api_version: str, kind: str) -> Any:
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
@@ -335,11 +347,13 @@ def _patient() -> Any:
     )
 
 
-def _output(channel: Any, command: str, silence_s: float) -> Iterator[bytes]:
-    """Standard output of a command over an open exec channel."""
+def _output(channel: Any, command: str, given: bytes, silence_s: float) -> Iterator[bytes]:
+    """Standard output of a command over an open exec channel, once it was given its input."""
     complaint = b""
     heard_s = time.monotonic()
     try:
+        for start in range(0, len(given), _STDIN_BYTES):
+            channel.write_stdin(given[start : start + _STDIN_BYTES])
         while channel.is_open():
             channel.update(timeout=_EXEC_POLL_S)
             if output := channel.read_channel(1):
@@ -361,12 +375,16 @@ def _output(channel: Any, command: str, silence_s: float) -> Iterator[bytes]:
 
 def check_status(status: bytes, complaint: bytes, command: str) -> None:
     """Raise ClusterError unless the status that the kubelet sends at the end says success."""
-    import yaml
+    said = parse_json(status, command, "check the cluster", ClusterError)
+    if not isinstance(said, dict) or said.get("status") != "Success":
+        lines = complaint.decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else said.get("message") if isinstance(said, dict) else ""
+        raise ClusterError(f"{command}: {text.one_line(str(last or 'failed'), 400)}")
 
-    said = yaml.safe_load(status) or {}
-    if said.get("status") != "Success":
-        last = complaint.decode(errors="replace").strip().splitlines()
-        raise ClusterError(f"{command}: {last[-1] if last else said.get('message', 'failed')}")
+
+def _shown(argv: list[str]) -> str:
+    """What a command is called in messages: ours by its name."""
+    return " ".join(argv[len(IN_POD) :][:1] if tuple(argv[: len(IN_POD)]) == IN_POD else argv[:4])
 
 
 def _plain(answer: Any) -> Object:

@@ -5,36 +5,51 @@ when all of it is there and its checksum is right.
 """
 
 import hashlib
-import json
-import shutil
-import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Final, Protocol
+
+import msgspec
 
 from profiler.cluster.errors import ClusterError, TransientError
 from profiler.cluster.plan import IN_POD
+from profiler.cluster.unpacking import unpack
+from profiler.text import one_line
 
-Execute = Callable[[list[str]], Iterator[bytes]]
-"""Runs a command in the pod and yields its output; see Session.execute."""
+
+class Execute(Protocol):
+    """Runs a command in the pod, with `given` as its standard input, and yields its output; see Session.execute."""
+
+    def __call__(self, argv: list[str], *, given: bytes = b"") -> Iterator[bytes]:
+        """Raises ClusterError."""
+        ...
+
 
 _ARCHIVE: Final = "/tmp/meshinsight-result.tar.gz"  # noqa: S108 - in the profiler's container, whose /tmp nobody else sees
+LARGEST_BYTES: Final = 2 << 30
+"""Of a packed result: the folder that it is packed in is not larger either (manifests/run/pod.j2)."""
+_LARGEST_MANIFEST: Final = 1 << 25
 _ATTEMPTS: Final = 8
 """Broken connections in a row, without one chunk between them, until it is given up."""
 _PAUSE_S: Final = 2.0
 
 
-@dataclass(frozen=True)
-class Manifest:
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(msgspec.Struct, frozen=True):
     """What the pod says it will send: sizes in bytes, SHA-256 of the whole and of each chunk."""
 
-    size: int
-    sha256: str
-    chunk_bytes: int
-    chunks: tuple[str, ...]
+    size: Annotated[int, msgspec.Meta(gt=0, le=LARGEST_BYTES)]
+    sha256: Sha256
+    chunk_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 26)]
+    chunks: tuple[Sha256, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.chunks) != -(-self.size // self.chunk_bytes):
+            raise ValueError(f"{len(self.chunks)} chunks of {self.chunk_bytes} bytes are not {self.size} bytes")
 
 
 def fetch_folder(
@@ -60,7 +75,7 @@ def fetch_folder(
         ClusterError: the connection broke too often, or the content is not what the pod says; nothing is left here.
     """
     if target.exists():
-        raise ClusterError(f"{target}: is there already; choose another folder for the result")
+        raise ClusterError(f"{target}: already exists; choose another folder for the result")
     target.parent.mkdir(parents=True, exist_ok=True)
     manifest = _manifest(execute, folder, archive, pause_s)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
@@ -69,23 +84,45 @@ def fetch_folder(
             _receive(execute, manifest, archive, file, progress, pause_s)
         _check_whole(packed, manifest)
         unpacked = Path(scratch) / "result"
-        _unpack(packed, unpacked)
+        unpack(packed, unpacked)
         unpacked.rename(target)
+
+
+def hand_over(execute: Execute, task: bytes, *, pause_s: float = _PAUSE_S) -> None:
+    """Give the command that waits in the pod its task. Raises ClusterError."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            short_output(execute([*IN_POD, "begin", f"--bytes={len(task)}"], given=task))
+        except TransientError:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(pause_s * attempt)
+        else:
+            return
+
+
+def short_output(pieces: Iterable[bytes], most_bytes: int = 1 << 16) -> bytes:
+    """All that a command prints. Raises ClusterError when that is more than expected: a pod is not trusted."""
+    output = bytearray()
+    for piece in pieces:
+        output += piece
+        if len(output) > most_bytes:
+            raise ClusterError(f"the profiler's pod prints more than {most_bytes} bytes; use the image of this release")
+    return bytes(output)
 
 
 def _manifest(execute: Execute, folder: str, archive: str, pause_s: float) -> Manifest:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            said = b"".join(execute([*IN_POD, "pack", folder, archive]))
-            found = json.loads(said)
-            return Manifest(found["size"], found["sha256"], found["chunk_bytes"], tuple(found["chunks"]))
+            said = short_output(execute([*IN_POD, "pack", folder, archive]), _LARGEST_MANIFEST)
+            return msgspec.json.decode(said, type=Manifest)
         except TransientError:
             if attempt == _ATTEMPTS:
                 raise
             time.sleep(pause_s * attempt)
-        except (ValueError, KeyError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise ClusterError(
-                f"the profiler's pod does not answer as it should: {error}; use its own --image"
+                f"the pod does not answer as it should: {one_line(str(error))}; use the image of this release"
             ) from error
     raise AssertionError
 
@@ -131,6 +168,8 @@ def _chunks(pieces: Iterator[bytes], manifest: Manifest, first: int) -> Iterator
             del buffer[:length]
             number += 1
             yield chunk
+        if number == len(manifest.chunks):
+            return  # whatever else is sent
 
 
 def _length(manifest: Manifest, number: int) -> int:
@@ -142,12 +181,3 @@ def _check_whole(packed: Path, manifest: Manifest) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != manifest.sha256:
         raise ClusterError(f"the result has SHA-256 {found}, the pod said {manifest.sha256}; fetch it again")
-
-
-def _unpack(packed: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(packed) as tar:
-            tar.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ClusterError(f"the result cannot be unpacked: {error}") from error

@@ -1,5 +1,6 @@
 """Certificates made for one run: an authority and one workload certificate, as a mesh's control plane issues them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,31 @@ def make_certificates(directory: Path) -> Certificates:
     return files
 
 
+def make_role_certificates(directory: Path, roles: Sequence[str]) -> dict[str, Certificates]:
+    """Make an authority and, signed by it, a certificate and key for each role, as PEM files in a folder per role.
+
+    The role is the certificate's identity, `role_identity`, which the other side of a connection checks.
+    """
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    authority_key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    authority = _certificate("meshinsight run authority", authority_key, None, authority_key)
+    made = {}
+    for role in roles:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+        (directory / role).mkdir(mode=0o700)
+        files = made[role] = certificates_in(directory / role)
+        _write(files.authority, _pem(authority))
+        _write(files.chain, _pem(_certificate(SERVER_NAME, key, authority, authority_key, role_identity(role))))
+        _write(files.key, _key_pem(key))
+    return made
+
+
+def role_identity(role: str) -> str:
+    """The URI in the certificate of a role of a run."""
+    return f"spiffe://meshinsight.local/ns/run/sa/{role}"
+
+
 def copy_certificates(files: Certificates, directory: Path) -> Certificates:
     """A workload's files in `directory`, to be handed over with it to the user that the proxy runs as."""
     copies = certificates_in(directory)
@@ -87,7 +113,11 @@ def _validity(certificate: "x509.Certificate") -> tuple[datetime, datetime]:
 
 
 def _certificate(
-    name: str, key: "RSAPrivateKey", issuer: "x509.Certificate | None", signing_key: "RSAPrivateKey"
+    name: str,
+    key: "RSAPrivateKey",
+    issuer: "x509.Certificate | None",
+    signing_key: "RSAPrivateKey",
+    identity: str = _IDENTITY,
 ) -> "x509.Certificate":
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -106,7 +136,7 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
     if issuer is not None:
-        names = [x509.DNSName(name), x509.UniformResourceIdentifier(_IDENTITY)]
+        names = [x509.DNSName(name), x509.UniformResourceIdentifier(identity)]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(signing_key, hashes.SHA256())
 

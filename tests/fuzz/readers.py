@@ -429,7 +429,7 @@ def transfer(data: bytes, folder: Path) -> None:
 def _fetched(folder: Path, manifest: bytes, content: bytes) -> None:
     from profiler.cluster.transfer import fetch_folder
 
-    def execute(argv: list[str]) -> Iterator[bytes]:
+    def execute(argv: list[str], *, given: bytes = b"") -> Iterator[bytes]:
         yield content if "send" in argv else manifest
 
     around = folder / "around"

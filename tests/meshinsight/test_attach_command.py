@@ -77,6 +77,11 @@ def test_without_a_process_it_says_what_it_needs() -> None:
         command.attach(pid=None)
 
 
+def test_a_namespace_for_the_profiler_means_nothing_here() -> None:
+    with pytest.raises(UsageError, match="--profiler-namespace: is for sidecars on a cluster"):
+        command.attach(pid=[1], profiler_namespace="meshinsight")
+
+
 def test_unknown_format_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="-o xml"):
         command.attach(pid=[1], output="xml")

@@ -1,4 +1,7 @@
-"""What a running proxy says of itself, asked over HTTP of its administrative port or socket."""
+"""What a running proxy says of itself, asked over HTTP of its administrative port or socket.
+
+The proxy is not trusted: its answers are limited in size and depth.
+"""
 
 import ctypes
 import http.client
@@ -10,10 +13,12 @@ from typing import Any, Final
 
 from profiler.cluster.mesh import Reading
 from profiler.errors import MeshInsightError
+from profiler.files.json_text import decode_json
 from profiler.proxies.building import digest
 from profiler.testbed.netns import Namespace
 
 _TIMEOUT_S: Final = 10.0
+_LARGEST_BYTES: Final = 64 << 20
 _CHANGING: Final = "last_updated"
 """The key of an Envoy's configuration dump that differs between equal configurations."""
 
@@ -33,8 +38,8 @@ def ask(reading: Reading, pid: int, what: str) -> str:
     try:
         connection.sock = _connected(reading, pid)
         connection.request("GET", reading.path)
-        answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
+        with connection.getresponse() as answer:
+            body = answer.read(_LARGEST_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
         where = reading.socket or f"port {reading.port}"
         raise MeshInsightError(f"{what}: {where}{reading.path} of its proxy does not answer: {error}") from error
@@ -42,13 +47,15 @@ def ask(reading: Reading, pid: int, what: str) -> str:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
         raise MeshInsightError(f"{what}: {reading.path} of its proxy answers {answer.status} {answer.reason}")
-    return reading.of_interest(text)
+    if len(body) > _LARGEST_BYTES:
+        raise MeshInsightError(f"{what}: {reading.path} of its proxy answers with more than {_LARGEST_BYTES} bytes")
+    return reading.of_interest(body.decode(errors="replace"))
 
 
 def comparable(configuration: str) -> str:
-    """A configuration without what differs between equal ones; JSON with its keys in order."""
+    """A configuration without what differs between equal ones; JSON with its keys in order, what is none as it is."""
     try:
-        content = json.loads(configuration)
+        content = decode_json(configuration)
     except ValueError:
         return configuration
     return json.dumps(_without_changing(content), indent=1, sort_keys=True)

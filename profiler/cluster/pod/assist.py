@@ -5,9 +5,10 @@ from contextlib import ExitStack, suppress
 
 from profiler.campaign.instruments import Instruments
 from profiler.cluster.containers import leave_cpu_group
-from profiler.cluster.pod.calling import serve
+from profiler.cluster.plan import PROFILER
 from profiler.cluster.pod.on_node import OnNode
 from profiler.cluster.pod.secrets import SECRETS
+from profiler.cluster.pod.serving import serve
 from profiler.cluster.task import ASSISTANT_PORT
 from profiler.errors import MeshInsightError
 from profiler.interrupts import Interrupted
@@ -51,6 +52,6 @@ def main(arguments: Sequence[str]) -> None:
         assistant = Assistant(run, node)
         try:
             objects = {"pods": lambda: node, "assistant": lambda: assistant, "instruments": assistant.instruments}
-            serve(ASSISTANT_PORT, certificates_in(SECRETS), objects)
+            serve(ASSISTANT_PORT, certificates_in(SECRETS), objects, PROFILER)
         finally:
             assistant.end()

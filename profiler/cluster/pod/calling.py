@@ -1,16 +1,15 @@
 """Calls from one profiler to another: HTTP over mutual TLS, arguments and results as MessagePack.
 
-Only objects of the run have a certificate of its authority. Values are decoded by the annotations of the method that is
-called, so nothing but plain values comes in.
+Each role of a run has a certificate and key of its own; both sides check the other's role, so that the key of a sidecar
+opens nothing here. Values are decoded by the annotations of the method that is called, so nothing but plain values
+comes in. The side that is called is profiler.cluster.pod.serving.
 """
 
 import http.client
-import http.server
-import inspect
 import ssl
 import time
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeVar, cast
@@ -19,15 +18,16 @@ import msgspec
 import numpy as np
 
 from profiler import errors
+from profiler.cluster.plan import ASSISTANT
 from profiler.errors import MeshInsightError, ProcessError
 from profiler.proxies.base import Certificates
+from profiler.testbed.certificates import role_identity
 
 _TIMEOUT_S: Final = 180.0
 """The longest that one call may take: perf reads the samples of a window."""
-_HANDSHAKE_S: Final = 10.0
 _RETRY_S: Final = 0.2
-_FAILED: Final = 500
-_UNKNOWN: Final = 404
+FAILED: Final = 500
+UNKNOWN: Final = 404
 
 Callee = TypeVar("Callee")
 
@@ -35,10 +35,10 @@ Callee = TypeVar("Callee")
 class Caller:
     """The connection to the other profiler. Raises ProcessError where it cannot be reached in time."""
 
-    def __init__(self, address: str, port: int, certificates: Certificates, what: str) -> None:
-        self._connection = http.client.HTTPSConnection(
-            address, port, timeout=_TIMEOUT_S, context=_context(ssl.PROTOCOL_TLS_CLIENT, certificates)
-        )
+    def __init__(self, address: str, port: int, certificates: Certificates, what: str, role: str = ASSISTANT) -> None:
+        context = context_of(ssl.PROTOCOL_TLS_CLIENT, certificates)
+        self._connection = _Connection(address, port, timeout=_TIMEOUT_S, context=context)
+        self._connection.role = role
         self._what = what
 
     def connect(self, within_s: float) -> None:
@@ -85,6 +85,20 @@ class Caller:
         )
 
 
+class _Connection(http.client.HTTPSConnection):
+    """Checks the other side's role each time it connects."""
+
+    role = ""
+
+    def connect(self) -> None:
+        super().connect()
+        try:
+            require_identity(self.sock, self.role)
+        except ssl.SSLError:
+            self.close()
+            raise
+
+
 class _Stub:
     def __init__(self, caller: Caller, kind: type, name: str) -> None:
         self._caller = caller
@@ -92,51 +106,8 @@ class _Stub:
         self._name = name
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        _, result = _signature(getattr(self._kind, method))
+        _, result = signature_of(getattr(self._kind, method))
         return lambda *arguments: self._caller.call(f"/{self._name}/{method}", arguments, result)
-
-
-def serve(port: int, certificates: Certificates, objects: Mapping[str, Callable[[], object]]) -> None:
-    """Answer calls until interrupted, one after the other, all in this thread.
-
-    `objects` are what is served by name; each is asked for at every call.
-    """
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            _, name, method = self.path.split("/")
-            try:
-                status, answer = http.HTTPStatus.OK, _called(objects[name](), method, body)
-            except MeshInsightError as error:
-                status, answer = http.HTTPStatus(_FAILED), encode((type(error).__name__, str(error)))
-            except (KeyError, AttributeError, TypeError, ValueError, msgspec.ValidationError) as error:
-                status, answer = http.HTTPStatus(_UNKNOWN), encode((MeshInsightError.__name__, f"{self.path}: {error}"))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def setup(self) -> None:
-            self.request.settimeout(_HANDSHAKE_S)
-            self.request.do_handshake()
-            self.request.settimeout(None)
-            super().setup()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing: what is printed is read."""
-
-    class Server(http.server.HTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A caller without a certificate, or one that hung up: wait for the next."""
-
-    with Server(("", port), Handler) as server:
-        context = _context(ssl.PROTOCOL_TLS_SERVER, certificates)
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.serve_forever(poll_interval=0.1)
 
 
 def encode(value: object) -> bytes:
@@ -149,20 +120,8 @@ def decode(data: bytes, kind: Any) -> Any:
     return msgspec.msgpack.decode(data, type=kind, dec_hook=_array)
 
 
-def _called(callee: object, method: str, body: bytes) -> bytes:
-    function = None if method.startswith("_") else inspect.getattr_static(type(callee), method, None)
-    if not inspect.isfunction(function):
-        raise AttributeError("there is no such method")
-    parameters, _ = _signature(function)
-    # Arguments may be left out at the end, where the method has values for them.
-    arguments = decode(body, list[msgspec.Raw])
-    return encode(
-        getattr(callee, method)(*(decode(raw, kind) for raw, kind in zip(arguments, parameters, strict=False)))
-    )
-
-
 @cache
-def _signature(function: Callable[..., Any]) -> tuple[tuple[Any, ...], Any]:
+def signature_of(function: Callable[..., Any]) -> tuple[tuple[Any, ...], Any]:
     """Types of the parameters in order, and of the result."""
     hints = typing.get_type_hints(function)
     result = hints.pop("return", None)
@@ -183,9 +142,17 @@ def _array(kind: type, value: Any) -> object:
     raise NotImplementedError(f"{kind} cannot be received")
 
 
-def _context(protocol: int, certificates: Certificates) -> ssl.SSLContext:
+def require_identity(connected: ssl.SSLSocket, role: str) -> None:
+    """Raise SSLError unless the other side's certificate is that of a role."""
+    shown: Any = connected.getpeercert() or {}
+    if ("URI", role_identity(role)) not in shown.get("subjectAltName", ()):
+        raise ssl.SSLError(f"the other side is not the {role} of this run")
+
+
+def context_of(protocol: int, certificates: Certificates) -> ssl.SSLContext:
+    """TLS with certificates of the run's authority on both sides; whose they are is to be checked besides."""
     context = ssl.SSLContext(protocol)
-    context.check_hostname = False  # pods are known by their run's authority, not by name
+    context.check_hostname = False  # pods are known by their run's authority and their role, not by name
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(certificates.chain, certificates.key)
     context.load_verify_locations(certificates.authority)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from profiler.cluster.pod.measure import FETCHED
+from profiler.cluster.pod.task_file import FETCHED
 
 
 def main(arguments: Sequence[str]) -> None:

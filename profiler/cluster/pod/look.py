@@ -1,4 +1,4 @@
-"""`look ORDER`: attach to containers of this node, as the order (JSON) says, and print what was found.
+"""`look`: wait for an order, attach to containers of this node as it says, and print what was found.
 
 It prints one JSON object a line: `{"say"}`, and at last `{"attached"}`.
 """
@@ -14,12 +14,13 @@ from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import Target
 from profiler.cluster.containers import container_pids, named
+from profiler.cluster.pod.task_file import awaited_task
 from profiler.errors import MeshInsightError
 
 
 def main(arguments: Sequence[str]) -> None:
     """Raises MeshInsightError where nothing could be looked at."""
-    order = json.loads(arguments[0])
+    order = json.loads(awaited_task())
     cgroups = Path(os.environ.get("MESHINSIGHT_CGROUPS", "/sys/fs/cgroup"))
     targets = [_target(one, cgroups) for one in order["targets"]]
     found, _ = attach(targets, Settings(order["duration_s"], order["max_ratio"]), lambda text: _say({"say": text}))

@@ -11,23 +11,16 @@ import math
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from profiler.campaign.profiling import Invocation, Profiling
 from profiler.cluster.pod.in_pods import InPods
+from profiler.cluster.pod.task_file import FETCHED, FOLDER, PID, RESULT, awaited_task, wait_for
 from profiler.cluster.task import Task
 from profiler.errors import MeshInsightError
 from profiler.interrupts import Interrupted
 
-FOLDER: Final = Path("/run/meshinsight-task")
-TASK: Final = FOLDER / "task.json"
-RESULT: Final = FOLDER / "result"
-FETCHED: Final = FOLDER / "fetched"
-PID: Final = FOLDER / "pid"
-_POLL_S: Final = 0.2
 _FETCHED_WITHIN_S: Final = 15.0
 """How long an evicted pod holds its result; its grace period is a little longer."""
 
@@ -36,14 +29,13 @@ def main(arguments: Sequence[str]) -> None:
     """Raises MeshInsightError where there is nothing to fetch."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     PID.write_text(str(os.getpid()))
-    _wait_for(TASK)
-    early = _measured(Task.from_json(json.loads(TASK.read_text())))
+    early = _measured(Task.from_json(json.loads(awaited_task())))
     error = None if early is None else str(early)
     if not RESULT.exists():
         raise MeshInsightError(error or "nothing was measured")
     _say({"result": str(RESULT), "error": error})
     evicted = isinstance(early, Interrupted) and early.signum == signal.SIGTERM
-    _wait_for(FETCHED, _FETCHED_WITHIN_S if evicted else math.inf)  # or for the pod's deadline
+    wait_for(FETCHED, _FETCHED_WITHIN_S if evicted else math.inf)  # or for the pod's deadline
 
 
 def _measured(task: Task) -> BaseException | None:
@@ -59,9 +51,3 @@ def _measured(task: Task) -> BaseException | None:
 def _say(what: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
-
-
-def _wait_for(path: Path, within_s: float = math.inf) -> None:
-    end_s = time.monotonic() + within_s
-    while not path.exists() and time.monotonic() < end_s:
-        time.sleep(_POLL_S)

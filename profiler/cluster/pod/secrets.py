@@ -1,4 +1,4 @@
-"""The run's secret, as its containers have it."""
+"""The secret of the container's role, as the container has it."""
 
 from pathlib import Path
 from typing import Final
@@ -9,5 +9,6 @@ SECRETS: Final = Path("/etc/meshinsight/secrets")
 
 
 def token_in(folder: Path) -> Token:
-    """The token that filters check."""
-    return Token((folder / "token").read_text(), (folder / "jwks.json").read_text())
+    """The token that filters check. Empty in a sidecar, which has the keys to check it by and nothing else."""
+    token = folder / "token"
+    return Token(token.read_text() if token.exists() else "", (folder / "jwks.json").read_text())

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from profiler.cluster.pod.measure import PID
+from profiler.cluster.pod.task_file import PID
 
 
 def main(arguments: Sequence[str]) -> None:

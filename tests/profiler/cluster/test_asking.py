@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from profiler.cluster.mesh import Reading, load_mesh
+from profiler.cluster.pod import asking
 from profiler.cluster.pod.asking import ask, comparable, program_sha256
 from profiler.errors import MeshInsightError
 
@@ -99,3 +100,18 @@ def test_a_program_is_told_by_its_checksum(tmp_path: Path) -> None:
     assert len(program_sha256(os.getpid())) == 64
     with pytest.raises(MeshInsightError, match="cannot be read"):
         program_sha256(2**22 + 1)
+
+
+def test_an_answer_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_LARGEST_BYTES", 10)
+    there = Reading(socket=str(tmp_path / "admin"), path="/server_info")
+    with (
+        serving(socketserver.UnixStreamServer(there.socket, Admin)),
+        pytest.raises(MeshInsightError, match="sidecar: /server_info of its proxy answers with more than 10 bytes"),
+    ):
+        ask(there, os.getpid(), "sidecar")
+
+
+def test_a_configuration_nested_without_end_is_kept_as_it_is() -> None:
+    deep = '{"a":' * 100_000
+    assert comparable(deep) == deep

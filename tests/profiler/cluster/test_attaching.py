@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from profiler.cluster.attaching import Sidecar, find_sidecars
+from profiler.attach.results import FORMAT, VERSION
+from profiler.cluster.attaching import Sidecar, attached_from, find_sidecars
 from profiler.cluster.session import Session
-from profiler.errors import UsageError
+from profiler.errors import MeshInsightError, UsageError
 from tests.profiler.cluster.fake_api import FakeApi
+
+RESULT = {"format": FORMAT, "version": VERSION}
 
 
 def pod(api: FakeApi, session: Session, name: str, *containers: str, **state: Any) -> None:
@@ -70,3 +73,12 @@ def test_a_sidecar_that_does_not_run_is_refused(api: FakeApi, session: Session) 
 def test_a_selector_that_selects_nothing_is_said(session: Session) -> None:
     with pytest.raises(UsageError, match="--selector app=none: selects no pod in namespace shop"):
         find_sidecars(session, [], "app=none", "shop", None)
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"format": "x"}, {**RESULT, "targets": "none"}, {**RESULT, "targets": [{"pids": ["\x1b[2J"]}]}]
+)
+def test_a_pod_that_answers_in_another_form_is_refused_in_one_line(said: dict[str, Any]) -> None:
+    with pytest.raises(MeshInsightError, match="use the image of this release") as caught:
+        attached_from(said)
+    assert str(caught.value).isprintable()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.cluster.containers import container_pids, named, network_namespace, parse_container_id
+from profiler.cluster.containers import container_pids, leave_cpu_group, named, network_namespace, parse_container_id
 from profiler.errors import MeshInsightError
 
 ID = "4f1a" * 16
@@ -103,3 +103,15 @@ def test_the_network_namespace_is_that_of_the_first_living_process() -> None:
 def test_a_pod_that_has_ended_has_no_network_namespace(tmp_path: Path) -> None:
     with pytest.raises(MeshInsightError, match="none lives any more"):
         network_namespace([1, 2], tmp_path)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_root_control_group_that_cannot_be_reached_leaves_the_natural_temperature(
+    tmp_path: Path, version: str
+) -> None:
+    if version == "v2":
+        v2(tmp_path)
+    else:
+        (tmp_path / "cpu").mkdir()
+    with pytest.raises(MeshInsightError, match="use --temperature natural"):
+        leave_cpu_group([os.getpid()], tmp_path, runtime_pid=2**22 + 1)

@@ -25,7 +25,7 @@ def test_a_refusal_names_verb_resource_namespace_and_the_rule_to_add() -> None:
     assert isinstance(found, ForbiddenError)
     assert str(found) == (
         "create Pod a: ann may not create pods in namespace shop; "
-        "let an administrator run `kubectl apply -k manifests/` or add the rule "
+        "give --namespace of one that an administrator prepared for runs (docs/cluster.md), or let one add the rule "
         '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}'
     )
 
@@ -34,7 +34,7 @@ def test_a_refusal_of_something_without_a_namespace_names_none() -> None:
     said = (
         'namespaces is forbidden: User "ann" cannot create resource "namespaces" in API group "" at the cluster scope'
     )
-    assert "ann may not create namespaces; let" in str(error(403, said))
+    assert "ann may not create namespaces; give --namespace" in str(error(403, said))
 
 
 @pytest.mark.parametrize(

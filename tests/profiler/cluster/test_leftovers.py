@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_a_run_in_a_namespace_of_the_users_is_found_by_its_owner(ready: FakeApi,
     (found,) = remove_leftovers(session)
     assert (found.namespace, found.own_namespace) == ("theirs", False)
     assert list(ready.objects) == [("namespaces", "", "theirs")]
+
+
+def test_in_a_prepared_namespace_nothing_else_is_looked_at(ready: FakeApi, session: Session) -> None:
+    session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "meshinsight"}})
+    there = plan(run_id="11111111", namespace="meshinsight", own_namespace=False, prepared=True)
+    create(session, replace(there, started_by=dead_process()), None)
+    create(session, plan(run_id="22222222", started_by=dead_process()), None)
+    ready.requests.clear()
+    assert [found.run_id for found in remove_leftovers(session, inside="meshinsight")] == ["11111111"]
+    assert all("/namespaces/meshinsight/" in request for request in ready.requests)
+    assert [found.run_id for found in find_runs(session)] == ["22222222"]
 
 
 def test_what_others_label_as_ours_without_a_run_id_is_not_looked_at(ready: FakeApi, session: Session) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from profiler.cluster import lifecycle
 from profiler.cluster.errors import ClusterError, ForbiddenError
-from profiler.cluster.lifecycle import check_pods, create, decide_namespace, remove, wait_ready
-from profiler.cluster.plan import ClusterPlan
+from profiler.cluster.lifecycle import Place, check_pods, create, decide_namespace, remove, wait_ready
+from profiler.cluster.plan import PREPARED_LABEL, ClusterPlan
 from profiler.cluster.rendering import render
 from profiler.cluster.session import Session
 from profiler.errors import UsageError
@@ -69,9 +69,15 @@ def test_a_namespace_that_is_not_ours_is_refused_unless_allowed(session: Session
         UsageError, match=r"--namespace theirs: was not made by MeshInsight; .*--allow-foreign-namespace"
     ):
         decide_namespace(session, "theirs", allow_foreign=False)
-    assert decide_namespace(session, "theirs", allow_foreign=True) is False
-    assert decide_namespace(session, "new", allow_foreign=False) is True
-    assert decide_namespace(session, "", allow_foreign=False) is True
+    assert decide_namespace(session, "theirs", allow_foreign=True) == Place(own=False)
+    assert decide_namespace(session, "new", allow_foreign=False) == Place(own=True)
+    assert decide_namespace(session, "", allow_foreign=False) == Place(own=True)
+
+
+def test_a_namespace_that_an_administrator_prepared_is_used_without_being_asked_twice(session: Session) -> None:
+    labels = {PREPARED_LABEL: "true"}
+    session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "meshinsight", "labels": labels}})
+    assert decide_namespace(session, "meshinsight", allow_foreign=False) == Place(own=False, prepared=True)
 
 
 def test_a_namespace_of_another_run_is_refused_even_then(api: FakeApi, session: Session) -> None:

@@ -22,16 +22,16 @@ from profiler.campaign.settings import ProfileSettings
 from profiler.cluster.attaching import attach_on_cluster, find_sidecars
 from profiler.cluster.errors import ClusterError, ForbiddenError
 from profiler.cluster.leftovers import find_runs, remove_leftovers, this_process
-from profiler.cluster.lifecycle import check_pods, create, decide_namespace, remove, remove_run, wait_ready
-from profiler.cluster.permissions import check_permissions
-from profiler.cluster.plan import ClusterPlan, Memory
+from profiler.cluster.lifecycle import Place, check_pods, create, decide_namespace, remove, remove_run, wait_ready
+from profiler.cluster.permissions import ROLE, check_permissions, needed
+from profiler.cluster.plan import MANAGED_LABEL, ClusterPlan, Memory
 from profiler.cluster.pod_state import container_statuses
 from profiler.cluster.progress import follow
 from profiler.cluster.rendering import make_secrets, render
 from profiler.cluster.running import ClusterRun, Where
 from profiler.cluster.session import Object, Session, connect
 from profiler.cluster.templates import manifests_folder
-from profiler.cluster.transfer import fetch_folder
+from profiler.cluster.transfer import fetch_folder, hand_over
 from profiler.errors import UsageError
 from profiler.profile.document import load_profile
 from profiler.testbed.deployment import Hop
@@ -42,6 +42,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 IMAGE = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
 NO_IMAGE = "localhost/meshinsight-there-is-none:1"
+RBAC = "rbac.authorization.k8s.io"
 BARE = (Hop("none", "none"),)
 SECURE = (Hop("none", "none"), Hop("http1", "both", tls="mtls"), Hop("grpc", "server", application="grpc"))
 MESHES = {
@@ -250,9 +251,13 @@ def test_whatever_was_created_before_a_kill_is_removed(
     assert wanted.run_id not in [one.run_id for one in find_runs(cluster)]
 
 
+PREPARED = "meshinsight"
+"""The namespace that `kubectl apply -k manifests/` makes."""
+
+
 @pytest.fixture
 def limited(cluster: Session, tmp_path: Path) -> Iterator[Callable[[], Session]]:
-    """Sessions of the account that `kubectl apply -k manifests/` makes."""
+    """Sessions of the account that `kubectl apply -k manifests/` makes, which may run profiles in one namespace."""
     from kubernetes.client import AuthenticationV1TokenRequest, V1TokenRequestSpec
 
     objects = [
@@ -266,7 +271,7 @@ def limited(cluster: Session, tmp_path: Path) -> Iterator[Callable[[], Session]]
 
     def open_() -> Session:
         request = AuthenticationV1TokenRequest(spec=V1TokenRequestSpec(audiences=[], expiration_seconds=600))
-        answer = cluster.core.create_namespaced_service_account_token("meshinsight", "meshinsight-system", request)
+        answer = cluster.core.create_namespaced_service_account_token("meshinsight", PREPARED, request)
         path = kubeconfig_of(tmp_path / "limited", partial(with_token, token=answer.status.token))
         sessions.append(connect(path))
         return sessions[-1]
@@ -277,43 +282,101 @@ def limited(cluster: Session, tmp_path: Path) -> Iterator[Callable[[], Session]]
     for made in reversed(objects):
         cluster.delete(made["kind"], made["metadata"]["name"], made["metadata"].get("namespace"),
                        api_version=made["apiVersion"])  # fmt: skip
-    gone(cluster, "meshinsight-system")
+    gone(cluster, PREPARED)
 
 
 def test_kustomize_applies_and_deletes_the_manifests(cluster: Session) -> None:
     folder = str(manifests_folder())
     subprocess.run(["kubectl", "apply", "--kustomize", folder], check=True, capture_output=True)
     try:
-        assert cluster.get("ServiceAccount", "meshinsight", "meshinsight-system")
-        assert cluster.get("ClusterRole", "meshinsight", api_version="rbac.authorization.k8s.io/v1")
+        assert cluster.get("ServiceAccount", "meshinsight", PREPARED)
+        assert cluster.get("Role", ROLE, PREPARED, api_version="rbac.authorization.k8s.io/v1")
     finally:
         subprocess.run(["kubectl", "delete", "--kustomize", folder], check=True, capture_output=True)
-    gone(cluster, "meshinsight-system")
+    gone(cluster, PREPARED)
+
+
+def prepared(run: Callable[..., ClusterPlan], hops: tuple[Hop, ...], **settings: Any) -> ClusterPlan:
+    """A plan for the namespace that an administrator has prepared."""
+    return run("builtin", hops, namespace=PREPARED, own_namespace=False, prepared=True, **settings)
 
 
 def test_what_the_administrator_grants_is_enough(
     run: Callable[..., ClusterPlan], limited: Callable[[], Session]
 ) -> None:
-    session, wanted = limited(), run("builtin", SECURE)
+    session, wanted = limited(), prepared(run, SECURE)
+    assert decide_namespace(session, PREPARED, allow_foreign=False) == Place(own=False, prepared=True)
     create(session, wanted, make_secrets(wanted))
     check_permissions(session, wanted)
-    assert wanted.run_id in [one.run_id for one in find_runs(session)]
+    assert wanted.run_id in [one.run_id for one in find_runs(session, PREPARED)]
     remove(session, wanted)
+
+
+FORBIDDEN = [
+    *(("create", "", resource) for resource in ("pods", "pods/exec", "secrets", "services", "configmaps")),
+    *(("create", "", resource) for resource in ("namespaces", "nodes", "serviceaccounts", "serviceaccounts/token")),
+    *((verb, "", "secrets") for verb in ("get", "list", "watch")),
+    *((verb, "", "pods") for verb in ("get", "list", "delete")),
+    *((verb, "", "namespaces") for verb in ("get", "list", "delete", "patch")),
+    ("get", "", "nodes"),
+    ("delete", "", "configmaps"),
+    ("create", "batch", "jobs"),
+    *((verb, RBAC, kind) for verb in ("create", "bind", "escalate") for kind in ("roles", "clusterroles")),
+    *(("create", RBAC, kind) for kind in ("rolebindings", "clusterrolebindings")),
+    ("impersonate", "", "users"),
+    ("*", "*", "*"),
+]
+"""What nobody may do because of manifests/, outside of the prepared namespace: as `kubectl auth can-i` asks."""
+
+
+@pytest.mark.parametrize("namespace", [None, "default", "kube-system"])
+def test_outside_of_its_namespace_the_account_may_do_nothing(
+    limited: Callable[[], Session], namespace: str | None
+) -> None:
+    session = limited()
+    allowed = [one for one in FORBIDDEN if session.allowed(*one, namespace)]
+    assert allowed == []
+
+
+def test_in_its_namespace_the_account_may_do_what_its_role_says_and_no_more(
+    run: Callable[..., ClusterPlan], limited: Callable[[], Session]
+) -> None:
+    session = limited()
+    wanted = {(one.verb, one.group, one.resource) for one in needed(prepared(run, BARE))}
+    assert [one for one in sorted(wanted) if not session.allowed(*one, PREPARED)] == []
+    assert [one for one in FORBIDDEN if session.allowed(*one, PREPARED) and one not in wanted] == []
+
+
+def test_without_a_namespace_the_account_is_told_of_the_prepared_one(
+    run: Callable[..., ClusterPlan], limited: Callable[[], Session]
+) -> None:
+    session = limited()
+    with pytest.raises(
+        ForbiddenError, match=r"may not .*create namespaces.*; let an administrator .* give --namespace"
+    ):
+        create(session, run("none", BARE), None)
+    with pytest.raises(ForbiddenError, match="give --namespace"):
+        find_runs(session)
+
+
+def test_a_namespace_that_is_not_the_accounts_is_refused(limited: Callable[[], Session], foreign: str) -> None:
+    with pytest.raises(ForbiddenError, match=f"may not get namespaces in namespace {foreign}"):
+        decide_namespace(limited(), foreign, allow_foreign=True)
 
 
 def test_each_verb_that_is_missing_is_named(
     cluster: Session, run: Callable[..., ClusterPlan], limited: Callable[[], Session]
 ) -> None:
-    role = cluster.get("ClusterRole", "meshinsight", api_version="rbac.authorization.k8s.io/v1")
+    role = cluster.get("Role", ROLE, PREPARED, api_version=f"{RBAC}/v1")
     assert role is not None
     kept = [rule for rule in role["rules"] if rule["resources"] not in (["jobs"], ["events"])]
     cluster.apply({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "meshinsight"}, "rules": kept,
+        "apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": ROLE, "namespace": PREPARED}, "rules": kept,
     })  # fmt: skip
     session = limited_again(limited)
-    with pytest.raises(ForbiddenError, match="may not list events, create jobs; let an administrator"):
-        create(session, run("none", BARE), None)
+    message = f"may not list events, create jobs in namespace {PREPARED}; let an administrator bind the Role {ROLE}"
+    with pytest.raises(ForbiddenError, match=message):
+        create(session, prepared(run, BARE), None)
 
 
 def limited_again(limited: Callable[[], Session]) -> Session:
@@ -494,6 +557,62 @@ def test_a_profile_of_the_cluster_is_a_profile_like_any_other(cluster: Session, 
     assert fit_profile(outcome.document).configurations
     assert any(label.startswith("round 1 of 2") for label in told)
     assert every_namespace(cluster) == before
+
+
+@pytest.mark.needs_image
+@pytest.mark.timeout(600)
+def test_with_the_smaller_role_a_profile_runs_in_the_prepared_namespace(
+    cluster: Session, limited: Callable[[], Session], tmp_path: Path
+) -> None:
+    session, before = limited(), every_namespace(cluster)
+    settings = ProfileSettings(
+        protocols=("http1",), topologies=("both",), temperatures=("natural",), repeats=2, duration_s=0.3
+    )
+    where = Where(IMAGE, namespace=PREPARED)
+    outcome = ClusterRun(session, settings, where, ("meshinsight",), "0").run(tmp_path / "out", lambda *_: None)
+    assert outcome.document["status"] == "complete"
+    assert every_namespace(cluster) == before
+    assert [cluster.find(kind, PREPARED, selector=MANAGED_LABEL) for kind in ("Pod", "ConfigMap")] == [[], []]
+
+
+@pytest.mark.needs_image
+def test_with_the_smaller_role_the_reaper_removes_a_run_at_its_deadline(
+    cluster: Session, run: Callable[..., ClusterPlan], limited: Callable[[], Session]
+) -> None:
+    now_s = int(time.time())
+    wanted = prepared(run, BARE, now_s=now_s, deadline_s=now_s + 15)
+    create(limited(), wanted, None)
+    deadline_s = time.monotonic() + 90
+    while cluster.get("ConfigMap", f"{wanted.prefix}-run", PREPARED):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
+    remove(cluster, wanted)
+
+
+@pytest.mark.needs_image
+def test_a_task_larger_than_an_argument_may_be_gets_into_the_pod(
+    cluster: Session, run: Callable[..., ClusterPlan]
+) -> None:
+    code = (
+        "import time;from profiler.cluster.pod.task_file import awaited_task;"
+        "print(len(awaited_task()),flush=True);time.sleep(60)"
+    )
+    wanted = run("none", BARE, profiler_argv=("python3", "-I", "-c", code))
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    place = (wanted.namespace_name, wanted.profiler_name(0), "profiler")
+    hand_over(partial(cluster.execute, *place), b"x" * 1_000_000)
+    assert next(follow(cluster, *place)) == "1000000"
+
+
+@pytest.mark.needs_image
+def test_a_profiler_cannot_write_to_the_nodes_control_groups(cluster: Session, run: Callable[..., ClusterPlan]) -> None:
+    wanted = run("none", BARE)
+    create(cluster, wanted, None)
+    wait_ready(cluster, wanted)
+    code = "import os;print([os.access(d, os.W_OK) for d in ('/host/sys/fs/cgroup', '/sys/kernel/tracing')])"
+    place = (wanted.namespace_name, wanted.profiler_name(0), "profiler")
+    assert b"".join(cluster.execute(*place, ["python3", "-I", "-c", code])) == b"[False, False]\n"
 
 
 @pytest.mark.needs_image

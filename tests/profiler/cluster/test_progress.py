@@ -1,9 +1,11 @@
 """Following a pod's output through what can happen meanwhile."""
 
+import json
+
 import pytest
 
 from profiler.cluster.errors import ClusterError
-from profiler.cluster.progress import follow
+from profiler.cluster.progress import Said, follow, spoken
 from profiler.cluster.session import Session
 from tests.profiler.cluster.fake_api import FakeApi, status
 
@@ -41,3 +43,38 @@ def test_a_server_that_stays_away_is_given_up(api: FakeApi, session: Session) ->
     api.answers["GET .*/log"] = [(500, status(500, "starting"))] * 9
     with pytest.raises(ClusterError, match=r"log of p/c: .* answers 500"):
         list(follow(session, "n", "p", "c", pause_s=0.0, give_up_s=-1.0))
+
+
+def test_lines_of_the_profiler_are_understood() -> None:
+    assert spoken('{"label": "round 1 of 2", "left_s": 12.5}') == Said(label="round 1 of 2", left_s=12.5)
+    assert spoken('{"result": "/run/r", "error": null}') == Said(result="/run/r")
+    assert spoken('{"attached": {"status": "complete"}}').attached == {"status": "complete"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "words", "[]", "1", '{"label": 1}',
+        '{"result": ["/run/r"]}', '{"result": ""}', '{"label": "a", "left_s": "1"}',
+        '{"label": "a", "left_s": -1}', '{"label": "a", "left_s": 1e999}', '{"label": "a", "left_s": NaN}',
+        '{"attached": 1}', '{"attached": {"x": 1e999}}', '{"x": ' + "[" * 100_000, '{"attached": {"x": ' + "[" * 1_000,
+        '{"result": "' + "/x" * 200 + '"}',
+    ],
+)  # fmt: skip
+def test_a_line_of_another_form_says_nothing(line: str) -> None:
+    assert spoken(line) == Said()
+
+
+def test_a_pod_cannot_send_control_characters_or_floods_to_the_terminal() -> None:
+    said = spoken(json.dumps({"label": "\x1b[2Jround\n1\u202e", "error": "x" * 10_000}))
+    assert said.label == "[2Jround 1"
+    assert said.error is not None
+    assert len(said.error) == 400
+
+
+def test_a_line_without_end_is_given_up(api: FakeApi, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("profiler.cluster.session._LONGEST_LINE", 1000)
+    api.objects["pods", "n", "p"] = {**POD, "status": {"phase": "Running"}}
+    api.logs["p"] = "x" * 5000
+    with pytest.raises(ClusterError, match="pod p: prints a line of more than 1000 bytes"):
+        list(follow(session, "n", "p", "c", pause_s=0.0))

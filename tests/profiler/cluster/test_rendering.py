@@ -1,5 +1,7 @@
 """The objects of a run: what every one of them has, and what each mesh makes of them."""
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,9 +9,10 @@ import pytest
 import yaml
 
 from profiler.cluster.mesh import load_mesh
+from profiler.cluster.objects import ATTACH_CAPABILITIES, CAPABILITIES
 from profiler.cluster.rendering import UNKNOWN_UID, make_secrets, render
 from profiler.cluster.session import Object
-from profiler.cluster.templates import as_yaml
+from profiler.cluster.templates import as_yaml, manifests_folder
 from profiler.errors import UsageError
 from profiler.testbed.deployment import Hop
 from tests.profiler.cluster.plans import HOPS, plan
@@ -72,9 +75,7 @@ def test_only_the_profiler_sees_the_node_and_only_to_read(objects: list[Object])
         folders = [volume["name"] for volume in made["spec"]["volumes"] if "hostPath" in volume]
         assert folders == (["tracefs", "cgroups"] if name == "profiler" else [])
         mounts = made["spec"]["containers"][0]["volumeMounts"]
-        assert [mount["name"] for mount in mounts if mount["name"] in folders and not mount.get("readOnly")] == (
-            ["cgroups"] if name == "profiler" else []
-        )
+        assert [mount["name"] for mount in mounts if mount["name"] in folders and not mount.get("readOnly")] == []
 
 
 def test_every_pod_ends_by_itself_and_leaves_quickly(objects: list[Object]) -> None:
@@ -188,11 +189,71 @@ def test_secrets_are_made_for_our_own_sidecars_only_and_are_not_shown() -> None:
     secure = plan(hops=(Hop("http1", "both", tls="mtls"),))
     secrets = make_secrets(secure)
     assert secrets is not None
-    assert set(secrets) == {"chain.pem", "key.pem", "authority.pem", "token", "jwks.json"}
-    shown, made = (of_kind(render(secure, secrets=given), "Secret")["secrets"]["data"] for given in (None, secrets))
-    assert made == secrets
-    assert not set(shown.values()) & set(secrets.values())
+    shown, made = (of_kind(render(secure, secrets=given), "Secret") for given in (None, secrets))
+    for role, contents in secrets.items():
+        assert made[role]["data"] == contents
+        assert set(shown[role]["data"]) == set(contents)
+        assert not set(shown[role]["data"].values()) & set(contents.values())
     assert make_secrets(plan("istio", (Hop("http1", "both", tls="mtls"),))) is None
+
+
+def test_each_role_has_a_key_of_its_own_and_only_its_pods_get_it() -> None:
+    across = plan(hops=(Hop("http1", "both", tls="mtls"),), client_node="a", server_node="b")
+    secrets = make_secrets(across)
+    assert secrets is not None
+    assert {role: sorted(contents) for role, contents in secrets.items()} == {
+        "workload": ["authority.pem", "chain.pem", "jwks.json", "key.pem"],
+        "profiler": ["authority.pem", "chain.pem", "jwks.json", "key.pem", "token"],
+        "assistant": ["authority.pem", "chain.pem", "key.pem"],
+    }
+    assert len({contents["key.pem"] for contents in secrets.values()}) == 3
+    mounted = {
+        name: [volume["secret"]["secretName"] for volume in made["spec"]["volumes"] if "secret" in volume]
+        for name, made in of_kind(render(across), "Pod").items()
+    }
+    assert mounted == {
+        "echo-http1-mtls": ["mi-0a1b2c3d-workload"],
+        "load-http1-mtls": ["mi-0a1b2c3d-workload"],
+        "profiler": ["mi-0a1b2c3d-profiler"],
+        "profiler-2": ["mi-0a1b2c3d-assistant"],
+    }
+
+
+def test_nothing_secret_is_outside_of_secrets() -> None:
+    filtered = plan(hops=(Hop("http1", "both", tls="mtls", filters=("jwt_authn",)),))
+    secrets = make_secrets(filtered)
+    assert secrets is not None
+    token = base64.b64decode(secrets["profiler"]["token"]).decode()
+    others = [made for made in render(filtered, secrets=secrets) if made["kind"] != "Secret"]
+    assert token not in json.dumps(others)
+    assert "PRIVATE KEY" not in json.dumps(others)
+
+
+def test_every_interpreter_in_a_container_is_isolated(objects: list[Object]) -> None:
+    for container in containers(objects):
+        probe = container.get("startupProbe", {}).get("exec", {"command": container["command"]})
+        for command in (container["command"], probe["command"]):
+            assert command[:2] == ["python3", "-I"]
+
+
+def test_in_a_prepared_namespace_a_run_makes_no_account_and_no_role() -> None:
+    objects = render(plan(namespace="meshinsight", own_namespace=False, prepared=True))
+    assert not {"Namespace", "ServiceAccount", "Role", "RoleBinding"} & {made["kind"] for made in objects}
+    specs = [made["spec"] for made in objects if made["kind"] == "Pod"]
+    specs += [made["spec"]["template"]["spec"] for made in objects if made["kind"] == "Job"]
+    documents = yaml.safe_load_all((manifests_folder() / "accounts.yaml").read_text())
+    there = {made["metadata"]["name"] for made in documents if made["kind"] == "ServiceAccount"}
+    assert {spec["serviceAccountName"] for spec in specs} == there
+
+
+@pytest.mark.parametrize(("hops", "capabilities"), [(HOPS, CAPABILITIES), ((), ATTACH_CAPABILITIES)])
+def test_the_profiler_has_the_capabilities_that_the_docs_give_reasons_for(
+    hops: tuple[Hop, ...], capabilities: tuple[str, ...]
+) -> None:
+    made = of_kind(render(plan(hops=hops)), "Pod")["profiler"]
+    assert made["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] == list(capabilities)
+    text = (manifests_folder().parent / "docs" / "cluster.md").read_text()
+    assert [name for name in capabilities if f"| {name} |" not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """What a run of given settings creates on a cluster, and what cannot be run there."""
 
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 
 from profiler.campaign.cells import ANCHOR_HOP
 from profiler.campaign.settings import ProfileSettings
-from profiler.cluster.running import Where, cluster_plan
+from profiler.cluster import running
+from profiler.cluster.errors import ClusterError
+from profiler.cluster.running import ClusterRun, Where, cluster_plan
+from profiler.cluster.session import Session
 from profiler.errors import UsageError
 
 WHERE = Where(image="localhost/meshinsight:1")
@@ -53,3 +59,18 @@ def test_what_a_cluster_cannot_do_is_said_before_anything_is_created(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         cluster_plan(settings, where)
+
+
+def test_a_run_that_ended_before_anything_was_measured_says_why_and_leaves_nothing(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: object) -> ClusterError:
+        (tmp_path / "out").mkdir()
+        return ClusterError("the node has no tracefs")
+
+    monkeypatch.setattr(running, "existing", lambda *_: nullcontext())
+    monkeypatch.setattr(ClusterRun, "_measured", measured)
+    run = ClusterRun(session, ProfileSettings(), WHERE, ("meshinsight",), "0")
+    with pytest.raises(ClusterError, match="the node has no tracefs"):
+        run.run(tmp_path / "out", lambda *_: None)
+    assert not (tmp_path / "out").exists()

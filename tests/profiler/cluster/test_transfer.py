@@ -3,14 +3,16 @@
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from profiler.cluster.errors import ClusterError, TransientError
-from profiler.cluster.transfer import fetch_folder
+from profiler.cluster.plan import IN_POD
+from profiler.cluster.transfer import fetch_folder, hand_over, short_output
+from tests.profiler.cluster.pod.commands import here
 
 SIZE = 3_500_000
 Change = Callable[[int, bytes], Iterator[bytes]]
@@ -23,8 +25,8 @@ class Pod:
         self.change = change
         self.sendings: list[int] = []
 
-    def __call__(self, argv: list[str]) -> Iterator[bytes]:
-        done = subprocess.run([sys.executable, *argv[1:]], capture_output=True, check=False)
+    def __call__(self, argv: list[str], *, given: bytes = b"") -> Iterator[bytes]:
+        done = subprocess.run(here(argv), input=given, capture_output=True, check=False)
         if done.returncode:
             raise ClusterError(done.stderr.decode().strip())
         if "send" not in argv:
@@ -108,15 +110,63 @@ def test_a_result_that_is_not_there_is_said_by_the_pod(tmp_path: Path) -> None:
         fetch(Pod(), tmp_path / "nowhere", tmp_path / "here")
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"size": 1, "sha256": "x", "chunk_bytes": 4096, "chunks": ["x"]}',
+        '{"size": -1, "sha256": "SHA", "chunk_bytes": 4096, "chunks": []}',
+        '{"size": 9000, "sha256": "SHA", "chunk_bytes": 4096, "chunks": ["SHA"]}',
+        '{"size": 1, "sha256": "SHA", "chunk_bytes": 0, "chunks": ["SHA"]}',
+        '{"size": 99999999999, "sha256": "SHA", "chunk_bytes": 67108864, "chunks": []}',
+        "[" * 100_000,
+        "\x1b[2J",
+    ],
+)
+def test_a_pod_that_says_nonsense_is_refused_in_one_line(folder: Path, tmp_path: Path, manifest: str) -> None:
+    said = manifest.replace("SHA", "0" * 64).encode()
+    with pytest.raises(ClusterError, match="does not answer as it should") as caught:
+        fetch_folder(lambda argv, given=b"": iter([said]), str(folder), tmp_path / "here")
+    assert str(caught.value).isprintable()
+
+
+def test_a_pod_that_answers_without_end_is_given_up() -> None:
+    with pytest.raises(ClusterError, match="prints more than 100 bytes"):
+        short_output((b"x" * 10 for _ in count()), 100)
+
+
+def test_bytes_after_the_last_chunk_are_not_read(folder: Path, tmp_path: Path) -> None:
+    def endless(number: int, output: bytes) -> Iterator[bytes]:
+        yield output
+        while True:
+            yield b"x"
+
+    fetch(Pod(endless), folder, tmp_path / "here")
+    assert digest(tmp_path / "here") == digest(folder)
+
+
+def test_a_task_is_handed_over_on_standard_input_whatever_its_size() -> None:
+    handed: list[tuple[list[str], bytes]] = []
+
+    def execute(argv: list[str], *, given: bytes = b"") -> Iterator[bytes]:
+        handed.append((argv, given))
+        if len(handed) == 1:
+            raise TransientError("the connection broke")
+        yield b""
+
+    task = b"x" * 1_000_000
+    hand_over(execute, task, pause_s=0.0)
+    assert handed[-1] == ([*IN_POD, "begin", "--bytes=1000000"], task)
+
+
 def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
-    with pytest.raises(ClusterError, match="is there already"):
+    with pytest.raises(ClusterError, match="already exists"):
         fetch(Pod(), folder, tmp_path / "here")
 
 
 def test_an_image_without_the_pods_side_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="does not answer as it should"):
-        fetch_folder(lambda argv: iter([b"hello"]), str(folder), tmp_path / "here")
+        fetch_folder(lambda argv, given=b"": iter([b"hello"]), str(folder), tmp_path / "here")
 
 
 def test_progress_ends_at_the_whole(folder: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from threading import Thread
@@ -13,14 +14,16 @@ import numpy as np
 import pytest
 
 from profiler.campaign.instruments import CpuAccount
-from profiler.cluster.pod.calling import Caller, decode, encode, serve
+from profiler.cluster.plan import ASSISTANT, PROFILER, WORKLOAD
+from profiler.cluster.pod.calling import Caller, decode, encode
+from profiler.cluster.pod.serving import serve
 from profiler.errors import MeshInsightError, ProbeError, ProcessError
 from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import SampledTimes
 from profiler.probes.timeline import TimelineEvents
 from profiler.proxies.base import Certificates
 from profiler.symbols.maps import UserAddress
-from profiler.testbed.certificates import make_certificates
+from profiler.testbed.certificates import make_role_certificates
 
 TIMES = SampledTimes(
     "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1
@@ -54,8 +57,25 @@ class Callee:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("run"))
+def roles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificates]:
+    """Certificates of one run by role."""
+    return make_role_certificates(tmp_path_factory.mktemp("run"), (WORKLOAD, PROFILER, ASSISTANT))
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def connected(port: int) -> socket.socket:
+    """A connection to a server that is starting."""
+    deadline_s = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 20)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline_s
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +84,16 @@ def callee() -> Callee:
 
 
 @pytest.fixture(scope="module")
-def port(certificates: Certificates, callee: Callee) -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
-    Thread(target=serve, args=(number, certificates, {"it": lambda: callee}), daemon=True).start()
+def port(roles: dict[str, Certificates], callee: Callee) -> int:
+    number = free_port()
+    arguments = (number, roles[ASSISTANT], {"it": lambda: callee}, PROFILER)
+    Thread(target=serve, args=arguments, kwargs={"handshake_s": 600.0}, daemon=True).start()
     return number
 
 
 @pytest.fixture
-def caller(port: int, certificates: Certificates) -> Iterator[Caller]:
-    found = Caller("127.0.0.1", port, certificates, "the other")
+def caller(port: int, roles: dict[str, Certificates]) -> Iterator[Caller]:
+    found = Caller("127.0.0.1", port, roles[PROFILER], "the other")
     found.connect(20)
     yield found
     found.close()
@@ -123,7 +142,7 @@ def answer_without_certificate(port: int) -> bytes:
 
 
 def test_who_has_no_certificate_of_the_run_is_not_heard(port: int, tmp_path: Path, caller: Caller) -> None:
-    strange = Caller("127.0.0.1", port, make_certificates(tmp_path), "the other")
+    strange = Caller("127.0.0.1", port, make_role_certificates(tmp_path, (PROFILER,))[PROFILER], "the other")
     caller.close()
     with pytest.raises(ProcessError, match="does not answer"):
         strange.connect(0)
@@ -145,9 +164,64 @@ def interrupted(*_: object) -> bytes:
     raise KeyboardInterrupt
 
 
-def test_nobody_there_is_said_so(certificates: Certificates) -> None:
+@pytest.mark.parametrize("role", [WORKLOAD, ASSISTANT])
+def test_the_key_of_another_role_of_the_run_calls_nothing(
+    port: int, roles: dict[str, Certificates], callee: Callee, role: str
+) -> None:
+    other = Caller("127.0.0.1", port, roles[role], "the other")
+    callee.roles = {}
+    with pytest.raises(ProcessError, match="does not answer"):
+        other.call("/it/set_roles", ({1: "rest"},), None)
+    assert callee.roles == {}
+
+
+def test_a_caller_does_not_take_a_sidecar_for_the_other_profiler(port: int, roles: dict[str, Certificates]) -> None:
+    deceived = Caller("127.0.0.1", port, roles[PROFILER], "the other", role=WORKLOAD)
+    with pytest.raises(ProcessError, match="the other side is not the workload of this run"):
+        deceived.connect(0)
+    with pytest.raises(ProcessError, match="the other side is not the workload of this run"):
+        deceived.stub(Callee, "it").samples()
+
+
+@pytest.mark.parametrize("silent", [2, 20])
+def test_connections_that_say_nothing_delay_no_call(port: int, roles: dict[str, Certificates], silent: int) -> None:
+    """Each may take 600 s for its handshake here."""
+    with ExitStack() as stack:
+        for _ in range(silent):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        caller = Caller("127.0.0.1", port, roles[PROFILER], "the other")
+        stack.callback(caller.close)
+        caller.connect(20)
+        assert caller.stub(Callee, "it").samples() == TIMES
+
+
+def test_more_connections_than_there_is_room_for_are_closed(port: int, roles: dict[str, Certificates]) -> None:
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(80)]
+        last = opened[-1]
+        assert last.recv(1) == b""
+    caller = Caller("127.0.0.1", port, roles[PROFILER], "the other")
+    caller.connect(20)
+    assert caller.stub(Callee, "it").samples() == TIMES
+    caller.close()
+
+
+def test_a_connection_that_takes_too_long_for_its_handshake_is_closed(roles: dict[str, Certificates]) -> None:
+    number = free_port()
+    arguments: tuple[object, ...] = (number, roles[ASSISTANT], {}, PROFILER)
+    Thread(target=serve, args=arguments, kwargs={"handshake_s": 0.1}, daemon=True).start()
+    with connected(number) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_a_call_that_is_too_long_is_refused(caller: Caller) -> None:
+    with pytest.raises((MeshInsightError, ProcessError)):
+        caller.call("/it/set_roles", ({1: "x" * (17 << 20)},), None)
+
+
+def test_nobody_there_is_said_so(roles: dict[str, Certificates]) -> None:
     with pytest.raises(ProcessError, match="the other does not answer"):
-        Caller("127.0.0.1", 1, certificates, "the other").connect(0)
+        Caller("127.0.0.1", 1, roles[PROFILER], "the other").connect(0)
 
 
 @pytest.mark.parametrize("value", [np.zeros(0, np.int64), np.array([1, -(1 << 62)], np.int64)])

@@ -1,6 +1,8 @@
 """The commands of the run's containers, run as they are run there."""
 
 import argparse
+import io
+import os
 import signal
 import socket
 import ssl
@@ -13,18 +15,20 @@ from threading import Thread
 
 import pytest
 
-from profiler.cluster.pod import reap
+from profiler.cluster.plan import IN_POD
+from profiler.cluster.pod import begin, reap
 from profiler.cluster.pod.echo import parse_sizes
 from profiler.cluster.pod.listening import listening_ports
 from profiler.cluster.pod.sidecar import sidecar_config
 from profiler.errors import MeshInsightError
 from profiler.proxies.envoy import Envoy
 from profiler.testbed.certificates import make_certificates
+from tests.profiler.cluster.pod.commands import here
 from tests.profiler.testbed.conftest import eventually
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "profiler.cluster.pod", *arguments]
+    return here([*IN_POD, *arguments])
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +39,43 @@ def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     done = run("juggle")
     assert done.returncode == 2
     assert done.stderr.startswith("profiler.cluster.pod: give one of assist, begin, capture")
+
+
+@pytest.fixture
+def task_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `begin` leaves the task, here."""
+    monkeypatch.setattr(begin, "FOLDER", tmp_path / "task")
+    monkeypatch.setattr(begin, "TASK", tmp_path / "task" / "task.json")
+    return tmp_path / "task" / "task.json"
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+
+def test_a_task_of_any_size_is_read_from_standard_input(task_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"x" * 1_000_000
+    feed(monkeypatch, text + b"more")
+    begin.main(["--bytes=1000000"])
+    assert task_file.read_bytes() == text
+    assert task_file.stat().st_mode & 0o077 == 0
+
+
+def test_a_task_that_ends_early_is_none(task_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, b"x" * 10)
+    with pytest.raises(MeshInsightError, match="the task ended after 10 of 11 bytes"):
+        begin.main(["--bytes=11"])
+    assert not task_file.exists()
+
+
+def test_commands_import_nothing_of_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "profiler").mkdir()
+    for hostile in ("profiler/__init__.py", "json.py", "sitecustomize.py"):
+        (tmp_path / hostile).write_text("raise SystemExit('hostile code was run')")
+    argv = [sys.executable, *IN_POD[1:], "listening"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def waits_for_a_signal(pid: int) -> bool:
