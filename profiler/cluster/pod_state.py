@@ -97,7 +97,7 @@ def container_statuses(pod: Pod) -> dict[str, Mapping[str, Any]]:
 
 
 def _container_failure(role: str, container: Mapping[str, Any]) -> str | None:
-    name = f"{role} {container['name']}"
+    name = f"{role} {_line(container['name'])}"
     state, before = container.get("state", {}), container.get("lastState", {})
     for ended in (state.get("terminated", {}), before.get("terminated", {})):
         if ended.get("reason") == "OOMKilled":
@@ -110,7 +110,7 @@ def _container_failure(role: str, container: Mapping[str, Any]) -> str | None:
     ended = state.get("terminated")
     if ended and (ended.get("exitCode") or role == "container"):
         said = f": {_line(ended['message'])}" if ended.get("message") else ""
-        return f"{name} ended with exit status {ended.get('exitCode')} ({ended.get('reason', 'no reason')}){said}"
+        return f"{name} ended with exit status {ended.get('exitCode')} ({_line(ended.get('reason') or 'no reason')}){said}"
     return None
 
 

@@ -6,11 +6,11 @@ comes in. The side that is called is profiler.cluster.pod.serving.
 """
 
 import http.client
+import re
 import ssl
 import time
 import typing
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
@@ -117,7 +117,10 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes, kind: Any) -> Any:
     """The value of that type. Raises msgspec.ValidationError for any other."""
-    return msgspec.msgpack.decode(data, type=kind, dec_hook=_array)
+    try:
+        return msgspec.msgpack.decode(data, type=kind, dec_hook=_array)
+    except RecursionError as error:
+        raise msgspec.ValidationError("nested too deep") from error
 
 
 @cache
@@ -134,12 +137,17 @@ def _plain(value: object) -> object:
     raise NotImplementedError(f"{type(value).__name__} cannot be sent")
 
 
+_NUMBERS: Final = re.compile(r"[<>=|][biuf][1248]")
+"""Types of numbers as NumPy writes them; it would evaluate other texts."""
+
+
 def _array(kind: type, value: Any) -> object:
-    if typing.get_origin(kind) is np.ndarray:
-        dtype, data = value
-        with suppress(TypeError):
-            return np.frombuffer(data, np.dtype(dtype))
-    raise NotImplementedError(f"{kind} cannot be received")
+    if typing.get_origin(kind) is not np.ndarray:
+        raise NotImplementedError(f"{kind} cannot be received")
+    match value:
+        case [str(numbers), bytes(data)] if _NUMBERS.fullmatch(numbers):
+            return np.frombuffer(data, np.dtype(numbers))  # a ValueError becomes a ValidationError
+    raise ValueError("expected an array of numbers: their type and their bytes")
 
 
 def require_identity(connected: ssl.SSLSocket, role: str) -> None:
