@@ -256,7 +256,8 @@ def test_thickness_is_cpu_and_colour_what_a_request_waits_for(tmp_path: Path) ->
     assert max(thickness.values()) == 10.0
     assert thickness[ingress] == pytest.approx(1.5 + 8.5 * vcpu[ingress] / max(vcpu.values()), abs=0.05)
     heats = {edge.id: edge.heat for edge in drawing.edges}
-    assert heats["front->slow"] == heats["front->audit"] == 0
+    assert heats["front->audit"] == 0
+    assert heats["front->slow"] == 1  # it is the longer branch now and then
     assert max(heats.values()) in (HEAT_STEPS - 1, HEAT_STEPS)
     labels = {edge.id: [text for _, _, text in edge.labels] for edge in drawing.edges}
     assert labels["front->audit"] == ["not waited for", f"{formats.vcpus(vcpu['front->audit'])} vCPU"]
