@@ -79,7 +79,7 @@ def last_warning(events: Sequence[Mapping[str, Any]]) -> str | None:
     if not warnings:
         return None
     newest = max(warnings, key=_when)
-    return f"{newest.get('reason', '')}: {_line(newest.get('message', ''))}"
+    return f"{_line(newest.get('reason') or '')}: {_line(newest.get('message', ''))}"
 
 
 def hopeless_event(events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -110,7 +110,8 @@ def _container_failure(role: str, container: Mapping[str, Any]) -> str | None:
     ended = state.get("terminated")
     if ended and (ended.get("exitCode") or role == "container"):
         said = f": {_line(ended['message'])}" if ended.get("message") else ""
-        return f"{name} ended with exit status {ended.get('exitCode')} ({_line(ended.get('reason') or 'no reason')}){said}"
+        reason = _line(ended.get("reason") or "no reason")
+        return f"{name} ended with exit status {ended.get('exitCode')} ({reason}){said}"
     return None
 
 
