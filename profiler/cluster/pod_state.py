@@ -122,7 +122,8 @@ def _containers(pod: Pod) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _conditions(pod: Pod) -> Sequence[Mapping[str, Any]]:
-    return pod.get("status", {}).get("conditions") or []
+    found = pod.get("status", {}).get("conditions") or []
+    return [entry for entry in found if "type" in entry and "status" in entry]
 
 
 def _when(event: Mapping[str, Any]) -> str:
