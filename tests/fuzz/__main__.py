@@ -29,13 +29,17 @@ def main() -> int:
     if given.mutant is not None:
         return _again(chosen[0].name, given.seed, given.mutant)
     began_s = time.monotonic()
-    report = Pool().run([one.name for one in chosen], given.seed, given.count, print)
+    report = Pool().run([one.name for one in chosen], given.seed, given.count, _say)
     tried = sum(report.tried.values())
     print(
         f"seed {given.seed}: {tried} mutants of {len(chosen)} parsers in {time.monotonic() - began_s:.0f} s, "
         f"{len(report.findings)} findings"
     )
     return 1 if report.findings else 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # a run that is stopped has said what it found
 
 
 def _again(name: str, seed: int, number: int) -> int:
