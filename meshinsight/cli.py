@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed, 2 the request was wrong, 70 a defect in M
 (130 for Ctrl-C).
 """
 
+import errno
 import os
 import signal
 import sys
@@ -29,13 +30,17 @@ from meshinsight.commands import (
     validate,
 )
 from meshinsight.console import prepare_streams, print_error, print_line
-from profiler.errors import MeshInsightError
+from profiler.errors import MeshInsightError, UsageError
 from profiler.host.memory import is_shortage
 from profiler.host.search_path import forget_relative_entries
+from profiler.text import one_line
 
 DEBUG_VARIABLE: Final = "MESHINSIGHT_DEBUG"
 EXIT_DEFECT: Final = 70
 EXIT_FAILED: Final = MeshInsightError.exit_code
+EXIT_WRONG: Final = UsageError.exit_code
+WRONG_NAMES: Final = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of the system that no file by the name that was given could avoid."""
 PLUGIN: Final = "kubectl-meshinsight"
 """The name under which kubectl finds it."""
 
@@ -110,10 +115,17 @@ def run() -> int:
             text = f"not enough memory or threads: {str(error) or type(error).__name__}"
             return failed(error, f"{text}; raise the limit (ulimit -v, ulimit -u) or free some", EXIT_FAILED)
         if isinstance(error, OSError):
-            return failed(error, str(error), EXIT_FAILED)
+            return failed(error, in_words(error), EXIT_WRONG if error.errno in WRONG_NAMES else EXIT_FAILED)
         text = f"defect in MeshInsight, please report it: {type(error).__name__}: {error}"
         return failed(error, f"{text} (where: run again with {DEBUG_VARIABLE}=1)", EXIT_DEFECT)
     return 0
+
+
+def in_words(error: OSError) -> str:
+    """An error of the system without its number: the file first, where there is one."""
+    if error.strerror is None:
+        return str(error)
+    return f"{one_line(str(error.filename))}: {error.strerror}" if error.filename is not None else error.strerror
 
 
 def failed(error: Exception, text: str, status: int) -> int:

@@ -22,6 +22,10 @@ Path_ = tuple[str | int, ...]
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+
+
 class UnfitValueError(ValueError):
     """A value that no document here may hold; `path` leads to it."""
 
@@ -66,6 +70,8 @@ def decode_json(text: str | bytes) -> Any:
     except RecursionError as deep:
         raise UnfitValueError((), f"nested more than {DEEPEST} deep") from deep
     check_values(value)
+    if _SURROGATE.search(text):
+        _refuse_half_pairs(value)
     return value
 
 
@@ -85,6 +91,19 @@ def check_values(value: Any) -> None:
             return
         level = below
     raise UnfitValueError(level[0][0][:3], f"nested more than {DEEPEST} deep")
+
+
+def _refuse_half_pairs(value: Any) -> None:
+    """Raise `UnfitValueError` for text that UTF-8 cannot hold: half of a surrogate pair, written as an escape."""
+    waiting: list[tuple[Path_, Any]] = [((), value)]
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [((*path, key), part) for key, child in item.items() for part in (key, child)]
+        elif isinstance(item, list):
+            waiting += [((*path, index), child) for index, child in enumerate(item)]
+        elif isinstance(item, str) and _HALF_PAIR.search(item):
+            raise UnfitValueError(path, "half of a surrogate pair; give the character whole")
 
 
 def line_of(text: str, path: Path_) -> int:

@@ -51,9 +51,13 @@ def test_errors_are_one_line_with_their_exit_status(
     assert capsys.readouterr().err == f"meshinsight: error: {error}\n"
 
 
+def test_a_name_that_no_file_can_have_is_a_wrong_request(run: Callable[..., int]) -> None:
+    assert run("trial", trial=raising(OSError(36, "File name too long", "x" * 300))) == 2
+
+
 def test_full_disk_is_one_line(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("trial", trial=raising(OSError(28, "No space left on device", "out/profile.json"))) == 1
-    assert capsys.readouterr().err == "meshinsight: error: [Errno 28] No space left on device: 'out/profile.json'\n"
+    assert capsys.readouterr().err == "meshinsight: error: out/profile.json: No space left on device\n"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])

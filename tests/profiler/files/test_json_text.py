@@ -35,6 +35,8 @@ def test_what_json_writes_is_read_as_it_was(value: object) -> None:
         ("[" * 41 + "]" * 41, "nested more than 40 deep"),
         ("9" * 100_000, "expected a number within 64 bits, found 99999999999999999999999…"),
         ('{"a": 1, "a": 2}', "f.json: $.a: is there twice"),
+        (r'{"a": ["\ud800"]}', "f.json: $.a[0]: half of a surrogate pair"),
+        (r'{"a": {"\udfff": 1}}', "half of a surrogate pair"),
         ("", "truncated or damaged JSON at line 1, column 1"),
     ],
 )
@@ -48,3 +50,7 @@ def test_what_is_refused_is_named(text: str, message: str) -> None:
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(ProfileError, match=r"not UTF-8 text \(byte 2\)"):
         parse_json(b"[ \xff]", "f.json", error=ProfileError)
+
+
+def test_a_whole_surrogate_pair_is_its_character() -> None:
+    assert parse_json(r'["\ud83d\ude00"]', "f.json") == ["\N{GRINNING FACE}"]
