@@ -26,7 +26,7 @@ from predictor.batch.edges import (
 from predictor.batch.graphs import complete_rows, rebuilt
 from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, STATISTICS, result_table
-from predictor.batch.temperature import warmth
+from predictor.batch.temperature import temperatures
 from predictor.graph.checks import check_graph
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
@@ -138,7 +138,7 @@ class BatchPredictor:
             return None, problems
         edges = by_kinds(rows, flow)
         requests = requests_of(rows, flow)
-        by_row = warmth(rows, flow, requests, edges.owners.replicas, self._model.cooling)
+        by_row = temperatures(rows, flow, requests, edges.owners.replicas, self._model.cooling)
         costs, memory, problems = self._costs(rows, edges, np.stack([edges.sorted(side) for side in by_row]))
         if costs is None:
             return None, problems

@@ -1,4 +1,4 @@
-"""How warm the sidecars of many graphs are. Pure numpy; what it means is told in `predictor.predict.temperature`."""
+"""Temperatures of the sidecars of many graphs: 0 is hot, 1 cold, as in `predictor.predict.temperature`. Pure numpy."""
 
 from typing import Final
 
@@ -14,8 +14,8 @@ from predictor.predict.temperature import ASSUMED_USE, Curve, Visits, of_owners,
 _PARALLEL: Final = REPEATS.index("parallel")
 
 
-def warmth(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, cooling: Curve) -> Floats:
-    """Positions of edges, sides × rows; `replicas` by deployment."""
+def temperatures(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, cooling: Curve) -> Floats:
+    """Temperatures of edges, sides × rows: 0 is hot, 1 cold; `replicas` by deployment."""
     given = np.empty(rows.deployments)
     latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
     given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]

@@ -20,6 +20,7 @@ from profiler.files.writing import write_whole
 
 FILE_NAME: Final = "model.json"
 
+_ELSEWHERE: Final = ("profiler/campaign/coefficients.py", "profiler/components.py")
 _ARRAYS: Final = ("coefficients", "draws")
 _DAMAGES: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError)
 """What reading a file of any content may end in; `ValueError` is damaged JSON, text or base64 too."""
@@ -67,9 +68,15 @@ def _checksum(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+def fitting_files() -> list[Path]:
+    """The code that a fitted model depends on: this folder, and what fitting imports from elsewhere."""
+    root = Path(__file__).parents[2]
+    return [*sorted(Path(__file__).parent.glob("*.py")), *(root / name for name in _ELSEWHERE)]
+
+
 def _fitting_sha256() -> str:
-    """Digest of the code of this folder: a model that other code fitted may differ."""
+    """Digest of that code: a model that other code fitted may differ."""
     found = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in fitting_files():
         found.update(file.read_bytes())
     return found.hexdigest()

@@ -119,11 +119,11 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
     own = {service.name: service.service_time.mean_ns for service in graph.services}
     varying = {service.name: variance_ns2(service.service_time) for service in graph.services}
     before = answer(plan, graph.ingress, own, Hops(dict.fromkeys((call.id for call in edges), 0.0)), varying)
-    warmth, cold_notes = temperature.of_graph(graph, plan, edges, edge_rates, before.response_ns, model.cooling)
+    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, edge_rates, before.response_ns, model.cooling)
     table = CostTable(model, edges, options)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
     for kind, chosen in kinds.items():
-        table.add(chosen, found[kind], warmth[:, chosen].T)
+        table.add(chosen, found[kind], temperatures[:, chosen].T)
         for index in chosen:
             parts[index] = found[kind]
     costs = table.costs()
@@ -157,13 +157,13 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
     warnings = overload_warnings(utilisation, sum(entry.rate_rps for entry in graph.ingress))
-    return _prediction(work, options, warmth, memory, notes, (*costs.warnings, *warnings))
+    return _prediction(work, options, temperatures, memory, notes, (*costs.warnings, *warnings))
 
 
 def _prediction(
     work: _Work,
     options: Options,
-    warmth: Floats,
+    temperatures: Floats,
     memory: Mapping[str, float] | None,
     notes: Sequence[str],
     warnings: tuple[str, ...],
@@ -199,8 +199,8 @@ def _prediction(
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
-        services=_services(work, weights, latency_draws, cpu_draws, rates, warmth, memory, answers),
-        edges=_edges(work, before, after, latency_draws, cpu_draws, warmth),
+        services=_services(work, weights, latency_draws, cpu_draws, rates, temperatures, memory, answers),
+        edges=_edges(work, before, after, latency_draws, cpu_draws, temperatures),
         path_before=before.path,
         path_after=after.path,
         assumptions=tuple(notes),
@@ -281,7 +281,7 @@ def _services(
     latency_draws: Floats,
     cpu_draws: Floats,
     rates: Mapping[str, float],
-    warmth: Floats,
+    temperatures: Floats,
     memory: Mapping[str, float] | None,
     answers: Mapping[str, Latency],
 ) -> tuple[ServicePrediction, ...]:
@@ -299,7 +299,7 @@ def _services(
             parts[row] += _grouped(owners, weight[edges, None] * tables[row][edges, side], len(index))
             draws[row] += _grouped(owners, weight[edges, None] * drawn[edges, side], len(index))
     totals = parts.sum(axis=2)
-    cold = _cold(work, warmth, index)
+    cold = _cold(work, temperatures, index)
     split = [_by_component(names, parts[0]), _by_component(names, parts[1] * _NS)]
     scaled = ((totals[0], draws[0]), (totals[1] * _NS, draws[1] * _NS))
     latency, vcpu = (estimates(figures, drawn, least=0.0) for figures, drawn in scaled)
@@ -328,13 +328,13 @@ def _answers(work: _Work, after: Answer, mean: Latency, endless: Mapping[str, bo
     }
 
 
-def _cold(work: _Work, warmth: Floats, index: Mapping[str, int]) -> Floats:
+def _cold(work: _Work, temperatures: Floats, index: Mapping[str, int]) -> Floats:
     """How cold each service's sidecar is on average over its calls, both sides."""
     sums = np.zeros((2, len(index)))
     for side in (CLIENT, SERVER):
         names = (call.caller if side == CLIENT else call.callee for call in work.edges)
         owners = np.array([index.get(name, -1) for name in names], dtype=np.intp) + 1  # the first class is outside
-        for row, weights in enumerate((work.rates * warmth[side], work.rates)):
+        for row, weights in enumerate((work.rates * temperatures[side], work.rates)):
             sums[row] += np.bincount(owners, weights, len(index) + 1)[1:]
     return np.asarray(np.divide(sums[0], sums[1], out=np.zeros(len(index)), where=sums[1] > 0.0))
 
@@ -350,7 +350,7 @@ def _grouped(owners: Indices, values: Floats, count: int) -> Floats:
 
 
 def _edges(
-    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats, warmth: Floats
+    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats, temperatures: Floats
 ) -> tuple[EdgePrediction, ...]:
     latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
     names = work.costs.components
@@ -370,7 +370,7 @@ def _edges(
                 path_weight=after.edge_weights[call.id],
                 by_component_ns=split[0][edge],
                 cpu_by_component_ns=split[1][edge],
-                cold_weights=(float(warmth[CLIENT, edge]), float(warmth[SERVER, edge])),
+                cold_weights=(float(temperatures[CLIENT, edge]), float(temperatures[SERVER, edge])),
                 sigmas=(float(work.costs.spread[edge, CLIENT]), float(work.costs.spread[edge, SERVER])),
             )
         )

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from predictor.models import stored
 from predictor.models.document import model_of
 from predictor.models.fitting import fit_profile
-from predictor.models.stored import read_model, save_model
+from predictor.models.stored import fitting_files, read_model, save_model
 from profiler.errors import MeshInsightError, UsageError
 from tests.predictor.models.profiles import known_profile
 
@@ -50,6 +52,26 @@ def test_a_model_of_another_profile_is_none(file: Path) -> None:
 def test_a_model_that_other_code_fitted_is_none(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "_fitting_sha256", lambda: "changed")
     assert read_model(file, DIGEST) is None
+
+
+@pytest.mark.parametrize("name", ["fitting.py", "coefficients.py"])
+def test_a_change_of_the_fitting_code_makes_a_model_stale(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    changed = tmp_path / name
+    known = next(path for path in fitting_files() if path.name == name)
+    changed.write_text(known.read_text() + "# changed\n")
+    files = [changed if path == known else path for path in fitting_files()]
+    monkeypatch.setattr(stored, "fitting_files", lambda: files)
+    assert read_model(file, DIGEST) is None
+
+
+def test_all_code_that_fitting_imports_is_known() -> None:
+    ours = "[m.__file__ for name, m in sys.modules.items() if name.split('.')[0] in ('predictor', 'profiler')]"
+    code = f"import sys, predictor.models.fitting\nprint(*{ours}, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    named = {str(path) for path in fitting_files()}
+    assert {path for path in loaded if not path.endswith("__init__.py")} <= named
 
 
 def test_one_wrong_digit_anywhere_is_noticed(file: Path) -> None:
