@@ -41,9 +41,7 @@ def attach(
     ] = None,
     profiler_namespace: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="With --pod: where the profiler is, prepared for runs; default: one of its own."
-        ),
+        typer.Option(metavar="NAME", help="With --pod: where the profiler is, prepared for runs; default: a new one."),
     ] = None,
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,

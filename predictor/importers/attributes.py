@@ -84,11 +84,11 @@ def interpret(pairs: Iterable[tuple[str, Any]], kind: int = INTERNAL, operation:
 
     `operation` is needed only where `operations.telling` says so. Remembers the latest answers.
     """
-    told = tuple([(key, _kept(key, value)) for key, value in pairs])
+    stated = tuple([(key, _kept(key, value)) for key, value in pairs])
     try:
-        return _interpreted(told, kind, operation)
+        return _interpreted(stated, kind, operation)
     except TypeError:  # a value that is a list or a mapping
-        return _interpreted(tuple((key, str(value)) for key, value in told), kind, operation)
+        return _interpreted(tuple((key, str(value)) for key, value in stated), kind, operation)
 
 
 def _kept(key: str, value: Any) -> Any:

@@ -265,9 +265,9 @@ def _waited(
     late, length = hop[1] - bound, hop[1] - hop[0]
     outlasts = np.where(seen_by != spans, late * 10 > length, late * 2 > length) | ((hop[0] >= bound) & (late > 0))
     outlasts |= (hop[1] <= begin) & (hop[0] < begin)
-    told = (free[seen_by] | free[spans]) & called
-    waited: BoolArray = np.logical_not(told | (outlasts & called))
-    return waited, outlasts & called & ~told
+    stated = (free[seen_by] | free[spans]) & called
+    waited: BoolArray = np.logical_not(stated | (outlasts & called))
+    return waited, outlasts & called & ~stated
 
 
 def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, outer: IntArray, words: Vocabulary) -> IntArray:
@@ -275,9 +275,9 @@ def _bare_services(batch: SpanBatch, roles: _Roles, bare: IntArray, outer: IntAr
     names = []
     for row, around in zip(bare.tolist(), outer.tolist(), strict=True):
         own = words.services.values[roles.service[row]]
-        told = [words.facts.values[batch.facts[each]] for each in (row, around)]
-        known = [fact.peer for fact in told if fact.peer not in ("", own)] + [
-            fact.system for fact in told if fact.system
+        stated = [words.facts.values[batch.facts[each]] for each in (row, around)]
+        known = [fact.peer for fact in stated if fact.peer not in ("", own)] + [
+            fact.system for fact in stated if fact.system
         ]
         names.append(words.services.code(known[0] if known else f"{own}-external"))
         if not known:

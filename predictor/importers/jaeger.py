@@ -181,7 +181,7 @@ class _Gatherer:
             pairs += [(key.replace("@", "."), value) for key, value in (span.tag or {}).items()]
         label = telling(span.operationName)
         facts = interpret((pair for pair in pairs if pair[0] in CATEGORICAL), operation=label)
-        told = sizes(pair for pair in pairs if pair[0] in SIZES)
+        stated = sizes(pair for pair in pairs if pair[0] in SIZES)
         causes = [each for each in span.references or () if each.refType == "CHILD_OF"]
         references = causes or span.references or ()
         parent = references[0].spanID if references else (span.parentSpanID or "")
@@ -195,7 +195,7 @@ class _Gatherer:
             operation=span.operationName,
             start_ns=span.startTime,
             duration_ns=span.duration,
-            sizes=_with_messages(span, told, facts.kind),
+            sizes=_with_messages(span, stated, facts.kind),
             follows=bool(references) and not causes,
         )
 
@@ -329,15 +329,15 @@ class _Gatherer:
                 hits.append((key, tag.value))
             elif key in SIZES:
                 sized.append((key, tag.value))
-        told = tuple(hits)
+        stated = tuple(hits)
         try:
-            code = self._facts.get(told, UNKNOWN)
+            code = self._facts.get(stated, UNKNOWN)
         except TypeError:  # a value that is a list or a mapping
-            told, code = (), UNKNOWN
+            stated, code = (), UNKNOWN
         if code == UNKNOWN:
             code = self._words.facts.code(interpret(hits))
-            if told or not hits:
-                remember(self._facts, told, code)
+            if stated or not hits:
+                remember(self._facts, stated, code)
         if sized:
             self._sized[raw] = sizes(sized)
         else:
@@ -347,16 +347,16 @@ class _Gatherer:
     def _add_sizes(self, spans: list[_Span], meanings: list[int], base: int) -> None:
         """Sizes from tags just read, or from the messages in a span's log."""
         for row, (span, code) in enumerate(zip(spans, meanings, strict=True), base):
-            told = self._sized.get(bytes(span.tags), (UNKNOWN, UNKNOWN)) if self._sized else (UNKNOWN, UNKNOWN)
-            told = _with_messages(span, told, self._words.facts.values[code].kind)
-            if max(told) >= 0:
-                self.buffer.sizes[row] = told
+            stated = self._sized.get(bytes(span.tags), (UNKNOWN, UNKNOWN)) if self._sized else (UNKNOWN, UNKNOWN)
+            stated = _with_messages(span, stated, self._words.facts.values[code].kind)
+            if max(stated) >= 0:
+                self.buffer.sizes[row] = stated
         self._sized.clear()
 
 
-def _with_messages(span: _Span, told: tuple[int, int], kind: int) -> tuple[int, int]:
+def _with_messages(span: _Span, stated: tuple[int, int], kind: int) -> tuple[int, int]:
     """Sizes from a span's tags, else from the messages in its log."""
-    if not span.logs or min(told) >= 0:
-        return told
+    if not span.logs or min(stated) >= 0:
+        return stated
     sent = message_sizes(({tag.key: tag.value for tag in log.fields} for log in span.logs), kind)
-    return (told[0] if told[0] >= 0 else sent[0]), (told[1] if told[1] >= 0 else sent[1])
+    return (stated[0] if stated[0] >= 0 else sent[0]), (stated[1] if stated[1] >= 0 else sent[1])

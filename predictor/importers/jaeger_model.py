@@ -104,10 +104,10 @@ def _record(span: _Element, origin: str) -> Record:
     pairs = [(pair.key, pair.value) for pair in span.tags or ()]
     label = telling(span.operation_name)
     facts = interpret([pair for pair in pairs if pair[0] in CATEGORICAL], operation=label)
-    told = sizes([pair for pair in pairs if pair[0] in SIZES])
-    if span.logs and min(told) < 0:
+    stated = sizes([pair for pair in pairs if pair[0] in SIZES])
+    if span.logs and min(stated) < 0:
         sent = message_sizes([{pair.key: pair.value for pair in log.fields or ()} for log in span.logs], facts.kind)
-        told = (told[0] if told[0] >= 0 else sent[0]), (told[1] if told[1] >= 0 else sent[1])
+        stated = (stated[0] if stated[0] >= 0 else sent[0]), (stated[1] if stated[1] >= 0 else sent[1])
     references = span.references or []
     causes = [each for each in references if each.waits]
     return Record(
@@ -120,7 +120,7 @@ def _record(span: _Element, origin: str) -> Record:
         operation=span.operation_name,
         start_ns=start_ns,
         duration_ns=duration_ns,
-        sizes=told,
+        sizes=stated,
         follows=bool(references) and not causes,
     )
 

@@ -122,7 +122,7 @@ class ElementReader:
             self._drop(end)
 
     def _fast(self) -> list[Any] | None:
-        """Many elements at once; None where the place of the cut cannot be told, or was not what it seemed."""
+        """Many elements at once; None where the place of the cut cannot be stated, or was not what it seemed."""
         cut = self._cut()
         while not cut and len(self._buffer) < _LARGEST_FAST_BYTES and self._fill():
             cut = self._cut()

@@ -249,7 +249,7 @@ def _call(key: EdgeKey, row: FloatArray, joined: _Joined, stage: int, assumed: l
 
 
 def _edge_values(path: str, row: FloatArray, assumed: list[Assumption]) -> tuple[Protocol, float, float]:
-    """Protocol by majority and mean sizes; what no span told is assumed."""
+    """Protocol by majority and mean sizes; what no span stated is assumed."""
     kinds = row[st.FIRST_PROTOCOL :]
     protocol: Protocol = PROTOCOLS[int(kinds.argmax())] if kinds.any() else "http1"
     if not kinds.any():

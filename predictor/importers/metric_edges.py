@@ -60,7 +60,7 @@ class Metrics:
     _unnamed: set[frozenset[tuple[str, str]]] = field(default_factory=set)
 
     def add(self, sample: Sample, origin: str) -> None:
-        """Count a sample. Raises `UsageError` where two queries' answers cannot be told apart."""
+        """Count a sample. Raises `UsageError` where two queries' answers cannot be distinguished."""
         metric = _WITHOUT_SUFFIX.get(sample.metric, sample.metric)
         if metric not in _COUNTED:
             return
@@ -92,8 +92,8 @@ class Metrics:
             raise UsageError(f"{origin}: histogram buckets without a metric's name; query {REQUESTS}")
         if labels in self._unnamed:
             raise UsageError(
-                f"{origin}: several answers without metrics' names, which cannot be told apart; keep the names, as in "
-                f"label_replace(rate({REQUESTS}[5m]), '__name__', '{REQUESTS}', '', '')"
+                f"{origin}: several answers without metrics' names, which cannot be distinguished; keep the names, as "
+                f"in label_replace(rate({REQUESTS}[5m]), '__name__', '{REQUESTS}', '', '')"
             )
         self._unnamed.add(labels)
 

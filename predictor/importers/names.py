@@ -1,4 +1,4 @@
-"""Names of services as spans have them: cleaned, taken from hosts and URLs, told apart by namespace. Pure."""
+"""Names of services as spans have them: cleaned, taken from hosts and URLs, distinguished by namespace. Pure."""
 
 import re
 from collections.abc import Iterable

@@ -168,7 +168,7 @@ class _JsonReader:
             yield None
 
     def _inside(self, item: _ResourceSpans) -> list[_ResourceSpans]:
-        """What an element without spans of its own holds, the last first; other signals than traces are counted."""
+        """What an element without own spans holds, the last first; other signals than traces are counted."""
         found = [name for name, keys in _OTHERS if any(getattr(item, key) != _NULL for key in keys)]
         self._words.skipped.update(found)
         inner = [each for each in (item.trace, item.result, *(item.batches or ())) if each is not None]
@@ -218,9 +218,9 @@ class _JsonReader:
         for place, span in enumerate(spans):
             events = bytes(span.events)
             if codes[place] is None or (len(events) > _FEW_BYTES and b"message" in events):
-                codes[place], told = self._learn(keys[place], span, events)
-                if max(told) >= 0:
-                    self._columns.sizes[base + place] = told
+                codes[place], stated = self._learn(keys[place], span, events)
+                if max(stated) >= 0:
+                    self._columns.sizes[base + place] = stated
         self._columns.facts += cast(list[int], codes)
 
     def _learn(self, what: tuple[bytes, Any, str], span: _Span, events: bytes) -> tuple[int, tuple[int, int]]:

@@ -120,9 +120,9 @@ class _Reader:
         codes: list[int | None] = list(map(known, keys))
         for place, code in enumerate(codes):
             if code is None:
-                codes[place], told = self._learn(keys[place])
-                if max(told) >= 0:
-                    columns.sizes[base + place] = told
+                codes[place], stated = self._learn(keys[place])
+                if max(stated) >= 0:
+                    columns.sizes[base + place] = stated
         columns.facts += cast(list[int], codes)
         self.spans, self._process_codes = [], []
 

@@ -1,4 +1,4 @@
-"""Which command reads a file, told by its beginning: for messages about files given to the wrong one."""
+"""Which command reads a file, stated by its beginning: for messages about files given to the wrong one."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def refuse_links(source: Source) -> None:
 
 
 def recognise(path: Path) -> tuple[str, str]:
-    """What a file seems to be and the subcommand of `graph` for it; two empty texts where that cannot be told."""
+    """What a file seems to be and the subcommand of `graph` for it; two empty texts where that cannot be stated."""
     if not path.is_file():
         return "", ""
     try:

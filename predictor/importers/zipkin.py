@@ -114,9 +114,9 @@ class _Reader:
             if code is None:
                 span, what = spans[place], keys[place]
                 tags = self._decoded(_TAGS, what[0], span) or {}
-                codes[place], told = self._learn(what, span, tags, self._decoded(_ENDPOINT, what[1], span), what[3])
-                if max(told) >= 0:
-                    columns.sizes[base + place] = told
+                codes[place], stated = self._learn(what, span, tags, self._decoded(_ENDPOINT, what[1], span), what[3])
+                if max(stated) >= 0:
+                    columns.sizes[base + place] = stated
         self._append(spans, cast(list[int], processes), cast(list[int], codes))
 
     def _append(self, spans: list[_Span], processes: list[int], codes: list[int]) -> None:
@@ -144,18 +144,18 @@ class _Reader:
         return self._words.processes.code((clean(_name(local)) or "unnamed", host))
 
     def _add_half(self, span: _Span, local: _Endpoint | None, remote: _Endpoint | None, tags: dict[str, Any]) -> None:
-        code, told = self._learn((), span, tags, remote, self._meanings.label(span.name or ""))
-        if max(told) >= 0:
-            self._columns.sizes[len(self._columns.traces)] = told
+        code, stated = self._learn((), span, tags, remote, self._meanings.label(span.name or ""))
+        if max(stated) >= 0:
+            self._columns.sizes[len(self._columns.traces)] = stated
         self._append([span], [self._process(local)], [code])
 
     def _halves(self, span: _Span) -> list[tuple[_Span, _Endpoint | None, _Endpoint | None, dict[str, Any]]]:
         """A span of version 1, which may hold what client and server recorded: halves with their endpoints and tags."""
         events = {event.value: event for event in self._decoded(_ANNOTATIONS, bytes(span.annotations), span) or ()}
-        told = self._decoded(_BINARY, bytes(span.binaryAnnotations), span) or ()
-        remote = {each.key: each.endpoint for each in told if each.key in ("sa", "ca", "ma")}
-        tags = {each.key: each.value for each in told if each.key not in remote}
-        places = [each.endpoint for each in told if each.key not in remote]
+        stated = self._decoded(_BINARY, bytes(span.binaryAnnotations), span) or ()
+        remote = {each.key: each.endpoint for each in stated if each.key in ("sa", "ca", "ma")}
+        tags = {each.key: each.value for each in stated if each.key not in remote}
+        places = [each.endpoint for each in stated if each.key not in remote]
         places += [event.endpoint for event in events.values()]
         halves = []
         for kind, begin, end in _HALVES:

@@ -114,7 +114,7 @@ class Profiling:
         }
         check_configurations(self._schedule.hops())
         self._configurations = {
-            # Without its secrets from here on: it is kept beside the profile, and profiles are passed on.
+            # Without its secrets from here on: it is kept next to the profile, and profiles are passed on.
             hop.name: without_secrets(self._testbed.configuration(hop))
             for hop in self._schedule.hops()
             if hop.sidecar_places

@@ -70,7 +70,7 @@ def attach_on_cluster(
 ) -> list[Attached]:
     """Look at sidecars for so long, node by node, within a bound; what was found on each node.
 
-    The profiler's pod is in `namespace`, which an administrator has prepared for runs; empty: in one of its own.
+    The profiler's pod is in `namespace`, which an administrator has prepared for runs; empty: in a new one.
 
     Raises:
         ClusterError: it could not be done; UsageError: it would take too long.

@@ -34,7 +34,7 @@ class Place:
 
 
 def decide_namespace(session: Session, name: str, *, allow_foreign: bool) -> Place:
-    """Where a run is: in a namespace of its own, unless that of this name is there.
+    """Where a run is: in a new namespace, unless one of this name exists.
 
     Raises:
         UsageError: it was there before, is not prepared, and `allow_foreign` is False; or it belongs to another run.

@@ -219,7 +219,7 @@ def distinct_filters(pod: RunPod) -> Sequence[str]:
 
 
 def _dns_label(text: str) -> str:
-    """Text as part of a DNS label. What is too long is cut and told apart by a checksum."""
+    """Text as part of a DNS label. What is too long is cut and distinguished by a checksum."""
     import hashlib
 
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -1,4 +1,4 @@
-"""What the profiler's pod is told to do: the settings of a run, and where the run's hops are. A versioned value."""
+"""What the profiler's pod has to do: the settings of a run, and where the run's hops are. A versioned value."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""How a module of ours is started as a program of its own, root's too: nothing of the working directory is imported."""
+"""How a module of ours is started as a separate program, as root too: nothing of the working directory is imported."""
 
 import sys
 from pathlib import Path

@@ -59,7 +59,7 @@ class Listener:
     `upstream` None is the connection's original destination; a proxy that cannot look it up uses `destination`, which
     is always the address that the connections of this testbed are bound for. `accept_tls` and `connect_tls` say
     whether the connection from before and the one onwards are mutual TLS. `protocol` is what it is proxied as, where
-    that is not the sidecar's. Listeners of one address are told apart `by_destination`: each takes the connections
+    that is not the sidecar's. Listeners of one address are distinguished `by_destination`: each takes the connections
     that are bound for its own.
     """
 

@@ -1,4 +1,4 @@
-"""A proxy's configuration without its secrets, to be kept beside a profile. Pure: no I/O.
+"""A proxy's configuration without its secrets, for keeping next to a profile. Pure: no I/O.
 
 YAML and JSON are looked at by structure, so that the rest of the text stays as it was written; every text is looked at
 by pattern as well. In doubt a value is left out: what a secret is called is up to whoever wrote the configuration.

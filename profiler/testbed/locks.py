@@ -116,7 +116,7 @@ def _opened(path: Path) -> int:
                 return descriptor
             os.close(descriptor)
         path.unlink(missing_ok=True)
-    raise PermissionError(errno.EPERM, "another user puts files of its own there", str(path))
+    raise PermissionError(errno.EPERM, "another user puts files there", str(path))
 
 
 def _is_file_of(path: Path, descriptor: int) -> bool:

@@ -32,7 +32,7 @@ def recorded(*patterns: str, under: Path = DATA) -> tuple[bytes, ...]:
 
 @cache
 def folder() -> Path:
-    """A folder for files that commands need beside the one that is changed; removed when this process ends."""
+    """A folder for files that commands need besides the one that is changed; removed when this process ends."""
     made = Path(tempfile.mkdtemp(prefix="meshinsight-fuzz-files-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
@@ -129,7 +129,7 @@ def models() -> Sequence[bytes]:
 
 @cache
 def stored_models() -> Sequence[bytes]:
-    """Models as they are kept beside a profile."""
+    """Models as they are kept next to a profile."""
     from predictor.models.stored import save_model
 
     file = folder() / "stored.json"
@@ -421,7 +421,7 @@ def certificates() -> Sequence[bytes]:
 
 @cache
 def tasks() -> Sequence[bytes]:
-    """What a profiler's pod is told to do."""
+    """What a profiler's pod has to do."""
     from profiler.campaign.settings import ProfileSettings
     from profiler.cluster.mesh import Reading
     from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task

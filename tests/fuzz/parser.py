@@ -20,7 +20,7 @@ class Parser:
         name: by which it is called on the command line of the fuzzer.
         seeds: makes the inputs that mutants are made of.
         mutate: changes one of them.
-        read: takes an input and a folder of its own. What it raises beyond `raises` is a fault.
+        read: takes an input and an empty folder. What it raises beyond `raises` is a fault.
         raises: the errors that an input may lead to.
     """
 

@@ -1,4 +1,4 @@
-"""How the functions that parse outside data are called: each takes an input and a folder of its own."""
+"""How the functions that parse outside data are called: each takes an input and an empty folder."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -125,7 +125,7 @@ def profile(data: bytes, folder: Path) -> None:
 
 
 def stored_model(data: bytes, folder: Path) -> None:
-    """A model beside a profile, with the right sum: what cannot be used of it counts as missing."""
+    """A model next to a profile, with the right sum: what cannot be used of it counts as missing."""
     import hashlib
 
     from predictor.models.stored import read_model
@@ -406,7 +406,7 @@ def container_id(data: bytes, folder: Path) -> None:
 
 
 def archive(data: bytes, folder: Path) -> None:
-    """Nothing appears beside the folder that it is unpacked into."""
+    """Nothing appears next to the folder that it is unpacked into."""
     import hashlib
 
     from tests.fuzz.corpora import CHUNK_BYTES
@@ -440,7 +440,7 @@ def _fetched(folder: Path, manifest: bytes, content: bytes) -> None:
         if left := [
             path.name for path in (*folder.iterdir(), *around.iterdir()) if path.name not in ("around", "result")
         ]:
-            raise BrokenRuleError(f"files beside the result: {left}")
+            raise BrokenRuleError(f"files next to the result: {left}")
 
 
 def rpc_results(data: bytes, _: Path) -> None:

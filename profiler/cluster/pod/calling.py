@@ -1,6 +1,6 @@
 """Calls from one profiler to another: HTTP over mutual TLS, arguments and results as MessagePack.
 
-Each role of a run has a certificate and key of its own; both sides check the other's role, so that the key of a sidecar
+Each role of a run has its own certificate and key; both sides check the other's role, so that the key of a sidecar
 opens nothing here. Values are decoded by the annotations of the method that is called, so nothing but plain values
 comes in. The side that is called is profiler.cluster.pod.serving.
 """

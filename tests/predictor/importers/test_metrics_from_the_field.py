@@ -168,7 +168,7 @@ EDGE = {"source_workload": "a", "destination_workload": "b"}
     ("text", "said"),
     [
         (answer((EDGE | {"le": "5"}, "1")), "histogram buckets"),
-        (f"[{answer((EDGE, '1'))}, {answer((EDGE, '512'))}]", "cannot be told apart"),
+        (f"[{answer((EDGE, '1'))}, {answer((EDGE, '512'))}]", "cannot be distinguished"),
         (answer((EDGE, "0")), "counts no requests"),
         (answer((EDGE, "NaN")), "no istio_requests_total"),
         (answer(({"source_workload": "a"}, "1")), "names the destination"),
