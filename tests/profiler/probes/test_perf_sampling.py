@@ -185,8 +185,8 @@ def test_cycles_are_sampled_where_there_is_a_pmu(tmp_path: Path, devices: tuple[
     assert best_event(tmp_path) == event
 
 
-def test_a_machine_without_perf_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+def test_a_machine_without_perf_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingError, match="linux-perf"), PerfSampling():
         pass
 
