@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from profiler.files.yaml_text import parse_documents
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -22,11 +24,13 @@ def manifests_folder() -> Path:
 
 
 def objects_from(template: str, **values: Any) -> list[dict[str, Any]]:
-    """The objects of a template. A value that it asks for and is not given is an error."""
-    import yaml
+    """The objects of a template. A value that it asks for and is not given is an error.
 
+    Raises:
+        UsageError: a value, of a mesh's file say, makes of the template what is no YAML.
+    """
     text = _environment().get_template(template).render(values)
-    return [found for found in yaml.safe_load_all(text) if found]
+    return [found.value for found in parse_documents(text, f"manifests/run/{template}, filled in") if found.value]
 
 
 def as_yaml(objects: Iterable[dict[str, Any]]) -> str:
