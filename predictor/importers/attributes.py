@@ -6,8 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from predictor.graph.types import PROTOCOLS
-from predictor.importers.names import clean as clean  # some readers take it from here
-from predictor.importers.names import host_of_url, is_address, is_own_address, service_of_host
+from predictor.importers.names import clean, host_of_url, is_address, is_own_address, service_of_host
 from predictor.importers.operations import HELPER, INNER_HELPER, ProxyName, proxy_name
 from predictor.importers.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, UNKNOWN, Facts
 

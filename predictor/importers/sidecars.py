@@ -33,14 +33,14 @@ def with_sidecars(
     if not sidecar.any():
         return service
     service = _of_general_names(batch, words, service, kind, sidecar)
-    for name, beside in _neighbours(batch, words, service, kind, sidecar):
-        words.beside.setdefault(name, beside)
+    for name, adjacent in _neighbours(batch, words, service, kind, sidecar):
+        words.adjacent.setdefault(name, adjacent)
     own = {words.services.values[code]: code for code in np.unique(service[~sidecar]).tolist()}
     names = np.arange(len(words.services.values))
     for code in np.unique(service[sidecar]).tolist():
         base, _, namespace = str(words.services.values[code]).partition(".")
         same = own.get(f"{base}{NAMESPACE}{namespace}", own.get(base, code))
-        names[code] = words.beside.get(code, same)
+        names[code] = words.adjacent.get(code, same)
     return np.where(sidecar, names[service], service)
 
 
@@ -79,8 +79,8 @@ def _neighbours(
     leaving = sidecar[below] & ~sidecar[above] & (kind[below] == CLIENT)
     entering = sidecar[above] & ~sidecar[below] & (kind[above] == SERVER) & ~_asks(kind[below])
     names = np.concatenate((service[below[leaving]], service[above[entering]]))
-    beside = np.concatenate((service[above[leaving]], service[below[entering]]))
-    pairs, counts = np.unique(names * MOST_NAMES + beside, return_counts=True)
+    adjacent = np.concatenate((service[above[leaving]], service[below[entering]]))
+    pairs, counts = np.unique(names * MOST_NAMES + adjacent, return_counts=True)
     return [divmod(pair, MOST_NAMES) for pair in pairs[np.argsort(-counts, kind="stable")].tolist()]
 
 

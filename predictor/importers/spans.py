@@ -87,7 +87,7 @@ class Vocabulary:
     processes: Names = field(default_factory=Names)
     facts: Names = field(default_factory=Names)
     operations: Names = field(default_factory=Names)
-    beside: dict[int, int] = field(default_factory=dict)
+    adjacent: dict[int, int] = field(default_factory=dict)
     """By the name under which a sidecar reports, that of its service; codes of `services`."""
     gateways: set[int] = field(default_factory=set)
     """Codes of services that are gateways or waypoints: proxies, so they have none next to them."""

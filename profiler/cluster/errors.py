@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from profiler import text
 from profiler.errors import MeshInsightError
 
 _LONGEST: Final = 400
@@ -161,6 +162,5 @@ def _message(body: Any) -> str:
     return str(status.get("message") or text) if isinstance(status, dict) else text
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+def _short(said: str) -> str:
+    return text.one_line(said, _LONGEST)

@@ -82,7 +82,7 @@ def option(*argv: str, statuses: Sequence[int] = (0, 2)) -> Command:
 
 
 def _others(argv: Sequence[str]) -> dict[str, str]:
-    """The files that a command needs beside the one that is changed."""
+    """The files that a command needs besides the one that is changed."""
     makers = {"{model}": corpora.model_file, "{graph}": corpora.graph_file, "{profile}": corpora.profile_file}
     return {part.strip("{}"): str(makers[part]()) for part in argv if part in makers}
 

@@ -3,7 +3,6 @@
 import http.client
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -36,22 +35,12 @@ from profiler.proxies.haproxy import PROXY
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
+from tests.profiler.passable import passable_folder
 
 LINKS: Final = ("plain", "unix", "tls", "unix tls")
 """What may be between the two sidecars of a chain."""
 LARGE: Final = 1 << 20
 SERVER: Final = Address("10.0.0.9", 8080)
-
-
-@contextmanager
-def directories() -> Iterator[Path]:
-    """A directory that the proxy's user may pass through, unlike tmp_path."""
-    directory = Path(tempfile.mkdtemp(prefix="meshinsight-proxy-test-"))
-    directory.chmod(0o755)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 def sidecar_directory(directory: Path, name: str) -> Path:
@@ -102,7 +91,7 @@ def sidecar(proxy: Proxy, config: SidecarConfig, directory: Path, name: str) -> 
 def chain(proxy: Proxy, protocol: str, server_port: int, link: str = "plain") -> Iterator[int]:
     """Two sidecars before a server. Yields the port that leads through them."""
     tls = "tls" in link
-    with directories() as directory, ExitStack() as stack:
+    with passable_folder() as directory, ExitStack() as stack:
         between = Address("127.0.0.1", free_port())
         if "unix" in link:
             between = Address(socket=sidecar_directory(directory, "between") / "link.sock")
@@ -164,7 +153,7 @@ class EchoServer(ThreadingHTTPServer):
 @contextmanager
 def nghttpd() -> Iterator[int]:
     """An HTTP/2 server that answers as one of gRPC does, and with what it was sent. Yields its port."""
-    with directories() as directory:
+    with passable_folder() as directory:
         (directory / "answer.grpc").write_bytes(b"a" * 1000)
         (directory / "types").write_text("application/grpc grpc\n")
         port = free_port()
@@ -275,7 +264,7 @@ def tls_exchange(
 
 
 def check_a_client_without_certificate_is_refused(proxy: Proxy, protocol: str) -> None:
-    with EchoServer() as server, directories() as directory:
+    with EchoServer() as server, passable_folder() as directory:
         files = make_certificates(directory)
         with tls_listener(proxy, protocol, files, directory, server.server_port) as port:
             assert tls_exchange(port, tls_client(files))[0].startswith(b"HTTP/1.1 200")
@@ -285,7 +274,7 @@ def check_a_client_without_certificate_is_refused(proxy: Proxy, protocol: str) -
 
 
 def check_no_session_is_resumed_by_clients(proxy: Proxy) -> None:
-    with EchoServer() as server, directories() as directory:
+    with EchoServer() as server, passable_folder() as directory:
         files = make_certificates(directory)
         context = tls_client(files)
         with tls_listener(proxy, "http1", files, directory, server.server_port) as port:
@@ -346,7 +335,7 @@ def posted_over_tls(
 
 
 def check_no_session_is_resumed_upstream(proxy: Proxy, protocol: str) -> None:
-    with directories() as directory:
+    with passable_folder() as directory:
         files = make_certificates(directory)
         with TlsServer(files) as server:
             assert posted_over_tls(proxy, protocol, files, server.port, directory, times=3) == [200] * 3
@@ -354,7 +343,7 @@ def check_no_session_is_resumed_upstream(proxy: Proxy, protocol: str) -> None:
 
 
 def check_a_server_of_another_authority_is_refused(proxy: Proxy, protocol: str) -> None:
-    with directories() as directory:
+    with passable_folder() as directory:
         own, other = directory / "own", directory / "other"
         own.mkdir(mode=0o755)
         other.mkdir(mode=0o755)
@@ -368,7 +357,7 @@ def check_a_server_of_another_authority_is_refused(proxy: Proxy, protocol: str) 
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    with directories() as state_dir, Run.start(state_dir) as run:
+    with passable_folder() as state_dir, Run.start(state_dir) as run:
         yield run
 
 
@@ -479,7 +468,7 @@ def test_a_bootstrap_runs_with_the_workers_that_were_asked_for() -> None:
     text = f"global\n nbthread 4\ndefaults\n timeout client 1h\nfrontend own\n bind {address}\n"
     listeners = (Listener("outbound", address, SERVER),)
     with (
-        directories() as directory,
+        passable_folder() as directory,
         sidecar(PROXY, config("tcp", listeners=listeners, bootstrap=text, workers=2), directory, "own") as pid,
     ):
         assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 2
@@ -488,7 +477,7 @@ def test_a_bootstrap_runs_with_the_workers_that_were_asked_for() -> None:
 @pytest.mark.parametrize("protocol", PROXY.protocols)
 @pytest.mark.parametrize("tls", [False, True])
 def test_haproxy_accepts_the_configuration(protocol: str, tls: bool) -> None:
-    with directories() as directory:
+    with passable_folder() as directory:
         listeners = tuple(replace(entry, accept_tls=tls, connect_tls=tls) for entry in config(protocol).listeners)
         files = make_certificates(directory) if tls else None
         wanted = config(protocol, listeners=listeners, certificates=files)
@@ -497,13 +486,13 @@ def test_haproxy_accepts_the_configuration(protocol: str, tls: bool) -> None:
 
 def test_haproxys_own_words_say_what_is_wrong() -> None:
     said = r"^HAProxy refuses the configuration: parsing \[/.*/haproxy.cfg:2\] : unknown keyword 'nonsense'"
-    with directories() as directory, pytest.raises(UsageError, match=said) as caught:
+    with passable_folder() as directory, pytest.raises(UsageError, match=said) as caught:
         PROXY.validate(config("tcp", bootstrap="global\n  nonsense\n"), directory)
     assert "\n" not in str(caught.value)
 
 
 def test_the_identity_is_for_the_proxys_user_only() -> None:
-    with directories() as directory:
+    with passable_folder() as directory:
         own = sidecar_directory(directory, "sidecar")
         PROXY.argv(config("tcp", certificates=make_certificates(directory)), own)
         status = (own / "identity.pem").stat()

@@ -10,6 +10,7 @@ from profiler.proxies.base import Address, Certificates, Filter, Listener
 from profiler.proxies.nginx import PROXY
 from profiler.testbed.certificates import SERVER_NAME, make_certificates
 from profiler.testbed.run import Run
+from tests.profiler.passable import passable_folder
 from tests.profiler.proxies.test_haproxy import (
     LINKS,
     SERVER,
@@ -26,7 +27,6 @@ from tests.profiler.proxies.test_haproxy import (
     check_no_session_is_resumed_upstream,
     check_no_stream_is_refused_under_load,
     config,
-    directories,
     free_port,
     post,
     sidecar,
@@ -37,7 +37,7 @@ from tests.profiler.proxies.test_haproxy import (
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    with directories() as state_dir, Run.start(state_dir) as run:
+    with passable_folder() as state_dir, Run.start(state_dir) as run:
         yield run
 
 
@@ -128,7 +128,7 @@ def test_a_bootstrap_runs() -> None:
     text += "".join(f"{kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     listeners = (Listener("outbound", address, SERVER),)
     with (
-        directories() as directory,
+        passable_folder() as directory,
         sidecar(PROXY, config("http1", listeners=listeners, bootstrap=text + "}"), directory, "own") as pid,
     ):
         assert post(address.port, b"").status == 204
@@ -145,7 +145,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(tmp_path: Path) -> 
 @pytest.mark.parametrize("protocol", PROXY.protocols)
 @pytest.mark.parametrize("tls", [False, True])
 def test_nginx_accepts_the_configuration(protocol: str, tls: bool) -> None:
-    with directories() as directory:
+    with passable_folder() as directory:
         listeners = tuple(replace(entry, accept_tls=tls, connect_tls=tls) for entry in config(protocol).listeners)
         files = make_certificates(directory) if tls else None
         wanted = config(protocol, listeners=listeners, certificates=files)
@@ -154,12 +154,12 @@ def test_nginx_accepts_the_configuration(protocol: str, tls: bool) -> None:
 
 def test_nginxs_own_words_say_what_is_wrong() -> None:
     said = r'^nginx refuses the configuration: unknown directive "nonsense" in /.*/nginx.conf:2$'
-    with directories() as directory, pytest.raises(UsageError, match=said):
+    with passable_folder() as directory, pytest.raises(UsageError, match=said):
         PROXY.validate(config("tcp", bootstrap="events {}\nnonsense;\n"), directory)
 
 
 def test_the_check_leaves_the_proxys_user_what_it_needs() -> None:
-    with EchoServer() as server, directories() as directory:
+    with EchoServer() as server, passable_folder() as directory:
         upstream = Address("127.0.0.1", server.server_port)
         address = Address("127.0.0.1", free_port())
         wanted = config("http1", listeners=(Listener("outbound", address, upstream),))
