@@ -16,16 +16,17 @@ from typing import Any
 
 from experiments.application_graphs.run import GRAPHS, HERE, summary, write
 from meshinsight.commands.fit import load_model
-from meshinsight.reporters.validation import anchor_figures
+from meshinsight.reports.subjects.validation import anchor_figures
 from predictor.graph.reader import load_graph
+from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.predict.types import Estimate, Options, Prediction
+from predictor.predict.types import Estimate, Prediction
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import as_deployed, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
-from profiler.campaign.applications import COLD, AnchorCell, AnchorReading
+from profiler.measuring.applications import COLD, AnchorCell, AnchorReading
 from profiler.profile.document import load_profile
 
 

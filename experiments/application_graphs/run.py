@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from profiler.campaign.applications import TEMPERATURES
 from profiler.files.writing import write_whole
+from profiler.measuring.applications import TEMPERATURES
 
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))

@@ -25,19 +25,19 @@ from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import local_targets
 from profiler.attribution.statistics import Floats, bootstrap_interval
-from profiler.campaign.bench import SETTLE_S, Bench
-from profiler.campaign.cells import ANCHOR_SCENE, Cell, Plan, Scene
-from profiler.campaign.profiling import default_toolbox
-from profiler.campaign.settings import ProfileSettings
-from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError
 from profiler.files.writing import write_whole
-from profiler.machine import Noise, NoiseReading
-from profiler.proxies.base import HTTP1, TCP
+from profiler.host.accounting import Noise, NoiseReading
+from profiler.host.environment import describe_environment
+from profiler.measuring.bench import SETTLE_S, Bench
+from profiler.measuring.profiling import default_toolbox
+from profiler.planning.cells import ANCHOR_SCENE, Cell, Plan, Scene
+from profiler.planning.settings import ProfileSettings
 from profiler.proxies.registry import find_proxy
-from profiler.testbed.deployment import CLIENT, Hop
 from profiler.testbed.run import Run, measuring_lock
-from profiler.workload.base import Load
+from profiler.vocabulary.hop import CLIENT, Hop
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import HTTP1, TCP
 
 HERE: Final = Path(__file__).parent
 QUESTION: Final = "What does attaching cost a saturated sidecar?"

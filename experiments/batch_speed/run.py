@@ -32,8 +32,8 @@ def measure(profile: str, file: str) -> None:
     from predictor.batch.predictor import BatchPredictor
     from predictor.batch.run import here, predict_batch
     from predictor.batch.sources import BatchInput
-    from predictor.importers.traces import TraceOptions
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
+    from predictor.importers.traces.reading import TraceOptions
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

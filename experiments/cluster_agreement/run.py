@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from experiments.machine import machine_text
 from meshinsight import __version__
 from profiler.attribution.statistics import Floats, bootstrap_interval
-from profiler.campaign.profiling import Invocation, Profiling
-from profiler.campaign.settings import ProfileSettings
-from profiler.cluster.running import ClusterRun, Where
-from profiler.cluster.session import Session, connect
-from profiler.environment import describe_environment
+from profiler.cluster.api.session import Session, connect
+from profiler.cluster.run.running import ClusterRun, Where
 from profiler.errors import MeshInsightError
 from profiler.files.writing import write_whole
+from profiler.host.environment import describe_environment
+from profiler.measuring.profiling import Invocation, Profiling
+from profiler.planning.settings import ProfileSettings
 from profiler.proxies.registry import find_proxy
 
 HERE: Final = Path(__file__).parent

@@ -9,21 +9,22 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from experiments import lab
-from meshinsight.reporters import derived, formats
+from experiments import sweep
+from meshinsight import numbers
+from meshinsight.reports.subjects import summaries
 
 PROTOCOLS: Final = ("tcp", "http1")
 PUBLISHED_LATENCY_RATIO: Final = 2.69
 
 
-def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
+def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
     """One row per protocol and number of connections."""
     return [one_count(cell) for cell in cells]
 
 
-def one_count(cell: lab.Cell) -> lab.Row:
+def one_count(cell: sweep.Cell) -> sweep.Row:
     """The row of a cell: latency and throughput; CPU is left out, which was measured over other connections."""
-    found = {key: value for key, value in lab.costs(cell).items() if "cpu" not in key}
+    found = {key: value for key, value in sweep.costs(cell).items() if "cpu" not in key}
     change = found["achieved_rps"] / found["baseline_achieved_rps"] - 1
     return {
         "protocol": cell["protocol"],
@@ -33,19 +34,19 @@ def one_count(cell: lab.Cell) -> lab.Row:
     }
 
 
-COLUMNS: Final[lab.Columns] = {
-    "protocol": lambda row: derived.protocol_name(row["protocol"]),
-    "connections": lambda row: formats.count(row["connections"]),
-    "baseline p50, µs": lambda row: formats.micros(row["baseline_p50_ns"]),
-    **lab.P50_COLUMNS,
-    "+ p99, µs": lambda row: formats.micros(row["p99_overhead_ns"]),
-    "without, 1/s": lambda row: formats.rate(row["baseline_achieved_rps"]),
-    "with, 1/s": lambda row: formats.rate(row["achieved_rps"]),
-    "throughput": lambda row: formats.signed_percent(row["throughput_change_ratio"]),
+COLUMNS: Final[sweep.Columns] = {
+    "protocol": lambda row: summaries.protocol_name(row["protocol"]),
+    "connections": lambda row: numbers.count(row["connections"]),
+    "baseline p50, µs": lambda row: numbers.micros(row["baseline_p50_ns"]),
+    **sweep.P50_COLUMNS,
+    "+ p99, µs": lambda row: numbers.micros(row["p99_overhead_ns"]),
+    "without, 1/s": lambda row: numbers.rate(row["baseline_achieved_rps"]),
+    "with, 1/s": lambda row: numbers.rate(row["achieved_rps"]),
+    "throughput": lambda row: numbers.signed_percent(row["throughput_change_ratio"]),
 }
 
 
-def judge(rows: list[lab.Row]) -> lab.Finding:
+def judge(rows: list[sweep.Row]) -> sweep.Finding:
     """Whether the relative overhead of the median stays within the published maximum."""
     answers = [(row["p50_overhead_ratio"] or 0.0) <= PUBLISHED_LATENCY_RATIO for row in rows]
     sentences = []
@@ -56,26 +57,26 @@ def judge(rows: list[lab.Row]) -> lab.Finding:
         first, last = of_protocol[0], of_protocol[-1]
         best = max(of_protocol, key=lambda row: float(row["achieved_rps"]))
         sentences.append(
-            f"{derived.protocol_name(protocol)}: {formats.signed_percent(first['p50_overhead_ratio'])} latency with "
-            f"{first['connections']} and {formats.signed_percent(last['p50_overhead_ratio'])} with "
+            f"{summaries.protocol_name(protocol)}: {numbers.signed_percent(first['p50_overhead_ratio'])} latency with "
+            f"{first['connections']} and {numbers.signed_percent(last['p50_overhead_ratio'])} with "
             f"{last['connections']} connections; with sidecars throughput is highest over {best['connections']} "
-            f"({formats.rate(best['achieved_rps'])}/s, {formats.signed_percent(best['throughput_change_ratio'])})."
+            f"({numbers.rate(best['achieved_rps'])}/s, {numbers.signed_percent(best['throughput_change_ratio'])})."
         )
     sentences.append(
         f"{sum(answers)} of {len(answers)} cells stay within +269 %; the finding holds if all do, partly if some do."
     )
-    return lab.Finding("up to +269 % latency", lab.PAPER, lab.verdict(answers), " ".join(sentences))
+    return sweep.Finding("up to +269 % latency", sweep.PAPER, sweep.verdict(answers), " ".join(sentences))
 
 
-def draw(figure: Figure, rows: list[lab.Row]) -> None:
+def draw(figure: Figure, rows: list[sweep.Row]) -> None:
     """Added latency (p50 with intervals, p99) and throughput with and without sidecars, over the connections."""
     left, right = figure.subplots(1, 2)
     for number, protocol in enumerate(PROTOCOLS):
         shown = [row for row in rows if row["protocol"] == protocol]
-        counts, name = [row["connections"] for row in shown], derived.protocol_name(protocol)
+        counts, name = [row["connections"] for row in shown], summaries.protocol_name(protocol)
         p50_us = [row["p50_overhead_ns"] / 1e3 for row in shown]
         p99_us = [row["p99_overhead_ns"] / 1e3 for row in shown]
-        spread_us = lab.error_bars(p50_us, [row["p50_overhead_ci95_ns"] for row in shown])
+        spread_us = sweep.error_bars(p50_us, [row["p50_overhead_ci95_ns"] for row in shown])
         colour = f"C{number}"
         left.errorbar(counts, p50_us, yerr=spread_us, fmt="o-", capsize=3, color=colour, label=f"{name}, p50")
         left.plot(counts, p99_us, "^:", color=colour, label=f"{name}, p99")
@@ -92,7 +93,7 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
-EXPERIMENT: Final = lab.Experiment(
+EXPERIMENT: Final = sweep.Experiment(
     folder=Path(__file__).parent,
     question="What do more connections do to the overhead?",
     extract=extract,
@@ -102,4 +103,4 @@ EXPERIMENT: Final = lab.Experiment(
 )
 
 if __name__ == "__main__":
-    lab.main(EXPERIMENT)
+    sweep.main(EXPERIMENT)

@@ -10,20 +10,21 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments import lab
-from meshinsight.reporters import derived, formats
-from profiler.components import filter_component, filter_server_component, filter_wait_component
+from experiments import sweep
+from meshinsight import numbers
+from meshinsight.reports.subjects import summaries
+from profiler.vocabulary.components import filter_component, filter_server_component, filter_wait_component
 
 PLAIN: Final = "none"
 
 
-def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
+def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
     """One row per filter, the plain proxy first, then by latency."""
     rows = [one_filter(cell) for cell in cells]
     return sorted(rows, key=lambda row: (row["filter"] != PLAIN, -(row["latency_ns"] or 0.0)))
 
 
-def one_filter(cell: lab.Cell) -> lab.Row:
+def one_filter(cell: sweep.Cell) -> sweep.Row:
     """What the filter of a cell costs; None where there is none or it could not be told."""
     name = "+".join(cell["filters"]) or PLAIN
     latency, cpu = cell["latency"]["components"], cell["cpu"]["components"]
@@ -40,7 +41,7 @@ def one_filter(cell: lab.Cell) -> lab.Row:
         "source": own.get("source"),
         "hop_p50_overhead_ns": cell["latency"]["overhead_p50_ns"],
         "hop_p50_overhead_ci95_ns": cell["latency"]["overhead_ci95_ns"],
-        "hop_cpu_overhead_ns_per_request": lab.cpu_overhead(cell)[0],
+        "hop_cpu_overhead_ns_per_request": sweep.cpu_overhead(cell)[0],
     }
 
 
@@ -49,51 +50,51 @@ def part(components: Mapping[str, Any], name: str, key: str) -> float:
     return float(components[name][key]) if name in components else 0.0
 
 
-def how(row: lab.Row) -> str:
+def how(row: sweep.Row) -> str:
     """Where the filter's figure comes from, in a word."""
     source = row["source"]
-    return formats.UNKNOWN if source is None else "ladder" if source.startswith("ladder") else "functions"
+    return numbers.UNKNOWN if source is None else "ladder" if source.startswith("ladder") else "functions"
 
 
-COLUMNS: Final[lab.Columns] = {
+COLUMNS: Final[sweep.Columns] = {
     "filter": lambda row: row["filter"],
-    "latency, µs": lambda row: formats.micros(row["latency_ns"]),
-    "95 % interval": lambda row: formats.micros_interval(row["latency_ci95_ns"]),
-    "waiting, µs": lambda row: formats.micros(row["wait_ns"] or None),
-    "CPU, µs": lambda row: formats.micros(row["cpu_ns_per_request"]),
-    "95 % interval of CPU": lambda row: formats.micros_interval(row["cpu_ci95_ns_per_request"]),
-    "server, µs": lambda row: formats.micros(row["server_cpu_ns_per_request"] or None),
-    "hop, µs": lambda row: formats.micros(row["hop_p50_overhead_ns"]),
+    "latency, µs": lambda row: numbers.micros(row["latency_ns"]),
+    "95 % interval": lambda row: numbers.micros_interval(row["latency_ci95_ns"]),
+    "waiting, µs": lambda row: numbers.micros(row["wait_ns"] or None),
+    "CPU, µs": lambda row: numbers.micros(row["cpu_ns_per_request"]),
+    "95 % interval of CPU": lambda row: numbers.micros_interval(row["cpu_ci95_ns_per_request"]),
+    "server, µs": lambda row: numbers.micros(row["server_cpu_ns_per_request"] or None),
+    "hop, µs": lambda row: numbers.micros(row["hop_p50_overhead_ns"]),
     "how": how,
 }
 
 
-def judge(rows: list[lab.Row]) -> lab.Finding:
+def judge(rows: list[sweep.Row]) -> sweep.Finding:
     """The dearest filters and how many can be told from nothing; nothing was published to hold them against."""
-    plain = lab.pick(rows, filter=PLAIN)
+    plain = sweep.pick(rows, filter=PLAIN)
     filters = [row for row in rows if row["filter"] != PLAIN]
     text = (
-        f"Without filters two sidecars add {formats.micros(plain['hop_p50_overhead_ns'])} µs to the median. "
+        f"Without filters two sidecars add {numbers.micros(plain['hop_p50_overhead_ns'])} µs to the median. "
         f"Dearest in latency: {dearest(filters, 'latency_ns')}. "
         f"Dearest in CPU: {dearest(filters, 'cpu_ns_per_request')}. "
         f"{told_apart(filters, 'latency_ci95_ns')} of {len(filters)} filters can be told from zero in latency, "
         f"{told_apart(filters, 'cpu_ci95_ns_per_request')} in CPU (their 95 % intervals lie above it)."
     )
-    return lab.Finding(None, None, None, text)
+    return sweep.Finding(None, None, None, text)
 
 
-def dearest(rows: Sequence[lab.Row], key: str) -> str:
+def dearest(rows: Sequence[sweep.Row], key: str) -> str:
     """The three filters that cost most, with their figures."""
     known = sorted((row for row in rows if row[key] is not None), key=lambda row: -float(row[key]))
-    return ", ".join(f"{row['filter']} {formats.micros(row[key])} µs" for row in known[:3])
+    return ", ".join(f"{row['filter']} {numbers.micros(row[key])} µs" for row in known[:3])
 
 
-def told_apart(rows: Sequence[lab.Row], key: str) -> int:
+def told_apart(rows: Sequence[sweep.Row], key: str) -> int:
     """How many rows have an interval above zero."""
-    return sum(derived.tells_from_zero(row[key]) and row[key][0] > 0 for row in rows)
+    return sum(summaries.tells_from_zero(row[key]) and row[key][0] > 0 for row in rows)
 
 
-def draw(figure: Figure, rows: list[lab.Row]) -> None:
+def draw(figure: Figure, rows: list[sweep.Row]) -> None:
     """Bars per filter: latency and waiting on the left, CPU and the asked server's on the right."""
     filters = [row for row in rows if row["filter"] != PLAIN]
     left, right = figure.subplots(1, 2, sharey=True)
@@ -110,20 +111,20 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
     left.invert_yaxis()
 
 
-def draw_bars(axes: Axes, rows: Sequence[lab.Row], keys: tuple[str, str, str], further: str) -> None:
+def draw_bars(axes: Axes, rows: Sequence[sweep.Row], keys: tuple[str, str, str], further: str) -> None:
     """The filter's own figure with its interval, and behind it what the server that it asks takes."""
     value, interval, beside = keys
     values_us = [(row[value] or 0.0) / 1e3 for row in rows]
     beside_us = [row[beside] / 1e3 for row in rows]
     starts_us = [max(0.0, own_us) for own_us in values_us]
-    spread_us = lab.error_bars(values_us, [row[interval] for row in rows])
+    spread_us = sweep.error_bars(values_us, [row[interval] for row in rows])
     axes.barh(range(len(rows)), beside_us, left=starts_us, height=0.65, color="C1", label=further)
     axes.barh(range(len(rows)), values_us, height=0.65, xerr=spread_us, capsize=3, color="C0", label="the filter")
     axes.axvline(0, color="black", linewidth=0.6)
     axes.legend(frameon=False, loc="lower right")
 
 
-EXPERIMENT: Final = lab.Experiment(
+EXPERIMENT: Final = sweep.Experiment(
     folder=Path(__file__).parent,
     question="What does each filter of Envoy cost?",
     extract=extract,
@@ -134,4 +135,4 @@ EXPERIMENT: Final = lab.Experiment(
 )
 
 if __name__ == "__main__":
-    lab.main(EXPERIMENT)
+    sweep.main(EXPERIMENT)

@@ -171,8 +171,8 @@ def measure(form: str, file: str) -> None:
     """Import a file in this process; print seconds of CPU and of clock, spans, and peak memory, as JSON."""
     from importlib import import_module
 
-    from predictor.importers.spans import Vocabulary
-    from predictor.importers.traces import TraceOptions, import_traces
+    from predictor.importers.traces.reading import TraceOptions, import_traces
+    from predictor.importers.traces.spans.spans import Vocabulary
 
     reader = form.partition("-")[0]
     read = getattr(import_module(f"predictor.importers.{reader}"), f"read_{reader}")

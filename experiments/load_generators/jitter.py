@@ -13,16 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from profiler.proxies.base import HTTP1, Address
+from profiler.host.process import Process
+from profiler.host.programs import require_program
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import Pod, PodNetwork
-from profiler.testbed.process import Process
 from profiler.testbed.run import Run, measuring_lock
-from profiler.workload.base import Answers, Load, LoadGenerator, Server, Target
-from profiler.workload.h2load import H2load
-from profiler.workload.haproxy_server import HaproxyServer
-from profiler.workload.own_generator import OwnGenerator
-from profiler.workload.programs import require_program
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import HTTP1
+from profiler.workload.base import Answers, LoadGenerator, Server, Target
+from profiler.workload.generators.h2load import H2load
+from profiler.workload.generators.own import OwnGenerator
+from profiler.workload.servers.haproxy import HaproxyServer
 
 ROUNDS = 8
 SECONDS = 0.5

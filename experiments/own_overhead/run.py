@@ -27,22 +27,24 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from experiments.machine import machine_text
 from profiler.attribution.bounds import LATENCY_RATIO, THROUGHPUT_RATIO
 from profiler.attribution.statistics import Floats, bootstrap_interval, spread_ties
-from profiler.campaign.bench import SETTLE_S, Bench, Phase
-from profiler.campaign.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Scene
-from profiler.campaign.profiling import default_toolbox
-from profiler.campaign.settings import ProfileSettings
-from profiler.components import CLIENT_APP
-from profiler.environment import describe_environment
 from profiler.errors import MeshInsightError, ProcessError
+from profiler.evaluation.windows import Phase
 from profiler.files.writing import write_whole
-from profiler.machine import Noise
-from profiler.proxies.base import TCP
+from profiler.host.accounting import Noise
+from profiler.host.environment import describe_environment
+from profiler.host.process import Process
+from profiler.host.programs import first_line
+from profiler.measuring.bench import SETTLE_S, Bench
+from profiler.measuring.profiling import default_toolbox
+from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Scene
+from profiler.planning.settings import ProfileSettings
 from profiler.proxies.registry import find_proxy
-from profiler.testbed.deployment import BOTH, Deployment, Hop
-from profiler.testbed.process import Process
+from profiler.testbed.deployment import Deployment
 from profiler.testbed.run import Run, measuring_lock
-from profiler.workload.base import Load
-from profiler.workload.programs import first_line
+from profiler.vocabulary.components import CLIENT_APP
+from profiler.vocabulary.hop import BOTH, Hop
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import TCP
 
 HERE: Final = Path(__file__).parent
 QUESTION: Final = "What does measuring cost, against what people use instead?"

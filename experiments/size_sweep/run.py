@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import lab
-from meshinsight.reporters import derived, formats
+from experiments import sweep
+from meshinsight import numbers
+from meshinsight.reports.subjects import summaries
 from profiler.errors import MeshInsightError
 
 PROTOCOLS: Final = ("tcp", "http1")
@@ -21,12 +22,12 @@ SMALLEST_NS: Final = 1000.0
 """Errors are relative to the overhead, but to no less than this."""
 
 
-def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
+def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
     """One row per protocol and size, each with the line of its protocol in both currencies."""
-    rows: list[lab.Row] = []
+    rows: list[sweep.Row] = []
     for protocol in PROTOCOLS:
         of_protocol = [
-            {"protocol": protocol, "response_bytes": cell["response_bytes"], **lab.costs(cell)}
+            {"protocol": protocol, "response_bytes": cell["response_bytes"], **sweep.costs(cell)}
             for cell in cells
             if cell["protocol"] == protocol
         ]
@@ -36,7 +37,7 @@ def extract(cells: Sequence[lab.Cell]) -> list[lab.Row]:
     return rows
 
 
-def add_line(rows: Sequence[lab.Row], currency: str, key: str) -> None:
+def add_line(rows: Sequence[sweep.Row], currency: str, key: str) -> None:
     """Fit overhead = base + slope × KiB to the rows, and write it and its relative residuals into them."""
     if len(rows) < 3:
         raise MeshInsightError("the profile has fewer than three sizes of a protocol; measure the whole matrix")
@@ -52,20 +53,20 @@ def add_line(rows: Sequence[lab.Row], currency: str, key: str) -> None:
         row[f"{currency}_residual_ratio"] = float(value_ns - line_ns) / max(abs(line_ns), SMALLEST_NS)
 
 
-COLUMNS: Final[lab.Columns] = {
-    "protocol": lambda row: derived.protocol_name(row["protocol"]),
-    "answer": lambda row: formats.size(row["response_bytes"]),
-    **lab.P50_COLUMNS,
-    "line, µs": lambda row: formats.micros(row["latency_line_ns"]),
-    "off the line": lambda row: formats.signed_percent(row["latency_residual_ratio"]),
-    "+ p99, µs": lambda row: formats.micros(row["p99_overhead_ns"]),
-    "+ CPU, µs": lambda row: formats.micros(row["cpu_overhead_ns_per_request"]),
-    "CPU line, µs": lambda row: formats.micros(row["cpu_line_ns"]),
-    "CPU off the line": lambda row: formats.signed_percent(row["cpu_residual_ratio"]),
+COLUMNS: Final[sweep.Columns] = {
+    "protocol": lambda row: summaries.protocol_name(row["protocol"]),
+    "answer": lambda row: numbers.size(row["response_bytes"]),
+    **sweep.P50_COLUMNS,
+    "line, µs": lambda row: numbers.micros(row["latency_line_ns"]),
+    "off the line": lambda row: numbers.signed_percent(row["latency_residual_ratio"]),
+    "+ p99, µs": lambda row: numbers.micros(row["p99_overhead_ns"]),
+    "+ CPU, µs": lambda row: numbers.micros(row["cpu_overhead_ns_per_request"]),
+    "CPU line, µs": lambda row: numbers.micros(row["cpu_line_ns"]),
+    "CPU off the line": lambda row: numbers.signed_percent(row["cpu_residual_ratio"]),
 }
 
 
-def judge(rows: list[lab.Row]) -> lab.Finding:
+def judge(rows: list[sweep.Row]) -> sweep.Finding:
     """Whether each protocol's latency overhead is a straight line over the size."""
     sentences, answers = [], []
     for protocol in PROTOCOLS:
@@ -74,25 +75,25 @@ def judge(rows: list[lab.Row]) -> lab.Finding:
         answers.append(abs(worst["latency_residual_ratio"]) <= STRAIGHT_WITHIN)
         line = of_protocol[0]
         sentences.append(
-            f"{derived.protocol_name(protocol)} adds {formats.micros(line['latency_line_base_ns'])} µs and "
+            f"{summaries.protocol_name(protocol)} adds {numbers.micros(line['latency_line_base_ns'])} µs and "
             f"{line['latency_line_slope_ns_per_kib'] / 1e3:.2f} µs per KiB of latency, "
-            f"{formats.micros(line['cpu_line_base_ns'])} µs and "
+            f"{numbers.micros(line['cpu_line_base_ns'])} µs and "
             f"{line['cpu_line_slope_ns_per_kib'] / 1e3:.2f} µs per KiB "
-            f"of CPU; off the line by {formats.signed_percent(worst['latency_residual_ratio'])} at most in latency "
-            f"(at {formats.size(worst['response_bytes'])}) and "
-            f"{formats.signed_percent(worst_of(of_protocol, 'cpu')['cpu_residual_ratio'])} in CPU."
+            f"of CPU; off the line by {numbers.signed_percent(worst['latency_residual_ratio'])} at most in latency "
+            f"(at {numbers.size(worst['response_bytes'])}) and "
+            f"{numbers.signed_percent(worst_of(of_protocol, 'cpu')['cpu_residual_ratio'])} in CPU."
         )
-    sentences.append(f"The finding holds where latency is nowhere off by more than {formats.percent(STRAIGHT_WITHIN)}.")
+    sentences.append(f"The finding holds where latency is nowhere off by more than {numbers.percent(STRAIGHT_WITHIN)}.")
     published = "the latency of a sidecar is a base cost and a slope per byte (model of the paper)"
-    return lab.Finding(published, lab.PAPER, lab.verdict(answers), " ".join(sentences))
+    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), " ".join(sentences))
 
 
-def worst_of(rows: Sequence[lab.Row], currency: str) -> lab.Row:
+def worst_of(rows: Sequence[sweep.Row], currency: str) -> sweep.Row:
     """The row that is farthest off its line."""
     return max(rows, key=lambda row: abs(row[f"{currency}_residual_ratio"]))
 
 
-def draw(figure: Figure, rows: list[lab.Row]) -> None:
+def draw(figure: Figure, rows: list[sweep.Row]) -> None:
     """Measured points with their intervals, and the lines, over the size; both axes logarithmic."""
     panels = figure.subplots(1, 2)
     titles = ("added latency of the median exchange, µs", "added CPU per request, µs")
@@ -102,8 +103,8 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
             shown = [row for row in rows if row["protocol"] == protocol]
             sizes_kib = [row["response_bytes"] / 1024 for row in shown]
             values_us = [row[key] / 1e3 for row in shown]
-            spread_us = lab.error_bars(values_us, [row[interval] for row in shown])
-            name = derived.protocol_name(protocol)
+            spread_us = sweep.error_bars(values_us, [row[interval] for row in shown])
+            name = summaries.protocol_name(protocol)
             axes.errorbar(
                 sizes_kib, values_us, yerr=spread_us, fmt="o", capsize=3, color=f"C{number}", label=f"{name}, measured"
             )
@@ -118,7 +119,7 @@ def draw(figure: Figure, rows: list[lab.Row]) -> None:
     panels[0].legend(frameon=False)
 
 
-EXPERIMENT: Final = lab.Experiment(
+EXPERIMENT: Final = sweep.Experiment(
     folder=Path(__file__).parent,
     question="What does a byte cost, and is it a base cost and a slope?",
     extract=extract,
@@ -128,4 +129,4 @@ EXPERIMENT: Final = lab.Experiment(
 )
 
 if __name__ == "__main__":
-    lab.main(EXPERIMENT)
+    sweep.main(EXPERIMENT)

@@ -17,15 +17,15 @@ from typing import Any, Final
 import matplotlib.pyplot as plt
 import numpy as np
 
-from profiler.campaign.applications import COLD, HOT, AnchorCell, ApplicationBench
-from profiler.campaign.bench import wait_until_sending
-from profiler.environment import describe_environment
 from profiler.files.writing import write_whole
-from profiler.proxies.base import HTTP1, TCP
+from profiler.host.environment import describe_environment
+from profiler.measuring.applications import COLD, HOT, AnchorCell, ApplicationBench
+from profiler.measuring.bench import wait_until_sending
 from profiler.testbed.application import NO_SIDECAR, Application, Edge, Microservice
 from profiler.testbed.run import Run, measuring_lock
-from profiler.workload.base import Load
-from profiler.workload.own_generator import OwnGenerator
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import HTTP1, TCP
+from profiler.workload.generators.own import OwnGenerator
 
 HERE: Final = Path(__file__).parent
 RATES: Final = (2000.0, 1000.0, 500.0, 200.0, 100.0, 50.0)

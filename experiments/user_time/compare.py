@@ -17,8 +17,6 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from profiler.attribution.cpu_classes import USER
-from profiler.components import PARSING, PROXY_CORE, SERVER_SIDECAR
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import PerfSampling
 from profiler.proxies.envoy import find_binary
@@ -34,6 +32,8 @@ from profiler.symbols.split import (
     split_by_symbols,
 )
 from profiler.symbols.tables import FunctionTables
+from profiler.vocabulary.components import PARSING, PROXY_CORE, SERVER_SIDECAR
+from profiler.vocabulary.cpu_states import USER
 
 RUNGS: Final = {"tcp": PROXY_CORE, "http": PARSING, "https": "tls"}
 NGINX_STREAM: Final = Path("/usr/lib/nginx/modules/ngx_stream_module.so")

@@ -17,7 +17,7 @@ from profiler.errors import UsageError
 if TYPE_CHECKING:
     from predictor.advise.limits import Limit
     from predictor.advise.types import Advice
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
 
 FORMATS: Final = ("table", "json", "markdown")
 TRANSPORTS: Final = ("ip", "uds")
@@ -88,7 +88,7 @@ def advise(
     from predictor.advise.candidates import rules
     from predictor.graph.reader import load_graph
     from predictor.graph.writer import save_graph
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
 
     loaded = load_graph(graph)
     chosen = rules(loaded, allow or (), keep or ())
@@ -102,7 +102,7 @@ def advise(
 
 
 def _write(found: "Advice", output: str, check: str) -> None:
-    from meshinsight.reporters import advice
+    from meshinsight.reports.subjects import advice
 
     writers = {"json": advice.write_json, "markdown": advice.write_markdown, "table": advice.print_advice}
     writers[output](found, check, sys.stdout)

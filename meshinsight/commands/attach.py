@@ -75,7 +75,7 @@ def attach(
     from profiler.attach.attach import attach as run
     from profiler.attach.measuring import Settings
     from profiler.attach.targets import local_targets
-    from profiler.interrupts import Interrupted
+    from profiler.host.interrupts import Interrupted
 
     found, signum = run(local_targets(pid or []), Settings(duration_s, max_ratio), _say)
     _show(found, output)
@@ -85,7 +85,7 @@ def attach(
 
 
 def _show(found: "Attached", output: str) -> None:
-    from meshinsight.reporters import attached as reporting
+    from meshinsight.reports.subjects import attached as reporting
 
     if output == "json":
         reporting.write_json(found, sys.stdout)

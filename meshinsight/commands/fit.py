@@ -36,7 +36,7 @@ def fit(
     if output == "json":
         write_json_document(model.to_json(), sys.stdout, indent=None)
         return
-    from meshinsight.reporters.prediction_model import print_model
+    from meshinsight.reports.subjects.model import print_model
 
     print_model(model)
 

@@ -14,7 +14,7 @@ from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from predictor.graph.types import CallGraph
-    from predictor.importers.traces import TraceImport
+    from predictor.importers.traces.reading import TraceImport
 
 LISTED: Final = 12
 """So many lines of a kind are shown; the file has them all."""
@@ -60,7 +60,7 @@ def check(graph: Annotated[Path, typer.Argument(metavar="FILE", help="A call gra
 
 
 def _add_trace_command(reader: str, about: str) -> None:
-    """The command for one trace format, read by `predictor.importers.READER`."""
+    """The command for one trace format, read by `predictor.importers.traces.formats.READER`."""
 
     def command(
         inputs: Inputs,
@@ -73,11 +73,11 @@ def _add_trace_command(reader: str, about: str) -> None:
         _check_rate(rate)
         if rate is not None and rate_from_traces:
             raise UsageError("--rate and --rate-from-traces: both say the rate; give one")
-        from predictor.importers.merge import Rates
-        from predictor.importers.spans import Vocabulary
-        from predictor.importers.traces import TraceOptions, import_traces
+        from predictor.importers.traces.calls.merge import Rates
+        from predictor.importers.traces.reading import TraceOptions, import_traces
+        from predictor.importers.traces.spans.spans import Vocabulary
 
-        read = getattr(import_module(f"predictor.importers.{reader}"), f"read_{reader}")
+        read = getattr(import_module(f"predictor.importers.traces.formats.{reader}"), f"read_{reader}")
         words, options = Vocabulary(), TraceOptions(Rates(rate, rate_from_traces), operation, allow_incomplete)
         with _right_command(f"from-{reader}", inputs):
             found = import_traces(read(inputs, words), words, _named(inputs), options)
@@ -116,7 +116,7 @@ def from_prometheus(
     _check_rate(rate)
     if over is not None and not 0 < over < 1e12:
         raise UsageError(f"--over {over:g}: expected a number of seconds above 0")
-    from predictor.importers.prometheus import read_prometheus
+    from predictor.importers.metrics.prometheus import read_prometheus
 
     with _right_command("from-prometheus", inputs):
         graph = read_prometheus(inputs, rate, over)
@@ -127,7 +127,7 @@ def from_prometheus(
 def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
     """From Kubernetes manifests: replicas, protocols by port, and calls as far as containers' settings name them."""
     _check_rate(rate)
-    from predictor.importers.manifests import read_manifests
+    from predictor.importers.manifests.reading import read_manifests
 
     with _right_command("from-manifests", inputs):
         graph = read_manifests(inputs, rate)
@@ -151,7 +151,7 @@ def _right_command(command: str, inputs: list[Path]) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        from predictor.importers.recognise import recognise
+        from predictor.importers.traces.formats.recognise import recognise
 
         for path in inputs:
             what, other = recognise(path)

@@ -11,10 +11,10 @@ from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
-    from profiler.campaign.profiling import Outcome
-    from profiler.campaign.settings import ProfileSettings
-    from profiler.cluster.running import Where
-    from profiler.cluster.session import Session
+    from profiler.cluster.api.session import Session
+    from profiler.cluster.run.running import Where
+    from profiler.measuring.profiling import Outcome
+    from profiler.planning.settings import ProfileSettings
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class ClusterOptions:
 
 def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
     """Print what a run would create."""
-    from profiler.cluster.rendering import render
-    from profiler.cluster.running import cluster_plan
-    from profiler.cluster.templates import as_yaml
+    from profiler.cluster.objects.rendering import render
+    from profiler.cluster.objects.templates import as_yaml
+    from profiler.cluster.run.running import cluster_plan
 
     write_document(as_yaml(render(cluster_plan(settings, _where(options)))), sys.stdout)
 
@@ -52,8 +52,8 @@ def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
 def profile_on_cluster(settings: "ProfileSettings", options: ClusterOptions, directory: Path) -> "Outcome":
     """Measure on the cluster into `directory`."""
     from meshinsight import __version__
-    from meshinsight.reporters.progress import Progress
-    from profiler.cluster.running import ClusterRun
+    from meshinsight.progress import Progress
+    from profiler.cluster.run.running import ClusterRun
 
     with connected(options) as session, Progress() as progress:
         command = ("meshinsight", *sys.argv[1:])
@@ -61,7 +61,7 @@ def profile_on_cluster(settings: "ProfileSettings", options: ClusterOptions, dir
 
 
 def _where(options: ClusterOptions) -> "Where":
-    from profiler.cluster.running import Where
+    from profiler.cluster.run.running import Where
 
     return Where(
         image=options.image or default_image(),
@@ -75,7 +75,7 @@ def _where(options: ClusterOptions) -> "Where":
 
 def cleanup_cluster(options: ClusterOptions, run_id: str | None, *, dry_run: bool) -> None:
     """Remove what killed runs, or the run of that id, left on the cluster, and say so."""
-    from profiler.cluster.leftovers import find_leftovers, find_runs, remove_leftovers
+    from profiler.cluster.run.leftovers import find_leftovers, find_runs, remove_leftovers
 
     with connected(options) as session:
         if dry_run:
@@ -102,7 +102,7 @@ def attach_to_pods(
     say: Callable[[str], None],
 ) -> "list[Attached]":
     """Look at the sidecars of pods; what was found on each of their nodes."""
-    from profiler.cluster.attaching import attach_on_cluster, find_sidecars
+    from profiler.cluster.run.attaching import attach_on_cluster, find_sidecars
 
     with connected(options) as session:
         sidecars = find_sidecars(session, pods, selector, namespace, container)
@@ -112,7 +112,7 @@ def attach_to_pods(
 
 def connected(options: ClusterOptions) -> "Session":
     """A session as the options say. Raises UsageError, ClusterError."""
-    from profiler.cluster.session import connect
+    from profiler.cluster.api.session import connect
 
     return connect(str(options.kubeconfig) if options.kubeconfig else None, options.context)
 

@@ -11,9 +11,9 @@ from meshinsight.commands.fit import load_model
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
-    from meshinsight.reporters.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction_sections import Prices
     from predictor.graph.types import CallGraph
-    from predictor.predict.types import Factors, Options
+    from predictor.hop_costs.options import Factors, Options
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 
@@ -70,10 +70,10 @@ def predict(
         _at_least_zero(option, price or 0.0, 1e12)
     # Read when numpy is loaded: matrices here are small, and on a busy machine its threads wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from meshinsight.reporters.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction_sections import Prices
     from predictor.graph.reader import load_graph
-    from predictor.predict.scenario import Changes, changed
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
+    from predictor.what_if.scenario import Changes, changed
 
     loaded = changed(load_graph(graph), Changes(tuple(change or ()), tuple(drop_filter or ()), topology))
     options = Options(proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup))
@@ -85,7 +85,7 @@ def predict(
 
 
 def _predict(graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str) -> None:
-    from meshinsight.reporters import prediction, prediction_data
+    from meshinsight.reports.subjects import prediction, prediction_data
     from predictor.predict import predict as predicting
 
     found = predicting.predict(graph, load_model(profile), options)
@@ -102,9 +102,9 @@ def _compare(
     graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str, scenarios: Path
 ) -> None:
     """Predict the graph as it is and in each scenario. Raises `UsageError` if no scenario can be predicted."""
-    from meshinsight.reporters import comparison
-    from predictor.predict.comparison import compare
-    from predictor.predict.scenarios import load_scenarios
+    from meshinsight.reports.subjects import comparison
+    from predictor.what_if.comparison import compare
+    from predictor.what_if.scenarios import load_scenarios
 
     loaded = load_scenarios(scenarios)
     found = compare(graph, load_model(profile), options, loaded)
@@ -123,7 +123,7 @@ def _factors(file: Path | None) -> "dict[str, Factors] | None":
     """The speed-ups in a file."""
     if file is None:
         return None
-    from predictor.predict.scenario import factors
+    from predictor.what_if.scenario import factors
     from profiler.files.reading import read_text
     from profiler.files.yaml_text import parse_document
 

@@ -65,9 +65,9 @@ def predict_batch(
     from predictor.batch.run import Runner, here
     from predictor.batch.run import predict_batch as predicting
     from predictor.batch.sources import BatchInput
-    from predictor.importers.merge import Rates
-    from predictor.importers.traces import TraceOptions
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
+    from predictor.importers.traces.calls.merge import Rates
+    from predictor.importers.traces.reading import TraceOptions
 
     source = BatchInput(graphs, TraceOptions(Rates(rate)))
     options = Options(proxy, transport, samples if percentiles else 0, seed, cpu_model)

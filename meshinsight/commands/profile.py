@@ -13,8 +13,8 @@ from meshinsight.console import print_note, write_document, write_json_document
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
-    from profiler.campaign.profiling import Outcome
-    from profiler.campaign.settings import ProfileSettings
+    from profiler.measuring.profiling import Outcome
+    from profiler.planning.settings import ProfileSettings
 
 OUTPUTS: Final = ("table", "json")
 QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.5}
@@ -162,8 +162,8 @@ def profile(
 
 def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[str, Any]) -> "ProfileSettings":
     """Defaults, then what `--quick` or a matrix says, then what single options say."""
-    from profiler.campaign.matrix import load_matrix, matrix_error, parse_duration
-    from profiler.campaign.settings import ProfileSettings
+    from profiler.planning.matrix import load_matrix, matrix_error, parse_duration
+    from profiler.planning.settings import ProfileSettings
 
     chosen: dict[str, Any] = dict(QUICK) if quick else {}
     if matrix is not None or budget is not None:
@@ -178,9 +178,9 @@ def _settings(quick: bool, matrix: str | None, budget: str | None, given: dict[s
 
 
 def _new_directory(out: Path | None) -> Path:
-    from profiler.campaign.journal import Journal
-    from profiler.campaign.place import require_place
-    from profiler.campaign.profiling import default_directory
+    from profiler.measuring.journal import Journal
+    from profiler.measuring.output_folder import require_place
+    from profiler.measuring.profiling import default_directory
     from profiler.profile.document import FILE_NAME
 
     directory = out or default_directory()
@@ -194,8 +194,8 @@ def _new_directory(out: Path | None) -> Path:
 
 
 def _resume(directory: Path, out: Path | None, others: dict[str, Any], output: str) -> None:
-    from profiler.campaign.journal import Journal
-    from profiler.campaign.place import require_place
+    from profiler.measuring.journal import Journal
+    from profiler.measuring.output_folder import require_place
 
     if out is not None or any(value for value in others.values()):
         raise UsageError("--resume: goes on with the settings of the run; leave the other options out")
@@ -206,8 +206,8 @@ def _resume(directory: Path, out: Path | None, others: dict[str, Any], output: s
 
 def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
     from meshinsight import __version__
-    from meshinsight.reporters.progress import Progress
-    from profiler.campaign.profiling import Invocation, Profiling
+    from meshinsight.progress import Progress
+    from profiler.measuring.profiling import Invocation, Profiling
 
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
@@ -217,7 +217,7 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
 
 def _show(outcome: "Outcome", output: str, advice: str = "") -> None:
     """Print a profile; where the run ended early, say `advice` and raise what ended it."""
-    from meshinsight.reporters import table
+    from meshinsight.reports.subjects import profile as table
 
     directory = outcome.path.parent
     document = outcome.document if outcome.interrupted else _with_model(outcome.document, directory)
@@ -244,15 +244,15 @@ def _with_model(document: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def _print_plan(settings: "ProfileSettings") -> None:
-    from meshinsight.reporters.plan import print_plan
-    from profiler.campaign.profiling import Schedule
+    from meshinsight.reports.subjects.plan import print_plan
+    from profiler.measuring.profiling import Schedule
 
     schedule = Schedule(settings)
     print_plan(schedule.listing(), schedule.settings, sys.stdout)
 
 
 def _print_bpf() -> None:
-    from profiler.campaign.profiling import bpf_texts
+    from profiler.measuring.profiling import bpf_texts
 
     for name, text in bpf_texts().items():
         write_document(f"// ---- {name}.bpf.c\n{text}\n", sys.stdout)
@@ -270,7 +270,7 @@ def _filters(names: list[str], files: list[Path]) -> tuple[tuple[str, ...], ...]
 
 
 def _sizes(option: str, text: str | None) -> tuple[int, ...] | None:
-    from profiler.campaign.matrix import parse_size
+    from profiler.planning.matrix import parse_size
 
     if text is None:
         return None
@@ -281,7 +281,7 @@ def _sizes(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 def _header_levels(text: str | None) -> tuple[tuple[int, int], ...] | None:
-    from profiler.campaign.matrix import DEFAULT_HEADER_BYTES
+    from profiler.planning.matrix import DEFAULT_HEADER_BYTES
 
     if text is None:
         return None

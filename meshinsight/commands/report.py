@@ -11,9 +11,9 @@ from meshinsight.console import print_line
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
-    from meshinsight.reporters.graph_view import Predicted
-    from meshinsight.reporters.prediction_sections import Prices
-    from predictor.predict.types import Options
+    from meshinsight.reports.subjects.graph_view import Predicted
+    from meshinsight.reports.subjects.prediction_sections import Prices
+    from predictor.hop_costs.options import Options
 
 _MOST_MONEY: Final = 1e12
 
@@ -55,10 +55,10 @@ def report(
         "--price-per-gib-hour": price_per_gib_hour,
     }
     _check(out, graph, given)
-    from meshinsight.reporters import html
-    from meshinsight.reporters.prediction_sections import Prices
-    from meshinsight.reporters.validation_document import read_validation
-    from predictor.predict.types import Options
+    from meshinsight.reports.renderers import html
+    from meshinsight.reports.subjects.prediction_sections import Prices
+    from meshinsight.reports.subjects.validation_document import read_validation
+    from predictor.hop_costs.options import Options
     from profiler.files.writing import write_whole
     from profiler.profile.document import load_profile
 
@@ -84,7 +84,7 @@ def _check(out: Path, graph: Path | None, given: dict[str, str | float | None]) 
 
 
 def _predicted(profile: Path, graph: Path, options: "Options", prices: "Prices") -> "Predicted":
-    from meshinsight.reporters.graph_view import Predicted
+    from meshinsight.reports.subjects.graph_view import Predicted
     from predictor.graph.reader import load_graph
     from predictor.predict.predict import predict
 

@@ -48,7 +48,7 @@ def _matching(cells: list[dict[str, Any]], pattern: str) -> list[dict[str, Any]]
 
 
 def _print_table(document: dict[str, Any]) -> None:
-    from meshinsight.reporters import table
+    from meshinsight.reports.subjects import profile as table
 
     table.print_profile(document)
 
@@ -59,9 +59,9 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 def _print_csv(document: dict[str, Any]) -> None:
-    from meshinsight.reporters import csv_rows
+    from meshinsight.reports.subjects import profile_rows
 
-    csv_rows.write(document, sys.stdout)
+    profile_rows.write(document, sys.stdout)
 
 
 _PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {

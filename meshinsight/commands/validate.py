@@ -38,11 +38,11 @@ def validate(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the result as JSON, for report.")] = None,
 ) -> None:
     """Deploy a call graph here, without sidecars and with them, and score what the profile predicts for it."""
-    from meshinsight.reporters import validation as reporting
-    from meshinsight.reporters.progress import Progress
+    from meshinsight.progress import Progress
+    from meshinsight.reports.subjects import validation as reporting
     from predictor.validation.running import Settings
     from predictor.validation.running import validate as run
-    from profiler.campaign.applications import TEMPERATURES
+    from profiler.measuring.applications import TEMPERATURES
 
     if output not in FORMATS:
         raise UsageError(f"-o {output}: unknown output format; choose table or json")
@@ -59,8 +59,8 @@ def validate(
         raise UsageError(f"--out {out}: its folder is not there; make it first")
     from meshinsight.commands.fit import load_model
     from predictor.graph.reader import load_graph
-    from predictor.predict.scenarios import load_scenarios
-    from predictor.predict.types import Options
+    from predictor.hop_costs.options import Options
+    from predictor.what_if.scenarios import load_scenarios
     from profiler.profile.document import load_profile
 
     loaded = load_graph(graph)

@@ -20,9 +20,10 @@ from predictor.advise.search import LARGE, Found, Goal, Search
 from predictor.advise.tail import Requests
 from predictor.advise.types import Advice, Outcome, Step
 from predictor.graph.types import CallGraph
+from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.predict.types import Options, Prediction
+from predictor.predict.types import Prediction
 from profiler.errors import UsageError
 
 MOST_PREDICTED: Final = 40

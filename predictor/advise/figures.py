@@ -14,9 +14,9 @@ from predictor.advise.prices import Priced, Prices
 from predictor.advise.tail import Indices, Requests
 from predictor.graph.plan import call_rates, execution_plan
 from predictor.graph.types import CallGraph
+from predictor.hop_costs.load import SATURATED, Load, at_work, graph_owners, sidecar_load
 from predictor.models.types import Floats
 from predictor.predict.latency import Answer, Hops, answer
-from predictor.predict.load import SATURATED, Load, at_work, graph_owners, sidecar_load
 from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.own_times import variance_ns2
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from predictor.advise.changes import Treatment
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.predict import predict
-from predictor.predict.types import Options, Prediction
+from predictor.predict.types import Prediction
 from profiler.errors import UsageError
 
 _AT_ONCE: Final = 4000

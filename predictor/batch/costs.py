@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.graph.types import PROTOCOLS, SIDECAR_MODES, TLS_MODES
-from predictor.models.types import BASE, CURRENCIES, Configuration, Floats
-from predictor.predict.forms import (
+from predictor.hop_costs.forms import (
     NEAR,
     WITHOUT_COLD,
     Form,
@@ -25,7 +24,8 @@ from predictor.predict.forms import (
     term_column,
     worker_components,
 )
-from predictor.predict.hops import Kind, Part
+from predictor.hop_costs.hops import Kind, Part
+from predictor.models.types import BASE, CURRENCIES, Configuration, Floats
 
 _BLOCK: Final = 256
 """Graphs whose draws are held at once: they fit into a CPU's cache."""

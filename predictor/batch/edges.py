@@ -9,8 +9,8 @@ from predictor.batch.costs import by_kind, kind_codes
 from predictor.batch.decode import Booleans, Indices, Problems, Rows
 from predictor.batch.levels import Requests, find_levels
 from predictor.graph.types import REPEATS, SIDECAR_MODES
+from predictor.hop_costs.load import Owners
 from predictor.models.types import Floats
-from predictor.predict.load import Owners
 
 _PARALLEL: Final = REPEATS.index("parallel")
 _SHARED: Final = SIDECAR_MODES.index("shared")

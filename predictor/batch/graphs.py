@@ -10,7 +10,7 @@ from predictor.batch.columns import CHOICES, FAILURE, FILTERS, NUMBERS, SCHEMA
 from predictor.graph.plan import passed_sidecars
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import INGRESS, SIDES, Call, CallGraph, Cluster, Ingress, Service, Sidecar, edge_id
-from predictor.predict.temperature import given_weights
+from predictor.hop_costs.temperature import given_weights
 
 Row = dict[str, Any]
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from predictor.batch.decode import Booleans, Indices
+from predictor.hop_costs.hops import Part
+from predictor.hop_costs.load import Owners, taken
 from predictor.models.types import Floats
-from predictor.predict.hops import Part
-from predictor.predict.load import Owners, taken
 
 
 class MemorySums:

@@ -28,16 +28,16 @@ from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, STATISTICS, result_table
 from predictor.batch.temperature import temperatures
 from predictor.graph.checks import check_graph
+from predictor.hop_costs.forms import Forms
+from predictor.hop_costs.hops import Kind, Part, Resolver
+from predictor.hop_costs.load import SATURATED, at_work, sidecar_load
+from predictor.hop_costs.options import Options
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.counts import MOST_CALLS
-from predictor.predict.forms import Forms
-from predictor.predict.hops import Kind, Part, Resolver
 from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws
-from predictor.predict.load import SATURATED, at_work, sidecar_load
 from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.predict import predict
-from predictor.predict.types import Options
 from profiler.errors import UsageError
 
 _NS: Final = 1e-9

@@ -15,10 +15,10 @@ from predictor.batch.columns import GRAPH
 from predictor.batch.graphs import Row, failed_row, graph_rows, rows_table
 from predictor.batch.parquet import ParquetInput
 from predictor.graph.reader import load_graph
-from predictor.importers.jaeger import read_jaeger
-from predictor.importers.spans import SpanBatch, Vocabulary
 from predictor.importers.streams import open_source
-from predictor.importers.traces import TraceOptions, import_traces
+from predictor.importers.traces.formats.jaeger import read_jaeger
+from predictor.importers.traces.reading import TraceOptions, import_traces
+from predictor.importers.traces.spans.spans import SpanBatch, Vocabulary
 from profiler.errors import UsageError
 
 _GRAPHS: Final = (".yaml", ".yml", ".json")

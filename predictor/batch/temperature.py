@@ -1,4 +1,4 @@
-"""Temperatures of the sidecars of many graphs: 0 is hot, 1 cold, as in `predictor.predict.temperature`. Pure numpy."""
+"""Temperatures of the sidecars of many graphs: 0 is hot, 1 cold (`predictor.hop_costs.temperature`). Pure numpy."""
 
 from typing import Final
 
@@ -8,8 +8,8 @@ from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.batch.edges import Flow, cpus_of
 from predictor.batch.levels import Requests, stage_begins
 from predictor.graph.types import REPEATS
+from predictor.hop_costs.temperature import ASSUMED_USE, Curve, Visits, of_owners, positions
 from predictor.models.types import Floats
-from predictor.predict.temperature import ASSUMED_USE, Curve, Visits, of_owners, positions
 
 _PARALLEL: Final = REPEATS.index("parallel")
 

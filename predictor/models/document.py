@@ -27,9 +27,9 @@ from predictor.models.types import (
     Floats,
     HeldOut,
 )
-from profiler.components import COMPONENTS
 from profiler.errors import UsageError
 from profiler.files.typed import typed
+from profiler.vocabulary.components import COMPONENTS
 
 REMEDY: Final = "make it again with `meshinsight fit -o json`"
 

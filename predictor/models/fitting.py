@@ -19,7 +19,7 @@ from predictor.models.cooling import cooling_curve, natural_curve
 from predictor.models.readings import Reading, dimension, feature_row, mean_ratio, memory, reading, shares, usable
 from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
 from predictor.models.types import BASE, CURRENCIES, FEATURES, Configuration, Cost, FittedModel, Floats, HeldOut
-from profiler.campaign.coefficients import machine_error
+from profiler.planning.coefficients import machine_error
 
 DRAWS: Final = 200
 """How often another run is imagined."""

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from predictor.models.types import UNEXPLAINED, Floats
-from profiler.campaign.coefficients import anchor_factor
-from profiler.components import CLIENT_APP, CLIENT_SIDECAR, REQUEST, SERVER_APP, SERVER_SIDECAR
+from profiler.planning.coefficients import anchor_factor
+from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR, REQUEST, SERVER_APP, SERVER_SIDECAR
 
 _Z95: Final = 1.96
 _DEFAULTS: Final[Mapping[str, Any]] = {

@@ -20,7 +20,7 @@ from profiler.files.writing import write_whole
 
 FILE_NAME: Final = "model.json"
 
-_ELSEWHERE: Final = ("profiler/campaign/coefficients.py", "profiler/components.py")
+_ELSEWHERE: Final = ("profiler/planning/coefficients.py", "profiler/vocabulary/components.py")
 _ARRAYS: Final = ("coefficients", "draws")
 _DAMAGES: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError)
 """What reading a file of any content may end in; `ValueError` is damaged JSON, text or base64 too."""

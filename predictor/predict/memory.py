@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from predictor.graph.types import CallGraph
-from predictor.predict.hops import Part
-from predictor.predict.load import Owners
+from predictor.hop_costs.hops import Part
+from predictor.hop_costs.load import Owners
 
 
 def memory_bytes(

@@ -12,16 +12,11 @@ import numpy as np
 
 from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
 from predictor.graph.types import Call, CallGraph, Service
-from predictor.models.natural import between_ends
-from predictor.models.types import FittedModel, Floats
-from predictor.predict import temperature
-from predictor.predict.costs import CostTable, EdgeCosts, kinds_of
-from predictor.predict.counts import check_counts, check_figures
-from predictor.predict.forms import worker_components
-from predictor.predict.hops import CLIENT, SERVER, Part, Resolver
-from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
-from predictor.predict.latency import Answer, Hops, answer
-from predictor.predict.load import (
+from predictor.hop_costs import temperature
+from predictor.hop_costs.costs import CostTable, EdgeCosts, kinds_of
+from predictor.hop_costs.forms import worker_components
+from predictor.hop_costs.hops import CLIENT, SERVER, Part, Resolver
+from predictor.hop_costs.load import (
     SATURATED,
     Indices,
     Load,
@@ -31,6 +26,12 @@ from predictor.predict.load import (
     overload_warnings,
     sidecar_load,
 )
+from predictor.hop_costs.options import Options
+from predictor.models.natural import between_ends
+from predictor.models.types import FittedModel, Floats
+from predictor.predict.counts import check_counts, check_figures
+from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
+from predictor.predict.latency import Answer, Hops, answer
 from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.memory import memory_bytes, total
 from predictor.predict.own_times import variance_ns2
@@ -39,13 +40,12 @@ from predictor.predict.types import (
     EdgePrediction,
     Estimate,
     Latency,
-    Options,
     Prediction,
     ServicePrediction,
     estimate,
     estimates,
 )
-from profiler.components import QUEUEING
+from profiler.vocabulary.components import QUEUEING
 
 PERCENTILES = (50, 90, 99)
 _LEAST_SAMPLES = 2000

@@ -136,37 +136,6 @@ class Prediction:
     draws: Mapping[str, Floats] = field(default_factory=dict, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to predict. `proxy` None: Envoy if it was measured. `samples` 0: no percentiles.
-
-    `cpu_model` is that of the nodes, where known: another one than the profile's widens the interval. `load` adds
-    waiting at the sidecars' workers. Without `intervals` each is its figure alone, which is faster.
-    """
-
-    proxy: str | None = None
-    transport: str = "ip"
-    samples: int = 10_000
-    seed: int = 1
-    cpu_model: str | None = None
-    load: bool = True
-    intervals: bool = True
-    speedup: Mapping[str, "Factors"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """What-if factors of a component: CPU at base and per unit (`C`, `c`), latency at base and per unit (`L`, `l`).
-
-    A factor of 0.5 means that it takes half; 1 changes nothing.
-    """
-
-    cpu_base: float = 1.0
-    cpu_slope: float = 1.0
-    latency_base: float = 1.0
-    latency_slope: float = 1.0
-
-
 def estimate(value: float, draws: Floats, *, least: float = -math.inf) -> Estimate:
     """The figure with the central 95 % of its draws, none below `least`; the interval holds the figure."""
     return estimates(np.array([value]), draws[None], least=least)[0]

@@ -16,10 +16,10 @@ import numpy as np
 from predictor.graph.types import CallGraph
 from predictor.models.types import FEATURES, POSITIONS, Configuration, FittedModel
 from predictor.validation.types import Anchor
-from profiler.campaign.applications import COLD, HOT, NATURAL, AnchorCell, AnchorReading
-from profiler.campaign.cells import ANCHOR_SCENE
 from profiler.errors import UsageError
-from profiler.proxies.base import HTTP1, TCP
+from profiler.measuring.applications import COLD, HOT, NATURAL, AnchorCell, AnchorReading
+from profiler.planning.cells import ANCHOR_SCENE
+from profiler.vocabulary.protocols import HTTP1, TCP
 
 ANCHOR: Final = AnchorCell(HTTP1, HOT)
 """The anchor cell of a profile without cells of an anchor's load."""

@@ -12,8 +12,8 @@ from predictor.graph.plan import execution_plan, sidecar_modes
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster
 from profiler.errors import UsageError
-from profiler.proxies.base import HTTP1, TCP
 from profiler.testbed.application import NO_SIDECAR, SHARED, Application, Edge, Microservice
+from profiler.vocabulary.protocols import HTTP1, TCP
 
 _GOLDEN: Final = 0.6180339887498949
 """Multiples of it, modulo one, fill the unit interval evenly however many are taken."""

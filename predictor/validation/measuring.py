@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from profiler.campaign.applications import AnchorCell, AnchorReading, ApplicationBench, CpuReading, LatencyReading
 from profiler.errors import MeshInsightError
+from profiler.measuring.applications import AnchorCell, AnchorReading, ApplicationBench, CpuReading, LatencyReading
 
 _ANCHOR_S: Final = 0.4
 _ATTEMPTS: Final = 3

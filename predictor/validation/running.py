@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from predictor.graph.types import CallGraph
+from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
-from predictor.predict.comparison import saving
 from predictor.predict.predict import predict
-from predictor.predict.scenarios import AS_IT_IS, Scenario
-from predictor.predict.types import Options
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import application, applications_of, as_deployed, plain_entries, without_mesh
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
 from predictor.validation.scoring import PERCENTILES, measured_baseline, measured_saving, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
-from profiler.campaign.applications import COLD, HOT, AnchorCell, AnchorReading, ApplicationBench
-from profiler.environment import describe_environment
+from predictor.what_if.comparison import saving
+from predictor.what_if.scenarios import AS_IT_IS, Scenario
 from profiler.errors import MeshInsightError, UsageError
+from profiler.host.environment import describe_environment
+from profiler.measuring.applications import COLD, HOT, AnchorCell, AnchorReading, ApplicationBench
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
 from profiler.testbed.run import Run, measuring_lock

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from predictor.models.types import Floats
-from predictor.predict.comparison import Saving as Predicted
 from predictor.predict.types import Estimate, Prediction, ServicePrediction
 from predictor.validation.measuring import Rounds
 from predictor.validation.types import Saving, Score, Variant
-from profiler.attribution.cpu_classes import USER
-from profiler.campaign.applications import CpuReading, LatencyReading
-from profiler.components import EVENT_WAIT, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE
+from predictor.what_if.comparison import Saving as Predicted
+from profiler.measuring.applications import CpuReading, LatencyReading
+from profiler.vocabulary.components import EVENT_WAIT, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE
+from profiler.vocabulary.cpu_states import USER
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 

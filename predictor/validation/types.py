@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from predictor.predict.types import Estimate
-from profiler.campaign.applications import AnchorCell, AnchorReading
+from profiler.measuring.applications import AnchorCell, AnchorReading
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from profiler.attach.results import (
 )
 from profiler.attach.targets import Target, watched
 from profiler.attach.user_time import Program, program_of
-from profiler.environment import describe_environment
+from profiler.host.environment import describe_environment
 from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTimes, add_up, add_up_user
 
 _FEW_SAMPLES: Final = 500

@@ -16,15 +16,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attach.calibration import measure_hit_cost
-from profiler.attach.calls import SocketCalls
-from profiler.attach.overhead import HitCost, Ledger, burst_ratio, sampling_hz
+from profiler.attach.overhead import Ledger, burst_ratio, sampling_hz
 from profiler.attach.sockets import Sockets, open_files
 from profiler.attach.targets import Lives, Target
-from profiler.attach.vanishing import vanishing_folder
+from profiler.attach.temporary_folder import vanishing_folder
 from profiler.errors import MissingError, ProbeError, ProcessError
-from profiler.interrupts import STOP_SIGNALS
-from profiler.machine import run_time_ns
+from profiler.host.accounting import run_time_ns
+from profiler.host.interrupts import STOP_SIGNALS
+from profiler.probes.calls import SocketCalls
+from profiler.probes.calls_calibration import HitCost, measure_hit_cost
 from profiler.probes.perf_sampling import PerfSampling
 
 BURST_S: Final = 0.05

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attach.calls import READ, WAIT
 from profiler.attach.sockets import ACCEPTED, MADE, NO_SOCKET, UNKNOWN
-from profiler.components import REQUEST, RESPONSE
+from profiler.probes.calls import READ, WAIT
+from profiler.vocabulary.components import REQUEST, RESPONSE
 
 UNTOLD: Final = "untold"
 """Direction of a message between sockets of which one is not known, or both are on the same side."""

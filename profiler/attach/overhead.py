@@ -8,6 +8,8 @@ larger one of that in the CPU time of the processes looked at and that in the CP
 from dataclasses import dataclass
 from typing import Final
 
+from profiler.probes.calls_calibration import HitCost
+
 SAMPLE_NS: Final = 10_000
 """What one sample of perf costs the CPU it is taken on: a guess on the safe side."""
 
@@ -25,14 +27,6 @@ _LEAST_VCPUS: Final = 0.05
 
 MOST_HZ: Final = 997
 LEAST_HZ: Final = 5
-
-
-@dataclass(frozen=True)
-class HitCost:
-    """What one probe hit costs in nanoseconds: in a process that is looked at, and in any other."""
-
-    chosen_ns: float
-    other_ns: float
 
 
 def sampling_hz(max_ratio: float, duration_s: float, cpus: int) -> int:

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from profiler.attach.messages import DIRECTIONS, Messages, percentiles_ns
-from profiler.attribution.cpu_classes import PROBE, UNRESOLVED, USER
-from profiler.components import CLIENT_SIDECAR, OTHER
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import SampledTimes
 from profiler.text import one_line
+from profiler.vocabulary.components import CLIENT_SIDECAR, OTHER
+from profiler.vocabulary.cpu_states import PROBE, UNRESOLVED, USER
 
 FORMAT: Final = "meshinsight-attach"
 VERSION: Final = 1

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from profiler.attach.targets import Target, executable
-from profiler.attribution.cpu_classes import USER
 from profiler.errors import MissingError, ProfileError, UsageError
 from profiler.probes.perf_sampling import SampledTimes
 from profiler.proxies.registry import proxies
@@ -17,6 +16,7 @@ from profiler.symbols.catalogue import Catalogue, load_catalogue, parse_catalogu
 from profiler.symbols.histogram import user_histogram
 from profiler.symbols.split import split_by_symbols
 from profiler.symbols.tables import FunctionTables
+from profiler.vocabulary.cpu_states import USER
 
 USER_UNRESOLVED: Final = "user_unresolved"
 """User time in functions whose names are not known, beside what could be told."""

@@ -11,9 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from profiler.attribution.cpu_classes import FILTER_SERVER, USER, disagreement_points
+from profiler.attribution.cpu_classes import disagreement_points
 from profiler.attribution.statistics import Floats, bootstrap_interval, middle, widened
-from profiler.components import COMPONENTS, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_READ, SOCKET_WRITE
+from profiler.vocabulary.components import (
+    COMPONENTS,
+    IPC,
+    OTHER,
+    PARSING,
+    PROXY_CORE,
+    REDIRECT,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.vocabulary.cpu_states import FILTER_SERVER, USER
 
 
 @dataclass(frozen=True)

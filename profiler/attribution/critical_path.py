@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from profiler.components import (
+from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
     EVENT_WAIT,
@@ -30,7 +30,7 @@ from profiler.components import (
     SOCKET_READ,
     SOCKET_WRITE,
 )
-from profiler.probes.timeline import (
+from profiler.vocabulary.timeline_events import (
     SOFTIRQ_ENTER,
     SOFTIRQ_EXIT,
     SWITCH_IN,

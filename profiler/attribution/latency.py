@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from profiler.attribution.critical_path import PATH_STATES, USER, Exchanges
 from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean, unheld_mask, widened
-from profiler.components import (
+from profiler.vocabulary.components import (
     COMPONENTS,
     DIRECTIONS,
     FILTER_SERVICE,

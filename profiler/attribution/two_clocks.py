@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.critical_path import Replay, wire_ends
-from profiler.probes.timeline import WAKING, TimelineEvents
+from profiler.vocabulary.timeline_events import WAKING, TimelineEvents
 
 THERE: Final = 1 << 30
 """Added to the thread ids of the second machine; greater than any of Linux."""

@@ -5,8 +5,8 @@ from typing import Final
 
 from profiler.doctor.check import LATENCY, MEASURING, PREDICT, PROFILE, REPORT, Check
 from profiler.doctor.host import Host
-from profiler.environment import describe_environment
-from profiler.machine import Noise
+from profiler.host.accounting import Noise
+from profiler.host.environment import describe_environment
 
 _SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "pit", "jiffies")
 _NOISE_WINDOW_S: Final = 0.3

@@ -10,9 +10,9 @@ from profiler.doctor.check import MEASURING, Check
 from profiler.doctor.host import Host
 from profiler.errors import MissingError, UsageError
 from profiler.proxies.envoy import Envoy, find_binary
-from profiler.workload.h2load import H2load
-from profiler.workload.haproxy_server import HaproxyServer
-from profiler.workload.nghttpd_server import NghttpdServer
+from profiler.workload.generators.h2load import H2load
+from profiler.workload.servers.haproxy import HaproxyServer
+from profiler.workload.servers.nghttpd import NghttpdServer
 
 _OPTIONAL_GENERATORS: Final = ("wrk", "fortio", "sockperf")
 

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.components import CLIENT_APP
 from profiler.errors import ProbeError
 from profiler.host.interpreter import module_command
 from profiler.probes.timeline import Timeline
 from profiler.testbed.run import Run
+from profiler.vocabulary.components import CLIENT_APP
 
 _PHASE_S: Final = 0.06
 _PHASES: Final = 10

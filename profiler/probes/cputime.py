@@ -21,21 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from profiler.attribution.cpu_classes import (
-    IDLE,
-    KERNEL,
-    KSOFTIRQD,
-    NEIGHBOUR,
-    REST,
-    ROLES,
-    STATES,
-    SYSCALL_OTHER,
-    TOOL,
-)
-from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 from profiler.errors import ProbeError
 from profiler.probes.bpf import TRACEFS_PATHS, ProbeStatus, RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
+from profiler.vocabulary.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
+from profiler.vocabulary.cpu_states import IDLE, KERNEL, KSOFTIRQD, NEIGHBOUR, REST, ROLES, STATES, SYSCALL_OTHER, TOOL
 
 PROGRAM: Final = "cputime"
 

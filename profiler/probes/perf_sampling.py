@@ -21,12 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from profiler.attribution.cpu_classes import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED, SampleClass, classify
-from profiler.components import SIDECARS
 from profiler.errors import MissingError, ProcessError
 from profiler.host.search_path import absolute_entries
 from profiler.probes.cputime import softirq_threads
+from profiler.probes.stack_classes import SampleClass, classify
 from profiler.symbols.maps import NOWHERE, AddressSpaces, UserAddress, read_mappings
+from profiler.vocabulary.components import SIDECARS
+from profiler.vocabulary.cpu_states import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED
 
 CPU_CLOCK: Final = "cpu-clock"
 CYCLES: Final = "cycles"

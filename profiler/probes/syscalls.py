@@ -3,7 +3,7 @@
 import platform
 from typing import Final
 
-from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
+from profiler.vocabulary.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
 
 _NUMBERS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
     "x86_64": {

@@ -5,7 +5,6 @@ import mmap
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -13,14 +12,23 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.components import PLACES
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
+from profiler.vocabulary.components import PLACES
+from profiler.vocabulary.timeline_events import (
+    SOFTIRQ_ENTER,
+    SOFTIRQ_EXIT,
+    SWITCH_IN,
+    SWITCH_OUT,
+    SYSCALL_ENTER,
+    SYSCALL_EXIT,
+    WAKING,
+    TimelineEvents,
+)
 
 TRACEPOINTS: Final = ("sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking", "sched_switch")
 EVENT: Final = np.dtype([("stamp_ns", "<u8"), ("tid", "<u4"), ("kind_value", "<u4")])
 
 _CPU_NUMBER: Final = re.compile(r"[0-9]{1,5}")
-SYSCALL_ENTER, SYSCALL_EXIT, SOFTIRQ_ENTER, SOFTIRQ_EXIT, WAKING, SWITCH_OUT, SWITCH_IN = range(1, 8)
 _TRACEPOINT_OF_KIND: Final = {
     SYSCALL_ENTER: "sys_enter",
     SYSCALL_EXIT: "sys_exit",
@@ -30,36 +38,6 @@ _TRACEPOINT_OF_KIND: Final = {
     SWITCH_OUT: "sched_switch",
     SWITCH_IN: "sched_switch",
 }
-
-
-@dataclass(frozen=True)
-class TimelineEvents:
-    """Events of one window in time order. The arrays have one entry per event.
-
-    `value` is the system call number, the return value, the waking thread or the state, by `kind`. With `wired` they
-    come from two machines, joined by attribution/two_clocks.py.
-    """
-
-    stamp_ns: npt.NDArray[np.int64]
-    tid: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.int64]
-    value: npt.NDArray[np.int64]
-    places: dict[int, str]
-    dropped: int
-    wired: bool = False
-
-    def __len__(self) -> int:
-        return len(self.stamp_ns)
-
-    def between(self, start_ns: int, end_ns: int) -> "TimelineEvents":
-        """The events stamped in [start_ns, end_ns)."""
-        first, last = np.searchsorted(self.stamp_ns, [start_ns, end_ns])
-        return self._part(slice(int(first), int(last)))
-
-    def _part(self, part: slice) -> "TimelineEvents":
-        return replace(
-            self, stamp_ns=self.stamp_ns[part], tid=self.tid[part], kind=self.kind[part], value=self.value[part]
-        )
 
 
 def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int) -> TimelineEvents:

@@ -7,38 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from profiler.vocabulary.addresses import Address, Certificates
+
 OUTBOUND_PORT: Final = 15001
 INBOUND_PORT: Final = 15006
 PROXY_UID: Final = 1337
 """Ports and user of the capture, as Istio has them."""
 
-TCP, HTTP1, HTTP2, GRPC = "tcp", "http1", "http2", "grpc"
-PROTOCOLS: Final = (TCP, HTTP1, HTTP2, GRPC)
-"""What a sidecar can proxy captured connections as."""
 
 OUTBOUND, INBOUND = "outbound", "inbound"
 """The two listeners: from the pod's application, and to it."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where something listens: an IPv4 address and port, or a Unix domain socket."""
-
-    host: str = ""
-    port: int = 0
-    socket: Path | None = None
-
-    def __str__(self) -> str:
-        return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """PEM files of one workload: its certificate chain, its key, and the authority that it trusts."""
-
-    chain: Path
-    key: Path
-    authority: Path
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import MissingError, UsageError
-from profiler.proxies.base import PROTOCOLS, Listener, ProxyVersion, SidecarConfig
-from profiler.proxies.building import check_by_program, digest, render_template
-from profiler.testbed.certificates import SERVER_NAME
-from profiler.testbed.folders import read_regular, write_private
-from profiler.workload.programs import first_line
+from profiler.files.folders import read_regular, write_private
+from profiler.host.programs import first_line
+from profiler.proxies.base import Listener, ProxyVersion, SidecarConfig
+from profiler.proxies.config_tools import check_by_program, digest, render_template
+from profiler.vocabulary.addresses import SERVER_NAME
+from profiler.vocabulary.protocols import PROTOCOLS
 
 _TEMPLATE: Final = "envoy.yaml.j2"
 _COMPLAINT: Final = re.compile(r"error initializing configuration '[^']*': (?P<said>.*)", re.DOTALL)

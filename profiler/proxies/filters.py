@@ -4,7 +4,7 @@ A data file holds pieces of configuration by the place they go to (`http_filters
 `connection_manager`, `virtual_host`, `clusters`, `bootstrap`) and what else the filter needs:
 
 - `request_headers`: what the load must send for it, also without sidecars,
-- `service`: the server in the same pod that it talks to (see profiler/workload/filter_services.py),
+- `service`: the server in the same pod that it talks to (see profiler/workload/servers/filter_services.py),
 - `outside`: it waits for others or writes files, so that more than user time is its cost,
 - `number`: the default of its one number, as in `tracing-10`.
 """
@@ -22,6 +22,7 @@ from profiler.errors import UsageError
 from profiler.files.checked_yaml import read_yaml
 from profiler.files.yaml_text import load_yaml
 from profiler.proxies.base import Filter
+from profiler.vocabulary.hop import is_file, label_of
 
 _NUMBERED: Final = re.compile(r"(?P<name>[a-z_]+)-(?P<number>\d+(\.\d+)?)")
 _PLACES: Final = ("http_filters", "network_filters", "connection_manager", "virtual_host", "clusters", "bootstrap")
@@ -88,16 +89,6 @@ def load_filter(proxy: str, name: str, values: Mapping[str, str]) -> Filter:
     numbers = {"number": number or str(data.get("number", ""))}
     filled = _filled({place: data[place] for place in _PLACES if place in data}, {**values, **numbers})
     return Filter(name, filled)
-
-
-def label_of(name: str) -> str:
-    """How a filter is called in a profile: its name, or that of the user's file."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", Path(name).stem)[:64] if is_file(name) else name
-
-
-def is_file(name: str) -> bool:
-    """Whether a filter's name is the path of a user's file."""
-    return "/" in name
 
 
 def _split(name: str) -> tuple[str, str | None]:

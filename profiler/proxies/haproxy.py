@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import UsageError
-from profiler.proxies.base import GRPC, HTTP2, PROTOCOLS, Certificates, ProxyVersion, SidecarConfig
-from profiler.proxies.building import check_by_program, digest, refuse_filters, render_template
-from profiler.testbed.folders import write_private
-from profiler.workload.programs import first_line, require_program
+from profiler.files.folders import write_private
+from profiler.host.programs import first_line, require_program
+from profiler.proxies.base import ProxyVersion, SidecarConfig
+from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
+from profiler.vocabulary.addresses import Certificates
+from profiler.vocabulary.protocols import GRPC, HTTP2, PROTOCOLS
 
 _TEMPLATE: Final = "haproxy.cfg.j2"
 _CONFIGURATION: Final = "haproxy.cfg"

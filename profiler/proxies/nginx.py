@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MissingError, UsageError
-from profiler.proxies.base import GRPC, HTTP1, TCP, ProxyVersion, SidecarConfig
-from profiler.proxies.building import check_by_program, digest, refuse_filters, render_template
-from profiler.testbed.certificates import SERVER_NAME
-from profiler.testbed.folders import write_private
-from profiler.workload.programs import first_line, require_program
+from profiler.files.folders import write_private
+from profiler.host.programs import first_line, require_program
+from profiler.proxies.base import ProxyVersion, SidecarConfig
+from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
+from profiler.vocabulary.addresses import SERVER_NAME
+from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
 
 STREAM_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 """What makes a TCP proxy of Debian's nginx."""

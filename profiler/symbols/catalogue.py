@@ -19,10 +19,10 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from profiler.components import PROXY_CORE
 from profiler.errors import ProfileError, UsageError
 from profiler.files.yaml_text import load_yaml
 from profiler.text import one_line
+from profiler.vocabulary.components import PROXY_CORE
 
 PER_STREAM: Final = "per_stream"
 """What a proxy does once per stream: a plain TCP proxy per connection, an HTTP proxy per request."""

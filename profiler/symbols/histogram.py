@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from profiler.components import SIDECARS
 from profiler.symbols.maps import UserAddress
 from profiler.symbols.tables import Function, FunctionTables
+from profiler.vocabulary.components import SIDECARS
 
 
 @dataclass(frozen=True)

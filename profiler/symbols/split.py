@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple, TypeAlias
 
-from profiler.components import PARSING
 from profiler.symbols.catalogue import PER_STREAM, Catalogue
 from profiler.symbols.histogram import UserHistogram
 from profiler.symbols.tables import Function
+from profiler.vocabulary.components import PARSING
 
 SYMBOLS: Final = "symbols"
 EH_FRAME: Final = "eh_frame"

@@ -18,30 +18,23 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.errors import UsageError
+from profiler.files.folders import hand_over, write_private
 from profiler.host.interpreter import module_command
-from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Address, Listener
+from profiler.host.process import Process
+from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Listener
 from profiler.proxies.base import SidecarConfig as Config
 from profiler.proxies.filters import load_filter, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.certificates import copy_certificates
-from profiler.testbed.deployment import (
-    ANY,
-    IP,
-    MTLS,
-    READY_WITHIN_S,
-    UDS,
-    Secrets,
-    filter_values,
-    listens,
-    wait_until_ready,
-)
-from profiler.testbed.folders import hand_over, write_private
+from profiler.testbed.deployment import ANY, READY_WITHIN_S, Secrets, filter_values, listens, wait_until_ready
 from profiler.testbed.pods import Pod, PodNetwork
-from profiler.testbed.process import Process
 from profiler.testbed.run import Run
-from profiler.workload.answer_times import answer_times
-from profiler.workload.base import Load, Target
-from profiler.workload.filter_services import filter_services_argv
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.hop import IP, MTLS, UDS
+from profiler.vocabulary.load import Load
+from profiler.workload.base import Target
+from profiler.workload.servers.filter_services import filter_services_argv
+from profiler.workload.service.answer_times import answer_times
 
 SHARED: Final = "shared"
 NO_SIDECAR: Final = ""
@@ -219,7 +212,7 @@ class ApplicationDeployment:
             "answer_times": str(self._answer_times(service.name)),
         }
         write_private(order, json.dumps(document))
-        argv = module_command("profiler.workload.service_process", str(order))
+        argv = module_command("profiler.workload.service.process", str(order))
         pod = self._pods[service.name]
         process = self._spawn(f"service-{service.name}", argv, pod, self._cpu(service.name, sidecar=False))
         self.services[service.name] = process

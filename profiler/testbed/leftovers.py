@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError
+from profiler.files.folders import remove_entry
+from profiler.host.netns import Namespace, namespace_names
 from profiler.testbed import autogroup
-from profiler.testbed.folders import remove_entry
 from profiler.testbed.locks import REGISTRY, Owner, lock
-from profiler.testbed.netns import Namespace, namespace_names
 
 STATE_DIR: Final = Path("/run/meshinsight")
 RUN_ID_VARIABLE: Final = "MESHINSIGHT_RUN_ID"

@@ -17,7 +17,7 @@ from typing import Final
 
 from profiler.errors import MeshInsightError
 from profiler.files.writing import PRIVATE
-from profiler.testbed.process import read_stat
+from profiler.host.process import read_stat
 
 REGISTRY: Final = "registry"
 """Held while a run enters or leaves the state directory."""

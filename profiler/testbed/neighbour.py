@@ -16,19 +16,16 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from profiler.errors import ProcessError
 from profiler.host.interpreter import module_command
+from profiler.vocabulary.temperature import COLD_STEPS, MODES, Mode
 
 if TYPE_CHECKING:  # the program itself stays small
-    from profiler.testbed.process import Process
+    from profiler.host.process import Process
     from profiler.testbed.run import Run
 
-Mode = Literal["awake", "cold-25", "cold-50", "cold-75", "cold"]
-COLD_STEPS: Final[tuple[Mode, ...]] = ("cold-25", "cold-50", "cold-75")
-"""Between hot and cold: the neighbour walks that percentage of the cache's size."""
-MODES: Final[tuple[Mode, ...]] = ("awake", *COLD_STEPS, "cold")
 _PERCENT: Final = {"cold-25": 25, "cold-50": 50, "cold-75": 75}
 CACHE_LINE_BYTES: Final = 64
 FALLBACK_L2_BYTES: Final = 1 << 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import UsageError
-from profiler.testbed.netns import Namespace
+from profiler.host.netns import Namespace
 from profiler.testbed.redirect import capture_rules, capture_traffic
 from profiler.testbed.run import Run
 

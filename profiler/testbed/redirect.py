@@ -5,8 +5,8 @@ Only the first packet of a connection walks these rules; the later ones pay for 
 
 from typing import Final
 
+from profiler.host.netns import Namespace
 from profiler.proxies.base import INBOUND, OUTBOUND
-from profiler.testbed.netns import Namespace
 
 PROXY_UID: Final = 1337
 OUTBOUND_PORT: Final = 15001

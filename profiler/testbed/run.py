@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from profiler.errors import MeshInsightError, ProcessError, with_note
-from profiler.interrupts import Interrupts
+from profiler.files.folders import ONLY_OWNER, hand_over
+from profiler.host.interrupts import Interrupts
+from profiler.host.netns import Namespace
+from profiler.host.process import ROOT, Placement, Process, start_process, stop_all
 from profiler.testbed import autogroup, leftovers
-from profiler.testbed.folders import ONLY_OWNER, hand_over
 from profiler.testbed.leftovers import STATE_DIR, LeftBehindError, Leftover
 from profiler.testbed.locks import MEASURING, LockHeldError, Owner, lock
-from profiler.testbed.netns import Namespace
-from profiler.testbed.process import ROOT, Placement, Process, start_process, stop_all
 
 _LOCK_WAIT_S: Final = 1.0
 _PASSABLE: Final = 0o711
@@ -163,7 +163,7 @@ class Run:
         """A subdirectory of the run's, which only root can look into.
 
         With `passable` other users can pass through to what they know by name, such as a socket. With `uid` it is that
-        user's from the start: root must not write into it, see `profiler.testbed.folders`.
+        user's from the start: root must not write into it, see `profiler.files.folders`.
         """
         directory = self.directory / name
         directory.mkdir(mode=ONLY_OWNER)

@@ -25,7 +25,7 @@ from typing import Final
 
 from meshinsight import __version__
 from profiler.errors import MeshInsightError, ProcessError, UsageError
-from profiler.testbed.netns import find_program
+from profiler.host.programs import find_program
 from tests.cluster.binaries import cache_root, install_packages
 
 ROOT: Final = Path(__file__).parents[2]

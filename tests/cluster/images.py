@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MissingError
-from profiler.testbed.netns import find_program, run_tool
+from profiler.host.programs import find_program, run_tool
 
 PAUSE: Final = "localhost/meshinsight-test/pause:1"
 BUSYBOX: Final = "localhost/meshinsight-test/busybox:1"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError, UsageError
-from profiler.testbed.netns import run_tool
+from profiler.host.programs import run_tool
 from tests.cluster import cgroups, daemons, network
 from tests.cluster.binaries import KUBERNETES, Binaries, built_binaries, install_packages
 from tests.cluster.daemons import API_SERVER, CONTROL_PLANE_USERS, CONTROLLERS, ETCD, Layout, on_node

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import ProcessError
-from profiler.testbed.netns import run_tool
+from profiler.host.programs import run_tool
 from tests.cluster.binaries import Binaries
 from tests.cluster.cgroups import daemon_pids, start_daemon
 from tests.cluster.daemons import Layout, on_node

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from meshinsight import __version__
-from profiler.cluster import objects
+from profiler.cluster.objects import objects
 from tests.cluster.image import RECIPE, SOURCES, TAG, build, checksum, copy_context, full_name
 from tests.cluster.local_cluster import LocalCluster
 from tests.profiler.cluster.plans import plan

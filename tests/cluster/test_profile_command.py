@@ -16,12 +16,12 @@ from statistics import median
 
 import pytest
 
-from profiler.cluster.plan import MANAGED_BY, MANAGED_LABEL, PROFILER, RUN_LABEL
-from profiler.cluster.pod_state import is_ready
-from profiler.cluster.session import Object, Session, connect
+from profiler.cluster.api.pod_state import is_ready
+from profiler.cluster.api.session import Object, Session, connect
+from profiler.cluster.names import MANAGED_BY, MANAGED_LABEL, PROFILER, RUN_LABEL
 from profiler.errors import MeshInsightError
 from profiler.profile.document import FILE_NAME, load_profile
-from profiler.testbed.deployment import Hop
+from profiler.vocabulary.hop import Hop
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.network import FIRST
 

@@ -148,8 +148,8 @@ def profiles() -> Sequence[bytes]:
 @cache
 def validations() -> Sequence[bytes]:
     """Results of `validate --out`."""
-    from meshinsight.reporters.validation import document
-    from tests.meshinsight.test_report_validation import validation
+    from meshinsight.reports.subjects.validation import document
+    from tests.meshinsight.reports.test_validation_view import validation
 
     made = json.dumps(document(validation("shop"))).encode()
     return made, made, made, *recorded("hostile/validation-*.json")
@@ -312,7 +312,7 @@ MAPS: Final = (
 @cache
 def runs() -> Sequence[bytes]:
     """The notes of unfinished runs."""
-    from profiler.campaign.settings import ProfileSettings
+    from profiler.planning.settings import ProfileSettings
 
     facts = {"machine": "abc", "envoy": "1.40"}
     made = json.dumps({"settings": ProfileSettings().as_json(), "facts": facts}).encode()
@@ -340,7 +340,7 @@ def blocks() -> Sequence[bytes]:
 @cache
 def attached() -> Sequence[bytes]:
     """Results of attach."""
-    from tests.meshinsight.test_attach_command import FOUND
+    from tests.meshinsight.commands.test_attach import FOUND
 
     return (json.dumps(FOUND.as_json()).encode(),)
 
@@ -422,9 +422,9 @@ def certificates() -> Sequence[bytes]:
 @cache
 def tasks() -> Sequence[bytes]:
     """What a profiler's pod has to do."""
-    from profiler.campaign.settings import ProfileSettings
-    from profiler.cluster.mesh import Reading
-    from profiler.cluster.task import HopPlace, MeshProxy, SidecarPlace, Task
+    from profiler.cluster.objects.mesh import Reading
+    from profiler.cluster.run.task import HopPlace, MeshProxy, SidecarPlace, Task
+    from profiler.planning.settings import ProfileSettings
 
     place = HopPlace("10.0.0.1", 80, "containerd://ab", "containerd://cd", SidecarPlace("containerd://ef", "envoy:1"))
     made = Task(ProfileSettings(), ("meshinsight",), "0", MeshProxy("envoy", Reading(port=1)), {"hop": place}, {"a": 1})
@@ -483,8 +483,8 @@ def transfers() -> Sequence[bytes]:
 @cache
 def rpc_results() -> Sequence[bytes]:
     """Results of calls between profilers."""
-    from profiler.cluster.pod.calling import encode
-    from tests.profiler.cluster.pod.test_calling import Callee
+    from profiler.cluster.agent.rpc import encode
+    from tests.profiler.cluster.agent.test_rpc import Callee
 
     callee = Callee()
     return encode(callee.events()), encode(callee.samples()), encode(callee.reading())
@@ -492,7 +492,7 @@ def rpc_results() -> Sequence[bytes]:
 
 def rpc_arguments() -> Sequence[bytes]:
     """Arguments of calls."""
-    from profiler.cluster.pod.calling import encode
+    from profiler.cluster.agent.rpc import encode
 
     return (encode(({7: "client_sidecar", 8: "tool"}, True)),)
 

@@ -50,7 +50,7 @@ def _readable_again(found: Any) -> None:
 
 
 def scenarios(data: bytes, folder: Path) -> None:
-    from predictor.predict.scenarios import load_scenarios
+    from predictor.what_if.scenarios import load_scenarios
 
     load_scenarios(_file(data, folder))
 
@@ -76,21 +76,21 @@ def isotope(data: bytes, folder: Path) -> None:
 
 
 def manifests(data: bytes, folder: Path) -> None:
-    from predictor.importers.manifests import read_manifests
+    from predictor.importers.manifests.reading import read_manifests
 
     _readable_again(read_manifests([_file(data, folder)], None))
 
 
 def prometheus(data: bytes, folder: Path) -> None:
-    from predictor.importers.prometheus import read_prometheus
+    from predictor.importers.metrics.prometheus import read_prometheus
 
     _readable_again(read_prometheus([_file(data, folder)], None, 60.0))
 
 
 def _traces(read: Any, data: bytes, folder: Path) -> None:
-    from predictor.importers.merge import Rates
-    from predictor.importers.spans import Vocabulary
-    from predictor.importers.traces import TraceOptions, import_traces
+    from predictor.importers.traces.calls.merge import Rates
+    from predictor.importers.traces.reading import TraceOptions, import_traces
+    from predictor.importers.traces.spans.spans import Vocabulary
 
     words = Vocabulary()
     options = TraceOptions(Rates(5.0), None, True)
@@ -98,19 +98,19 @@ def _traces(read: Any, data: bytes, folder: Path) -> None:
 
 
 def jaeger(data: bytes, folder: Path) -> None:
-    from predictor.importers.jaeger import read_jaeger
+    from predictor.importers.traces.formats.jaeger import read_jaeger
 
     _traces(read_jaeger, data, folder)
 
 
 def zipkin(data: bytes, folder: Path) -> None:
-    from predictor.importers.zipkin import read_zipkin
+    from predictor.importers.traces.formats.zipkin import read_zipkin
 
     _traces(read_zipkin, data, folder)
 
 
 def otlp(data: bytes, folder: Path) -> None:
-    from predictor.importers.otlp import read_otlp
+    from predictor.importers.traces.formats.otlp import read_otlp
 
     _traces(read_otlp, data, folder)
 
@@ -145,8 +145,8 @@ def stored_model(data: bytes, folder: Path) -> None:
 
 
 def journal(data: bytes, folder: Path) -> None:
-    from profiler.campaign.journal import Journal
-    from profiler.campaign.profiling import Schedule
+    from profiler.measuring.journal import Journal
+    from profiler.measuring.profiling import Schedule
 
     _file(data, folder, "unfinished/run.json")
     found = Journal(folder)
@@ -159,10 +159,10 @@ def journal(data: bytes, folder: Path) -> None:
 
 def blocks(data: bytes, folder: Path) -> None:
     """What a run that is resumed does with finished blocks, up to the profile."""
-    from profiler.campaign.block_result import is_whole
-    from profiler.campaign.coefficients import fit, machine_error
-    from profiler.campaign.journal import Journal
-    from profiler.campaign.merge import merge
+    from profiler.evaluation.merge import merge
+    from profiler.measuring.block_result import is_whole
+    from profiler.measuring.journal import Journal
+    from profiler.planning.coefficients import fit, machine_error
     from tests.fuzz.corpora import blocks as seeds
     from tests.fuzz.corpora import runs
 
@@ -178,8 +178,8 @@ def blocks(data: bytes, folder: Path) -> None:
 
 
 def certificates(data: bytes, folder: Path) -> None:
-    from profiler.proxies.base import Certificates
-    from profiler.testbed.certificates import check_certificates
+    from profiler.files.pem import check_certificates
+    from profiler.vocabulary.addresses import Certificates
 
     file = _file(data, folder)
     check_certificates(Certificates(file, file, file))
@@ -243,27 +243,27 @@ def catalogue(data: bytes, _: Path) -> None:
 
 
 def h2load(data: bytes, folder: Path) -> None:
-    from profiler.workload.h2load import H2load
+    from profiler.workload.generators.h2load import H2load
 
     _file(data, folder, "h2load.log")
     H2load().result(folder).rate_rps(0, 10**9)
 
 
 def own_generator(data: bytes, folder: Path) -> None:
-    from profiler.workload.own_generator import OwnGenerator
+    from profiler.workload.generators.own import OwnGenerator
 
     _file(data, folder, "load.bin")
     OwnGenerator().result(folder).rate_rps(0, 10**9)
 
 
 def answers(data: bytes, folder: Path) -> None:
-    from profiler.workload.answer_times import answer_times
+    from profiler.workload.service.answer_times import answer_times
 
     answer_times(_file(data, folder), 0, 2**62)
 
 
 def machine(data: bytes, folder: Path) -> None:
-    from profiler.machine import MachineCpu, Noise
+    from profiler.host.accounting import MachineCpu, Noise
 
     _file(data, folder, "stat")
     _file(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=12\n", folder, "pressure/cpu")
@@ -273,7 +273,7 @@ def machine(data: bytes, folder: Path) -> None:
 
 
 def timer_list(data: bytes, folder: Path) -> None:
-    from profiler.machine import MachineCpu
+    from profiler.host.accounting import MachineCpu
     from tests.fuzz.corpora import PROC_STAT
 
     _file(data, folder, "timer_list")
@@ -284,7 +284,7 @@ def timer_list(data: bytes, folder: Path) -> None:
 
 def sockets(data: bytes, folder: Path) -> None:
     from profiler.attach.sockets import Sockets
-    from profiler.cluster.pod.listening import listening_ports
+    from profiler.cluster.agent.commands.wait_for_ports import listening_ports
 
     for name in ("tcp", "tcp6", "unix"):
         _file(data, folder, f"7/net/{name}")
@@ -302,7 +302,7 @@ def status(data: bytes, folder: Path) -> None:
 
 
 def environment(data: bytes, folder: Path) -> None:
-    from profiler.environment import describe_environment
+    from profiler.host.environment import describe_environment
 
     for name in ("proc/cpuinfo", "proc/meminfo", "etc/os-release", "etc/machine-id"):
         _file(data, folder, name)
@@ -331,7 +331,7 @@ def cpus(data: bytes, folder: Path) -> None:
 
 
 def pod_line(data: bytes, _: Path) -> None:
-    from profiler.cluster.progress import spoken
+    from profiler.cluster.run.progress import spoken
 
     spoken(_text(data))
 
@@ -344,14 +344,14 @@ def attached(data: bytes, _: Path) -> None:
 
 
 def task(data: bytes, _: Path) -> None:
-    from profiler.cluster.task import Task
+    from profiler.cluster.run.task import Task
     from profiler.files.json_text import parse_json
 
     Task.from_json(parse_json(data, "task.json"))
 
 
 def pod_status(data: bytes, _: Path) -> None:
-    from profiler.cluster import pod_state
+    from profiler.cluster.api import pod_state
 
     try:
         pod, event = json.loads(data)
@@ -371,8 +371,8 @@ def pod_status(data: bytes, _: Path) -> None:
 
 
 def api_error(data: bytes, _: Path) -> None:
-    from profiler.cluster.errors import api_error as made
-    from profiler.cluster.errors import connection_error
+    from profiler.cluster.api.errors import api_error as made
+    from profiler.cluster.api.errors import connection_error
 
     text = _text(data)
     for number in (0, 401, 403, 404, 409, 429, 500, 422):
@@ -382,23 +382,23 @@ def api_error(data: bytes, _: Path) -> None:
 
 
 def exec_status(data: bytes, _: Path) -> None:
-    from profiler.cluster.session import check_status
+    from profiler.cluster.api.session import check_status
 
-    check_status(data, data, "pack")
+    check_status(data, data, "export")
 
 
 def kubeconfig(data: bytes, folder: Path) -> None:
     """Without a connection: what a mutant names is not to be called."""
     from unittest.mock import patch
 
-    from profiler.cluster import session
+    from profiler.cluster.api import session
 
     with patch.object(session, "Session", lambda *_: None):
         session.connect(str(_file(data, folder)))
 
 
 def container_id(data: bytes, folder: Path) -> None:
-    from profiler.cluster.containers import container_pids
+    from profiler.cluster.agent.containers import container_pids
 
     (folder / "cgroup.controllers").touch()
     _file(b"1\n0\n77\n", folder, "kubepods/cri-containerd-0123456789abcdef.scope/cgroup.procs")
@@ -427,10 +427,10 @@ def transfer(data: bytes, folder: Path) -> None:
 
 
 def _fetched(folder: Path, manifest: bytes, content: bytes) -> None:
-    from profiler.cluster.transfer import fetch_folder
+    from profiler.cluster.api.transfer import fetch_folder
 
     def execute(argv: list[str], *, given: bytes = b"") -> Iterator[bytes]:
-        yield content if "send" in argv else manifest
+        yield content if "export_chunk" in argv else manifest
 
     around = folder / "around"
     around.mkdir()
@@ -444,10 +444,10 @@ def _fetched(folder: Path, manifest: bytes, content: bytes) -> None:
 
 
 def rpc_results(data: bytes, _: Path) -> None:
-    from profiler.campaign.instruments import CpuAccount
-    from profiler.cluster.pod.calling import decode
+    from profiler.cluster.agent.rpc import decode
+    from profiler.measuring.instruments import CpuAccount
     from profiler.probes.perf_sampling import SampledTimes
-    from profiler.probes.timeline import TimelineEvents
+    from profiler.vocabulary.timeline_events import TimelineEvents
 
     kinds: tuple[Any, ...] = (TimelineEvents, SampledTimes, CpuAccount)
     failures = []
@@ -461,7 +461,7 @@ def rpc_results(data: bytes, _: Path) -> None:
 
 
 def rpc_arguments(data: bytes, _: Path) -> None:
-    from profiler.cluster.pod.calling import decode
+    from profiler.cluster.agent.rpc import decode
 
     parts = decode(data, list[msgspec.Raw])
     for raw, kind in zip(parts, (Mapping[int, str], bool), strict=False):
@@ -469,6 +469,6 @@ def rpc_arguments(data: bytes, _: Path) -> None:
 
 
 def echo_sizes(data: bytes, _: Path) -> None:
-    from profiler.cluster.pod.echo import parse_sizes
+    from profiler.cluster.agent.commands.echo import parse_sizes
 
     parse_sizes(_text(data))

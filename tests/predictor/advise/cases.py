@@ -8,9 +8,9 @@ from predictor.advise.limits import Limit, cpu_limit, parse_memory_limit, parse_
 from predictor.advise.types import Advice
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.models.types import FittedModel
-from predictor.predict.types import Options
 from tests.predictor.models.profiles import LOADS, Coefficients, cell, profile
 
 COSTS: dict[tuple[str, str], Coefficients] = {

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from predictor.graph.types import Service, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.predict.scenario import Changes, changed
-from predictor.predict.types import Options
+from predictor.what_if.scenario import Changes, changed
 from profiler.errors import UsageError
 from tests.predictor.advise.cases import (
     COSTS,

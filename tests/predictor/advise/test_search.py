@@ -13,8 +13,8 @@ from predictor.advise.limits import Limit
 from predictor.advise.prices import Prices
 from predictor.advise.search import Goal, Search
 from predictor.graph.types import Call, CallGraph
+from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
-from predictor.predict.types import Options
 from tests.predictor.advise.cases import EXACT, MODEL, call, cpu, graph, overhead, service
 
 POINT = Options(samples=0, intervals=False)

@@ -14,8 +14,8 @@ from predictor.graph.plan import sidecar_modes
 from predictor.graph.reader import load_graph
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Side, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
-from predictor.predict.types import Options
 from profiler.errors import UsageError
 from tests.predictor.batch.random_graphs import call_graphs, model
 from tests.predictor.models.profiles import HTTP, value

@@ -19,9 +19,9 @@ from predictor.batch.predictor import BatchPredictor
 from predictor.batch.run import Outcome, here, predict_batch
 from predictor.batch.sources import BatchInput
 from predictor.graph.writer import save_graph
-from predictor.importers.merge import Rates
-from predictor.importers.traces import TraceOptions
-from predictor.predict.types import Options
+from predictor.hop_costs.options import Options
+from predictor.importers.traces.calls.merge import Rates
+from predictor.importers.traces.reading import TraceOptions
 from profiler.errors import UsageError
 from tests.predictor.batch.random_graphs import call_graphs, model
 from tests.predictor.importers.recorded import ROOT, jaeger, rpc

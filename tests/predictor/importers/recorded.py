@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from predictor.graph.types import CallGraph
-from predictor.importers.clean import Tally, whole_traces
-from predictor.importers.hops import Requests, pair_spans
-from predictor.importers.jaeger import read_jaeger
-from predictor.importers.merge import Rates
-from predictor.importers.spans import Vocabulary
-from predictor.importers.traces import TraceImport, TraceOptions, import_traces
+from predictor.importers.traces.calls.merge import Rates
+from predictor.importers.traces.formats.jaeger import read_jaeger
+from predictor.importers.traces.hops.clean import Tally, whole_traces
+from predictor.importers.traces.hops.pairing import Requests, pair_spans
+from predictor.importers.traces.reading import TraceImport, TraceOptions, import_traces
+from predictor.importers.traces.spans.spans import Vocabulary
 
 Span = dict[str, Any]
 

@@ -13,11 +13,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from predictor.graph.reader import parse_graph
 from predictor.graph.types import CallGraph
 from predictor.graph.writer import graph_text
-from predictor.importers.jaeger import read_jaeger
-from predictor.importers.otlp import read_otlp
-from predictor.importers.spans import Vocabulary
-from predictor.importers.traces import TraceOptions, import_traces
-from predictor.importers.zipkin import read_zipkin
+from predictor.importers.traces.formats.jaeger import read_jaeger
+from predictor.importers.traces.formats.otlp import read_otlp
+from predictor.importers.traces.formats.zipkin import read_zipkin
+from predictor.importers.traces.reading import TraceOptions, import_traces
+from predictor.importers.traces.spans.spans import Vocabulary
 from profiler.errors import UsageError
 
 DATA = Path(__file__).parents[2] / "data"

@@ -17,12 +17,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from predictor.graph.reader import parse_graph
 from predictor.graph.writer import graph_text
-from predictor.importers.assemble import Record, assemble
-from predictor.importers.jaeger import read_jaeger
-from predictor.importers.otlp import read_otlp
-from predictor.importers.spans import Facts, Vocabulary
-from predictor.importers.traces import TraceImport, TraceOptions, import_traces
-from predictor.importers.zipkin import read_zipkin
+from predictor.importers.traces.formats.jaeger import read_jaeger
+from predictor.importers.traces.formats.otlp import read_otlp
+from predictor.importers.traces.formats.zipkin import read_zipkin
+from predictor.importers.traces.reading import TraceImport, TraceOptions, import_traces
+from predictor.importers.traces.spans.assemble import Record, assemble
+from predictor.importers.traces.spans.spans import Facts, Vocabulary
 from profiler.errors import UsageError
 from tests.predictor.importers.recorded import ROOT, jaeger, rpc, span
 

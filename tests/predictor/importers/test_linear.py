@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from predictor.importers.circles import names_without_circles
-from predictor.importers.halves import Half, parents_of, timed
-from predictor.importers.json_elements import ElementReader
-from predictor.importers.spans import CLIENT, SERVER
 from predictor.importers.streams import Source
+from predictor.importers.traces.calls.cycles import names_without_circles
+from predictor.importers.traces.formats.json_elements import ElementReader
+from predictor.importers.traces.hops.halves import Half, parents_of, timed
+from predictor.importers.traces.spans.spans import CLIENT, SERVER
 from tests.predictor.importers.recorded import imported, span, written
 
 
@@ -105,9 +105,9 @@ def test_internal_spans_nested_thousands_deep(tmp_path: Path) -> None:
 
 
 def test_zipkin_spans_of_one_id_are_read(tmp_path: Path) -> None:
-    from predictor.importers.spans import Vocabulary
-    from predictor.importers.traces import TraceOptions, import_traces
-    from predictor.importers.zipkin import read_zipkin
+    from predictor.importers.traces.formats.zipkin import read_zipkin
+    from predictor.importers.traces.reading import TraceOptions, import_traces
+    from predictor.importers.traces.spans.spans import Vocabulary
 
     kinds = ("CLIENT", "SERVER")
     spans = [{"traceId": "1", "id": "1", "timestamp": 1 + number, "duration": 5, "kind": kinds[number % 2],

@@ -12,13 +12,13 @@ from predictor.graph.plan import sidecar_modes
 from predictor.graph.reader import parse_graph
 from predictor.graph.types import CallGraph, Sidecar
 from predictor.graph.writer import graph_text
-from predictor.importers.metric_edges import Metrics, Sample
-from predictor.importers.metric_graph import metric_graph
-from predictor.importers.prometheus import read_prometheus
+from predictor.importers.metrics.edges import Metrics, Sample
+from predictor.importers.metrics.graph import metric_graph
+from predictor.importers.metrics.prometheus import read_prometheus
 from profiler.errors import UsageError
 from tests.counting import function_calls
 from tests.predictor.importers.field import FIELD, entries, names, per_request, rates, remarks
-from tests.predictor.importers.test_prometheus import line
+from tests.predictor.importers.metrics.test_prometheus import line
 
 
 def field(name: str) -> CallGraph:

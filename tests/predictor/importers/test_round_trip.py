@@ -9,13 +9,13 @@ import pytest
 
 from predictor.graph.random_graphs import random_graph
 from predictor.graph.types import CallGraph
-from predictor.importers.jaeger import read_jaeger
-from predictor.importers.merge import Rates
-from predictor.importers.otlp import read_otlp
-from predictor.importers.spans import Vocabulary
-from predictor.importers.synthetic import SyntheticSpan, as_jaeger, as_otlp, as_zipkin, traces_of
-from predictor.importers.traces import TraceOptions, import_traces
-from predictor.importers.zipkin import read_zipkin
+from predictor.importers.traces.calls.merge import Rates
+from predictor.importers.traces.formats.jaeger import read_jaeger
+from predictor.importers.traces.formats.otlp import read_otlp
+from predictor.importers.traces.formats.synthetic import SyntheticSpan, as_jaeger, as_otlp, as_zipkin, traces_of
+from predictor.importers.traces.formats.zipkin import read_zipkin
+from predictor.importers.traces.reading import TraceOptions, import_traces
+from predictor.importers.traces.spans.spans import Vocabulary
 
 TRACES = 48
 FORMATS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {

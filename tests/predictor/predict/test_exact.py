@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Factors, Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.predict.types import Factors, Options, Prediction
+from predictor.predict.types import Prediction
 from tests.predictor.graph.graphs import call_graphs
 from tests.predictor.models.profiles import HTTP, TCP, Coefficients, known_profile, value
 

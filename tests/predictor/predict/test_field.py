@@ -8,9 +8,10 @@ import pytest
 from predictor.graph.reader import load_graph
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service
+from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.predict.types import Options, Prediction
+from predictor.predict.types import Prediction
 from profiler.errors import UsageError
 from tests.predictor.models.profiles import HTTP, cell, known_profile, profile
 

@@ -7,9 +7,9 @@ import pytest
 
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.predict.types import Options
 from profiler.errors import UsageError
 from tests.counting import function_calls
 from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile, value

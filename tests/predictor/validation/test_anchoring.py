@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.predict.types import Options
 from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of
 from predictor.validation.types import Anchor
-from profiler.campaign.applications import AnchorCell, AnchorReading
 from profiler.errors import UsageError
+from profiler.measuring.applications import AnchorCell, AnchorReading
 from tests.predictor.models.profiles import HTTP, TCP, known_profile, value
 
 PROFILE: dict[str, Any] = known_profile()

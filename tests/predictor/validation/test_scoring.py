@@ -9,8 +9,8 @@ from predictor.predict.types import Estimate
 from predictor.validation.measuring import Rounds, not_held
 from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency, measured_saving
 from predictor.validation.types import Anchor, Score, Variant
-from profiler.campaign.applications import AnchorCell, AnchorReading, CpuReading, LatencyReading
-from profiler.machine import Noise
+from profiler.host.accounting import Noise
+from profiler.measuring.applications import AnchorCell, AnchorReading, CpuReading, LatencyReading
 
 QUIET = Noise(0.0, None)
 

@@ -17,13 +17,23 @@ from profiler.attach.measuring import Measurement, Settings
 from profiler.attach.messages import Messages, pair
 from profiler.attach.results import COMPLETE, Attached
 from profiler.attach.targets import local_targets, watched
-from profiler.attribution.cpu_classes import USER
-from profiler.components import EVENT_WAIT, IPC, PARSING, PROXY_CORE, REQUEST, RESPONSE, SOCKET_READ, SOCKET_WRITE
-from profiler.testbed.deployment import Hop
 from profiler.testbed.leftovers import remove_leftovers
 from profiler.testbed.run import Run
-from profiler.workload.base import Load, LoadResult
-from profiler.workload.own_generator import OwnGenerator
+from profiler.vocabulary.components import (
+    EVENT_WAIT,
+    IPC,
+    PARSING,
+    PROXY_CORE,
+    REQUEST,
+    RESPONSE,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.vocabulary.cpu_states import USER
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+from profiler.workload.base import LoadResult
+from profiler.workload.generators.own import OwnGenerator
 from tests.profiler.testbed.hops import Deployed, deploy
 
 pytestmark = pytest.mark.kernel

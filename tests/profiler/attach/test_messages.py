@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from profiler.attach.calls import CALL, READ, WAIT, WRITE
 from profiler.attach.messages import UNTOLD, Messages, pair, percentiles_ns
 from profiler.attach.sockets import ACCEPTED, MADE, NO_SOCKET
-from profiler.components import REQUEST, RESPONSE
+from profiler.probes.calls import CALL, READ, WAIT, WRITE
+from profiler.vocabulary.components import REQUEST, RESPONSE
 
 PID = 7
 CLIENT, UPSTREAM, CLIENT_2, UPSTREAM_2, LOG = 10, 20, 11, 21, 30

@@ -2,7 +2,8 @@
 
 import pytest
 
-from profiler.attach.overhead import SAMPLE_NS, HitCost, Ledger, burst_ratio, sampling_hz
+from profiler.attach.overhead import SAMPLE_NS, Ledger, burst_ratio, sampling_hz
+from profiler.probes.calls_calibration import HitCost
 
 COST = HitCost(chosen_ns=200, other_ns=50)
 SECOND_NS = 1e9

@@ -17,8 +17,8 @@ from profiler.attribution.cpu import (
     rounds_per_request,
     traced,
 )
-from profiler.attribution.cpu_classes import FILTER_SERVER, USER
-from profiler.components import EVENT_WAIT, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_WRITE, TLS
+from profiler.vocabulary.components import EVENT_WAIT, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_WRITE, TLS
+from profiler.vocabulary.cpu_states import FILTER_SERVER, USER
 
 FILTER, SERVER = "filter:ext_authz", "filter:ext_authz.server"
 

@@ -5,6 +5,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.attribution.cpu_classes import (
+    components_by_role_from_states,
+    components_from_samples,
+    components_from_states,
+    disagreement_points,
+    is_foreign,
+    shares,
+)
+from profiler.probes.stack_classes import classify
+from profiler.vocabulary.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    EVENT_WAIT,
+    FILTER_SERVICE,
+    IPC,
+    OTHER,
+    REDIRECT,
+    SERVER_SIDECAR,
+    SHARED_PROXY,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.vocabulary.cpu_states import (
     CLASSES,
     FILTER_SERVER,
     HALTED,
@@ -22,26 +44,6 @@ from profiler.attribution.cpu_classes import (
     TOOL,
     UNRESOLVED,
     USER,
-    classify,
-    components_by_role_from_states,
-    components_from_samples,
-    components_from_states,
-    disagreement_points,
-    is_foreign,
-    shares,
-)
-from profiler.components import (
-    CLIENT_APP,
-    CLIENT_SIDECAR,
-    EVENT_WAIT,
-    FILTER_SERVICE,
-    IPC,
-    OTHER,
-    REDIRECT,
-    SERVER_SIDECAR,
-    SHARED_PROXY,
-    SOCKET_READ,
-    SOCKET_WRITE,
 )
 
 ENTRY = ["do_syscall_64", "entry_SYSCALL_64_after_hwframe"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from profiler.attribution.critical_path import USER, follow
-from profiler.components import (
+from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
     IPC,
@@ -14,7 +14,7 @@ from profiler.components import (
     SOCKET_READ,
     SOCKET_WRITE,
 )
-from profiler.probes.timeline import SWITCH_IN, SWITCH_OUT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING
+from profiler.vocabulary.timeline_events import SWITCH_IN, SWITCH_OUT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING
 from tests.profiler.attribution.timelines import FAMILIES, WAIT, WRITE, Event, over_unix_socket, round_trip, timeline
 
 CLIENT, SIDECAR, SERVER, STRANGER = 11, 22, 33, 44

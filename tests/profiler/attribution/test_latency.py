@@ -15,7 +15,7 @@ from profiler.attribution.latency import (
     pool,
     tabulate,
 )
-from profiler.components import (
+from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
     FILTER_SERVICE,

@@ -4,8 +4,16 @@ import pytest
 
 from profiler.attribution.critical_path import follow
 from profiler.attribution.two_clocks import THERE, TwoTimelines, clock_offset_ns
-from profiler.components import CLIENT_APP, CLIENT_SIDECAR, IPC, REQUEST, RESPONSE, SERVER_APP, SERVER_SIDECAR
-from profiler.probes.timeline import WAKING, TimelineEvents
+from profiler.vocabulary.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    IPC,
+    REQUEST,
+    RESPONSE,
+    SERVER_APP,
+    SERVER_SIDECAR,
+)
+from profiler.vocabulary.timeline_events import WAKING, TimelineEvents
 from tests.profiler.attribution.timelines import FAMILIES, Event, over_unix_socket, round_trip, timeline
 
 CLIENT, NEAR, FAR, SERVER = 11, 22, 33, 44

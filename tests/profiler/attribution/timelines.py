@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from profiler.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
-from profiler.probes.timeline import (
+from profiler.vocabulary.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
+from profiler.vocabulary.timeline_events import (
     SOFTIRQ_ENTER,
     SOFTIRQ_EXIT,
     SWITCH_IN,

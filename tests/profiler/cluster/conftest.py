@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from profiler.cluster.session import Session, connect
+from profiler.cluster.api.session import Session, connect
 from tests.profiler.cluster.fake_api import FakeApi, serving, write_kubeconfig
 
 

@@ -3,9 +3,9 @@
 import time
 from typing import Any, Final
 
-from profiler.cluster.mesh import load_mesh
-from profiler.cluster.plan import ClusterPlan
-from profiler.testbed.deployment import Hop
+from profiler.cluster.objects.mesh import load_mesh
+from profiler.cluster.objects.plan import ClusterPlan
+from profiler.vocabulary.hop import Hop
 from profiler.workload.base import Answers
 
 HOPS: Final = (

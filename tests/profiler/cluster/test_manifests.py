@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from profiler.cluster.permissions import ROLE
-from profiler.cluster.plan import PREPARED_LABEL
-from profiler.cluster.templates import manifests_folder
+from profiler.cluster.names import PREPARED_LABEL
+from profiler.cluster.objects.templates import manifests_folder
+from profiler.cluster.run.permissions import ROLE
 
 FILES = ("namespace.yaml", "accounts.yaml", "rbac.yaml", "istio-rbac.yaml")
 Manifest = dict[str, Any]

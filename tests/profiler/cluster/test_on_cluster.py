@@ -18,23 +18,24 @@ import pytest
 import yaml
 
 from predictor.models.fitting import fit_profile
-from profiler.campaign.settings import ProfileSettings
-from profiler.cluster.attaching import attach_on_cluster, find_sidecars
-from profiler.cluster.errors import ClusterError, ForbiddenError
-from profiler.cluster.leftovers import find_runs, remove_leftovers, this_process
-from profiler.cluster.lifecycle import Place, check_pods, create, decide_namespace, remove, remove_run, wait_ready
-from profiler.cluster.permissions import ROLE, check_permissions, needed
-from profiler.cluster.plan import MANAGED_LABEL, ClusterPlan, Memory
-from profiler.cluster.pod_state import container_statuses
-from profiler.cluster.progress import follow
-from profiler.cluster.rendering import make_secrets, render
-from profiler.cluster.running import ClusterRun, Where
-from profiler.cluster.session import Object, Session, connect
-from profiler.cluster.templates import manifests_folder
-from profiler.cluster.transfer import fetch_folder, hand_over
+from profiler.cluster.api.errors import ClusterError, ForbiddenError
+from profiler.cluster.api.pod_state import container_statuses
+from profiler.cluster.api.session import Object, Session, connect
+from profiler.cluster.api.transfer import fetch_folder, hand_over
+from profiler.cluster.names import MANAGED_LABEL
+from profiler.cluster.objects.plan import ClusterPlan, Memory
+from profiler.cluster.objects.rendering import make_secrets, render
+from profiler.cluster.objects.templates import manifests_folder
+from profiler.cluster.run.attaching import attach_on_cluster, find_sidecars
+from profiler.cluster.run.leftovers import find_runs, remove_leftovers, this_process
+from profiler.cluster.run.lifecycle import Place, check_pods, create, decide_namespace, remove, remove_run, wait_ready
+from profiler.cluster.run.permissions import ROLE, check_permissions, needed
+from profiler.cluster.run.progress import follow
+from profiler.cluster.run.running import ClusterRun, Where
 from profiler.errors import UsageError
+from profiler.planning.settings import ProfileSettings
 from profiler.profile.document import load_profile
-from profiler.testbed.deployment import Hop
+from profiler.vocabulary.hop import Hop
 from tests.profiler.cluster.plans import HOPS, plan
 from tests.profiler.testbed.conftest import eventually
 
@@ -432,7 +433,7 @@ def test_the_profiler_finds_the_processes_of_a_sidecar(cluster: Session, run: Ca
     code = (
         "import json,os;from pathlib import Path;from profiler.cluster import containers as c;"
         f"p=c.container_pids({container!r},Path(os.environ['MESHINSIGHT_CGROUPS']));"
-        "n=c.network_namespace(p);from profiler.cluster.pod.listening import listening_ports as l;"
+        "n=c.network_namespace(p);from profiler.cluster.agent.commands.wait_for_ports import listening_ports as l;"
         "t=n.call(lambda:Path('/proc/thread-self/net/tcp').read_text());"
         "print(json.dumps([len(p),c.named(p,'envoy')==p,15006 in l(t)]))"
     )
@@ -594,7 +595,7 @@ def test_a_task_larger_than_an_argument_may_be_gets_into_the_pod(
     cluster: Session, run: Callable[..., ClusterPlan]
 ) -> None:
     code = (
-        "import time;from profiler.cluster.pod.task_file import awaited_task;"
+        "import time;from profiler.cluster.agent.task_file import awaited_task;"
         "print(len(awaited_task()),flush=True);time.sleep(60)"
     )
     wanted = run("none", BARE, profiler_argv=("python3", "-I", "-c", code))

@@ -10,18 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.attribution.cpu_classes import HALTED, IDLE, KERNEL, NEIGHBOUR, REST, ROLES, STATES, USER, shares
-from profiler.components import (
-    CLIENT_APP,
-    CLIENT_SIDECAR,
-    EVENT_WAIT,
-    SERVER_APP,
-    SERVER_SIDECAR,
-    SOCKET_READ,
-    SOCKET_WRITE,
-)
+from profiler.attribution.cpu_classes import shares
 from profiler.errors import ProbeError
-from profiler.machine import run_time_ns
+from profiler.host.accounting import run_time_ns
 from profiler.probes.cputime import (
     RARE,
     TRACEPOINTS,
@@ -33,6 +24,16 @@ from profiler.probes.cputime import (
     split_alike,
 )
 from profiler.probes.syscalls import syscall_families
+from profiler.vocabulary.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    EVENT_WAIT,
+    SERVER_APP,
+    SERVER_SIDECAR,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.vocabulary.cpu_states import HALTED, IDLE, KERNEL, NEIGHBOUR, REST, ROLES, STATES, USER
 from tests.profiler.probes.workloads import WRITES, child, work
 
 BURN = """

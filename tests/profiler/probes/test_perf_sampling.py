@@ -11,21 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.attribution.cpu_classes import IDLE, PROBE, REST, TOOL, UNRESOLVED, USER
-from profiler.components import (
-    CLIENT_APP,
-    CLIENT_SIDECAR,
-    EVENT_WAIT,
-    IPC,
-    OTHER,
-    REDIRECT,
-    SERVER_APP,
-    SERVER_SIDECAR,
-    SOCKET_READ,
-    SOCKET_WRITE,
-)
 from profiler.errors import MissingError, ProcessError
-from profiler.machine import run_time_ns
+from profiler.host.accounting import run_time_ns
 from profiler.probes.perf_sampling import (
     CPU_CLOCK,
     CYCLES,
@@ -38,6 +25,19 @@ from profiler.probes.perf_sampling import (
     best_event,
 )
 from profiler.symbols.maps import NOWHERE, AddressSpaces, MappedPages, UserAddress
+from profiler.vocabulary.components import (
+    CLIENT_APP,
+    CLIENT_SIDECAR,
+    EVENT_WAIT,
+    IPC,
+    OTHER,
+    REDIRECT,
+    SERVER_APP,
+    SERVER_SIDECAR,
+    SOCKET_READ,
+    SOCKET_WRITE,
+)
+from profiler.vocabulary.cpu_states import IDLE, PROBE, REST, TOOL, UNRESOLVED, USER
 from tests.profiler.probes.workloads import child, work
 
 CAPTURES = Path(__file__).parents[2] / "data" / "perf"

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from profiler.components import CLIENT_APP, SERVER_APP, SOCKET_WRITE
 from profiler.probes.syscalls import syscall_families
-from profiler.probes.timeline import EVENT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING, Timeline, decode, possible_cpus
+from profiler.probes.timeline import EVENT, Timeline, decode, possible_cpus
+from profiler.vocabulary.components import CLIENT_APP, SERVER_APP, SOCKET_WRITE
+from profiler.vocabulary.timeline_events import SYSCALL_ENTER, SYSCALL_EXIT, WAKING
 from tests.profiler.probes.workloads import WRITES, child, work
 
 PING = """

@@ -7,19 +7,11 @@ import yaml
 
 from profiler.errors import MissingError, UsageError
 from profiler.proxies import envoy
-from profiler.proxies.base import (
-    INBOUND,
-    INBOUND_PORT,
-    OUTBOUND,
-    OUTBOUND_PORT,
-    PROTOCOLS,
-    Address,
-    Certificates,
-    Listener,
-    SidecarConfig,
-)
+from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, Listener, SidecarConfig
 from profiler.proxies.envoy import Envoy
 from profiler.testbed.certificates import make_certificates
+from profiler.vocabulary.addresses import Address, Certificates
+from profiler.vocabulary.protocols import PROTOCOLS
 
 ANY = "0.0.0.0"  # noqa: S104 - rendered, never listened on
 DESTINATION = Address("10.0.0.9", 8080)

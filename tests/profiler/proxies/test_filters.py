@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from profiler.campaign.profiling import check_configurations
 from profiler.errors import UsageError
+from profiler.measuring.profiling import check_configurations
 from profiler.profile.document import schema
-from profiler.proxies.base import INBOUND, Address, Listener, SidecarConfig
+from profiler.proxies.base import INBOUND, Listener, SidecarConfig
 from profiler.proxies.envoy import Envoy
-from profiler.proxies.filters import check_filter, filter_names, is_file, label_of, load_filter, needs_of
-from profiler.testbed.deployment import Hop, filter_values
+from profiler.proxies.filters import check_filter, filter_names, load_filter, needs_of
+from profiler.testbed.deployment import filter_values
 from profiler.testbed.tokens import Token, make_token
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.hop import Hop, is_file, label_of
 
 NAMES = filter_names("envoy")
 TOKEN = Token("the.token", '{"keys":[]}')

@@ -20,21 +20,12 @@ import pytest
 
 from profiler.errors import MissingError, UsageError
 from profiler.proxies import haproxy
-from profiler.proxies.base import (
-    INBOUND_PORT,
-    OUTBOUND_PORT,
-    PROXY_UID,
-    Address,
-    Certificates,
-    Filter,
-    Listener,
-    Proxy,
-    SidecarConfig,
-)
+from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT, PROXY_UID, Filter, Listener, Proxy, SidecarConfig
 from profiler.proxies.haproxy import PROXY
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
+from profiler.vocabulary.addresses import Address, Certificates
 from tests.profiler.passable import passable_folder
 
 LINKS: Final = ("plain", "unix", "tls", "unix tls")

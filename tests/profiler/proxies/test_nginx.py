@@ -6,10 +6,11 @@ import pytest
 
 from profiler.errors import MissingError, UsageError
 from profiler.proxies import nginx
-from profiler.proxies.base import Address, Certificates, Filter, Listener
+from profiler.proxies.base import Filter, Listener
 from profiler.proxies.nginx import PROXY
-from profiler.testbed.certificates import SERVER_NAME, make_certificates
+from profiler.testbed.certificates import make_certificates
 from profiler.testbed.run import Run
+from profiler.vocabulary.addresses import SERVER_NAME, Address, Certificates
 from tests.profiler.passable import passable_folder
 from tests.profiler.proxies.test_haproxy import (
     LINKS,

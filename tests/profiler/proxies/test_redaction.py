@@ -5,12 +5,12 @@ import base64
 import pytest
 import yaml
 
-from profiler.campaign.profiling import default_toolbox
-from profiler.campaign.settings import ProfileSettings
-from profiler.campaign.testbeds import LocalTestbed
+from profiler.measuring.profiling import default_toolbox
+from profiler.measuring.testbeds import LocalTestbed
+from profiler.planning.settings import ProfileSettings
 from profiler.proxies.filters import filter_names
 from profiler.proxies.redaction import LEFT_OUT, without_secrets
-from profiler.testbed.deployment import Hop
+from profiler.vocabulary.hop import Hop
 
 KEY = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"
 ENCODED = base64.b64encode(KEY.replace("SECRET", "hidden").encode()).decode()

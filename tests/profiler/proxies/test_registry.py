@@ -1,8 +1,9 @@
 import pytest
 
 from profiler.errors import UsageError
-from profiler.proxies.base import PROTOCOLS, Proxy
+from profiler.proxies.base import Proxy
 from profiler.proxies.registry import find_proxy, proxies
+from profiler.vocabulary.protocols import PROTOCOLS
 
 
 def test_every_proxy_is_found_by_its_name() -> None:

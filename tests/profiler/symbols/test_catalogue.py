@@ -2,9 +2,9 @@
 
 import pytest
 
-from profiler.components import PARSING, PROXY_CORE
 from profiler.errors import ProfileError, UsageError
 from profiler.symbols.catalogue import PER_STREAM, Catalogue, for_version, load_catalogue, parse_catalogues
+from profiler.vocabulary.components import PARSING, PROXY_CORE
 
 VERSIONS = {"nginx": "1.22.1", "haproxy": "2.6.12-1+deb12u4", "envoy": "1.40.0"}
 LIBC, LIBSSL = "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/libssl.so.3"

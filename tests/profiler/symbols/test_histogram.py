@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 from profiler.symbols.histogram import added, user_histogram
 from profiler.symbols.maps import NOWHERE, VDSO, UserAddress
 from profiler.symbols.tables import FunctionTables
+from profiler.vocabulary.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's library is Linux's")
 

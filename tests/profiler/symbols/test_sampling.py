@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from profiler.attribution.cpu_classes import USER
-from profiler.components import CLIENT_APP, CLIENT_SIDECAR
 from profiler.probes.perf_sampling import PerfSampling, SampledTimes
 from profiler.symbols.histogram import user_histogram
 from profiler.symbols.tables import FunctionTables
+from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR
+from profiler.vocabulary.cpu_states import USER
 
 pytestmark = [
     pytest.mark.kernel,

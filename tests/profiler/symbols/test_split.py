@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.components import PARSING, PROXY_CORE
 from profiler.symbols.catalogue import parse_catalogues
 from profiler.symbols.histogram import UserHistogram
 from profiler.symbols.split import (
@@ -20,6 +19,7 @@ from profiler.symbols.split import (
     split_by_symbols,
 )
 from profiler.symbols.tables import Function
+from profiler.vocabulary.components import PARSING, PROXY_CORE
 
 LOOP, COPY, CODEC, CIPHER, RBAC = (Function("/proxy", start) for start in range(5))
 SAMPLE_NS = 1.0

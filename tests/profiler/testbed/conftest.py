@@ -14,9 +14,10 @@ from typing import Final
 
 import pytest
 
+from profiler.host.netns import namespace_names
+from profiler.host.process import read_stat
+from profiler.host.programs import run_tool
 from profiler.testbed.leftovers import remove_leftovers, run_processes
-from profiler.testbed.netns import namespace_names, run_tool
-from profiler.testbed.process import read_stat
 from profiler.testbed.run import Run
 
 DRIVER: Final = Path(__file__).with_name("driver.py")

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
-from profiler.interrupts import Interrupted
+from profiler.host.interrupts import Interrupted
 from profiler.testbed.certificates import make_certificates
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import PodNetwork

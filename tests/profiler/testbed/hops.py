@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiler.campaign.profiling import default_toolbox
-from profiler.campaign.testbeds import server_of
-from profiler.proxies.base import HTTP1
+from profiler.measuring.profiling import default_toolbox
+from profiler.measuring.testbeds import server_of
 from profiler.testbed.certificates import make_certificates
-from profiler.testbed.deployment import Deployment, Hop, Secrets
+from profiler.testbed.deployment import Deployment, Secrets
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import make_token
-from profiler.workload.base import Answers, Load, LoadResult, Server
-from profiler.workload.own_generator import OwnGenerator
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import HTTP1
+from profiler.workload.base import Answers, LoadResult, Server
+from profiler.workload.generators.own import OwnGenerator
 
 ANSWERS = Answers(((0, 1), (1024, 1), (1024, 10), (1 << 20, 1)), 1 << 20)
 

@@ -14,8 +14,9 @@ from profiler.testbed.deployment import Secrets
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import make_token
-from profiler.workload.base import Load, LoadResult
-from profiler.workload.own_generator import OwnGenerator
+from profiler.vocabulary.load import Load
+from profiler.workload.base import LoadResult
+from profiler.workload.generators.own import OwnGenerator
 from tests.profiler.testbed.conftest import eventually
 
 ENTRY = "ingress->a"

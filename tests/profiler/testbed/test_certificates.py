@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from profiler.errors import UsageError
-from profiler.proxies.base import Certificates
-from profiler.testbed.certificates import SERVER_NAME, check_certificates, make_certificates
+from profiler.files.pem import check_certificates
+from profiler.testbed.certificates import make_certificates
+from profiler.vocabulary.addresses import SERVER_NAME, Certificates
 
 
 @pytest.fixture(scope="module")

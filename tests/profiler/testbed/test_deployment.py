@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from profiler.components import (
+from profiler.errors import ProcessError
+from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
+from profiler.proxies.filters import filter_names
+from profiler.testbed.run import Run
+from profiler.vocabulary.addresses import SERVER_NAME
+from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
     FILTER_SERVICE,
@@ -16,14 +21,10 @@ from profiler.components import (
     SERVER_SIDECAR,
     SHARED_PROXY,
 )
-from profiler.errors import ProcessError
-from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
-from profiler.proxies.filters import filter_names
-from profiler.testbed.certificates import SERVER_NAME
-from profiler.testbed.deployment import Hop
-from profiler.testbed.run import Run
-from profiler.workload.base import Answers, Load
-from profiler.workload.haproxy_server import HaproxyServer
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+from profiler.workload.base import Answers
+from profiler.workload.servers.haproxy import HaproxyServer
 from tests.profiler.testbed.conftest import eventually
 from tests.profiler.testbed.hops import Deployed, deploy
 

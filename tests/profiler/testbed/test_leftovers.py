@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import MissingError
+from profiler.host.netns import Namespace, namespace_names
+from profiler.host.process import read_stat
 from profiler.testbed.leftovers import (
     RUN_ID_VARIABLE,
     find_leftovers,
@@ -19,8 +21,6 @@ from profiler.testbed.leftovers import (
     write_owner,
 )
 from profiler.testbed.locks import Owner
-from profiler.testbed.netns import Namespace, namespace_names
-from profiler.testbed.process import read_stat
 from tests.profiler.testbed.conftest import eventually, is_gone
 
 RUN_ID = secrets.token_hex(4)  # another each time, for what a killed test session may have left

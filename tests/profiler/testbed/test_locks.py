@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import MeshInsightError
-from profiler.interrupts import Interrupted
+from profiler.host.interrupts import Interrupted
 from profiler.testbed.locks import MEASURING, REGISTRY, LockHeldError, Owner, lock
 from profiler.testbed.run import Run, measuring_lock
 from tests.profiler.testbed.conftest import Driver, traces

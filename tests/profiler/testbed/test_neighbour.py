@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import ProcessError
-from profiler.testbed.neighbour import COLD_STEPS, Mode, Neighbours, l2_bytes
-from profiler.testbed.netns import run_tool
+from profiler.host.programs import run_tool
+from profiler.testbed.neighbour import Neighbours, l2_bytes
 from profiler.testbed.run import Run
+from profiler.vocabulary.temperature import COLD_STEPS, Mode
 from tests.profiler.testbed.conftest import eventually
 
 VICTIM = """

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import ProcessError, UsageError
+from profiler.host.process import Process
 from profiler.testbed.pods import Pod, PodNetwork
-from profiler.testbed.process import Process
 from profiler.testbed.run import Run
 from tests.profiler.testbed.conftest import eventually, root_network
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import MeshInsightError, MissingError
-from profiler.interrupts import Interrupted
+from profiler.host.interrupts import Interrupted
+from profiler.host.netns import Namespace, namespace_names
+from profiler.host.programs import run_tool
 from profiler.testbed.leftovers import RUN_ID_VARIABLE, LeftBehindError, find_leftovers, remove_traces
-from profiler.testbed.netns import Namespace, namespace_names, run_tool
 from profiler.testbed.run import Run, measuring_lock
 from tests.profiler.testbed.conftest import Driver, eventually, is_gone, root_network, traces
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from profiler.host.programs import run_tool
 from profiler.proxies.base import PROXY_UID
-from profiler.testbed.deployment import Hop
 from profiler.testbed.leftovers import remove_leftovers
-from profiler.testbed.netns import run_tool
 from profiler.testbed.run import Run
-from profiler.workload.base import Load
-from profiler.workload.h2load import H2load
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+from profiler.workload.generators.h2load import H2load
 from tests.profiler.testbed.conftest import Driver
 from tests.profiler.testbed.hops import Deployed, deploy
 

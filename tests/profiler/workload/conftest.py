@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from profiler.campaign.profiling import default_toolbox
-from profiler.campaign.testbeds import server_of
-from profiler.proxies.base import GRPC, HTTP1, Address
+from profiler.measuring.profiling import default_toolbox
+from profiler.measuring.testbeds import server_of
 from profiler.testbed.leftovers import remove_leftovers
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
-from profiler.workload.base import Answers, Load, LoadGenerator, LoadResult, Target
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import GRPC, HTTP1
+from profiler.workload.base import Answers, LoadGenerator, LoadResult, Target
 from tests.profiler.testbed.conftest import eventually
 
 ANSWERS = Answers(((0, 1), (1024, 1), (1024, 10), (1 << 20, 1)), 1 << 20)

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 
-from profiler.proxies.base import GRPC, HTTP1, Address
-from profiler.workload.base import Load, LoadResult, Target
-from profiler.workload.connections import grpc_frame
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import GRPC, HTTP1
+from profiler.workload.base import LoadResult, Target
+from profiler.workload.generators.connections import grpc_frame
 
 RESULT = LoadResult(np.array([0, 10, 20, 30]) * 1_000_000, np.array([5, 5, 25, 5]) * 1_000_000, failed=0)
 

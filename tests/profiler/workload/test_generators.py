@@ -5,12 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from profiler.campaign.profiling import default_toolbox
-from profiler.proxies.base import GRPC, HTTP1, HTTP2, Address
-from profiler.workload.base import Answers, Load, LoadGenerator, Target
-from profiler.workload.h2load import H2load
-from profiler.workload.nghttpd_server import NghttpdServer
-from profiler.workload.own_generator import OwnGenerator
+from profiler.measuring.profiling import default_toolbox
+from profiler.vocabulary.addresses import Address
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import GRPC, HTTP1, HTTP2
+from profiler.workload.base import Answers, LoadGenerator, Target
+from profiler.workload.generators.h2load import H2load
+from profiler.workload.generators.own import OwnGenerator
+from profiler.workload.servers.nghttpd import NghttpdServer
 from tests.profiler.testbed.conftest import eventually
 from tests.profiler.workload.conftest import Place
 

@@ -1,0 +1,1 @@
+"""A call graph as a drawing: which edges, where, and the shapes. Pure: no I/O."""

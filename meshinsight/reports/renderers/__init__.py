@@ -1,0 +1,1 @@
+"""How a format looks: one file per format."""

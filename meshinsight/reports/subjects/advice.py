@@ -1,0 +1,253 @@
+"""Advice as tables for a terminal, as Markdown, and as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final, TextIO
+
+from meshinsight import numbers
+from meshinsight.console import write_json_document
+from meshinsight.reports.subjects.prediction import print_sections, write_markdown_sections
+from meshinsight.reports.subjects.prediction_sections import Section
+from predictor.advise.changes import KINDS
+from predictor.advise.types import Advice, Outcome, Step
+from predictor.predict.types import Estimate, Prediction
+from profiler.text import printable
+
+FORMAT: Final = "meshinsight-advice"
+VERSION: Final = 1
+
+LISTED: Final = 40
+"""So many changes are shown; JSON has them all."""
+
+NAMED: Final = 5
+"""So many places of one kind of change are named."""
+
+_UNITS: Final = {
+    "latency": (1e-6, "ms", 3),
+    "overhead": (1e-6, "ms", 3),
+    "cpu": (1.0, "vCPU", 4),
+    "memory": (2**-20, "MiB", 0),
+}
+_SURE_NOTE: Final = "the interval reaches beyond the limit"
+
+
+def print_advice(found: Advice, check: str, stream: TextIO) -> None:
+    """Print advice to a stream; `check` is the command that predicts the outcome, empty if there is none."""
+    print_sections(_title(found), sections(found), [(name, list(lines)) for name, lines in notes(found, check)], stream)
+
+
+def write_markdown(found: Advice, check: str, stream: TextIO) -> None:
+    """Write advice as Markdown."""
+    write_markdown_sections(_title(found), sections(found), notes(found, check), stream)
+
+
+def write_json(found: Advice, check: str, stream: TextIO) -> None:
+    """Write advice as JSON, indented, with the changed graph in it."""
+    write_json_document(document(found, check), stream)
+
+
+def document(found: Advice, check: str) -> dict[str, Any]:
+    """Advice as plain JSON values; times in ns, CPU in vCPU, memory in bytes."""
+    from predictor.graph.writer import graph_document
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "graph": found.before.graph,
+        "met": found.met,
+        "impossible": found.impossible,
+        "exact": found.exact,
+        "at_least": found.at_least,
+        "limits": [_limit(item) for item in found.outcomes],
+        "changes": [{**asdict(step.change), **_without_change(step)} for step in found.steps],
+        "before": _figures(found.before),
+        "after": _figures(found.after),
+        "set": list(found.settings),
+        "transport": found.transport,
+        "check": check,
+        "not_considered": list(found.not_considered),
+        "further": found.further,
+        "changed_graph": graph_document(found.graph),
+    }
+
+
+def sections(found: Advice) -> list[Section]:
+    """The limits, and the changes."""
+    return [table for table in (_limits(found), _changes(found)) if table.rows]
+
+
+def notes(found: Advice, check: str) -> list[tuple[str, Sequence[str]]]:
+    """What was found in words, what the changes give up, how to check it, and what was not considered."""
+    unsure = [str(step.change) for step in found.steps if _holds_zero(step)]
+    lists = (
+        ("What this says", _told(found)),
+        ("What it gives up", _given_up(found)),
+        ("Inconclusive (intervals of what it saves hold zero)", unsure[:LISTED]),
+        ("To check it", _checks(found, check)),
+        ("Not considered", found.not_considered),
+        ("Outside what was measured (widens the intervals)", found.after.extrapolations or found.before.extrapolations),
+        ("Warnings", tuple(dict.fromkeys((*found.before.warnings, *found.after.warnings)))),
+    )
+    return [(title, lines) for title, lines in lists if lines]
+
+
+def _title(found: Advice) -> str:
+    name = printable(found.before.graph) or "the call graph"
+    if not found.met:
+        return f"Limits of {name}: cannot be met" if found.impossible else f"Limits of {name}: no way found"
+    count = len(found.steps)
+    return f"Limits of {name}: met by {_changes_text(count)}" if count else f"Limits of {name}: met as it is"
+
+
+def _told(found: Advice) -> list[str]:
+    lines = [_margin(item) for item in found.outcomes]
+    if found.steps:
+        lines.append(_smallest(found))
+    if found.further:
+        lines.append(found.further)
+    return lines
+
+
+def _smallest(found: Advice) -> str:
+    count = len(found.steps)
+    if not found.met:
+        none = "no choice" if found.impossible else "no choice that was found"
+        return f"{none} of the changes that were considered meets all limits; {_changes_text(count)} come nearest"
+    if found.exact:
+        better = f"no other {count} do" if count > 1 else "no other single one does"
+        return f"fewer than {_changes_text(count)} cannot do it, and {better} it better"
+    if found.at_least >= count:
+        return f"fewer than {_changes_text(count)} cannot do it"
+    if found.at_least <= 1:
+        return "found step by step; that no fewer changes do it is not proven"
+    return f"found step by step; fewer than {_changes_text(found.at_least)} cannot do it, more is not proven"
+
+
+def _given_up(found: Advice) -> list[str]:
+    """What is given up, with the places."""
+    places: dict[str, list[str]] = {}
+    for step in found.steps:
+        places.setdefault(step.gives_up, []).append(step.change.target or "all")
+    return [
+        f"{text} ({', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''})"
+        for text, names in places.items()
+    ]
+
+
+def _margin(item: Outcome) -> str:
+    factor, unit, decimals = _UNITS[item.limit.figure]
+    if not item.finite_after:
+        return f"{item.limit.text}: missed, since sidecars have more work than time and latency is not finite"
+    bound, value = item.limit.bound, item.after.value
+    far = f"{abs(bound - value) * factor:,.{decimals}f} {unit}, {abs(bound - value) / bound:.0%}"
+    line = f"{item.limit.text}: {'met' if item.met else 'missed'} by {far}"
+    if item.met and item.after.high > bound:
+        line += f"; {_SURE_NOTE}"
+    if item.own_ns is not None:
+        line += f"; services take {item.own_ns * factor:,.{decimals}f} {unit} themselves"
+        line += ", which no sidecar changes" if item.own_ns > bound else f", {item.own_ns / bound:.0%} of the limit"
+    return line
+
+
+def _checks(found: Advice, check: str) -> list[str]:
+    if check:
+        return [check]
+    if found.sidecars:
+        return ["services change: --out FILE writes the changed graph, and meshinsight predict PROFILE FILE checks it"]
+    return []
+
+
+def _limits(found: Advice) -> Section:
+    rows = []
+    for item in found.outcomes:
+        factor, unit, decimals = _UNITS[item.limit.figure]
+        name = f"{item.limit.figure} {item.limit.statistic}".strip()
+        figures = [part for value in (item.shown_before, item.shown_after) for part in _figure(value, factor, decimals)]
+        limit = f"{item.limit.bound * factor:,.{decimals}f}"
+        rows.append((f"{name}, {unit}", limit, *figures, "yes" if item.met else "no"))
+    columns = ("limit", "at most", "now", "95 % interval", "then", "95 % interval", "met")
+    return Section("Limits", columns, tuple(rows))
+
+
+def _changes(found: Advice) -> Section:
+    names = list(dict.fromkeys(name for step in found.steps for name in step.percentiles_ns))
+    memory = any(item.limit.figure == "memory" for item in found.outcomes)
+    rows = []
+    for number, step in enumerate(found.steps[:LISTED], start=1):
+        row = [f"{number}. {printable(str(step.change))}"]
+        row += [_millis(step.percentiles_ns.get(name)) for name in names]
+        row += [_millis(step.mean_ns), _span(step.mean_interval_ns, 1e-6, 3)]
+        row += [f"{step.vcpu:,.4f}", _span(step.vcpu_interval, 1.0, 4)]
+        row += [_memory(step)] if memory else []
+        rows.append(tuple(row))
+    columns = ("change", *(f"{name} ms" for name in names), "mean ms", "95 % interval", "vCPU", "95 % interval")
+    columns += ("MiB",) if memory else ()
+    shown, count = len(rows), len(found.steps)
+    title = "Changes, and what each saves after those before it"
+    return Section(title if shown == count else f"{title}, {shown} of {count}", columns, tuple(rows))
+
+
+def _memory(step: Step) -> str:
+    return numbers.UNKNOWN if step.memory_bytes is None else f"{step.memory_bytes / (1 << 20):,.0f}"
+
+
+def _changes_text(count: int) -> str:
+    return "one change" if count == 1 else f"{count} changes"
+
+
+def _millis(value_ns: float | None) -> str:
+    return numbers.UNKNOWN if value_ns is None else f"{value_ns * 1e-6:,.3f}"
+
+
+def _figure(value: Estimate | None, factor: float, decimals: int) -> tuple[str, str]:
+    if value is None:
+        return numbers.UNKNOWN, numbers.UNKNOWN
+    return f"{value.value * factor:,.{decimals}f}", _interval(value, factor, decimals)
+
+
+def _interval(value: Estimate, factor: float, decimals: int) -> str:
+    if value.low == value.high:
+        return numbers.UNKNOWN
+    return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"
+
+
+def _span(span: tuple[float, float] | None, factor: float, decimals: int) -> str:
+    return numbers.UNKNOWN if span is None else f"{span[0] * factor:,.{decimals}f} … {span[1] * factor:,.{decimals}f}"
+
+
+def _holds_zero(step: Step) -> bool:
+    spans = [span for span in (step.mean_interval_ns, step.vcpu_interval) if span is not None]
+    return bool(spans) and all(low <= 0.0 <= high for low, high in spans)
+
+
+def _limit(item: Outcome) -> dict[str, Any]:
+    return {
+        "option": item.limit.text,
+        "figure": item.limit.figure,
+        "statistic": item.limit.statistic,
+        "bound": item.limit.bound,
+        "before": None if item.shown_before is None else asdict(item.shown_before),
+        "after": None if item.shown_after is None else asdict(item.shown_after),
+        "met": item.met,
+        "own_ns": item.own_ns,
+    }
+
+
+def _without_change(step: Step) -> dict[str, Any]:
+    return {
+        "describes": KINDS[step.change.kind],
+        "gives_up": step.gives_up,
+        "saves": {
+            "mean_ns": step.mean_ns,
+            "mean_interval_ns": step.mean_interval_ns,
+            "vcpu": step.vcpu,
+            "vcpu_interval": step.vcpu_interval,
+            "memory_bytes": step.memory_bytes,
+            "percentiles_ns": dict(step.percentiles_ns),
+        },
+    }
+
+
+def _figures(found: Prediction) -> dict[str, Any]:
+    latency = {name: part.document() for name, part in found.latency.items()}
+    return {"latency": latency, "vcpu": asdict(found.vcpu), "memory_bytes": found.memory_bytes}

@@ -1,0 +1,212 @@
+"""Scenarios beside the graph as it is: tables, Markdown, JSON, and CSV with one row per scenario."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TextIO
+
+from meshinsight import numbers
+from meshinsight.console import write_json_document
+from meshinsight.reports.renderers import csv_document
+from meshinsight.reports.subjects.prediction import print_sections, write_markdown_sections
+from meshinsight.reports.subjects.prediction_sections import Prices, Section, money_per_month
+from predictor.predict.types import Estimate
+from predictor.what_if.comparison import Comparison, Row
+from profiler.text import printable
+
+FORMAT: Final = "meshinsight-comparison"
+VERSION: Final = 1
+
+_NOTES: Final = (
+    ("Warnings", "warnings"),
+    ("Outside what was measured (widens the intervals)", "extrapolations"),
+    ("Assumed", "assumptions"),
+)
+
+
+def print_comparison(found: Comparison, prices: Prices, stream: TextIO) -> None:
+    """Print a comparison to a stream."""
+    print_sections(printable(_title(found)), sections(found, prices), notes(found), stream)
+
+
+def write_markdown(found: Comparison, prices: Prices, stream: TextIO) -> None:
+    """Write a comparison as Markdown."""
+    write_markdown_sections(_title(found), sections(found, prices), notes(found), stream)
+
+
+def write_json(found: Comparison, prices: Prices, stream: TextIO) -> None:
+    """Write a comparison as JSON, indented; the graph as it is is the first of its scenarios."""
+    rows = [_document(row, found.rows[0], prices) for row in found.rows]
+    document = {"format": FORMAT, "version": VERSION, "graph": found.graph, "scenarios": rows}
+    write_json_document(document, stream)
+
+
+def write_csv(found: Comparison, prices: Prices, stream: TextIO) -> None:
+    """Write one row per scenario, the graph as it is first."""
+    rows = [dict(_columns(_document(row, found.rows[0], prices))) for row in found.rows]
+    names = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
+    csv_document.write(list(names), rows, stream)
+
+
+def sections(found: Comparison, prices: Prices) -> list[Section]:
+    """What the sidecars cost, and what each scenario saves of it."""
+    return [_overheads(found, prices), _saved_latency(found), _saved_resources(found, prices)]
+
+
+def notes(found: Comparison) -> list[tuple[str, Sequence[str]]]:
+    """Titled lists: what could not be predicted, savings that may be none, and what makes the figures less certain."""
+    lists: list[tuple[str, Sequence[str]]] = [
+        ("Not predicted", [f"{row.name}: {row.lacking}" for row in found.rows if row.lacking]),
+        ("Inconclusive (the interval of the saving holds zero)", list(_inconclusive(found))),
+    ]
+    lists += [(title, _told(found, attribute)) for title, attribute in _NOTES]
+    return [(title, lines) for title, lines in lists if lines]
+
+
+def _told(found: Comparison, attribute: str) -> list[str]:
+    """Lines of the graph as it is, then what scenarios have beyond them, with their names."""
+    told: dict[str, list[str]] = {}
+    for row in found.rows:
+        for line in getattr(row.prediction, attribute, ()):
+            told.setdefault(line, []).append(row.name)
+    as_it_is = found.rows[0].name
+    return [line if names[0] == as_it_is else f"{', '.join(names)}: {line}" for line, names in told.items()]
+
+
+def _title(found: Comparison) -> str:
+    return f"Scenarios of {found.graph or 'the call graph'}"
+
+
+def _statistics(found: Comparison) -> list[str]:
+    return list(dict.fromkeys(name for row in found.rows if row.prediction for name in row.prediction.latency))
+
+
+def _money(row: Row, prices: Prices) -> float | None:
+    """Money per month of all that has a price, None where a figure is not known."""
+    money = money_per_month(row.prediction, prices) if row.prediction else {}
+    priced = [price for price in (prices.vcpu_hour, prices.gib_hour) if price is not None]
+    return sum(money.values()) if priced and len(money) == len(priced) else None
+
+
+def _overheads(found: Comparison, prices: Prices) -> Section:
+    names = _statistics(found)
+    rows = []
+    for row in found.rows:
+        one = row.prediction
+        overheads = [one.latency[name].shown_overhead_ns if one else None for name in names]
+        latency = [_scaled(over.value if over else None, 1e-6, 3) for over in overheads]
+        memory = None if one is None else one.memory_bytes
+        money = [_scaled(_money(row, prices), 1.0, 2)] if _priced(prices) else []
+        vcpu = numbers.vcpus(one.vcpu.value if one else None)
+        rows.append((printable(row.name), *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
+    further = ("money/month",) if _priced(prices) else ()
+    columns = ("scenario", *(f"{name} ms" for name in names), "vCPU", "MiB", *further)
+    return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, tuple(rows))
+
+
+def _saved_latency(found: Comparison) -> Section:
+    names = _statistics(found)
+    chosen = [name for name in ("mean", names[-1] if names else "mean") if name in names]
+    chosen = list(dict.fromkeys(chosen))  # the mean, and the highest percentile
+    base = found.rows[0].prediction
+    rows = []
+    for row in found.rows[1:]:
+        cells = [printable(row.name)]
+        for name in chosen:
+            saved = row.saving.latency_ns.get(name) if row.saving else None
+            cells += _figure(saved, base.latency[name].shown_overhead_ns if base else None, 1e-6, 3)
+        rows.append(tuple(cells))
+    headers = [text for name in chosen for text in (f"{name} ms", "95 % interval", "of it")]
+    return Section("Saved latency (negative: added)", ("scenario", *headers), tuple(rows))
+
+
+def _saved_resources(found: Comparison, prices: Prices) -> Section:
+    base = found.rows[0].prediction
+    rows = []
+    for row in found.rows[1:]:
+        saved = row.saving
+        vcpu = _figure(saved.vcpu if saved else None, base.vcpu if base else None, 1.0, 4)
+        memory = _scaled(saved.memory_bytes if saved else None, 1 / (1 << 20), 0)
+        money = [_scaled(_saved_money(row, found.rows[0], prices), 1.0, 2)] if _priced(prices) else []
+        rows.append((printable(row.name), *vcpu, memory, *money))
+    columns = ("scenario", "vCPU", "95 % interval", "of it", "MiB", *(("money/month",) if _priced(prices) else ()))
+    return Section("Saved CPU and memory (negative: added)", columns, tuple(rows))
+
+
+def _saved_money(row: Row, base: Row, prices: Prices) -> float | None:
+    before, after = _money(base, prices), _money(row, prices)
+    return None if before is None or after is None else before - after
+
+
+def _priced(prices: Prices) -> bool:
+    return prices.vcpu_hour is not None or prices.gib_hour is not None
+
+
+def _inconclusive(found: Comparison) -> Iterator[str]:
+    for row in found.rows:
+        if row.saving is not None:
+            figures = (("mean latency", row.saving.latency_ns.get("mean")), ("vCPU", row.saving.vcpu))
+            unsure = [name for name, figure in figures if figure and figure.low <= 0.0 <= figure.high != figure.low]
+            if unsure:
+                yield f"{row.name}: {', '.join(unsure)}"
+
+
+def _scaled(value: float | None, factor: float, decimals: int) -> str:
+    return numbers.UNKNOWN if value is None else f"{round(value * factor, decimals) + 0.0:,.{decimals}f}"  # no -0
+
+
+def _figure(value: Estimate | None, whole: Estimate | None, factor: float, decimals: int) -> tuple[str, str, str]:
+    """A saving, its interval, and its share of the whole overhead."""
+    if value is None:
+        return numbers.UNKNOWN, numbers.UNKNOWN, numbers.UNKNOWN
+    low, high = (_scaled(end, factor, decimals) for end in (value.low, value.high))
+    share = value.value / whole.value if whole is not None and whole.value > 0 else None
+    return _scaled(value.value, factor, decimals), f"{low} … {high}", numbers.percent(share)
+
+
+def _document(row: Row, base: Row, prices: Prices) -> dict[str, Any]:
+    one, saved = row.prediction, row.saving
+    document: dict[str, Any] = {"name": row.name, "lacking": row.lacking or None}
+    if one is None:
+        return document
+    document |= {
+        "latency": {name: part.document() for name, part in one.latency.items()},
+        "carried_rps": one.carried_rps,
+        "vcpu": asdict(one.vcpu),
+        "baseline_vcpu": one.baseline_vcpu,
+        "memory_bytes": one.memory_bytes,
+        "money_per_month": _money(row, prices),
+    }
+    if saved is not None:
+        document["saving"] = {
+            "latency_ns": {name: asdict(part) for name, part in saved.latency_ns.items()},
+            "vcpu": asdict(saved.vcpu),
+            "memory_bytes": saved.memory_bytes,
+            "money_per_month": _saved_money(row, base, prices),
+        }
+    return {**document, **{attribute: list(getattr(one, attribute)) for _, attribute in _NOTES}}
+
+
+def _columns(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The document of a row as columns; texts of more than a line's worth are left to JSON."""
+    yield "scenario", document["name"]
+    for name, part in document.get("latency", {}).items():
+        if part["overhead_ns"] is not None:
+            yield from _spread(f"latency_{name}_ns", part["overhead_ns"])
+    if "vcpu" in document:
+        yield from _spread("vcpu", document["vcpu"])
+        yield "memory_bytes", document["memory_bytes"]
+        yield "money_per_month", document["money_per_month"]
+    saved = document.get("saving", {})
+    for name, part in saved.get("latency_ns", {}).items():
+        yield from _spread(f"saved_latency_{name}_ns", part)
+    if saved:
+        yield from _spread("saved_vcpu", saved["vcpu"])
+        yield "saved_memory_bytes", saved["memory_bytes"]
+        yield "saved_money_per_month", saved["money_per_month"]
+    yield "lacking", document["lacking"]
+
+
+def _spread(name: str, figure: dict[str, float]) -> Iterator[tuple[str, float]]:
+    yield name, figure["value"]
+    yield f"{name}_low", figure["low"]
+    yield f"{name}_high", figure["high"]

@@ -1,0 +1,117 @@
+"""A profile as CSV in long form: one row per cell, currency and component, units in the column names.
+
+Currencies: `latency` (the exchange), `latency_by_place` (the same, split by place and direction), `cpu_ebpf` and
+`cpu_perf`. Sum one currency at a time. Columns that do not apply to a row are empty. A cell that holds no component
+keeps one row, so that no cell vanishes.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TextIO
+
+from meshinsight.reports.renderers import csv_document
+from meshinsight.reports.subjects.summaries import Cell, ordered
+
+_CELL: Final = (
+    "protocol", "topology", "temperature", "request_bytes", "response_bytes", "connections", "loop", "rate_rps",
+    "achieved_rps", "baseline_achieved_rps", "rounds",
+)  # fmt: skip
+_FURTHER: Final = (
+    "proxy", "application", "tls", "filters", "transport", "workers", "headers", "header_bytes", "messages",
+    "new_connections", "reference",
+)  # fmt: skip
+"""Dimensions that a profile of an earlier version does not have."""
+
+_OWN: Final = (
+    "currency", "component", "place", "direction", "median_ns", "anchored_median_ns", "mean_ns", "p99_ns",
+    "cpu_ns_per_request", "vcpu_per_1000_rps", "share", "ci95_low_ns", "ci95_high_ns", "disagreement_points", "samples",
+    "dropped", "lost", "source",
+)  # fmt: skip
+_MEMORY: Final = ("rss_bytes", "per_connection_bytes")
+_NOT_COLUMNS: Final = ("ci95_ns", "rounds_ns")
+_LATENCY: Final = ("baseline_p50_ns", "with_p50_ns", "overhead_p50_ns")
+_PERCENTILES: Final = ("p90_ns", "p99_ns", "mean_ns", "count")
+_CPU: Final = ("baseline_cpu_ns_per_request", "with_cpu_ns_per_request", "perf_unresolved_share", "perf_samples")
+_PERTURBATION: Final = ("latency_ratio", "throughput_ratio", "proxy_cpu_ratio")
+_NOISE: Final = ("steal_ratio", "psi_cpu_some_ratio")
+_MEASURED: Final = (
+    *_LATENCY, "overhead_ci95_low_ns", "overhead_ci95_high_ns",
+    *(f"baseline_{name}" for name in _PERCENTILES), *(f"with_{name}" for name in _PERCENTILES),
+    "latency_closure_residual", "cpu_rate_rps", *_CPU, "cpu_closure_residual",
+    *(f"perturbation_{name}" for name in _PERTURBATION), *_NOISE,
+)  # fmt: skip
+
+COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_FURTHER, *_MEMORY, *_OWN, *_MEASURED, "warnings", "errors")
+"""Every column, in order."""
+
+
+def write(document: Mapping[str, Any], stream: TextIO) -> None:
+    """Write header and rows."""
+    csv_document.write(COLUMNS, rows(document), stream)
+
+
+def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows as dictionaries; columns left out are empty."""
+    for cell in document["cells"]:
+        whole = {"run_id": document["run_id"], "status": document["status"], **_cell_columns(cell)}
+        own = [*_latency_rows(cell), *_place_rows(cell), *_cpu_rows(cell)]
+        for row in own or [{}]:
+            yield {**whole, **row}
+
+
+def _cell_columns(cell: Cell) -> dict[str, Any]:
+    columns = {"cell": cell["id"], **{name: cell[name] for name in _CELL}}
+    columns |= {name: _text(cell.get(name)) for name in _FURTHER}
+    columns |= {name: (cell.get("memory") or {}).get(name) for name in _MEMORY}
+    columns |= {f"perturbation_{name}": cell["perturbation"][name] for name in _PERTURBATION}
+    columns |= {name: cell["noise"][name] for name in _NOISE}
+    columns |= {name: "; ".join(cell[name]) for name in ("warnings", "errors")}
+    return columns | _latency_columns(cell["latency"]) | _cpu_columns(cell["cpu"])
+
+
+def _text(value: Any) -> Any:
+    return "+".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _latency_columns(latency: Mapping[str, Any] | None) -> dict[str, Any]:
+    if latency is None:
+        return {}
+    columns = {name: latency[name] for name in _LATENCY}
+    for side in ("baseline", "with"):
+        columns |= {f"{side}_{name}": latency[side][name] for name in _PERCENTILES}
+    columns["latency_closure_residual"] = latency["closure_residual"]
+    return columns | _interval(latency["overhead_ci95_ns"], "overhead_ci95")
+
+
+def _cpu_columns(cpu: Mapping[str, Any] | None) -> dict[str, Any]:
+    if cpu is None:
+        return {}
+    own = {"cpu_rate_rps": cpu["rate_rps"], "cpu_closure_residual": cpu["closure_residual"]}
+    return own | {name: cpu[name] for name in _CPU}
+
+
+def _interval(interval: tuple[float, float] | None, prefix: str) -> dict[str, Any]:
+    return {} if interval is None else {f"{prefix}_low_ns": interval[0], f"{prefix}_high_ns": interval[1]}
+
+
+def _latency_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    components = cell["latency"]["components"] if cell["latency"] else {}
+    for name in ordered(components):
+        numbers = {key: value for key, value in components[name].items() if key not in _NOT_COLUMNS}
+        yield {"currency": "latency", "component": name, **numbers, **_interval(components[name]["ci95_ns"], "ci95")}
+
+
+def _place_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    for place in cell["latency"]["by_place"] if cell["latency"] else []:
+        where = {"place": place["place"], "direction": place["direction"]}
+        for name in ordered(place["components"]):
+            yield {"currency": "latency_by_place", "component": name, **where, "median_ns": place["components"][name]}
+
+
+def _cpu_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    cpu = cell["cpu"] or {"components": {}, "perf_components": {}}
+    for currency, key in (("cpu_ebpf", "components"), ("cpu_perf", "perf_components")):
+        for name in ordered(cpu[key]):
+            numbers = {column: value for column, value in cpu[key][name].items() if column not in _NOT_COLUMNS}
+            points = cpu["disagreement_points"].get(name)
+            interval = _interval(cpu[key][name]["ci95_ns"], "ci95")
+            yield {"currency": currency, "component": name, "disagreement_points": points, **numbers, **interval}

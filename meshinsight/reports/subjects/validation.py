@@ -1,0 +1,207 @@
+"""A validation as tables, and as the JSON that `report --validation` reads."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from meshinsight import numbers
+from meshinsight.console import json_text, write_json_document
+from meshinsight.reports.subjects.prediction import print_sections
+from meshinsight.reports.subjects.prediction_sections import Section
+from predictor.predict.types import Estimate
+from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from profiler.files.writing import write_whole
+from profiler.text import printable
+
+FORMAT: Final = "meshinsight-validation"
+VERSION: Final = 1
+
+_COLUMNS: Final = (
+    "",
+    "predicted",
+    "anchored",
+    "95 % interval",
+    "measured",
+    "95 % interval",
+    "error",
+    "anchored",
+    "inside",
+)
+
+
+def document(found: Validation) -> dict[str, Any]:
+    """The validation as plain JSON values: the graph as it is at the top, what-ifs below it."""
+    first, *others = found.variants
+    savings = {saving.name: saving for saving in found.savings}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "graph": found.graph,
+        "services": found.services,
+        "temperature": found.temperature,
+        "rate_rps": found.rate_rps,
+        "rounds": found.rounds,
+        "seconds": found.seconds,
+        "profile_run_id": found.profile_run_id,
+        "environment": dict(found.environment),
+        "anchor": anchor_figures(found.anchors[0]),
+        "anchors": {anchor.cell.name: anchor_figures(anchor) for anchor in found.anchors},
+        "baseline": {
+            **{f"{name}_ns": value for name, value in found.baseline_ns.items()},
+            "vcpu": found.baseline_vcpu,
+        },
+        **_variant(first),
+        "warnings": [*found.warnings, *first.warnings],
+        "what_if": {
+            variant.name: {**_variant(variant), "saving": _saving(savings[variant.name])} for variant in others
+        },
+    }
+
+
+def anchor_figures(anchor: Anchor) -> dict[str, Any]:
+    """An anchor cell in the document."""
+    return {
+        "profiled_ns": anchor.profiled.latency_ns,
+        "measured_ns": anchor.measured.latency_ns,
+        "rounds_ns": [one.latency_ns for one in anchor.rounds],
+        "factor": anchor.factor,
+        "profiled_cpu_ns": anchor.profiled.cpu_ns,
+        "measured_cpu_ns": anchor.measured.cpu_ns,
+        "rounds_cpu_ns": [one.cpu_ns for one in anchor.rounds],
+        "cpu_factor": anchor.cpu_factor,
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "latency": {
+            key: value for name, score in variant.latency.items() for key, value in _latency(name, score).items()
+        },
+        "cpu": _vcpu(variant.cpu),
+        "by_service": {
+            name: {
+                "cpu": _vcpu(score),
+                **({"latency": _latency("p50", answer)} if (answer := variant.latency_by_service.get(name)) else {}),
+            }
+            for name, score in variant.cpu_by_service.items()
+        },
+        "by_component": {name: {"cpu": _vcpu(score)} for name, score in variant.cpu_by_component.items()},
+        "warnings": list(variant.warnings),
+    }
+
+
+def _latency(name: str, score: Score) -> dict[str, Any]:
+    """Figures of one percentile; errors of the median have no percentile in their name."""
+    ending = "" if name == "p50" else f"_{name}"
+    return {
+        f"predicted_{name}_ns": score.predicted.value,
+        f"predicted_{name}_ci95_ns": _span(score.predicted),
+        f"anchored_{name}_ns": score.anchored.value,
+        f"anchored_{name}_ci95_ns": _span(score.anchored),
+        f"measured_{name}_ns": score.measured.value,
+        f"measured_{name}_ci95_ns": _span(score.measured),
+        **_errors(score, ending),
+    }
+
+
+def _vcpu(score: Score) -> dict[str, Any]:
+    return {
+        "predicted_vcpu": score.predicted.value,
+        "predicted_ci95_vcpu": _span(score.predicted),
+        "anchored_vcpu": score.anchored.value,
+        "anchored_ci95_vcpu": _span(score.anchored),
+        "measured_vcpu": score.measured.value,
+        "measured_ci95_vcpu": _span(score.measured),
+        **_errors(score, ""),
+    }
+
+
+def _errors(score: Score, ending: str) -> dict[str, Any]:
+    return {
+        f"error_ratio{ending}": score.error_ratio,
+        f"anchored_error_ratio{ending}": score.anchored_error_ratio,
+        f"inside_interval{ending}": score.inside_interval,
+    }
+
+
+def _saving(saving: Saving) -> dict[str, Any]:
+    return {"latency": _latency("p50", saving.latency), "cpu": _vcpu(saving.cpu)}
+
+
+def _span(value: Estimate) -> list[float]:
+    return [value.low, value.high]
+
+
+def write_json(found: Validation, stream: TextIO) -> None:
+    """Write the document, indented."""
+    write_json_document(document(found), stream)
+
+
+def save(found: Validation, file: Path) -> None:
+    """Write the document to a file, whole or not at all."""
+    write_whole(file, json_text(document(found)))
+
+
+def print_validation(found: Validation, stream: TextIO | None = None) -> None:
+    """Print a validation to a stream (standard output unless given)."""
+    first = found.variants[0]
+    sections = [
+        _section("Overhead of latency, µs", first.latency, 1e-3, 1),
+        _section("Overhead of CPU, vCPU", {"total": first.cpu}, 1.0, 4),
+        *(
+            [_section("Time to answer by service with calls, µs at the median", first.latency_by_service, 1e-3, 1)]
+            if first.latency_by_service
+            else []
+        ),
+        _section("CPU by service, vCPU (its process and its sidecar)", first.cpu_by_service, 1.0, 4),
+        _section("CPU by component, vCPU", first.cpu_by_component, 1.0, 4),
+    ]
+    for variant in found.variants[1:]:
+        sections.append(_section(f"{variant.name}: overhead of latency, µs", variant.latency, 1e-3, 1))
+        sections.append(_section(f"{variant.name}: overhead of CPU, vCPU", {"total": variant.cpu}, 1.0, 4))
+    if found.savings:
+        latency = {saving.name: saving.latency for saving in found.savings}
+        sections.append(_section("Saved of the median, µs", latency, 1e-3, 1))
+        cpu = {saving.name: saving.cpu for saving in found.savings}
+        sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
+    baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
+    anchors = ", ".join(
+        f"{anchor.cell.name} {anchor.profiled.latency_ns * 1e-3:,.1f} → {anchor.measured.latency_ns * 1e-3:,.1f} µs "
+        f"(× {anchor.factor:.2f}, CPU × {anchor.cpu_factor:.2f})"
+        for anchor in found.anchors
+    )
+    lines = [
+        f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, {found.rounds} rounds of "
+        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
+        f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
+    ]
+    notes = [("Measured", lines)]
+    warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
+    if warnings:
+        notes.append(("Warnings", list(dict.fromkeys(warnings))))
+    title = f"Predicted and measured overhead of {printable(found.graph) or 'the call graph'}"
+    print_sections(title, sections, notes, stream or sys.stdout)
+
+
+def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: int) -> Section:
+    rows = []
+    for name, score in scores.items():
+        rows.append(
+            (
+                printable(name),
+                f"{score.predicted.value * factor:,.{decimals}f}",
+                f"{score.anchored.value * factor:,.{decimals}f}",
+                _interval(score.anchored, factor, decimals),
+                f"{score.measured.value * factor:,.{decimals}f}",
+                _interval(score.measured, factor, decimals),
+                numbers.signed_percent(score.error_ratio, 1),
+                numbers.signed_percent(score.anchored_error_ratio, 1),
+                "yes" if score.inside_interval else "no",
+            )
+        )
+    return Section(title, _COLUMNS, tuple(rows))
+
+
+def _interval(value: Estimate, factor: float, decimals: int) -> str:
+    return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"

@@ -1,0 +1,1 @@
+"""What one hop costs at a size, load and temperature, by component."""

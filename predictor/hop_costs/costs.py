@@ -1,0 +1,171 @@
+"""What each edge of a graph costs: all edges at once, with numpy. Pure.
+
+An edge's cost is the sum of its parts; a part between two measured temperatures is mixed of both (method.md 6a).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.graph.types import Call, Protocol, Tls
+from predictor.hop_costs.forms import NEAR, WITHOUT_COLD, Forms, mixture, range_doubt
+from predictor.hop_costs.hops import Kind, Part
+from predictor.hop_costs.options import Options
+from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """A part of some edges from one configuration: `amounts` × `draws` are their draws; sides as in `hops`."""
+
+    edges: Indices
+    side: int
+    amounts: Floats
+    draws: Floats
+    columns: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeCosts:
+    """Costs of all edges: `values[currency]` is edges × 2 sides × components, in ns per call (latency: means).
+
+    `spread` is the lognormal sigma of an edge's latency by side, `doubt` the relative error of an edge beyond what its
+    draws tell. `workers` is threads of each side's proxy.
+    """
+
+    components: tuple[str, ...]
+    values: Mapping[str, Floats]
+    contributions: Mapping[str, Sequence[Contribution]]
+    spread: Floats
+    doubt: Floats
+    workers: Floats
+    extrapolations: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def edge_draws(self, currency: str, draws: int) -> Floats:
+        """Draws of each edge's total, by side: edges × 2 × draws."""
+        found = np.zeros((len(self.doubt), 2, draws))
+        for part in self.contributions[currency]:
+            found[part.edges, part.side] += part.amounts @ part.draws.sum(axis=2).T
+        return found
+
+    def component_draws(self, currency: str, weights: Floats, draws: int) -> Floats:
+        """Draws of each component, summed over edges with weights: draws × components."""
+        found = np.zeros((draws, len(self.components)))
+        for part in self.contributions[currency]:
+            amounts = weights[part.edges] @ part.amounts
+            found[:, part.columns] += np.tensordot(amounts, part.draws, axes=(0, 1))
+        return found
+
+
+class CostTable:
+    """Adds up the parts of edges."""
+
+    def __init__(self, model: FittedModel, edges: Sequence[Call], options: Options) -> None:
+        self._forms = Forms(model, options)
+        self.components = self._forms.components
+        self._edges = edges
+        self._features = np.array(
+            [
+                [
+                    call.request_bytes,
+                    call.response_bytes,
+                    np.nan if call.headers is None else call.headers,
+                    0.0,
+                    call.new_connections or 0.0,
+                ]
+                for call in edges
+            ]
+        ).reshape(-1, len(FEATURES))
+        shape = (len(edges), 2, len(self.components))
+        self._values = {currency: np.zeros(shape) for currency in CURRENCIES}
+        self._contributions: dict[str, list[Contribution]] = {currency: [] for currency in CURRENCIES}
+        self._spread = np.zeros((len(edges), 2))
+        self._outside = np.zeros(len(edges))
+        self._far = np.zeros(len(edges))
+        self._workers = np.ones((len(edges), 2))
+        self._beyond: dict[str, list[int]] = {}
+        self._warnings: list[str] = []
+
+    def add(self, chosen: Sequence[int], parts: Sequence[Part], cold: Floats) -> None:
+        """Add the parts of the edges `chosen`, whose sidecars have temperatures `cold` (chosen × 2 sides)."""
+        index = np.array(chosen, dtype=np.intp)
+        for part in parts:
+            mixed, away = mixture(part, cold[:, part.side])
+            self._far[index] = np.maximum(self._far[index], WITHOUT_COLD * away)
+            if (away > NEAR).any():
+                text = f"colder or hotter than what was measured ({', '.join(item.name for _, item in part.points)})"
+                self._beyond.setdefault(text, []).extend(index[away > NEAR].tolist())
+            for row, (_, item) in zip(mixed, part.points, strict=True):
+                self._point(index, part, item, row)
+
+    def _point(self, index: Indices, part: Part, item: Configuration, mixed: Floats) -> None:
+        features = self._features[index].copy()
+        headers = features[:, FEATURES.index("headers")]
+        headers[np.isnan(headers)] = item.headers
+        self._workers[index, part.side] = item.workers
+        if not part.only:
+            self._check_range(index, item, features)
+            self._spread[index, part.side] += mixed * np.sqrt(2.0 * np.log(item.mean_ratio))
+        for currency in CURRENCIES:
+            form = self._forms.form(part, item, currency)
+            if form is None:
+                self._warnings.append(f"{item.name}: its {currency} was not measured; taken as none")
+                continue
+            rows = form.cost.rows(features) * mixed[:, None]
+            self._values[currency][index[:, None], part.side, form.columns] += rows @ form.coefficients
+            self._contributions[currency].append(Contribution(index, part.side, rows, form.draws, form.columns))
+
+    def _check_range(self, index: Indices, item: Configuration, features: Floats) -> None:
+        doubt, where = range_doubt(item, dict(zip(FEATURES, features.T, strict=True)))
+        for name, outside in where.items():
+            low, high = item.ranges[name]
+            measured = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            text = f"{name} outside what {item.name} measured ({measured})"
+            self._beyond.setdefault(text, []).extend(index[outside].tolist())
+        if doubt is not None:
+            self._outside[index] = np.maximum(self._outside[index], doubt)
+
+    def costs(self) -> EdgeCosts:
+        """The sums. A side whose total came out negative costs nothing, and that is said."""
+        for currency, table in self._values.items():
+            negative = table.sum(axis=2) < 0.0
+            if negative.any():
+                table[negative] = 0.0
+                names = [self._edges[edge].id for edge in np.unique(np.nonzero(negative)[0])]
+                self._warnings.append(
+                    f"{currency} of {_some(names)}: measured as less than nothing, taken as none; profile for longer"
+                )
+        return EdgeCosts(
+            components=self.components,
+            values=self._values,
+            contributions=self._contributions,
+            spread=self._spread,
+            doubt=self._outside + self._far,
+            workers=self._workers,
+            extrapolations=tuple(
+                f"{_some([self._edges[edge].id for edge in dict.fromkeys(edges)])}: {text}"
+                for text, edges in self._beyond.items()
+            ),
+            warnings=tuple(dict.fromkeys(self._warnings)),
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def kinds_of(edges: Sequence[Call], modes: Mapping[str, tuple[str, str]]) -> dict[Kind, list[int]]:
+    """Edges by what their cost depends on, apart from sizes."""
+    alike: dict[tuple[tuple[Any, Any], Protocol, Tls, tuple[str, ...]], list[int]] = {}
+    for index, call in enumerate(edges):
+        alike.setdefault((modes[call.id], call.protocol, call.tls, call.filters), []).append(index)
+    found: dict[Kind, list[int]] = {}
+    for ((client, server), protocol, tls, filters), chosen in alike.items():
+        found.setdefault(Kind(client, server, protocol, tls, tuple(sorted(filters))), []).extend(chosen)
+    return found

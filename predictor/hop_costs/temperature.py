@@ -1,0 +1,176 @@
+"""How warm sidecars are when a message comes. Pure.
+
+A call passes each sidecar twice: on its way there and on its way back. What a pass costs depends on how long ago that
+sidecar ran. Two things take its caches away meanwhile: other processes that run on its CPU, up to what the profile's
+cold cells cost; and on a shared machine mere time, since other tenants use the same caches, beyond it. A profile
+measures the latter, as the overhead of the anchor hop at low rates: its `cooling` curve, by the time between two
+requests, 0 as hot as a closed loop, 1 as the profile's cold cells.
+
+A position adds up both passes of a call at one side; it may be beyond 1. Passes within a request follow one another by
+the services' own times; the first one of a service waits for its next request. Where a request is handled by few CPUs,
+the services it visits and their sidecars run between two passes of one sidecar, and each takes a part of the caches;
+those that a profile's single hop has too are in its cells.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from predictor.graph.plan import Plan
+from predictor.graph.types import Call, CallGraph
+from predictor.hop_costs.forms import MOST
+from predictor.models.types import Floats
+
+Indices = npt.NDArray[np.intp]
+Booleans = npt.NDArray[np.bool_]
+Curve = Sequence[tuple[float, float]]
+"""Gap in ns and position, in ascending order."""
+
+EVICTION_NS: Final = 1e6
+"""Other work that takes a sidecar's caches away, as a time constant: a judgement, see docs/prediction.md."""
+
+PART: Final = 0.25
+"""Part of a CPU's second-level cache that a process takes when it handles a message: 512 KiB of 2 MiB, a judgement."""
+
+ASSUMED_USE: Final = 0.5
+"""Share of CPU that others use, where the graph does not say."""
+
+_SELDOM_NS: Final = 1e18
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """What sidecars see of requests.
+
+    By service: own time and answer time without sidecars in ns, visits per second of a replica of its deployment, how
+    many services one of its requests visits (itself included), whether it waits for calls, the share of its CPU that
+    others use, the CPUs of its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls in a row,
+    calls at the same time, whether it is in its caller's first stage.
+    """
+
+    own_ns: Floats
+    answer_ns: Floats
+    rates: Floats
+    visited: Floats
+    calling: Booleans
+    use: Floats
+    cpus: Floats
+    caller: Indices
+    callee: Indices
+    in_a_row: Floats
+    at_once: Floats
+    first: Booleans
+
+
+def positions(visits: Visits, cooling: Curve) -> Floats:
+    """Where each edge's client and server sidecar are between hot and cold: sides × edges."""
+    own, answer = visits.own_ns, visits.answer_ns
+    between = np.maximum(1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS) - answer, 0.0)
+    caller, callee = np.maximum(visits.caller, 0), visits.callee
+
+    def after(gap: Floats, service: Indices, processes: Floats | float = 0.0) -> Floats:
+        """Position of a pass at the service's sidecar after a gap in which so many processes of the request ran."""
+        return _cooled(gap, visits.use[service], processes / visits.cpus[service], cooling)
+
+    arriving = after(between[callee], callee)
+    answering = np.where(visits.calling[callee], 0.0, after(answer[callee], callee))
+    leaving = np.where(visits.first, after(own[caller], caller), 0.0)
+    back = after(answer[callee], caller, 2.0 * (visits.visited[callee] - 1.0))
+    client = leaving / (visits.at_once * visits.in_a_row) + back / visits.at_once
+    found = np.stack([np.where(visits.caller < 0, 0.0, client), arriving + answering])
+    return np.asarray(np.minimum(found, MOST))
+
+
+def _cooled(gap: Floats, use: Floats, processes: Floats, cooling: Curve) -> Floats:
+    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request."""
+    gaps, reached = np.array(cooling or [(0.0, 0.0)]).T
+    idle = np.interp(gap, gaps, reached)
+    evicted = -np.expm1(-use * gap / EVICTION_NS - PART * processes)
+    return np.asarray(idle + evicted * np.maximum(1.0 - idle, 0.0))
+
+
+def of_graph(
+    graph: CallGraph, plan: Plan, edges: Sequence[Call], rates: Floats, answer_ns: Mapping[str, float], cooling: Curve
+) -> tuple[Floats, list[str]]:
+    """Positions of a graph's edges, sides × edges, and what was assumed for them.
+
+    `rates` are calls per second, `answer_ns` how long each service takes with its calls, without sidecars.
+    """
+    numbers = {service.name: number for number, service in enumerate(graph.services)}
+    caller = np.array([numbers.get(call.caller, -1) for call in edges], dtype=np.intp)
+    callee = np.array([numbers[call.callee] for call in edges], dtype=np.intp)
+    weights = given_weights(graph)
+    known = [weights[service.deployment] for service in graph.services]
+    given = np.array([math.nan if weight is None else weight for weight in known])
+    if None not in known:
+        return of_owners(np.zeros((2, len(edges))), (caller, callee), given), []
+    found = positions(_visits(graph, plan, edges, (caller, callee), rates, answer_ns), cooling)
+    found = of_owners(found, (caller, callee), given)
+    notes = ["cold_weight: from the times between messages and what else runs between them"]
+    if not cooling:
+        notes.append("cold_weight: the profile does not tell how fast idle caches cool; taken as not at all")
+    if graph.cluster.cpu_use is None:
+        notes.append(f"cluster.cpu_use: not given; {ASSUMED_USE:g}")
+    return found, notes
+
+
+def given_weights(graph: CallGraph) -> dict[str, float | None]:
+    """The temperatures that a graph gives, by deployment: its first service's, else the graph's; None: not given."""
+    found: dict[str, float | None] = {}
+    for service in graph.services:
+        found.setdefault(service.deployment, graph.cold_weight if service.cold_weight is None else service.cold_weight)
+    return found
+
+
+def of_owners(found: Floats, sides: tuple[Indices, Indices], given: Floats) -> Floats:
+    """The positions (sides × edges) with what is given for the services on their sides; NaN: not given."""
+    for side, owners in enumerate(sides):
+        of_edges = (owners >= 0) & ~np.isnan(given)[owners]
+        found[side, of_edges] = given[owners[of_edges]]
+    return found
+
+
+def _visits(
+    graph: CallGraph, plan: Plan, edges: Sequence[Call], sides: tuple[Indices, Indices], rates: Floats,
+    answer_ns: Mapping[str, float],
+) -> Visits:  # fmt: skip
+    count = len(graph.services)
+    caller, callee = sides
+    deployments = [service.deployment for service in graph.services]
+    of_deployment, replicas = dict.fromkeys(deployments, 0.0), dict.fromkeys(deployments, 1)
+    for service, rate in zip(graph.services, np.bincount(callee, rates, count).tolist(), strict=True):
+        of_deployment[service.deployment] += rate
+        replicas[service.deployment] = max(replicas[service.deployment], service.replicas)
+    use = ASSUMED_USE if graph.cluster.cpu_use is None else graph.cluster.cpu_use
+    visited: dict[str, float] = {}
+    for name in reversed(plan.order):
+        visited[name] = 1.0 + sum(call.calls_per_request * visited[call.callee] for call in plan.handlings[name].calls)
+    first: dict[str, bool] = {}
+    at_once: dict[str, float] = {}
+    for handling in plan.handlings.values():
+        for number, stage in enumerate(handling.stages):
+            together = sum(_at_once(call) for call in stage.calls)
+            for call in stage.calls:
+                first[call.id], at_once[call.id] = number == 0, together
+    return Visits(
+        own_ns=np.array([service.service_time.mean_ns for service in graph.services]),
+        answer_ns=np.array([answer_ns[service.name] for service in graph.services]),
+        rates=np.array([of_deployment[name] / replicas[name] for name in deployments]),
+        visited=np.array([visited[service.name] for service in graph.services]),
+        calling=np.array([bool(plan.handlings[service.name].stages) for service in graph.services]),
+        use=np.full(count, use),
+        cpus=np.full(count, plan.cpus),
+        caller=caller,
+        callee=callee,
+        in_a_row=np.array([max(call.calls_per_request, 1.0) / _at_once(call) for call in edges]),
+        at_once=np.array([at_once.get(call.id, 1.0) for call in edges]),
+        first=np.array([first.get(call.id, False) for call in edges]),
+    )
+
+
+def _at_once(call: Call) -> float:
+    return max(call.calls_per_request, 1.0) if call.repeat == "parallel" else 1.0

@@ -1,0 +1,1 @@
+"""A mesh's metrics to a call graph."""

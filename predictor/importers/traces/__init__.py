@@ -1,0 +1,1 @@
+"""Traces to call graphs: formats, spans, hops, calls."""

@@ -1,0 +1,1 @@
+"""From hops to the calls of a graph: order, statistics, cycles."""

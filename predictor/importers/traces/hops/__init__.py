@@ -1,0 +1,1 @@
+"""Spans cleaned and paired into hops."""

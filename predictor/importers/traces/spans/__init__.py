@@ -1,0 +1,1 @@
+"""Spans as columns, and what their attributes mean."""

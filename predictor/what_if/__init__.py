@@ -1,0 +1,1 @@
+"""Scenarios: changes of a graph or of component costs, and their comparison."""

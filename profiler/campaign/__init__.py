@@ -1,1 +1,0 @@
-"""Which cells to measure, in which order, and the loop that measures them."""

@@ -1,0 +1,1 @@
+"""What runs inside the pods of a run: `python3 -m profiler.cluster.agent <command>`."""

@@ -1,0 +1,1 @@
+"""The commands of the containers of a run, one file each."""

@@ -1,0 +1,1 @@
+"""One connection to the API server: objects, streams, files fetched from pods."""

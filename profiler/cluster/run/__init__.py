@@ -1,0 +1,1 @@
+"""The life of a run on a cluster: created, followed, fetched, removed."""

@@ -1,0 +1,1 @@
+"""From readings to the cells of a profile."""

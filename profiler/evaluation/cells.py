@@ -1,0 +1,462 @@
+"""Readings to profile cells: pure arithmetic over what has been measured so far."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attribution import bounds
+from profiler.attribution.closure import residual, trust_warnings
+from profiler.attribution.cpu import (
+    CpuRound,
+    CpuRounds,
+    CpuRung,
+    busy_per_request,
+    describe,
+    disagreement,
+    redirect_shares,
+    rounds_per_request,
+    sampled,
+    traced,
+)
+from profiler.attribution.cpu_classes import components_from_samples, components_from_states, is_foreign
+from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
+from profiler.attribution.statistics import bootstrap_interval, spread_ties
+from profiler.evaluation.readings import Point, Readings
+from profiler.evaluation.user_split import UserSplits
+from profiler.evaluation.windows import CpuWindow, LatencyWindow
+from profiler.host.accounting import NOISY_STEAL_RATIO, Noise
+from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, Scene, anchor_scene, ladder, paced
+from profiler.probes.perf_sampling import CPU_CLOCK
+from profiler.symbols.split import Entered
+from profiler.vocabulary.components import (
+    COMPONENTS,
+    OTHER,
+    PARSING,
+    PROXY_CORE,
+    QUEUEING,
+    filter_server_component,
+    filter_wait_component,
+)
+from profiler.vocabulary.cpu_states import IDLE, REST
+from profiler.vocabulary.hop import NONE, label_of
+
+_CLOCK_RESOLUTION_NS: Final = 1000
+_FEWEST_ROUNDS: Final = 2
+_OTHERS_SHARE: Final = 0.05
+"""Share of the CPUs that strangers may use before a cell says so."""
+
+
+class Assembly:
+    """Makes the cells of a profile from readings; works on incomplete readings too."""
+
+    def __init__(self, plan: Plan, readings: Readings, seed: int, loop_hit_ns: float) -> None:
+        self._plan = plan
+        self._readings = readings
+        self._seed = seed
+        self._user_splits = UserSplits(readings)
+        self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
+
+    def _in_place_hit_ns(self) -> float | None:
+        """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
+
+        Only hops without sidecars calibrate, so the closure of those with sidecars stays a test.
+        """
+        serial = [point for point in self._readings.latency if _direct(point) and point[1].load.serial]
+        windows = [window for point in serial for window in self._readings.latency[point]]
+        costs = [
+            (_median(window.burst_ns) - _median(window.gap_ns)) / window.exchanges.segments.sum(axis=1).mean()
+            for window in windows
+            if window.exchanges is not None and len(window.burst_ns) and len(window.gap_ns)
+        ]
+        return max(0.0, float(np.median(costs))) if costs else None
+
+    def _tables(self, windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
+        tables = [window.exchanges for window in windows if window.exchanges is not None]
+        return [table.without_probes(self.probe_hit_ns) for table in tables]
+
+    def cells(self) -> list[dict[str, Any]]:
+        """Every cell with at least two rounds with and without sidecars, in the order of the plan."""
+        return [self._cell(cell) for cell in self._plan.cells if self._measured(cell)]
+
+    def _measured(self, cell: Cell) -> bool:
+        points = [(cell.hop, cell.scene), cell.baseline]
+        return all(len(self._readings.latency[point]) >= _FEWEST_ROUNDS for point in points)
+
+    def _windows(self, cell: Cell) -> tuple[list[LatencyWindow], list[LatencyWindow]]:
+        windows, baseline = (self._readings.latency[point] for point in ((cell.hop, cell.scene), cell.baseline))
+        if cell.hop.topology == NONE:  # an A/A test: every other round against the rest
+            return windows[::2], windows[1::2]
+        rounds = min(len(windows), len(baseline))
+        return windows[:rounds], baseline[:rounds]
+
+    def _cell(self, cell: Cell) -> dict[str, Any]:
+        windows, baseline = self._windows(cell)
+        load = cell.scene.load
+        cpu = self._cpu(cell)
+        found: dict[str, Any] = {
+            "id": cell.id,
+            "protocol": cell.hop.protocol,
+            "topology": cell.hop.topology,
+            "temperature": cell.scene.temperature,
+            "proxy": cell.hop.proxy,
+            "application": cell.hop.application,
+            "tls": cell.hop.tls,
+            "filters": [label_of(name) for name in cell.hop.filters],
+            "transport": cell.hop.transport,
+            "workers": cell.hop.workers,
+            "proxy_config": cell.hop.bootstrap or None,
+            "reference": cell.reference,
+            "request_bytes": load.request_bytes,
+            "response_bytes": load.response_bytes,
+            "headers": load.headers,
+            "header_bytes": load.headers * load.header_bytes,
+            "messages": load.messages,
+            "new_connections": load.new_connections,
+            "extra_headers": [line.partition(":")[0] for line in load.extra_headers],
+            "memory": self._readings.memory.get(cell.hop) or None,
+            "connections": load.connections,
+            "rate_rps": load.rate_rps,
+            "achieved_rps": float(np.median([window.unprobed_rps for window in windows])),
+            "baseline_achieved_rps": float(np.median([window.unprobed_rps for window in baseline])),
+            "loop": "open" if load.rate_rps is not None else "closed" if paced(cell.scene) == load else "paced",
+            "rounds": len(windows),
+            "latency": self._latency(cell, cpu),
+            "cpu": cpu,
+            "perturbation": self._perturbation(cell),
+            "noise": _noise([window.noise for window in windows]),
+            "warnings": [],
+            "errors": [],
+        }
+        cpu_windows, _ = self._cpu_windows(cell)
+        found["warnings"] = [*_window_warnings(windows, cpu_windows, found["noise"]), *trust_warnings(found)]
+        found["errors"] = _errors(found, windows, baseline)
+        return found
+
+    def _latency(self, cell: Cell, cpu: dict[str, Any] | None) -> dict[str, Any]:
+        windows, baseline = self._windows(cell)
+        overhead_ns = _p50(windows) - _p50(baseline)
+        low, high = bootstrap_interval(
+            range(len(windows)),
+            lambda drawn: np.array(
+                [_p50([windows[i] for i in drawn]) - _p50([baseline[i % len(baseline)] for i in drawn])]
+            ),
+            self._seed,
+        )
+        found: dict[str, Any] = {
+            "baseline_p50_ns": _p50(baseline),
+            "with_p50_ns": _p50(windows),
+            "overhead_p50_ns": overhead_ns,
+            "overhead_ci95_ns": [float(low[0]), float(high[0])],
+            "baseline": _percentiles(_free(baseline)),
+            "with": _percentiles(_free(windows)),
+        }
+        if not cell.scene.load.serial:
+            return {**found, **_loaded_components(found, cpu, len(_free(windows)))}
+        rounds = LatencyRounds(
+            self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect_shares(cell)
+        )
+        components = decompose(rounds, self._seed)
+        for name, values_ns in per_round(rounds).items():
+            components[name]["rounds_ns"] = values_ns
+        factor = self._anchor_factor(cell)
+        for component in components.values():
+            component["anchored_median_ns"] = None if factor is None else component["median_ns"] * factor
+        closure = residual(components, "median_ns", overhead_ns)
+        return {**found, "components": components, "by_place": by_place(rounds), "closure_residual": closure}
+
+    def _latency_rungs(self, cell: Cell) -> tuple[LatencyRung, ...]:
+        """The cell's ladder; empty while a rung has too few rounds, so that user time stays whole."""
+        rungs = []
+        for rung in ladder(cell.hop):
+            found = self._entered(cell, rung)
+            tables = self._tables(self._readings.latency[rung.hop, cell.scene])
+            waits = _wait_component(rung, filter_wait_component)
+            shares, error = (found.by_role, found.error) if found else (None, 0.0)
+            rungs.append(LatencyRung(rung.component, tables, rung.outside, waits, shares, error))
+        return tuple(rungs) if all(len(rung.rounds) >= _FEWEST_ROUNDS for rung in rungs) else ()
+
+    def _cpu_windows(self, cell: Cell) -> tuple[list[CpuWindow], list[CpuWindow]]:
+        windows, baseline = (self._readings.cpu[point] for point in ((cell.hop, cell.scene), cell.baseline))
+        if cell.hop.topology == NONE:
+            return windows[::2], windows[1::2]
+        rounds = min(len(windows), len(baseline))
+        return windows[:rounds], baseline[:rounds]
+
+    def _cpu_rounds(self, cell: Cell) -> CpuRounds | None:
+        windows, baseline = self._cpu_windows(cell)
+        rungs = []
+        for rung in ladder(cell.hop):
+            found = self._entered(cell, rung)
+            of_rung = [_cpu_round(window) for window in self._readings.cpu[rung.hop, cell.scene]]
+            server = _wait_component(rung, filter_server_component)
+            share, error = (found.share, found.error) if found else (None, 0.0)
+            rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
+        if not windows or not baseline or not all(rung.rounds for rung in rungs):
+            return None
+        with_sidecar, without = ([_cpu_round(window) for window in part] for part in (windows, baseline))
+        return CpuRounds(with_sidecar, without, tuple(rungs))
+
+    def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
+        """What function ranges tell of a rung above the protocol's own; None where the ladder has to tell.
+
+        A step from TCP to HTTP changes how much shared functions do, so there the ladder is the definition.
+        """
+        if rung.component in (PROXY_CORE, PARSING) or rung.outside:
+            return None
+        rungs = ladder(cell.hop)
+        return self._user_splits.entered(cell.hop, rungs[rungs.index(rung) - 1].hop, rung.hop, cell.scene)
+
+    def _redirect_shares(self, cell: Cell) -> dict[str, float]:
+        rounds = self._cpu_rounds(cell)
+        return redirect_shares(rounds.with_sidecar) if rounds and cell.hop.topology != NONE else {}
+
+    def _cpu(self, cell: Cell) -> dict[str, Any] | None:
+        rounds = self._cpu_rounds(cell)
+        if rounds is None:
+            return None
+        windows, _ = self._cpu_windows(cell)
+        with_ns, baseline_ns = busy_per_request(rounds.with_sidecar), busy_per_request(rounds.baseline)
+        shares = self._redirect_shares(cell)
+        components = describe(rounds, traced, "tracepoints", self._seed, shares)
+        for name, values_ns in rounds_per_request(rounds, traced, shares).items():
+            components[name]["rounds_ns"] = values_ns
+        samples = [window.samples for window in windows if window.samples]
+        return {
+            "rate_rps": self._readings.cpu_rates_rps[cell.scene],
+            "achieved_rps": float(np.median([window.achieved_rps for window in windows])),
+            "baseline_cpu_ns_per_request": baseline_ns,
+            "with_cpu_ns_per_request": with_ns,
+            "components": components,
+            "perf_components": describe(rounds, sampled, "perf samples", self._seed) if samples else {},
+            "user_split": self._user_splits.split(cell),
+            "disagreement_points": disagreement(rounds) if samples else {},
+            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples]))
+            if samples
+            else None,
+            "perf_samples": sum(window.samples for window in samples),
+            "closure_residual": residual(components, "cpu_ns_per_request", with_ns - baseline_ns),
+        }
+
+    def _perturbation(self, cell: Cell) -> dict[str, float | None]:
+        windows, _ = self._windows(cell)
+        load = cell.scene.load
+        capacities = [
+            pair
+            for (hop, scene), pairs in self._readings.capacities_rps.items()
+            for pair in pairs
+            if hop == cell.hop and scene.load == load
+        ]
+        cpu, _ = self._cpu_windows(cell)
+        proxy = [window.proxy_ns_probed / window.proxy_ns_unprobed for window in cpu if window.proxy_ns_unprobed]
+        probed = [window.probed_ns for window in windows]
+        unprobed = [window.unprobed_ns for window in windows]
+        return {
+            "latency_ratio": _ratio([_median(p) / _median(u) for p, u in zip(probed, unprobed, strict=True)]),
+            "throughput_ratio": _ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
+            "proxy_cpu_ratio": _ratio(proxy),
+        }
+
+    def _anchor_factor(self, cell: Cell) -> float | None:
+        """What takes this cell's rounds to the run's median speed: anchor over all rounds / anchor around them."""
+        anchors = self._anchors(cell.scene.temperature)
+        windows, _ = self._windows(cell)
+        if not anchors:
+            return None
+        at_s = np.array([anchor.at_s for anchor in anchors])
+        medians_ns = np.array([_median(anchor.free_ns) for anchor in anchors])
+        nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
+        return float(np.median(medians_ns) / np.median(nearest))
+
+    def _anchors(self, temperature: str) -> list[LatencyWindow]:
+        return self._readings.latency[ANCHOR_HOP, anchor_scene(temperature)]
+
+    def anchor(self) -> dict[str, Any] | None:
+        """The anchor cell over time, in the shape of `anchor` of a profile."""
+        anchors = self._anchors(ANCHOR_SCENE.temperature)
+        if not anchors:
+            return None
+        baseline = self._readings.latency[ANCHOR_HOP.baseline, ANCHOR_SCENE]
+        medians_ns = [_median(window.free_ns) for window in anchors]
+        start_s = anchors[0].at_s
+        low, high = np.percentile(medians_ns, [10, 90])
+        return {
+            "protocol": ANCHOR_HOP.protocol,
+            "topology": ANCHOR_HOP.topology,
+            "temperature": ANCHOR_SCENE.temperature,
+            "rounds": [
+                {
+                    "at_s": window.at_s - start_s,
+                    "with_p50_ns": median_ns,
+                    "baseline_p50_ns": _nearest_median(window, baseline),
+                }
+                for window, median_ns in zip(anchors, medians_ns, strict=True)
+            ],
+            "median_with_p50_ns": float(np.median(medians_ns)),
+            "median_by_temperature_ns": {
+                temperature: float(np.median([_median(window.free_ns) for window in self._anchors(temperature)]))
+                for temperature in dict.fromkeys(scene.temperature for scene in self._plan.scenes)
+                if self._anchors(temperature)
+            },
+            "drift_ratio": float((high - low) / np.median(medians_ns)),
+            "cooling": [point for scene in self._plan.cooling_scenes if (point := self._cooling_point(scene))],
+        }
+
+    def _cooling_point(self, scene: Scene) -> dict[str, Any] | None:
+        windows, baseline = (self._readings.latency[hop, scene] for hop in (ANCHOR_HOP, ANCHOR_HOP.baseline))
+        if not windows or not baseline:
+            return None
+        return {
+            "temperature": scene.temperature,
+            "rate_rps": scene.load.rate_rps,
+            "with_p50_ns": float(np.median([_median(window.free_ns) for window in windows])),
+            "baseline_p50_ns": float(np.median([_median(window.free_ns) for window in baseline])),
+        }
+
+    def noise(self) -> dict[str, Any]:
+        """Noise over the whole run, in the shape of `noise` of a profile."""
+        windows = [window.noise for point in self._readings.latency.values() for window in point]
+        windows += [window.noise for point in self._readings.cpu.values() for window in point]
+        found = _noise(windows)
+        return {**found, "noisy": (found["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO}
+
+
+def _loaded_components(found: dict[str, Any], cpu: dict[str, Any] | None, samples: int) -> dict[str, Any]:
+    """Components where several requests are in flight: on-CPU time per request, and queueing as what is left."""
+    if cpu is None:
+        return {"components": {}, "by_place": [], "closure_residual": None}
+    on_cpu_ns = {name: entry["cpu_ns_per_request"] for name, entry in cpu["components"].items()}
+    left = {
+        key: found["with"][key] - found["baseline"][key] - sum(on_cpu_ns.values())
+        for key in ("p50_ns", "mean_ns", "p99_ns")
+    }
+    components = {
+        name: _constant(spent_ns, cpu["components"][name]["ci95_ns"], samples) for name, spent_ns in on_cpu_ns.items()
+    }
+    components[QUEUEING] = {
+        **_constant(left["p50_ns"], None, samples),
+        "mean_ns": left["mean_ns"],
+        "p99_ns": left["p99_ns"],
+        "source": "measured overhead − on-CPU time",
+    }
+    names = [*(name for name in COMPONENTS if name != OTHER), *sorted(set(components) - set(COMPONENTS)), OTHER]
+    ordered = {name: components[name] for name in names if name in components}
+    return {"components": ordered, "by_place": [], "closure_residual": None}
+
+
+def _constant(spent_ns: float, interval: list[float] | None, samples: int) -> dict[str, Any]:
+    return {
+        "median_ns": spent_ns,
+        "mean_ns": spent_ns,
+        "p99_ns": None,
+        "ci95_ns": interval,
+        "anchored_median_ns": None,
+        "samples": samples,
+        "dropped": 0,
+        "lost": 0,
+        "source": "on-CPU time per request under load",
+    }
+
+
+def _cpu_round(window: CpuWindow) -> CpuRound:
+    times_ns, samples = window.times.time_ns, window.samples
+    # Cycles are no time: they are scaled to the busy time that the tracepoints saw.
+    clock = samples is None or samples.event == CPU_CLOCK
+    busy_ns = None if clock else float(sum(spent for (role, _), spent in times_ns.items() if role != IDLE))
+    foreign_ns = sum(spent_ns for (role, state), spent_ns in times_ns.items() if is_foreign(role, state))
+    return CpuRound(
+        window.requests,
+        window.busy_ns - foreign_ns,
+        components_from_states(times_ns),
+        components_from_samples(samples.time_ns(busy_ns=busy_ns)) if samples else {},
+        components_from_samples(samples.time_ns(folded=True, busy_ns=busy_ns)) if samples else {},
+    )
+
+
+def _wait_component(rung: Rung, named: Callable[[str], str]) -> str | None:
+    return named(rung.component.partition(":")[2]) if rung.waits else None
+
+
+def _direct(point: Point) -> bool:
+    return point[0].topology == NONE
+
+
+def _free(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
+    return np.concatenate([window.free_ns for window in windows])
+
+
+def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
+    return float(np.median(spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)))
+
+
+def _p50(windows: Sequence[LatencyWindow]) -> float:
+    return _median(_free(windows))
+
+
+def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> dict[str, Any]:
+    spread = spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)
+    p50, p90, p99 = np.percentile(spread, [50, 90, 99])
+    return {
+        "p50_ns": float(p50),
+        "p90_ns": float(p90),
+        "p99_ns": float(p99),
+        "mean_ns": float(latencies_ns.mean()),
+        "count": len(latencies_ns),
+    }
+
+
+def _ratio(ratios: Sequence[float]) -> float | None:
+    return float(np.median(ratios)) if ratios else None
+
+
+def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> float | None:
+    if not others:
+        return None
+    return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
+
+
+def _noise(windows: Sequence[Noise]) -> dict[str, Any]:
+    pressures = [window.psi_cpu_some_ratio for window in windows if window.psi_cpu_some_ratio is not None]
+    return {
+        "steal_ratio": min(1.0, float(np.mean([window.steal_ratio for window in windows]))) if windows else None,
+        "psi_cpu_some_ratio": min(1.0, float(np.mean(pressures))) if pressures else None,
+    }
+
+
+def _window_warnings(
+    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: dict[str, Any]
+) -> list[str]:
+    found = []
+    unsteady = sum(not window.steady for window in windows)
+    if unsteady > len(windows) // 2:
+        found.append(f"{unsteady} of {len(windows)} rounds saw no steady state; use a longer --duration")
+    if (noise["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO:
+        found.append(
+            f"the host took {noise['steal_ratio']:.0%} of the CPU time during this cell; repeat on a quieter machine"
+        )
+    if cpu_windows and not any(window.samples for window in cpu_windows):
+        found.append("perf is not installed, so CPU was accounted by one method only; run `make setup`")
+    if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
+        found.append(
+            f"other processes used up to {others:.0%} of the CPUs during this cell; stop builds and tests and repeat"
+        )
+    return found
+
+
+def _others_share(window: CpuWindow) -> float:
+    """The part of all CPU time that processes took which have no part in the measurement."""
+    times = window.times
+    return sum(spent for (role, _), spent in times.time_ns.items() if role == REST) / times.capacity_ns
+
+
+def _errors(cell: dict[str, Any], windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]) -> list[str]:
+    found = []
+    if not bounds.rate_reached(cell):
+        found.append(
+            f"rate not reached: offered {cell['rate_rps']:g}, achieved {cell['achieved_rps']:.1f} with sidecars and "
+            f"{cell['baseline_achieved_rps']:.1f} without; lower --rate or add --connections"
+        )
+    if failed := sum(window.failed for window in [*windows, *baseline]):
+        found.append(f"{failed} requests failed")
+    return found

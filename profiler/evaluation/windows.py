@@ -1,0 +1,82 @@
+"""What one window of load gave: latencies, exchanges, CPU times. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.attribution.latency import ExchangeTable
+from profiler.host.accounting import Noise
+from profiler.probes.cputime import CpuTimes
+from profiler.probes.perf_sampling import SampledTimes
+
+GUARD_NS: Final = 3_000_000
+"""Left out after a phase's beginning and before its end, where probes are being attached."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a window in monotonic time, guards already off.
+
+    In a probed one the timeline is attached for short bursts, which `bursts_ns` lists; the CPU probes stay attached.
+    """
+
+    probed: bool
+    start_ns: int
+    end_ns: int
+    bursts_ns: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+    def gaps_ns(self) -> list[tuple[int, int]]:
+        """The times between bursts, guards off on both sides."""
+        ends = [last_ns for _, last_ns in self.bursts_ns]
+        next_starts = [*(first_ns for first_ns, _ in self.bursts_ns[1:]), self.end_ns]
+        gaps = [(end + GUARD_NS, start - GUARD_NS) for end, start in zip(ends, next_starts, strict=False)]
+        return [(start, end) for start, end in gaps if start < end]
+
+
+@dataclass(frozen=True)
+class LatencyWindow:
+    """What a window told about latency.
+
+    `unprobed_ns` and `probed_ns` are the requests of the two kinds of phases; `burst_ns` those of the probed ones that
+    were sent while the timeline was attached, `gap_ns` those sent between its bursts, `free_ns` all of the window that
+    no probe touched. `exchanges` is None where several requests are in flight. `at_s` counts from the machine's start.
+    """
+
+    at_s: float
+    unprobed_ns: npt.NDArray[np.int64]
+    probed_ns: npt.NDArray[np.int64]
+    burst_ns: npt.NDArray[np.int64]
+    gap_ns: npt.NDArray[np.int64]
+    unprobed_rps: float
+    probed_rps: float
+    failed: int
+    exchanges: ExchangeTable | None
+    steady: bool
+    noise: Noise
+
+    @property
+    def free_ns(self) -> npt.NDArray[np.int64]:
+        return np.concatenate([self.unprobed_ns, self.gap_ns])
+
+
+@dataclass(frozen=True)
+class CpuWindow:
+    """What a window told about CPU in its probed phase: requests answered, and who used the CPUs for what.
+
+    `busy_ns` is the kernel's own account of all non-idle time, without the neighbours and this tool.
+    """
+
+    requests: float
+    achieved_rps: float
+    busy_ns: float
+    times: CpuTimes
+    samples: SampledTimes | None
+    proxy_ns_unprobed: float
+    proxy_ns_probed: float
+    noise: Noise

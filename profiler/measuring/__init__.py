@@ -1,0 +1,1 @@
+"""One run: hops deployed, windows of load measured, finished blocks kept."""

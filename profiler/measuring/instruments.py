@@ -1,0 +1,198 @@
+"""What measures one machine: timeline, account of CPU time, samples, neighbours, and the kernel's own clocks."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from profiler.host.accounting import MachineCpu, Noise, NoiseReading, run_time_ns
+from profiler.probes.bpf import ProbeStatus
+from profiler.probes.cputime import CpuTime, CpuTimes
+from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
+from profiler.probes.timeline import Timeline
+from profiler.testbed.neighbour import Neighbours
+from profiler.testbed.run import Run
+from profiler.vocabulary.cpu_states import NEIGHBOUR, TOOL
+from profiler.vocabulary.temperature import Mode
+from profiler.vocabulary.timeline_events import TimelineEvents
+
+
+@dataclass(frozen=True)
+class CpuAccount:
+    """CPU time between `begin_cpu` and `end_cpu`: by role and state, and the kernel's own account of all that was busy.
+
+    `busy_ns` is without the neighbours and this tool.
+    """
+
+    times: CpuTimes
+    busy_ns: float
+
+
+class BusyTime:
+    """The kernel's own account of non-idle CPU time since it was made, without the neighbours and what measures.
+
+    What measures is this process, and those of `tools`.
+    """
+
+    def __init__(self, neighbours: Neighbours, tools: Sequence[int] = ()) -> None:
+        self._neighbours = neighbours
+        self._tools = tools
+        self._machine = MachineCpu()
+        self._uncounted_before_ns, self._idle = self._uncounted_ns(), self._machine.read()
+
+    def read_ns(self) -> float:
+        """Nanoseconds so far."""
+        return sum(self._machine.read().busy_ns_since(self._idle)) - (self._uncounted_ns() - self._uncounted_before_ns)
+
+    def _uncounted_ns(self) -> float:
+        neighbours_ns = sum(process.run_time_ns() for process in self._neighbours.processes)
+        return neighbours_ns + time.process_time_ns() + sum(run_time_ns(pid) for pid in self._tools)
+
+
+class Instruments:
+    """Loaded on entering, removed on leaving. Windows of CPU time do not overlap, nor do those of samples.
+
+    Args:
+        run: whose processes the neighbours are.
+        modes: the neighbours that will be needed.
+        place_neighbours: puts them where they give way at once to the processes that are measured.
+
+    Attributes: `timeline`, `cputime` and `neighbours`, for what needs one of them alone.
+
+    Raises:
+        MissingError, ProbeError: as `Timeline` and `CpuTime`; ProcessError: a neighbour does not come up.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        modes: Sequence[Mode] = ("awake",),
+        place_neighbours: Callable[[Sequence[int]], None] = lambda _: None,
+    ) -> None:
+        self._run = run
+        self._modes = modes
+        self._place_neighbours = place_neighbours
+        self._stack = ExitStack()
+        self._sampling = ExitStack()
+        self._perf: PerfSampling | None = None
+        self._began: tuple[int, BusyTime, bool] | None = None
+        self._sampled_ns = (0, 0)
+        self._cputime_probes: dict[str, ProbeStatus] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.timeline = Timeline()
+            stack.callback(self.timeline.close)
+            self.cputime = stack.enter_context(CpuTime())
+            self.cputime.detach()
+            self._directory = self._run.add_directory("samples")
+            self.neighbours = Neighbours(self._run, modes=self._modes)
+            if self._modes:
+                self._place_neighbours([process.pid for process in self.neighbours.processes])
+            stack.callback(self.end_sampling)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def probes(self) -> list[ProbeStatus]:
+        """Every probe with its hits and drops so far."""
+        return [*self.timeline.statuses, *self._cputime_probes.values()]
+
+    def set_temperature(self, temperature: str) -> None:
+        """As `Neighbours.set_temperature`."""
+        self.neighbours.set_temperature(temperature)
+
+    def noise(self) -> NoiseReading:
+        """What others have taken of the machine so far."""
+        return Noise.read()
+
+    def trace(self, places: Mapping[int, str]) -> None:
+        """Forget the timeline so far, and trace these processes (process id → place) whenever it is attached."""
+        self.timeline.reset(places)
+
+    def attach(self) -> None:
+        """Attach the timeline. Raises ProbeError."""
+        self.timeline.attach()
+
+    def detach(self) -> None:
+        """Detach the timeline; what was recorded stays readable."""
+        self.timeline.detach()
+
+    def events(self) -> TimelineEvents:
+        """What was recorded since `trace`."""
+        return self.timeline.read()
+
+    def begin_cpu(self, roles: Mapping[int, str], probed: bool) -> None:
+        """Begin a window of CPU time. `roles` is process id → role; only a probed window tells them apart.
+
+        What samples there are to be is sampled in probed windows.
+        """
+        if probed:
+            self.cputime.attach()
+            self.cputime.set_roles({**roles, **self.other_roles()})
+            if self._perf:
+                self._perf.start()
+        busy = BusyTime(self.neighbours, [self._perf.process_id] if self._perf else [])
+        if probed:
+            self.cputime.reset()
+        self._began = time.monotonic_ns(), busy, probed
+
+    def end_cpu(self) -> CpuAccount:
+        """End the window that `begin_cpu` began. Raises ProbeError where a probe saw nothing."""
+        if self._began is None:
+            raise ValueError("no window of CPU time was begun")
+        (start_ns, busy, probed), self._began = self._began, None
+        end_ns = time.monotonic_ns()
+        times = self.cputime.measure() if probed else CpuTimes({}, {}, 0)
+        busy_ns = busy.read_ns()
+        if probed:
+            if self._perf:
+                self._perf.pause()
+                self._sampled_ns = (start_ns, end_ns)
+            self._count_cputime_hits()
+            self.cputime.detach()
+        return CpuAccount(times, busy_ns)
+
+    def begin_sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
+        """Get ready to sample, by the best event by default. Raises MissingError, ProcessError."""
+        self._perf = self._sampling.enter_context(PerfSampling(frequency_hz, event, self._directory))
+
+    def sample(self, seconds: float) -> None:
+        """Sample for so long, apart from any window of CPU time."""
+        if self._perf is None:
+            raise ValueError("begin_sampling comes first")
+        self._perf.start()
+        start_ns = time.monotonic_ns()
+        time.sleep(seconds)
+        self._perf.pause()
+        self._sampled_ns = (start_ns, time.monotonic_ns())
+
+    def samples(self, roles: Mapping[int, str]) -> SampledTimes:
+        """What was sampled last, by role (process id → role). Raises ProcessError."""
+        if self._perf is None:
+            raise ValueError("begin_sampling comes first")
+        self._perf.stop()
+        return self._perf.read({**roles, **self.other_roles()}, self._sampled_ns)
+
+    def end_sampling(self) -> None:
+        """Stop what `begin_sampling` started, if it did."""
+        self._perf = None
+        self._sampling.close()
+
+    def other_roles(self) -> dict[int, str]:
+        """The roles of what measures: process id → role."""
+        roles = {process.pid: NEIGHBOUR for process in self.neighbours.processes}
+        return {**roles, os.getpid(): TOOL, **({self._perf.process_id: TOOL} if self._perf else {})}
+
+    def _count_cputime_hits(self) -> None:
+        self.cputime.require_hits()
+        for status in self.cputime.hits():
+            known = self._cputime_probes.setdefault(status.name, replace(status, hits=0))
+            known.hits += status.hits

@@ -1,0 +1,209 @@
+"""The loop that measures a plan: short rounds over everything in random order, so that drift touches all alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from profiler.errors import MeshInsightError
+from profiler.evaluation.readings import Point, Readings, request_of
+from profiler.measuring.bench import SETTLE_S, Bench
+from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene, paced
+from profiler.planning.settings import ProfileSettings
+from profiler.probes.perf_sampling import perf_available
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+
+_SATURATING_CONNECTIONS: Final = 16
+_CPU_CONNECTIONS: Final = 8
+_CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+_CPU_SHARE_OF_CAPACITY: Final = 0.25
+
+_COOLING_S: Final = 0.6
+_ROUNDS_PER_COOLING: Final = 3
+_FUNCTIONS_S: Final = 1.0
+_START_UP_S: Final = 0.12
+_PERF_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One window to measure: what to tell the user, about how long it takes, and how to do it."""
+
+    label: str
+    expected_s: float
+    measure: Callable[[], None]
+
+
+Report = Callable[[str, float], None]
+"""Told, before each step, its label and the seconds that the whole run still needs."""
+
+
+class Campaign:
+    """Measures a plan on a bench into `readings`. Without a bench it only tells the steps."""
+
+    def __init__(self, bench: Bench | None, plan: Plan, settings: ProfileSettings, readings: Readings) -> None:
+        self._on = bench
+        self._plan = plan
+        self._settings = settings
+        self._readings = readings
+        self._random = np.random.default_rng(settings.seed)
+
+    @property
+    def _bench(self) -> Bench:
+        if self._on is None:
+            raise ValueError("a campaign without a bench cannot measure")
+        return self._on
+
+    def run(self, report: Report) -> None:
+        """Measure everything. Readings are complete up to the last finished window whenever it is interrupted."""
+        steps = self.steps()
+        left_s = sum(step.expected_s for step in steps)
+        for step in steps:
+            report(step.label, left_s)
+            step.measure()
+            left_s -= step.expected_s
+
+    def steps(self) -> list[Step]:
+        """All windows of the run, in the order they will be measured."""
+        steps = [*self._memory_round(), *self._capacity_round(), *self._function_round()]
+        cpu_rounds = max(2, self._settings.repeats - 2)
+        cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
+        for number in range(self._settings.repeats):
+            steps += self._latency_round(number)
+            if number in cpu_at:
+                steps += [*self._cpu_round(), *self._capacity_round()]
+        return steps
+
+    def _shuffled(self, steps: list[Step]) -> list[Step]:
+        return [steps[index] for index in self._random.permutation(len(steps))]
+
+    def _memory_round(self) -> list[Step]:
+        """Before anything else: a proxy keeps what it has once used."""
+        loads = {cell.hop: cell.scene.load for cell in reversed(self._plan.cells) if cell.hop.sidecar_places}
+        return [self._memory_step(hop, load) for hop, load in loads.items()]
+
+    def _memory_step(self, hop: Hop, load: Load) -> Step:
+        def measure() -> None:
+            self._readings.memory[hop] = self._bench.memory_window(hop, load)
+
+        return Step(f"memory, {hop.name}", _START_UP_S + SETTLE_S + 0.5, measure)
+
+    def _latency_round(self, number: int) -> list[Step]:
+        steps: list[Step] = []
+        measured: set[Point] = set()
+        for index in self._random.permutation(len(self._plan.scenes)):
+            scene = self._plan.scenes[index]
+            points = [(hop, scene) for hop in self._plan.hops_of(scene)]
+            anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
+            points = list(dict.fromkeys([*points, *anchors]))
+            measured.update(points)
+            steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
+        if number < max(1, self._settings.repeats // _ROUNDS_PER_COOLING):
+            cooling = [(hop, at) for hop in (ANCHOR_HOP.baseline, ANCHOR_HOP) for at in self._plan.cooling_scenes]
+            missing = [point for point in cooling if point not in measured]
+            steps += self._shuffled([self._cooling_step(number, hop, at) for hop, at in missing])
+        return steps
+
+    def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            window = self._bench.latency_window(hop, scene, self._settings.duration_s)
+            self._readings.latency[hop, scene].append(window)
+
+        label = f"round {number + 1} of {self._settings.repeats}: latency, {hop.name}, {scene.temperature}"
+        return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
+
+    def _cooling_step(self, number: int, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            window = self._bench.latency_window(hop, scene, _COOLING_S, follow=False)  # too few requests for bursts
+            self._readings.latency[hop, scene].append(window)
+
+        label = f"round {number + 1} of {self._settings.repeats}: cooling, {hop.name}, {scene.temperature}"
+        return Step(label, _START_UP_S + SETTLE_S + _COOLING_S + 0.25, measure)
+
+    def _cpu_round(self) -> list[Step]:
+        points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]
+        return self._shuffled([self._cpu_step(hop, scene) for hop, scene in points])
+
+    def _cpu_step(self, hop: Hop, scene: Scene) -> Step:
+        def measure() -> None:
+            load = self._cpu_load(scene)
+            window = self._bench.cpu_window(hop, scene, load, self._settings.duration_s, sample=perf_available())
+            self._readings.cpu[hop, scene].append(window)
+
+        expected_s = _START_UP_S + SETTLE_S + 2 * self._settings.duration_s + _PERF_S
+        return Step(f"CPU, {hop.name}, {scene.temperature}", expected_s, measure)
+
+    def _cpu_load(self, scene: Scene) -> Load:
+        """That of the latency windows, since what a request costs depends on how long ago the one before was.
+
+        As fast as many connections go, both sides would not reach the same rate: there it is well below saturation.
+        """
+        load = paced(scene)
+        if load.rate_rps is not None or load.serial:
+            self._readings.cpu_rates_rps[scene] = load.rate_rps
+            return load
+        rate_rps = self._readings.cpu_rates_rps.get(scene) or self._choose_cpu_rate(scene)
+        self._readings.cpu_rates_rps[scene] = rate_rps
+        return replace(scene.load, rate_rps=rate_rps, connections=max(_CPU_CONNECTIONS, scene.load.connections))
+
+    def _choose_cpu_rate(self, scene: Scene) -> float:
+        capacities = [
+            unprobed_rps
+            for (_, measured), pairs in self._readings.capacities_rps.items()
+            for unprobed_rps, _ in pairs
+            if request_of(measured.load) == request_of(scene.load)
+        ]
+        if not capacities:
+            raise MeshInsightError("the rate for CPU cells could not be chosen: no capacity was measured before them")
+        most_rps = _CPU_SHARE_OF_CAPACITY * min(capacities)
+        return float(max([rate for rate in _CPU_RATES_RPS if rate <= most_rps], default=_CPU_RATES_RPS[0]))
+
+    def _function_round(self) -> list[Step]:
+        """Once for each kind of request: at saturation there are samples enough, and only their shares are used."""
+        points = {
+            (cell.hop, request_of(cell.scene.load)): cell.scene.load
+            for cell in self._plan.cells
+            if cell.hop.sidecar_places and perf_available()
+        }
+        return self._shuffled([self._function_step(hop, request, load) for (hop, request), load in points.items()])
+
+    def _function_step(self, hop: Hop, request: Load, load: Load) -> Step:
+        saturating = replace(load, connections=max(_SATURATING_CONNECTIONS, load.connections), rate_rps=None)
+
+        def measure() -> None:
+            sampled = self._bench.function_window(hop, saturating, _FUNCTIONS_S)
+            self._readings.functions[hop, request] = sampled
+
+        return Step(f"functions, {hop.name}", _START_UP_S + SETTLE_S + _FUNCTIONS_S + _PERF_S, measure)
+
+    def _capacity_round(self) -> list[Step]:
+        """At saturation caches are hot and CPUs awake, whatever the cell's temperature: one scene for each size."""
+        points = {}
+        for cell in self._plan.cells:
+            points[cell.hop, request_of(cell.scene.load)] = (cell.hop, Scene("hot", cell.scene.load))
+        return self._shuffled([self._capacity_step(hop, scene) for hop, scene in points.values()])
+
+    def _capacity_step(self, hop: Hop, scene: Scene) -> Step:
+        connections = max(_SATURATING_CONNECTIONS, scene.load.connections)
+
+        def measure() -> None:
+            pair = self._bench.capacity_rps(hop, scene, connections, self._settings.duration_s)
+            self._readings.capacities_rps[hop, scene].append(pair)
+
+        expected_s = _START_UP_S + SETTLE_S + self._settings.duration_s + 0.2
+        return Step(f"throughput at saturation, {hop.name}", expected_s, measure)
+
+
+_DEPLOY_S: Final = 4.0
+_DEPLOY_HOP_S: Final = 0.9
+_OVERRUN: Final = 1.08
+"""Windows that wait for the machine, reading and evaluating: seen on top of what the steps expect."""
+
+
+def expected_seconds(plan: Plan, settings: ProfileSettings) -> float:
+    """About how long it takes to deploy and measure a plan, in seconds."""
+    steps = Campaign(None, plan, settings, Readings()).steps()
+    deploying_s = _DEPLOY_S + _DEPLOY_HOP_S * len(plan.hops)
+    return deploying_s + _OVERRUN * sum(step.expected_s for step in steps)

@@ -1,0 +1,1 @@
+"""What to measure and in which order: settings, matrix files, cells, blocks, the planner of a time budget."""

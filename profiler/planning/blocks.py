@@ -1,0 +1,63 @@
+"""A run in blocks: what is deployed and measured together, and saved when it is finished. Pure.
+
+A block holds whole ladders, with their baselines and the anchor, so it can be evaluated on its own; blocks are small
+enough that no more than a dozen hops are up at a time and that little is lost when a run is interrupted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from profiler.planning.cells import Cell, Plan, with_rungs
+
+_MOST_HOPS: Final = 14
+_MOST_POINTS: Final = 40
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells that are measured together."""
+
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        """The same for the same cells, in any run: how a finished block is known again."""
+        text = "\n".join(f"{cell.id} {cell.hop.bootstrap} {cell.hop.filters}" for cell in self.plan.cells)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def make_blocks(cells: Sequence[Cell]) -> list[Block]:
+    """Group cells that share baselines and rungs, in the order given."""
+    groups: dict[object, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.hop.application, cell.scene.load), []).append(cell)
+    blocks: list[Block] = []
+    current: list[Cell] = []
+    for group in groups.values():
+        for part in _parts(group):
+            if current and not _fits([*current, *part]):
+                blocks.append(Block(with_rungs(current)))
+                current = []
+            current += part
+    return [*blocks, Block(with_rungs(current))] if current else blocks
+
+
+def _parts(group: Sequence[Cell]) -> list[list[Cell]]:
+    """A group in parts that fit; cells of the same hop stay together."""
+    by_hop: dict[object, list[Cell]] = {}
+    for cell in group:
+        by_hop.setdefault(cell.hop, []).append(cell)
+    parts: list[list[Cell]] = [[]]
+    for cells in by_hop.values():
+        if parts[-1] and not _fits([*parts[-1], *cells]):
+            parts.append([])
+        parts[-1] += cells
+    return parts
+
+
+def _fits(cells: Sequence[Cell]) -> bool:
+    plan = with_rungs(cells)
+    points = sum(len(plan.hops_of(scene)) for scene in plan.scenes)
+    return len(plan.hops) <= _MOST_HOPS and points <= _MOST_POINTS

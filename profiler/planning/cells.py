@@ -1,0 +1,264 @@
+"""The cells of a run: every combination asked for, and what each needs besides. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Final
+
+from profiler.planning.settings import ProfileSettings
+from profiler.proxies.filters import FilterNeeds, needs_of
+from profiler.proxies.registry import find_proxy
+from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS, filter_component
+from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN, SHARED, Hop, is_file, label_of
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What cells with the same baseline share, but for the applications' protocol: load and cache temperature."""
+
+    temperature: str
+    load: Load
+
+
+ANCHOR_HOP: Final = Hop(HTTP1, BOTH)
+ANCHOR_SCENE: Final = Scene("hot", Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024))
+"""The anchor cell: one fixed configuration, measured again and again through every run."""
+
+
+def anchor_scene(temperature: str, rate_rps: float | None = None) -> Scene:
+    """The anchor's scene at a temperature, since a shared machine's cold end drifts on its own, and at a rate."""
+    return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
+
+
+PACED_RPS: Final = 500.0
+"""Requests per second where one at a time is asked for and a neighbour, or sleep, needs its time in between."""
+
+COOLING_RPS: Final = (1000.0, 200.0, 50.0)
+"""Rates at which the anchor tells how fast idle sidecars cool beside CPUs that are awake."""
+
+NATURAL_COOLING_RPS: Final = (PACED_RPS, 200.0, 50.0)
+"""The same where CPUs sleep."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the profile. `reference` marks a rung of the ladder that the user did not ask for."""
+
+    hop: Hop
+    scene: Scene
+    reference: bool = False
+
+    @property
+    def id(self) -> str:
+        name = f"none-{self.hop.name}" if self.hop.topology == NONE else self.hop.name
+        return f"{name}-{self.scene.temperature}-{load_name(self.scene.load)}"
+
+    @property
+    def baseline(self) -> tuple[Hop, Scene]:
+        """Where the same load meets no sidecar."""
+        return self.hop.baseline, self.scene
+
+
+def load_name(load: Load) -> str:
+    """The load as a part of cell ids; what is not as usual comes last."""
+    parts = [f"q{load.request_bytes}", f"s{load.response_bytes}", f"c{load.connections}"]
+    parts.append("max" if load.rate_rps is None else f"{load.rate_rps:g}rps")
+    parts += [f"h{load.headers}x{load.header_bytes}"] if load.headers else []
+    parts += [f"m{load.messages}"] if load.messages != 1 else []
+    parts += ["new"] if load.new_connections else []
+    parts += [f"with.{line.partition(':')[0]}" for line in load.extra_headers]
+    return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the configuration ladder: what the hop's proxies cost more than those of the rung before.
+
+    `outside` says that all that is more belongs to the component (a filter that waits or writes), not user time only;
+    `waits`, that the component asks a server, whose time is kept apart.
+    """
+
+    component: str
+    hop: Hop
+    outside: bool = False
+    waits: bool = False
+
+
+def ladder(hop: Hop) -> tuple[Rung, ...]:
+    """The rungs of the configuration ladder up to the hop itself: tcp → its protocol → TLS → each filter."""
+    if hop.topology == NONE:
+        return ()
+    plain = replace(hop, tls=PLAIN, filters=(), bootstrap="")
+    rungs = [Rung(PROXY_CORE, replace(plain, protocol=TCP))]
+    if hop.protocol != TCP or hop.bootstrap:
+        rungs.append(Rung(PARSING, replace(plain, bootstrap=hop.bootstrap)))
+    if hop.tls != PLAIN:
+        rungs.append(Rung(TLS, replace(plain, tls=hop.tls)))
+    for count, name in enumerate(hop.filters, 1):
+        needs = needs_of(hop.proxy, name)
+        component = filter_component(label_of(name))
+        upto = replace(hop, filters=hop.filters[:count])
+        rungs.append(Rung(component, upto, needs.outside, needs.service is not None and not _asynchronous(needs)))
+    return tuple(rungs)
+
+
+def _asynchronous(needs: FilterNeeds) -> bool:
+    return needs.service == "collector"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run, or a block of one, measures: its cells, in scenes."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def asked(self) -> list[Cell]:
+        """The cells that were asked for, without the rungs that come with them."""
+        return [cell for cell in self.cells if not cell.reference]
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        return tuple(dict.fromkeys(cell.scene for cell in self.cells))
+
+    @property
+    def cooling_scenes(self) -> tuple[Scene, ...]:
+        """Where the anchor is measured to tell how sidecars cool: between hot and cold, and where CPUs sleep."""
+        temperatures = {scene.temperature for scene in self.scenes}
+        scenes: list[Scene] = []
+        if {"hot", "cold"} <= temperatures:
+            scenes += (anchor_scene("hot"), anchor_scene("cold"))
+            scenes += (anchor_scene("hot", rate) for rate in COOLING_RPS)
+        if "natural" in temperatures:
+            scenes += (anchor_scene("hot"), *(anchor_scene("natural", rate) for rate in NATURAL_COOLING_RPS))
+        return tuple(dict.fromkeys(scenes))
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """What must be deployed, the baselines and the anchor included."""
+        hops = [cell.hop for cell in self.cells]
+        return tuple(dict.fromkeys([ANCHOR_HOP.baseline, ANCHOR_HOP, *(hop.baseline for hop in hops), *hops]))
+
+    def cells_of(self, scene: Scene) -> list[Cell]:
+        return [cell for cell in self.cells if cell.scene == scene]
+
+    def hops_of(self, scene: Scene) -> list[Hop]:
+        """The hops that the scene's load is put on, baselines first."""
+        hops = [cell.hop for cell in self.cells_of(scene)]
+        return list(dict.fromkeys([*(hop.baseline for hop in hops), *hops]))
+
+
+def with_rungs(cells: Sequence[Cell]) -> Plan:
+    """The cells, and the rungs of their ladders that are not among them."""
+    known = {(cell.hop, cell.scene) for cell in cells}
+    rungs = [
+        Cell(rung.hop, cell.scene, reference=True)
+        for cell in cells
+        for rung in ladder(cell.hop)
+        if (rung.hop, cell.scene) not in known
+    ]
+    return Plan((*cells, *dict.fromkeys(rungs)))
+
+
+def make_plan(settings: ProfileSettings) -> Plan:
+    """All combinations asked for that exist, and the rungs that their ladders need besides."""
+    return with_rungs([cell for cell in _all_cells(settings, make_loads(settings)) if exists(cell)])
+
+
+def make_loads(settings: ProfileSettings) -> list[Load]:
+    """All loads of the settings, the base first: the first value of each dimension."""
+    return [
+        Load(connections, rate_rps, request_bytes, response_bytes, count, size if count else 0, messages, new)
+        for new, messages, (count, size), request_bytes, response_bytes, connections, rate_rps in product(
+            settings.new_connections,
+            settings.messages,
+            settings.headers,
+            settings.request_bytes,
+            settings.response_bytes,
+            settings.connections,
+            settings.rates_rps,
+        )
+    ]
+
+
+def cells_at(settings: ProfileSettings, load: Load) -> list[Cell]:
+    """Every cell asked for that has this load."""
+    return [cell for cell in _all_cells(settings, [load]) if exists(cell)]
+
+
+def _all_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
+    return list(
+        dict.fromkeys(
+            Cell(hop, Scene(temperature, load_for(hop, load)))
+            for load, temperature, hop in product(loads, settings.temperatures, _hops(settings))
+        )
+    )
+
+
+def load_for(hop: Hop, load: Load) -> Load:
+    """The load as this hop's filters need it, and without what its applications do not have."""
+    lines = [line for name in hop.filters for line in needs_of(hop.proxy, name).request_headers]
+    messages = load.messages if hop.application == GRPC else 1
+    return replace(load, extra_headers=tuple(dict.fromkeys(lines)), messages=messages)
+
+
+def exists(cell: Cell) -> bool:
+    """Whether the combination can be built at all; the settings have checked that every value is in one that can."""
+    hop = cell.hop
+    if hop.topology == NONE:
+        return True
+    proxy = find_proxy(hop.proxy)
+    network_only = all(needs_of(hop.proxy, name).network for name in hop.filters)
+    return (
+        (hop.tls == PLAIN or (hop.topology == BOTH and hop.protocol in proxy.tls_protocols))
+        and (hop.transport == IP or (hop.topology != SHARED and hop.application != GRPC))
+        and (hop.protocol != TCP or network_only)
+    )
+
+
+def _hops(settings: ProfileSettings) -> list[Hop]:
+    hops = [
+        Hop(
+            protocol,
+            topology,
+            HTTP1 if protocol == TCP else protocol,
+            proxy,
+            tls,
+            filters,
+            transport,
+            workers,
+            settings.proxy_config,
+        )
+        for proxy, topology, transport, workers, protocol, tls, filters in product(
+            settings.proxies,
+            settings.topologies,
+            settings.transports,
+            settings.workers,
+            settings.protocols,
+            settings.tls,
+            settings.filters,
+        )
+    ]
+    # Without sidecars there is nothing that could speak a protocol: one cell, an A/A test of the method itself.
+    return list(dict.fromkeys(hop.baseline if hop.topology == NONE else hop for hop in hops))
+
+
+def blamed(hop: Hop) -> str:
+    """The option that a refused configuration came from."""
+    if hop.bootstrap:
+        return f"--proxy-config {hop.bootstrap}"
+    name = hop.filters[-1]
+    return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
+
+
+def paced(scene: Scene) -> Load:
+    """The load of a scene; one request at a time is one every 2 ms unless it is hot.
+
+    As fast as answers come, a neighbour has no time to walk the cache: tried with one sidecar, HTTP/1.1 cost 112 µs so,
+    while a service that was asked 200 times a second paid 229. And CPUs of which nothing is asked in between sleep.
+    """
+    load = scene.load
+    at_once = load.serial and load.rate_rps is None and not load.new_connections
+    return replace(load, rate_rps=PACED_RPS) if at_once and scene.temperature != "hot" else load

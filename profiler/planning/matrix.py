@@ -1,0 +1,121 @@
+"""Matrix files: the dimensions of a run as YAML. A few come with the package and are known by their names."""
+
+import re
+from collections.abc import Collection
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from profiler.errors import UsageError
+from profiler.files.checked_yaml import load_checked
+from profiler.files.reading import read_text
+from profiler.files.yaml_text import parse_document
+
+DEFAULT_HEADER_BYTES: Final = 32
+_OPTION: Final = "--matrix"
+_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
+_SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)")
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_BLAMED: Final = re.compile(r"--(?P<option>[a-z-]+):? (?P<problem>.*)", re.DOTALL)
+_KEYS: Final = {
+    "protocol": "protocols", "topology": "topologies", "temperature": "temperatures", "idle": "idle", "tls": "tls",
+    "transport": "transports", "request-bytes": "request_bytes", "response-bytes": "response_bytes",
+    "connections": "connections", "rate": "rates", "headers": "headers", "messages": "messages", "workers": "workers",
+    "duration": "duration_s", "repeats": "repeats", "seed": "seed", "proxy": "proxies", "filter": "filters",
+    "filter-file": "filters", "budget": "budget",
+}  # fmt: skip
+"""The key of a matrix for each option."""
+
+_SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s"}
+"""Names of settings that differ from their keys."""
+
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def shipped_matrices() -> tuple[str, ...]:
+    """Names of the matrices that come with the package."""
+    folder = resources.files("profiler.planning").joinpath("matrices")
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def load_matrix(name: str) -> dict[str, Any]:
+    """The settings that a matrix names, as keyword arguments of ProfileSettings.
+
+    Args:
+        name: a file, or the name of a matrix that comes with the package.
+
+    Raises:
+        UsageError: it cannot be read, is no YAML or against the schema; the message names file, line and key.
+    """
+    if name in shipped_matrices():
+        path = Path(str(resources.files("profiler.planning").joinpath("matrices", f"{name}.yaml")))
+    else:
+        path = Path(name)
+        if not path.exists():
+            raise UsageError(
+                f"{_OPTION} {name}: no such file; give one, or a name that comes along: {', '.join(shipped_matrices())}"
+            )
+    return _settings(load_checked(path, _OPTION, "profiler.planning", "matrix.schema.json"), path)
+
+
+def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> UsageError:
+    """An error of the settings, with file, line and key where a matrix gave the value.
+
+    `elsewhere` are names of settings that the command line gave instead.
+    """
+    option = _BLAMED.match(str(error))
+    key = _KEYS.get(option["option"]) if option else None
+    if option is None or key is None or name in shipped_matrices() or _SETTINGS.get(key, key) in elsewhere:
+        return error
+    origin = f"{_OPTION} {name}"
+    document = parse_document(read_text(Path(name), "give a YAML file", origin=origin), origin, "text")
+    if key not in document.value:
+        return error
+    return UsageError(f"{origin}:{document.line((key,))}: {key}: {option['problem']}")
+
+
+def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "rates":
+            found["rates_rps"] = tuple(None if rate == "max" else float(rate) for rate in value)
+        elif key == "headers":
+            found["headers"] = tuple(_header_level(level) for level in value)
+        elif key == "filters":
+            found["filters"] = tuple(tuple(_filter(name, path) for name in chain) for chain in value)
+        elif key == "certificates":
+            found[key] = tuple(str((path.parent / value[part]).resolve()) for part in ("chain", "key", "authority"))
+        elif key in ("request_bytes", "response_bytes"):
+            found[key] = tuple(parse_size(size) for size in value)
+        elif key == "budget":
+            found["budget_s"] = parse_duration("matrix: budget", value)
+        else:
+            found[key] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def _header_level(level: int | dict[str, int]) -> tuple[int, int]:
+    if isinstance(level, int):
+        return level, DEFAULT_HEADER_BYTES
+    return level["count"], level["bytes"]
+
+
+def _filter(name: str, path: Path) -> str:
+    """A filter's name, or the path of a filter file, which is relative to the matrix."""
+    return str((path.parent / name).resolve()) if name.endswith((".yaml", ".yml")) or "/" in name else name
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes from a number or from text such as `64KiB`. Raises ValueError."""
+    if isinstance(size, int):
+        return size
+    found = _SIZE.fullmatch(size.strip())
+    return int(found[1]) * _UNITS[found[2]] if found else int(size)
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Seconds from text such as `90s`, `10m` or `1.5h`. Raises UsageError."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found or float(found[1]) == 0:
+        raise UsageError(f"{option}: {text.strip()!r} is not a length of time; write it as 90s, 10m or 1.5h")
+    return float(found[1]) * _SECONDS[found[2]]

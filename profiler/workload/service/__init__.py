@@ -1,0 +1,1 @@
+"""The process that stands for one service of an application."""

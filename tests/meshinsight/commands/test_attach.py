@@ -1,0 +1,220 @@
+"""`meshinsight attach`: its options, what it prints, and how it ends."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshinsight.commands import attach as command
+from meshinsight.reports.subjects import attached as reporting
+from profiler.attach.results import (
+    COMPLETE,
+    PARTIAL,
+    Attached,
+    Component,
+    Direction,
+    MessageTimes,
+    Overhead,
+    TargetResult,
+)
+from profiler.errors import UsageError
+from tests.profiler.testbed.conftest import eventually
+
+TARGET = TargetResult(
+    label="pid 7 (envoy)",
+    pids=(7,),
+    program="/usr/bin/envoy",
+    proxy="envoy",
+    ended=False,
+    vcpus=0.5,
+    cpu_ns_per_message=50_000.0,
+    samples=1000,
+    probe_share=0.001,
+    components={
+        "other": Component(0.1, 0.2, 0.01, 10_000.0),
+        "socket_read": Component(0.4, 0.8, 0.01, 40_000.0),
+    },
+    messages=MessageTimes(10_000.0, 3000, 12, {"request": Direction(1500, 20_000.0, 40_000.0, 90_000.0)}),
+    warnings=("user time is not split",),
+)
+OVERHEAD = Overhead(0.01, 0.0084, 0.004, 0.003, 0.0014, 0.6, 70, 0.05, 300, 215.0, 60.0, 10_000.0)
+FOUND = Attached(COMPLETE, 30.0, 30.0, OVERHEAD, (TARGET,), {}, ())
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("500ms", 0.5), ("5m", 300), ("2", 2), ("1.5 s", 1.5)])
+def test_durations(text: str, seconds: float) -> None:
+    assert command.parse_duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0s", "-3s", "2h", "soon", "nan"])
+def test_wrong_durations(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a time from 500ms to 1h"):
+        command.parse_duration_s(text)
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02), ("50%", 0.5)])
+def test_bounds(text: str, ratio: float) -> None:
+    assert command.parse_ratio(text) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("text", ["0%", "1", "80%", "little"])
+def test_wrong_bounds(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a share from"):
+        command.parse_ratio(text)
+
+
+def test_without_a_process_it_says_what_it_needs() -> None:
+    with pytest.raises(UsageError, match="--pid PID"):
+        command.attach(pid=None)
+
+
+def test_a_namespace_for_the_profiler_means_nothing_here() -> None:
+    with pytest.raises(UsageError, match="--profiler-namespace: is for sidecars on a cluster"):
+        command.attach(pid=[1], profiler_namespace="meshinsight")
+
+
+def test_unknown_format_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="-o xml"):
+        command.attach(pid=[1], output="xml")
+
+
+def printed(found: Attached) -> str:
+    stream = io.StringIO()
+    reporting.print_attached(found, stream)
+    return stream.getvalue()
+
+
+def test_the_table_has_components_messages_and_the_bound() -> None:
+    text = printed(FOUND)
+    assert "pid 7 (envoy): 0.5000 vCPU, 50.0 µs per message" in text
+    assert text.index("socket_read") < text.index("other")
+    assert "10,000 messages/s" in text
+    assert "0.84 % of the CPU time (bound 1.00 %: kept)" in text
+    assert "! user time is not split" in text
+
+
+def test_a_result_that_was_cut_short_says_so() -> None:
+    assert "Looked for 4.0 s of the 30 s asked for" in printed(replace(FOUND, status=PARTIAL, duration_s=4.0))
+
+
+def test_json_is_versioned() -> None:
+    stream = io.StringIO()
+    reporting.write_json(FOUND, stream)
+    document = json.loads(stream.getvalue())
+    assert (document["format"], document["version"]) == ("meshinsight-attach", 1)
+    assert document["targets"][0]["messages"]["directions"]["request"]["p50_ns"] == 20_000.0
+
+
+BUSY = """
+import socket
+ours, theirs = socket.socketpair()
+more, last = socket.socketpair()
+while True:
+    ours.send(b"x")
+    theirs.recv(9)
+    more.send(b"x")
+    last.recv(9)
+"""
+
+
+@pytest.fixture
+def busy() -> "Iterator[subprocess.Popen[bytes]]":
+    with subprocess.Popen([sys.executable, "-c", BUSY]) as process:
+        yield process
+        process.kill()
+
+
+def started(busy: "subprocess.Popen[bytes]", folder: Path, duration: str = "60s") -> "subprocess.Popen[str]":
+    options = ["--pid", str(busy.pid), "--duration", duration, "--max-overhead", "20%", "-o", "json"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "meshinsight", "attach", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+
+
+def children(process: int) -> list[int]:
+    paths = Path("/proc").glob(f"{process}/task/*/children")
+    return [int(word) for path in paths for word in path.read_text().split()]
+
+
+def catches(process: int, signum: signal.Signals) -> bool:
+    """Whether a process handles a signal itself, as attach does while it measures."""
+    field = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return bool(field and int(field[1], 16) >> (signum - 1) & 1)
+
+
+def measuring(process: "subprocess.Popen[str]") -> None:
+    """Wait until it measures."""
+    assert eventually(lambda: catches(process.pid, signal.SIGTERM), 60)
+    time.sleep(1.5)
+
+
+@pytest.mark.kernel
+def test_a_program_that_is_no_proxy_is_looked_at_with_a_warning(
+    busy: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    out, err = started(busy, tmp_path, "3s").communicate(timeout=60)
+    document = json.loads(out)
+    target = document["targets"][0]
+    assert err == ""
+    assert document["status"] == COMPLETE
+    assert target["components"]["user"]["share"] > 0.02
+    assert target["messages"]["count"] > 100
+    assert any("is no proxy that MeshInsight knows" in warning for warning in target["warnings"])
+
+
+@pytest.mark.kernel
+def test_a_process_that_ends_gives_a_partial_result_and_one_line(
+    busy: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    process = started(busy, tmp_path)
+    measuring(process)
+    busy.kill()
+    busy.wait()
+    out, err = process.communicate(timeout=60)
+    assert json.loads(out)["status"] == PARTIAL
+    assert json.loads(out)["targets"][0]["ended"]
+    assert err.startswith(f"meshinsight: error: pid {busy.pid} (python")
+    assert "ended within 60 s" in err
+    assert (err.count("\n"), process.returncode) == (1, 1)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_what_there_is(
+    busy: "subprocess.Popen[bytes]", tmp_path: Path, signum: signal.Signals
+) -> None:
+    process = started(busy, tmp_path)
+    measuring(process)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert json.loads(out)["status"] == PARTIAL
+    assert json.loads(out)["targets"][0]["components"]
+    assert (err, process.returncode) == ("", 128 + signum)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.kernel
+def test_a_kill_leaves_nothing(busy: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    process = started(busy, tmp_path)
+    measuring(process)
+    started_by_it = children(process.pid)
+    assert started_by_it
+    assert list(tmp_path.iterdir())
+    process.kill()
+    process.communicate(timeout=60)
+    assert eventually(lambda: not any(Path(f"/proc/{child}/exe").exists() for child in started_by_it))
+    assert eventually(lambda: list(tmp_path.iterdir()) == [])
+    assert busy.poll() is None

@@ -1,0 +1,291 @@
+"""`meshinsight predict`: its output formats, what-if, and how it ends."""
+
+import csv
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from meshinsight.commands import predict
+from profiler.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+DATA = ROOT / "tests" / "data"
+PROFILE = DATA / "example-profile.json"
+
+GRAPH = """
+format: meshinsight-graph
+version: 1
+name: two
+services: [a, b]
+calls: [{caller: a, callee: b}]
+ingress: [{service: a, rate_rps: 100}]
+"""
+WHAT_IF = [("--set", "x->y.tls=none"), ("--set", "a->b.tls"), ("--drop-filter", "lua"), ("--topology", "x")]
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    file = tmp_path / "graph.yaml"
+    file.write_text(GRAPH)
+    return file
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    predict.register(app)
+    return CliRunner().invoke(app, ["predict", str(PROFILE), *map(str, arguments)])
+
+
+def test_the_table_has_every_part(graph: Path) -> None:
+    output = run(graph).output
+    for text in ("p99", "By component", "By service", "By edge", "Critical path", "a->b", "Assumed", "parsing"):
+        assert text in output
+
+
+def test_json_has_the_whole_prediction(graph: Path) -> None:
+    found = json.loads(run(graph, "-o", "json").output)
+    assert found["format"] == "meshinsight-prediction"
+    parts = sum(item["value"] for item in found["latency_by_component_ns"].values()) + found["hidden_ns"]
+    assert parts == pytest.approx(found["latency"]["mean"]["overhead_ns"]["value"])
+
+
+def test_csv_rows_of_components_add_up(graph: Path) -> None:
+    rows = list(csv.DictReader(run(graph, "-o", "csv").output.splitlines()))
+    cpu = [row for row in rows if row["scope"] == "graph" and row["quantity"] == "cpu"]
+    whole, *parts = (float(row["overhead"]) for row in cpu)
+    assert sum(parts) == pytest.approx(whole)
+
+
+def test_markdown_has_tables(graph: Path) -> None:
+    output = run(graph, "-o", "markdown").output
+    assert output.startswith("## Predicted overhead of two")
+    assert "|---|--:|" in output
+
+
+def test_prices_give_money(graph: Path) -> None:
+    found = json.loads(run(graph, "-o", "json", "--price-per-vcpu-hour", 0.05).output)
+    assert found["money_per_month"]["cpu"] == pytest.approx(found["vcpu"]["value"] * 0.05 * 730)
+
+
+def test_what_the_profile_lacks_is_told_with_its_command(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    error = run(graph).exception
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert "meshinsight profile --protocol grpc --topology both" in str(error)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("-o", "xml"), ("--samples", -1), ("--proxy", "x"), ("--price-per-vcpu-hour", -1), *WHAT_IF]
+)
+def test_wrong_options_are_refused(graph: Path, wrong: tuple[object, ...]) -> None:
+    assert isinstance(run(graph, *wrong).exception, UsageError)
+
+
+def overhead(*arguments: object) -> float:
+    found = json.loads(run(*arguments, "-o", "json", "--samples", 0).output)
+    return float(found["latency"]["mean"]["overhead_ns"]["value"])
+
+
+def test_what_if_calls_were_tcp_or_had_no_sidecars(graph: Path) -> None:
+    assert 0 < overhead(graph, "--set", "*.protocol=tcp") < overhead(graph)
+    assert overhead(graph, "--topology", "none") == 0.0
+
+
+def test_what_if_parsing_were_faster(graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "faster.yaml").write_text("parsing: {L: 0.5, l: 0.5}\n")
+    (tmp_path / "same.yaml").write_text("parsing: 1\n")
+    assert overhead(graph, "--speedup", tmp_path / "faster.yaml") < overhead(graph)
+    assert overhead(graph, "--speedup", tmp_path / "same.yaml") == overhead(graph)
+
+
+@pytest.mark.parametrize("text", ["nothing: {C: 1}", "parsing: {X: 1}", "parsing: {C: -1}", "- 1"])
+def test_wrong_speed_ups_are_refused(graph: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert isinstance(run(graph, "--speedup", tmp_path / "wrong.yaml").exception, UsageError)
+
+
+SCENARIOS = """
+format: meshinsight-scenarios
+version: 1
+scenarios:
+  - {name: bytes only, set: {"*.protocol": tcp}}
+  - {name: "over | grpc", set: ["*.protocol=grpc"]}
+  - {name: no sidecars, topology: none}
+"""
+PRICES = ("--price-per-vcpu-hour", 0.05, "--price-per-gib-hour", 0.01)
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    file = tmp_path / "scenarios.yaml"
+    file.write_text(SCENARIOS)
+    return file
+
+
+def test_scenarios_stand_in_rows_below_the_graph_as_it_is(graph: Path, scenarios: Path) -> None:
+    lines = run(graph, "--scenarios", scenarios, *PRICES).output.splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("scenario"))
+    assert " ".join(lines[head].split()) == "scenario mean ms p50 ms p90 ms p99 ms vCPU MiB money/month"
+    assert [line[:11].strip() for line in lines[head + 2 : head + 6]] == [
+        "as it is",
+        "bytes only",
+        "over | grpc",
+        "no sidecars",
+    ]
+    assert lines[head + 5].split()[2:6] == ["0.000"] * 4
+
+
+def test_a_scenario_that_the_profile_lacks_says_what_to_measure_and_others_go_on(graph: Path, scenarios: Path) -> None:
+    done = run(graph, "--scenarios", scenarios)
+    assert done.exit_code == 0
+    assert "over | grpc: the profile lacks grpc-" in done.output
+    assert "meshinsight profile --protocol grpc" in done.output
+
+
+def test_where_no_scenario_can_be_predicted_the_table_is_shown_and_the_request_was_wrong(
+    graph: Path, scenarios: Path
+) -> None:
+    scenarios.write_text(SCENARIOS.replace("tcp", "grpc").replace("topology: none", 'set: ["*.protocol=http2"]'))
+    done = run(graph, "--scenarios", scenarios)
+    assert "as it is" in done.output
+    assert isinstance(done.exception, UsageError)
+    assert "no scenario could be predicted: the profile lacks grpc" in str(done.exception)
+
+
+def test_csv_of_scenarios_has_a_row_each(graph: Path, scenarios: Path) -> None:
+    rows = list(csv.DictReader(run(graph, "--scenarios", scenarios, "-o", "csv", *PRICES).output.splitlines()))
+    base, tcp, grpc, none = rows
+    assert [row["scenario"] for row in rows] == ["as it is", "bytes only", "over | grpc", "no sidecars"]
+    assert float(none["saved_vcpu"]) == float(base["vcpu"])
+    assert float(none["saved_money_per_month"]) == pytest.approx(float(base["money_per_month"]))
+    assert float(tcp["saved_latency_p99_ns"]) == pytest.approx(
+        float(base["latency_p99_ns"]) - float(tcp["latency_p99_ns"])
+    )
+    assert grpc["vcpu"] == ""
+    assert "measure with" in grpc["lacking"]
+
+
+def test_json_of_scenarios_agrees_with_a_prediction_of_each(graph: Path, scenarios: Path) -> None:
+    found = json.loads(run(graph, "--scenarios", scenarios, "-o", "json").output)
+    assert found["format"] == "meshinsight-comparison"
+    base, tcp, grpc, _ = found["scenarios"]
+    for row, options in ((base, ()), (tcp, ("--set", "*.protocol=tcp"))):
+        alone = json.loads(run(graph, "-o", "json", *options).output)
+        assert {key: row[key] for key in ("latency", "vcpu", "memory_bytes")} == {
+            key: alone[key] for key in ("latency", "vcpu", "memory_bytes")
+        }
+    assert "saving" not in base
+    assert grpc["lacking"]
+
+
+def test_markdown_of_scenarios_keeps_its_columns(graph: Path, scenarios: Path) -> None:
+    lines = run(graph, "--scenarios", scenarios, "-o", "markdown").output.splitlines()
+    head = lines.index("| scenario | mean ms | p50 ms | p90 ms | p99 ms | vCPU | MiB |")
+    for line in lines[head : head + 6]:
+        assert line.replace("\\|", "").count("|") == 8
+    assert "over \\| grpc" in lines[head + 4]
+
+
+def test_options_hold_for_all_scenarios(graph: Path, scenarios: Path) -> None:
+    scenarios.write_text('format: meshinsight-scenarios\nversion: 1\nscenarios: [{name: x, set: ["*.tls=none"]}]')
+    found = json.loads(
+        run(graph, "--scenarios", scenarios, "--set", "*.protocol=tcp", "--samples", 0, "-o", "json").output
+    )
+    assert [row["latency"]["mean"]["overhead_ns"]["value"] for row in found["scenarios"]] == [
+        overhead(graph, "--set", "*.protocol=tcp")
+    ] * 2
+
+
+def test_a_stored_model_needs_no_heavy_import(graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_bytes(PROFILE.read_bytes())
+    code = (
+        "import sys; from meshinsight import cli; status = cli.run(); "
+        "heavy = {'jsonschema', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'jinja2', 'bcc'}; "
+        "print('heavy:', *heavy.intersection(sys.modules), file=sys.stderr); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, "predict", str(tmp_path), str(graph)]
+    for _ in range(2):  # the first one fits and stores
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "heavy:\n"
+
+
+def test_columns_line_up_whatever_the_script(graph: Path) -> None:
+    """A wide character takes two columns, so the lines of a table that differ in nothing else end in the same one."""
+    graph.write_text(GRAPH.replace("services: [a, b]", "services: [a, 日本]").replace("callee: b", "callee: 日本"))
+    lines = run(graph).output.splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("edge "))
+    wide = next(line for line in lines[head:] if line.startswith("a->日本"))
+    assert len(wide) + 2 == len(lines[head])
+
+
+def hostile(name: str, *arguments: object) -> Result:
+    return run(DATA / "hostile" / name, *arguments)
+
+
+def overloaded(*arguments: object) -> Result:
+    return run(DATA / "field" / "predict-overloaded-sidecar.yaml", *arguments)
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv", "markdown"])
+def test_calls_that_multiply_without_bound_print_nothing(output: str) -> None:
+    found = hostile("graph-overflow.yaml", "-o", output)
+    assert isinstance(found.exception, UsageError)
+    assert found.output == ""
+
+
+def test_the_command_that_is_suggested_is_quoted() -> None:
+    error = hostile("graph-shell-in-filter.json").exception
+    assert "--filter 'x; touch pwned #'" in str(error)
+    words = shlex.split(str(error).split("measure with: ")[1])
+    assert words[words.index("--filter") + 1] == "x; touch pwned #"
+
+
+def test_no_cell_of_csv_is_a_formula(graph: Path) -> None:
+    formula = "=cmd|' /C calc'!A0"
+    text = GRAPH.replace("[a, b]", f'["{formula}", b]').replace("caller: a", f'caller: "{formula}"')
+    graph.write_text(text.replace("service: a", f'service: "{formula}"'))
+    rows = list(csv.reader(run(graph, "-o", "csv").output.splitlines()))
+    names = [row[1] for row in rows[1:]]
+    assert "'=cmd|' /C calc'!A0" in names
+    assert not any(name[:1] in set("=+-@\t\r") for name in names)
+
+
+def test_markdown_cells_hold_no_bars(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("name: two", 'name: "a | b\\e[31m"'))
+    heading = run(graph, "-o", "markdown").output.splitlines()[0]
+    assert heading.endswith(r"a \| b \[31m")
+
+
+def test_overloaded_sidecars_print_no_latency_but_the_rate_they_carry() -> None:
+    output = overloaded().output
+    mean = next(line for line in output.splitlines() if line.startswith("mean"))
+    assert mean.split() == ["mean", "0.200", "–", "–", "–", "–"]
+    assert "they can carry about" in output
+
+
+def test_overloaded_sidecars_have_null_in_json_and_nothing_in_csv() -> None:
+    found = json.loads(overloaded("-o", "json").output)
+    assert found["latency"]["mean"] == {"without_ns": 200000.0, "with_ns": None, "overhead_ns": None}
+    assert 0 < found["carried_rps"] < 20000
+    row = next(row for row in csv.DictReader(overloaded("-o", "csv").output.splitlines()))
+    assert (row["quantity"], row["with"], row["overhead"]) == ("latency_mean", "", "")
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv", "markdown"])
+def test_scenarios_with_an_overloaded_one_are_compared(tmp_path: Path, output: str) -> None:
+    scenarios = tmp_path / "scenarios.yaml"
+    scenarios.write_text(
+        "format: meshinsight-scenarios\nversion: 1\nscenarios: [{name: less, load: 0.1}, {name: more, load: 2}]\n"
+    )
+    found = overloaded("--scenarios", scenarios, "-o", output)
+    assert found.exit_code == 0
+    assert "inf" not in found.output.lower().replace("information", "")
+    assert "nan" not in found.output.lower()

@@ -1,0 +1,80 @@
+"""`meshinsight predict-batch`: what it writes and says, and how it ends."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from meshinsight.commands import predict_batch
+from profiler.errors import MeshInsightError, UsageError
+
+ROOT = Path(__file__).parents[3]
+PROFILE = ROOT / "tests" / "data" / "example-profile.json"
+
+GRAPH = """
+format: meshinsight-graph
+version: 1
+services: [a, b]
+calls: [{caller: a, callee: b}]
+ingress: [{service: a, rate_rps: 100}]
+"""
+
+
+@pytest.fixture
+def graphs(tmp_path: Path) -> Path:
+    found = tmp_path / "graphs"
+    found.mkdir()
+    (found / "one.yaml").write_text(GRAPH)
+    return found
+
+
+def run(graphs: Path, *arguments: object) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    predict_batch.register(app)
+    out = graphs.parent / "out.parquet"
+    return CliRunner().invoke(
+        app, ["predict-batch", str(PROFILE), str(graphs), "--out", str(out), *map(str, arguments)]
+    )
+
+
+def test_a_row_per_graph(graphs: Path) -> None:
+    (graphs / "two.yaml").write_text(GRAPH.replace("rate_rps: 100", "rate_rps: 200"))
+    found = run(graphs)
+    assert found.exit_code == 0
+    assert "2 of 2 graphs predicted" in found.output
+    one, two = pq.read_table(graphs.parent / "out.parquet").to_pylist()
+    assert one["graph"] == "one.yaml"
+    assert two["vcpu"] > one["vcpu"] > 0
+    assert one["latency_overhead_low_ns"] <= one["latency_overhead_ns"] <= one["latency_overhead_high_ns"]
+
+
+def test_percentiles_on_request(graphs: Path) -> None:
+    run(graphs, "--percentiles", "--samples", 2000)
+    (row,) = pq.read_table(graphs.parent / "out.parquet").to_pylist()
+    assert 0 < row["p50_overhead_ns"] < row["p99_with_ns"]
+
+
+def test_a_graph_that_fails_is_counted_and_told(graphs: Path) -> None:
+    (graphs / "broken.yaml").write_text("services: [")
+    found = run(graphs)
+    assert found.exit_code == 0
+    assert "1 of 2 graphs cannot be predicted, such as broken.yaml: " in found.output
+
+
+def test_status_1_when_all_fail(graphs: Path) -> None:
+    (graphs / "one.yaml").write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    error = run(graphs).exception
+    assert isinstance(error, MeshInsightError)
+    assert error.exit_code == 1
+    assert "1 of 1 graphs cannot be predicted" in str(error)
+    assert "meshinsight profile --protocol grpc" in str(error)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--rate", -1), ("--samples", 0), ("--proxy", "x"), ("--out", "/no/such/place/x"), ("--out", "/")]
+)
+def test_wrong_options_are_refused(graphs: Path, wrong: tuple[object, ...]) -> None:
+    assert isinstance(run(graphs, *wrong).exception, UsageError)

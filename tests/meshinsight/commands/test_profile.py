@@ -1,0 +1,369 @@
+"""`meshinsight profile` as a user types it: what it refuses, and what it says when something fails under it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiler.profile.document import load_profile
+
+SMALL = ("--topology", "both", "--temperature", "hot", "--repeats", "2", "--duration", "0.3")
+Command = "subprocess.Popen[str]"
+
+
+def meshinsight(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "meshinsight", *arguments]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, env=env)
+
+
+@contextmanager
+def started(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-m", "meshinsight", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run_processes(name: str) -> list[int]:
+    """Processes named `name` that belong to some run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = b"MESHINSIGHT_RUN_ID=" in (path / "environ").read_bytes()
+            if ours and (path / "comm").read_text().strip() == name:
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def traces() -> dict[str, list[str]]:
+    """What a run could leave behind: processes, namespaces, rules and BPF programs."""
+    processes = [str(pid) for name in ("envoy", "haproxy", "h2load", "python") for pid in run_processes(name)]
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout
+    return {
+        "processes": processes,
+        "namespaces": sorted(path.name for path in Path("/run/netns").glob("mi-*")),
+        "rules": [line for line in rules.splitlines() if line.startswith("-A")],
+        "bpf": sorted(_bpf_owners()),
+        "autogroup": [Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip()],
+        "directories": sorted(path.name for path in Path("/run/meshinsight").glob("[0-9a-f]*")),
+    }
+
+
+def _bpf_owners() -> set[str]:
+    owners = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if "bpf-prog" in str(link.readlink()) and int(link.parts[2]) != os.getpid():
+                owners.add(link.parts[2])
+        except OSError:
+            continue
+    return owners
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--protocol", "quic"), "--protocol: unknown protocol 'quic'; known: tcp, http1"),
+        (("--request-bytes", "-5"), "--request-bytes: -5 is outside 0 to 1048576"),
+        (("--response-bytes", "many"), "--response-bytes: 'many' is not a list of whole numbers, or sizes such as"),
+        (("--rate", "fast"), "--rate: 'fast' is not a number or max"),
+        (("-o", "xml"), "-o xml: unknown output format"),
+        (("--connections", "1.5"), "--connections: '1.5' is not a whole number"),
+        (("--headers", "abc"), "--headers: 'abc' is neither a number nor a number x bytes, as in 20x100"),
+        (("--headers", "20x"), "--headers: '20x' is neither"),
+        (("--filter", "rback"), "--filter rback: unknown filter of envoy; known: access_log"),
+        (("--filter", "rbac+"), "--filter : unknown filter"),
+        (("--filter-file", "/no/such.yaml"), "--filter-file /no/such.yaml: no such file"),
+        (("--proxy", "squid"), "--proxy: unknown proxy 'squid'; known: envoy, haproxy, nginx"),
+        (("--proxy-config", "/no/such.yaml"), "--proxy-config /no/such.yaml: no such file"),
+        (("--tls", "mtls", "--topology", "client"), "--tls mtls: runs between two sidecars"),
+        (("--budget", "soon"), "--budget: 'soon' is not a length of time; write it as 90s, 10m or 1.5h"),
+        (("--budget", "10s"), "--budget 10s: the base load of all configurations takes"),
+        (("--matrix", "no-such"), "--matrix no-such: no such file; give one, or a name that comes along: alternatives"),
+        (("--resume", "/no/such"), "--resume /no/such: holds no unfinished run"),
+        (("--resume", "/no/such", "--seed", "3"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--dry-run"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--quick"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--out", "x"), "--resume: goes on with the settings of the run; leave the other"),
+    ],
+)
+def test_bad_requests_get_one_line_and_status_2(arguments: tuple[str, ...], message: str) -> None:
+    done = meshinsight("profile", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def dry_run(*arguments: str) -> str:
+    done = meshinsight("profile", "--dry-run", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_dry_run_prints_every_cell_with_its_reason_and_the_time() -> None:
+    text = dry_run("--protocol", "http1", "--topology", "both", "--temperature", "hot", "--tls", "mtls")
+    assert "http1-both-mtls-hot-q128-s1024-c1-max" in text
+    assert text.count("asked for") == 2  # the cell, and the sum
+    assert text.count("rung of the ladder") == 2
+    assert "1 cells asked for, 10 rounds of 0.8 s each: about " in text
+
+
+def test_a_dry_run_with_a_budget_stays_within_it() -> None:
+    text = dry_run("--budget", "30m")
+    minutes, seconds = map(int, text.split("each: about ")[1].split(" min")[0].split(":"))
+    assert 15 * 60 < 60 * minutes + seconds <= 30 * 60
+    assert "Budget 30:00 min." in text
+
+
+def test_a_matrix_is_overruled_by_single_options() -> None:
+    text = dry_run("--matrix", "alternatives", "--protocol", "tcp")
+    assert "tcp-shared-" in text
+    assert "http1-" not in text
+
+
+def test_several_filters_are_measured_apart_and_against_none() -> None:
+    text = dry_run("--protocol", "http1", "--topology", "server", "--filter", "rbac", "--filter", "lua+cors")
+    for name in ("http1-server-hot", "http1-server-rbac-hot", "http1-server-lua+cors-hot"):
+        assert f"{name}-q128" in text
+
+
+def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
+    dry_run("--out", str(tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_profile_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text("{}")
+    done = meshinsight("profile", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "already holds a profile" in done.stderr
+    assert (tmp_path / "profile.json").read_text() == "{}"
+
+
+def test_the_programs_are_printed_without_root_or_bcc() -> None:
+    done = meshinsight("profile", "--print-bpf")
+    assert done.returncode == 0
+    assert "int on_sched_switch(" in done.stdout
+    assert "#define CAPACITY" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
+def test_without_root_it_says_so() -> None:
+    become = (
+        "import os, sys; os.setgid(65534); os.setuid(65534); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", become, "-m", "meshinsight", "profile", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    assert done.returncode in (1, 126)
+    assert "root" in done.stderr or "Permission denied" in done.stderr
+
+
+@pytest.mark.kernel
+def test_a_whole_run_is_saved_shown_and_leaves_nothing(tmp_path: Path) -> None:
+    before = traces()
+    done = meshinsight("profile", *SMALL, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    profile = load_profile(tmp_path / "run")
+    assert profile["status"] == "complete"
+    assert {cell["protocol"] for cell in profile["cells"]} == {"tcp", "http1"}
+    assert all(cell["latency"]["components"]["ipc"]["samples"] > 100 for cell in profile["cells"])
+    assert all((tmp_path / "run" / name).stat().st_size > 0 for name in profile["files"].values())
+    assert traces() == before
+
+
+@pytest.mark.kernel
+def test_an_envoy_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    before = traces()
+    with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
+        wait_for(lambda: bool(run_processes("h2load")))
+        os.kill(run_processes("envoy")[0], signal.SIGSEGV)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "sidecar" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    assert traces() == before
+
+
+@pytest.mark.kernel
+def test_a_load_generator_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    before = traces()
+    with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
+        wait_for(lambda: bool(run_processes("h2load")))
+        os.kill(run_processes("h2load")[0], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "load" in stderr.splitlines()[-1]
+    assert traces() == before
+
+
+@pytest.mark.kernel
+def test_a_second_run_is_told_who_is_measuring(tmp_path: Path) -> None:
+    with started("profile", *SMALL, "--out", str(tmp_path / "one")) as first:
+        wait_for(lambda: bool(run_processes("envoy")))
+        second = meshinsight("profile", *SMALL, "--out", str(tmp_path / "two"))
+        assert second.returncode == 1
+        assert f"pid {first.pid}" in second.stderr
+        assert first.wait(timeout=90) == 0
+
+
+PHASES = {
+    "setting up": lambda: any(Path("/run/netns").glob("mi-*")),
+    "sidecars up": lambda: bool(run_processes("envoy")),
+    "measuring latency": lambda: bool(run_processes("h2load")),
+    "measuring CPU": lambda: bool(run_processes("perf")),
+}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("phase", PHASES)
+def test_ctrl_c_leaves_nothing_running(phase: str, tmp_path: Path) -> None:
+    before = traces()
+    with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
+        wait_for(PHASES[phase])
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert traces() == before
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("phase", PHASES)
+def test_after_kill_9_cleanup_removes_what_is_left(phase: str, tmp_path: Path) -> None:
+    before = traces()
+    with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
+        wait_for(PHASES[phase])
+        process.kill()
+        process.wait()
+    time.sleep(0.2)
+    assert meshinsight("cleanup").returncode == 0
+    assert traces() == before
+
+
+@pytest.mark.kernel
+def test_ctrl_c_after_some_rounds_keeps_them_as_a_partial_profile(tmp_path: Path) -> None:
+    arguments = ("--topology", "both", "--temperature", "hot", "--repeats", "60", "--duration", "0.2")
+    with started("profile", *arguments, "--out", str(tmp_path / "run")) as process:
+        time.sleep(45)  # two rounds take about 20 s on a quiet machine
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    profile = load_profile(tmp_path / "run")
+    assert profile["status"] == "partial"
+    assert profile["cells"]
+    assert "saved:" in stderr
+    assert not (tmp_path / "run" / "model.json").exists()
+
+
+@pytest.mark.kernel
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(small)], check=True)
+    try:
+        done = meshinsight("profile", *SMALL, "--out", str(small / "run"))
+        left = [path.name for path in small.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1  # before anything is measured
+    assert "can be written there (No space left on device); free some space" in done.stderr
+    assert left == []
+
+
+@pytest.mark.kernel
+def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
+    options = ("--protocol", "grpc", "--tls", "none,mtls", "--topology", "both", "--temperature", "hot")
+    done = meshinsight("profile", *options, "--repeats", "2", "--duration", "0.3", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    cells = {cell["id"]: cell for cell in load_profile(tmp_path / "run")["cells"]}  # against the schema
+    plain, secure = (cells[f"grpc-both{tls}-hot-q128-s1024-c1-max"] for tls in ("", "-mtls"))
+    assert [cell["reference"] for cell in (plain, secure)] == [False, False]
+    assert "tls" not in plain["latency"]["components"]
+    for part in (secure["latency"]["components"]["tls"], secure["cpu"]["components"]["tls"]):
+        low, high = part["ci95_ns"]
+        assert low <= high
+        assert part["source"]
+    assert secure["cpu"]["components"]["tls"]["cpu_ns_per_request"] > 0
+    assert set(secure["cpu"]["perf_components"]) >= {"tls", "parsing", "proxy_core"}
+    assert secure["memory"]["rss_bytes"] > 20 << 20
+    assert all(abs(cell["latency"]["closure_residual"]) < 1 for cell in (plain, secure))
+
+
+SMALL_BLOCKS = """
+import sys
+import profiler.planning.blocks as blocks
+blocks._MOST_HOPS = 3
+from meshinsight.cli import main
+sys.argv[0] = "meshinsight"
+main()
+"""
+
+
+@contextmanager
+def in_small_blocks(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """`meshinsight` with one cell in each block, so that two blocks are soon measured."""
+    command = [sys.executable, "-c", SMALL_BLOCKS, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def as_measured(profile: dict[str, Any], topology: str) -> dict[str, Any]:
+    """A cell without what is scaled to the anchor of the whole run."""
+    cell: dict[str, Any] = next(cell for cell in profile["cells"] if cell["topology"] == topology)
+    components = cell["latency"]["components"]
+    return {
+        **cell,
+        "latency": {
+            **cell["latency"],
+            "components": {name: {**part, "anchored_median_ns": None} for name, part in components.items()},
+        },
+    }
+
+
+@pytest.mark.kernel
+def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ("--protocol", "tcp", "--topology", "client,server", "--temperature", "hot")
+    with in_small_blocks("profile", *options, "--repeats", "2", "--duration", "0.2", "--out", str(run)) as process:
+        wait_for(lambda: any((run / "unfinished").glob("000-*.json")) or process.poll() is not None, seconds=100)
+        assert process.poll() is None, process.communicate()[1]
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on with: meshinsight profile --resume {run}" in stderr
+    first = load_profile(run)
+    assert first["status"] == "partial"
+    with in_small_blocks("profile", "--resume", str(run)) as process:
+        _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 0, stderr
+    whole = load_profile(run)
+    assert whole["status"] == "complete"
+    assert sorted(cell["topology"] for cell in whole["cells"]) == ["client", "server"]
+    assert as_measured(whole, "client") == as_measured(first, "client")
+    assert not (run / "unfinished").exists()
+    assert all((run / name).stat().st_size > 0 for name in whole["files"].values())

@@ -1,0 +1,259 @@
+"""`meshinsight report`: one HTML file that stands alone, draws honestly and trusts nothing it is given."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from meshinsight.commands import report
+from meshinsight.reports.renderers import charts, html, palette
+from meshinsight.reports.renderers.charts import Bar, Panel
+from profiler.errors import MeshInsightError, ProfileError, UsageError
+from profiler.profile.document import load_profile, save_profile
+from profiler.vocabulary import components
+
+DATA = Path(__file__).parents[2] / "data"
+EXAMPLE = DATA / "example-profile.json"
+PARTIAL = DATA / "example-partial-profile.json"
+VOID = {"meta", "br", "img", "link", "hr", "input", "path", "use", "rect", "line", "circle"}
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: its ids, its resources, its text, and tags that were never closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.links += [value for name, value in attrs if name in ("href", "xlink:href", "src", "srcset") and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return load_profile(EXAMPLE)
+
+
+@pytest.fixture(scope="module")
+def example_html() -> str:
+    return html.render(load_profile(EXAMPLE))
+
+
+@pytest.fixture(scope="module")
+def partial_html() -> str:
+    return html.render(load_profile(PARTIAL))
+
+
+def run_report(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    report.register(app)
+    return CliRunner().invoke(app, ["report", *arguments])
+
+
+def test_the_command_writes_the_file_and_says_where(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    result = run_report(str(EXAMPLE), "--out", str(out), "--title", "Ours & theirs")
+    assert result.exception is None
+    assert str(out) in result.output
+    assert "<h1>Ours &amp; theirs</h1>" in out.read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_not_there_is_one_line_with_status_two(tmp_path: Path) -> None:
+    error = run_report(str(PARTIAL), "--out", str(tmp_path / "no" / "such" / "folder.html")).exception
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert f"there is no folder {tmp_path / 'no' / 'such'}" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_an_unwritable_place_is_one_line_with_status_one(tmp_path: Path) -> None:
+    error = run_report(str(PARTIAL), "--out", str(tmp_path / ("x" * 300))).exception
+    assert isinstance(error, MeshInsightError)
+    assert error.exit_code == 1
+    assert "cannot be written" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_directory_as_output_is_refused(tmp_path: Path) -> None:
+    error = run_report(str(PARTIAL), "--out", str(tmp_path)).exception
+    assert "not a regular file" in str(error)
+
+
+def test_a_bad_profile_leaves_an_older_report_alone(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    out.write_text("older", encoding="utf-8")
+    error = run_report(str(tmp_path / "missing"), "--out", str(out)).exception
+    assert isinstance(error, ProfileError)
+    assert out.read_text(encoding="utf-8") == "older"
+
+
+def test_the_page_loads_nothing_from_outside(example_html: str) -> None:
+    page = Page(example_html)
+    assert all(link.startswith("#") for link in page.links)
+    assert not {"script", "link", "img", "iframe"}.intersection(page.tags)
+    assert not re.search(r"@import|url\((?!#)", example_html)
+    assert set(re.findall(r"https?://[^\"]*", example_html)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+@pytest.mark.parametrize("fixture", ["example_html", "partial_html"])
+def test_tags_are_balanced_and_ids_unique(fixture: str, request: pytest.FixtureRequest) -> None:
+    page = Page(request.getfixturevalue(fixture))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_every_reference_inside_the_page_has_its_target(example_html: str) -> None:
+    page = Page(example_html)
+    wanted = {link[1:] for link in page.links} | set(re.findall(r"url\(#([^)]+)\)", example_html))
+    assert wanted <= set(page.ids)
+
+
+def test_the_same_profile_gives_the_same_bytes(example_html: str, document: dict[str, Any]) -> None:
+    assert html.render(document) == example_html
+
+
+def test_the_headline_states_latency_and_cpu_per_protocol(example_html: str) -> None:
+    text = Page(example_html).text
+    assert "Two sidecars (one on each side) add 136.1 µs (+313 %) with hot caches and 254.9 µs (+451 %)" in text
+    assert "Every request costs a further 35.8 µs of CPU with hot caches" in text
+    assert "Led by parsing" in text
+
+
+def test_charts_show_hot_and_cold_and_both_cpu_methods(example_html: str) -> None:
+    drawn = "".join(re.findall(r'<svg role="img".*?</svg>', example_html, flags=re.DOTALL))
+    for label in ("hot", "cold", "eBPF", "perf", "http1-both", "client sidecar", "request", "with sidecars"):
+        assert f">{label}<" in drawn
+
+
+def test_every_component_of_the_profile_is_explained(example_html: str) -> None:
+    text = Page(example_html).text
+    names = {name for cell in load_profile(EXAMPLE)["cells"] for name in cell["latency"]["components"]}
+    assert len(names) >= 8
+    assert all(components.DESCRIPTIONS[name] in text for name in names)
+
+
+def test_a_partial_profile_says_so_and_lists_its_problems(partial_html: str) -> None:
+    text = Page(partial_html).text
+    assert "The run ended early" in text
+    assert "4 errors, 3 warnings" in text
+    assert "8,730 ✗" in text
+    assert "attached but no hits" in text
+
+
+def test_foreign_text_is_escaped_everywhere(tmp_path: Path, document: dict[str, Any]) -> None:
+    attack = "<script>alert(1)</script>'\"&$x_$"
+    document["warnings"] = [attack]
+    document["environment"] |= {"cpu_model": attack, attack: [attack]}
+    document["settings"] = {"note": {"deep": attack}}
+    document["command"] = [attack]
+    document["cells"][0] |= {"errors": [attack], "filters": [attack], "transport": attack}
+    document["cells"][0]["latency"]["components"]["ipc"]["source"] = attack
+    document["probes"][0]["name"] = attack
+    page = html.render(load_profile(save_profile(document, tmp_path)), title=attack)
+    assert "<script" not in page
+    assert "script" not in Page(page).tags
+    assert attack in Page(page).text
+
+
+@pytest.mark.parametrize("key", ["latency", "cpu"])
+def test_a_profile_with_only_one_currency_has_a_report(tmp_path: Path, document: dict[str, Any], key: str) -> None:
+    document["cells"] = [cell | {key: None} for cell in document["cells"]]
+    assert Page(html.render(load_profile(save_profile(document, tmp_path)))).open == []
+
+
+def test_a_profile_without_cells_has_a_report(document: dict[str, Any]) -> None:
+    page = Page(html.render(document | {"cells": [], "anchor": None, "probes": []}))
+    assert "No cell was measured." in page.text
+
+
+def test_many_cells_get_one_chart_per_protocol(document: dict[str, Any]) -> None:
+    more = [cell | {"id": f"{cell['id']}-{n}", "connections": n} for cell in document["cells"] for n in (1, 2)]
+    page = Page(html.render(document | {"cells": more}))
+    assert "cpu-tcp-figure_1" in page.ids
+    assert "cpu-http1-figure_1" in page.ids
+
+
+def rectangles(svg: str, colour: str) -> list[tuple[float, float]]:
+    """Left and right ends of the filled boxes of one colour, in the drawing's units."""
+    found = []
+    for path in re.findall(rf'<path d="([^"]+)"[^>]*style="fill: {colour}', svg):
+        across = [float(x) for x in re.findall(r"[ML] ([-\d.]+)", path)]
+        found.append((min(across), max(across)))
+    return found
+
+
+def test_a_negative_part_is_drawn_left_of_zero_with_its_own_width() -> None:
+    parts = {"ipc": 10.0, "parsing": 20.0, "other": -5.0}
+    svg = charts.stacked_bars("t", [Panel([Bar("group", "bar", parts, total=25.0)])], "µs")
+    (ipc,), (parsing,), (other,) = (rectangles(svg, palette.colour(name)) for name in parts)
+    scale = (ipc[1] - ipc[0]) / 10
+    assert other[1] == pytest.approx(ipc[0])
+    assert other[1] - other[0] == pytest.approx(5 * scale, rel=1e-3)
+    assert parsing == pytest.approx((ipc[1], ipc[1] + 20 * scale), rel=1e-3)
+
+
+def test_chart_text_follows_the_page_and_is_text() -> None:
+    svg = charts.stacked_bars("t", [Panel([Bar("group", "bar", {"ipc": 10.0})])], "µs")
+    assert svg.startswith('<svg role="img"')
+    assert svg.endswith("</svg>")
+    assert "currentColor" in svg
+    assert ">group</text>" in svg
+
+
+def test_every_fixed_component_has_a_colour_of_its_own() -> None:
+    colours = [palette.colour(name) for name in components.COMPONENTS]
+    assert len(set(colours)) == len(colours)
+
+
+def test_an_unknown_filter_keeps_its_colour_in_every_run() -> None:
+    assert palette.colour("filter:acme.rewriter") == "#661100"
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two colours, computed here on its own."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", [*components.COMPONENTS, "tls", "filter:lua", "filter:unheard_of"])
+def test_figures_on_bars_are_readable(name: str) -> None:
+    assert contrast(palette.ink(name), palette.colour(name)) >= 4.5

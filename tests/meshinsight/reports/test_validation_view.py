@@ -1,0 +1,125 @@
+"""Validation results in the report."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from meshinsight.commands import report
+from meshinsight.reports.subjects.validation import document
+from predictor.predict.types import Estimate
+from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from profiler.errors import UsageError
+from profiler.measuring.applications import AnchorCell, AnchorReading
+
+PROFILE = Path(__file__).parents[3] / "tests" / "data" / "example-profile.json"
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value, 0.9 * value, 1.1 * value)
+
+
+def score(predicted: float, measured: float) -> Score:
+    return Score(estimate(predicted), estimate(1.25 * predicted), estimate(measured))
+
+
+def variant(name: str, predicted: float, measured: float) -> Variant:
+    latency = {key: score(predicted, measured) for key in ("p50", "p90", "p99")}
+    cpu = score(predicted * 1e-6, measured * 1e-6)
+    return Variant(name, latency, {"a": latency["p50"]}, cpu, {"a": cpu}, {"network": cpu}, ())
+
+
+def validation(graph: str) -> Validation:
+    cpu = score(0.05, 0.06)
+    saving = Saving("plain", score(30e3, 40e3), cpu)
+    anchor = Anchor(AnchorCell("http1", "hot"), AnchorReading(200e3, 400e3), (AnchorReading(250e3, 440e3),))
+    variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
+    return Validation(
+        graph, "hot", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, (anchor,),
+        variants, (saving,), {}, "abc",
+    )  # fmt: skip
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    report.register(app)
+    return CliRunner().invoke(app, ["report", str(PROFILE), *map(str, arguments)])
+
+
+def stored(tmp_path: Path, graph: str) -> Path:
+    file = tmp_path / f"{graph}.json"
+    file.write_text(json.dumps(document(validation(graph))))
+    return file
+
+
+def test_predicted_and_measured_stand_side_by_side_with_both_errors(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    files = [option for graph in ("one", "two") for option in ("--validation", stored(tmp_path, graph))]
+    assert run("--out", out, *files).exit_code == 0
+    text = out.read_text()
+    for figure in ("100.0", "125.0", "150.0", "-33.3 %", "-16.7 %"):  # predicted, anchored, measured, errors
+        assert f"<td>{figure}</td>" in text
+    assert "<td>two: plain</td>" in text
+    assert "What-ifs: saved" in text
+    assert text.count("predicted, latency at the median") == 2
+
+
+def test_without_validation_there_is_no_word_of_it(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert run("--out", out).exit_code == 0
+    assert "Predicted against measured" not in out.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "meshinsight-profile"}'])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    found = run("--out", tmp_path / "report.html", "--validation", file).exception
+    assert isinstance(found, UsageError)
+    assert "x.json" in str(found)
+    assert not (tmp_path / "report.html").exists()
+
+
+HOSTILE = Path(__file__).parents[2] / "data" / "hostile"
+
+
+def refusal(file: Path, out: Path) -> str:
+    found = run("--out", out, "--validation", file)
+    assert isinstance(found.exception, UsageError)
+    assert not out.exists()
+    assert "\n" not in str(found.exception)
+    return str(found.exception)
+
+
+@pytest.mark.parametrize("name", ["validation-empty", "validation-no-version", "validation-version-text"])
+def test_hostile_validations_are_one_line(tmp_path: Path, name: str) -> None:
+    assert f"{name}.json: " in refusal(HOSTILE / f"{name}.json", tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("graph",), None, "graph: expected str"),
+        (("services",), -1, "services: expected int >= 0"),
+        (("latency", "measured_p50_ns"), "1", "latency.measured_p50_ns: expected float"),
+        (("latency", "measured_p50_ci95_ns"), [2.0, 1.0], "lower end is above its upper"),
+        (("cpu", "anchored_ci95_vcpu"), [], "cpu.anchored_ci95_vcpu: expected array of length 2"),
+        (("anchor", "factor"), 1e300, "anchor.factor: expected float <="),
+        (("what_if", "plain"), {}, "what_if[...].latency is missing"),
+        (("version",), True, "version: expected a whole number"),
+    ],
+)
+def test_a_wrong_field_of_a_validation_is_named(
+    tmp_path: Path, path: tuple[str, ...], value: object, named: str
+) -> None:
+    file = stored(tmp_path, "one")
+    found = json.loads(file.read_text())
+    at = found
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = value
+    file.write_text(json.dumps(found))
+    assert named in refusal(file, tmp_path / "report.html")

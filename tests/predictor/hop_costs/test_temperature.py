@@ -1,0 +1,97 @@
+"""How warm sidecars are when a message comes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from predictor.graph.service_time import ServiceTime
+from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service
+from predictor.hop_costs.options import Options
+from predictor.hop_costs.temperature import PART
+from predictor.models.fitting import fit_profile
+from predictor.models.types import FittedModel
+from predictor.predict.predict import predict
+from predictor.predict.types import Prediction
+from tests.predictor.models.profiles import HTTP, LOADS, cell, profile
+
+CURVE = ((0.2e6, 0.0), (20.2e6, 2.0))
+"""A tenth per ms from 0.2 ms on."""
+
+
+def model(cooling: tuple[tuple[float, float], ...] = CURVE) -> FittedModel:
+    cold = {name: tuple(2.0 * value for value in values) for name, values in HTTP.items()}
+    ends = (("hot", HTTP), ("cold", cold))
+    cells = [cell(costs, load, temperature=name) for name, costs in ends for load in LOADS]
+    return replace(fit_profile(profile(cells)), cooling=cooling)
+
+
+def chain(count: int, rate: float, *, use: float = 0.0, own_ms: float = 1.2) -> CallGraph:
+    own = ServiceTime.constant(own_ms * 1e6)
+    services = tuple(Service(f"s{number}", service_time=own) for number in range(count))
+    calls = tuple(Call(f"s{number}->s{number + 1}", f"s{number}", f"s{number + 1}") for number in range(count - 1))
+    return CallGraph(services, calls, (Ingress("s0", rate),), cluster=Cluster(cpu_use=use))
+
+
+def weights(found: Prediction) -> dict[str, tuple[float, float]]:
+    return {edge.id: edge.cold_weights for edge in found.edges}
+
+
+def found(graph: CallGraph, **further: object) -> Prediction:
+    return predict(graph, model(**further), Options(samples=0, load=False))  # type: ignore[arg-type]
+
+
+def test_one_service_cools_between_its_requests_and_while_it_works() -> None:
+    """100 requests/s of 1.2 ms: 8.8 ms idle (0.86) and 1.2 ms until the answer (0.1)."""
+    assert weights(found(chain(1, 100.0)))["ingress->s0"] == pytest.approx((0.0, 0.86 + 0.10))
+
+
+def test_a_call_cools_by_the_caller_s_work_and_the_callee_s_answer() -> None:
+    """s1 waits 10 - 1.2 ms for its next request and works 1.2 ms; s0 works 1.2 ms, then waits for s1 for 1.2 ms."""
+    assert weights(found(chain(2, 100.0)))["s0->s1"] == pytest.approx((0.20, 0.96))
+
+
+def test_what_handles_a_request_on_few_cpus_evicts_one_another() -> None:
+    """While s0 waits for s1, which waits for s2, two processes more than of a single hop run on two CPUs."""
+    free = weights(found(chain(3, 100.0)))["s0->s1"][0]
+    tight = replace(chain(3, 100.0), cluster=Cluster(nodes=1, cpus_per_node=2.0, cpu_use=0.0))
+    idle = 0.1 * (2.4 - 0.2)
+    assert free == pytest.approx(0.10 + idle)
+    assert weights(found(tight))["s0->s1"][0] == pytest.approx(0.10 + idle + (1 - math.exp(-PART)) * (1 - idle))
+    assert weights(found(tight))["s1->s2"][0] == pytest.approx(0.20)
+
+
+def test_who_answers_right_after_a_call_came_back_is_hot() -> None:
+    assert weights(found(chain(2, 100.0)))["ingress->s0"][1] == pytest.approx(0.1 * (10 - 2.4 - 0.2))
+
+
+def test_calls_at_the_same_time_and_in_a_row_find_the_sidecar_warm() -> None:
+    first, *others = chain(2, 100.0).services
+    calls = (
+        Call("in a row", "s0", "s1", calls_per_request=4.0),
+        Call("at once", "s0", "s1", calls_per_request=4.0, repeat="parallel", stage=1),
+    )
+    graph = replace(chain(2, 100.0), services=(first, *others), calls=calls)
+    cold = weights(found(graph))
+    assert cold["in a row"][0] == pytest.approx(0.10 / 4 + 0.10)
+    assert cold["at once"][0] == pytest.approx(0.10 / 4)
+
+
+def test_busy_sidecars_are_hot_and_other_work_makes_them_cold() -> None:
+    assert weights(found(chain(1, 5000.0, own_ms=0.1)))["ingress->s0"] == (0.0, 0.0)
+    warm, cold = (weights(found(chain(1, 100.0, use=use)))["ingress->s0"][1] for use in (0.0, 1.0))
+    assert warm < cold
+    without = weights(found(chain(1, 100.0), cooling=()))["ingress->s0"][1]
+    assert without == 0.0
+
+
+def test_beyond_cold_the_cost_goes_on_rising() -> None:
+    """20 ms apart: 1.86 and 0.1 by the curve; cold costs twice as much as hot."""
+    hot = found(replace(chain(1, 50.0), cold_weight=0.0)).latency["mean"].overhead_ns.value
+    idle = found(chain(1, 50.0)).latency["mean"].overhead_ns.value
+    assert idle == pytest.approx((1.0 + 1.96 * 1.0) * hot, rel=0.02)
+
+
+def test_a_given_temperature_is_taken_and_what_is_assumed_is_said() -> None:
+    assert weights(found(replace(chain(2, 100.0), cold_weight=0.3)))["s0->s1"] == (0.3, 0.3)
+    assert any("does not tell how fast" in note for note in found(chain(1, 100.0), cooling=()).assumptions)

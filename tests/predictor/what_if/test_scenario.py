@@ -1,0 +1,38 @@
+"""Changes of a graph."""
+
+import pytest
+
+from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
+from predictor.hop_costs.options import Factors
+from predictor.what_if.scenario import Changes, changed, factors
+from profiler.errors import UsageError
+
+GRAPH = CallGraph(
+    (Service("a"), Service("b")),
+    (Call("a->b", "a", "b", tls="mtls", filters=("lua", "cors")),),
+    (Ingress("a", 1.0, tls="mtls"),),
+)
+
+
+def test_an_edge_or_all_edges_are_set() -> None:
+    one = changed(GRAPH, Changes(("a->b.tls=none",)))
+    assert (one.calls[0].tls, one.ingress[0].tls) == ("none", "mtls")
+    assert changed(GRAPH, Changes(("*.tls=none",))).ingress[0].tls == "none"
+    assert changed(GRAPH, Changes(("a->b.request_bytes=4KiB",))).calls[0].request_bytes == 4096.0
+
+
+def test_a_filter_is_dropped() -> None:
+    assert changed(GRAPH, Changes(dropped_filters=("lua",))).calls[0].filters == ("cors",)
+
+
+def test_server_side_sidecars_only() -> None:
+    assert changed(GRAPH, Changes(topology="server")).services[0].sidecar == Sidecar("none", "http")
+
+
+def test_a_wrong_value_is_one_line() -> None:
+    with pytest.raises(UsageError, match="expected none, mtls, found 'x'"):
+        changed(GRAPH, Changes(("a->b.tls=x",)))
+
+
+def test_one_factor_stands_for_all_four() -> None:
+    assert factors({"parsing": 0.5}, "f") == {"parsing": Factors(0.5, 0.5, 0.5, 0.5)}

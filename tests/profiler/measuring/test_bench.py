@@ -1,0 +1,106 @@
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from profiler.evaluation.windows import CpuWindow, LatencyWindow, Phase
+from profiler.host.accounting import Noise
+from profiler.measuring import bench
+from profiler.measuring.bench import Bench
+from profiler.measuring.profiling import default_toolbox
+from profiler.measuring.testbeds import answers_of
+from profiler.planning.cells import ANCHOR_HOP, Scene, make_plan, paced
+from profiler.planning.settings import ProfileSettings
+from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import PROTOCOLS, TCP
+from profiler.workload.base import UnansweredError
+
+MS = 1_000_000
+
+
+def test_the_server_is_set_up_for_the_anchor_too() -> None:
+    answers = answers_of(make_plan(ProfileSettings(request_bytes=(0,), response_bytes=(65_536,))), ANCHOR_HOP)
+    assert answers.sizes == ((1024, 1), (65_536, 1))
+    assert answers.largest_request_bytes == 128
+
+
+def test_a_grpc_server_is_set_up_for_the_grpc_loads_only() -> None:
+    plan = make_plan(ProfileSettings(protocols=("http1", "grpc"), messages=(1, 10), response_bytes=(0, 7)))
+    assert answers_of(plan, Hop("grpc", "both", "grpc")).sizes == ((0, 1), (0, 10), (7, 1), (7, 10))
+    assert answers_of(plan, ANCHOR_HOP).sizes == ((0, 1), (7, 1), (1024, 1))
+
+
+def test_every_application_has_a_server() -> None:
+    served = {name for server in default_toolbox().servers for name in server.applications}
+    assert served == {name for name in PROTOCOLS if name != TCP}
+
+
+def test_gaps_are_the_times_after_each_burst_without_the_guards() -> None:
+    phase = Phase(True, 0, 100 * MS, bursts_ns=((0, 8 * MS), (32 * MS, 40 * MS)))
+    assert phase.gaps_ns() == [(11 * MS, 29 * MS), (43 * MS, 97 * MS)]
+
+
+def test_a_phase_without_bursts_has_no_gaps() -> None:
+    assert Phase(False, 0, 100 * MS).gaps_ns() == []
+
+
+ONE = Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024)
+
+
+@pytest.mark.parametrize("temperature", ["cold", "cold-50", "natural"])
+def test_one_request_at_a_time_leaves_neighbours_and_sleep_their_time(temperature: str) -> None:
+    assert paced(Scene(temperature, ONE)) == replace(ONE, rate_rps=500.0)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "load"),
+    [
+        ("hot", ONE),
+        ("cold", replace(ONE, connections=16)),
+        ("cold", replace(ONE, rate_rps=100.0)),
+        ("cold", replace(ONE, new_connections=True)),
+    ],
+)
+def test_every_other_load_is_as_it_was_asked_for(temperature: str, load: Load) -> None:
+    assert paced(Scene(temperature, load)) == load
+
+
+class HeldUp(Bench):
+    """A bench whose first windows have no answers."""
+
+    def __init__(self, unanswered: int) -> None:
+        self.repeated_windows = 0
+        self._unanswered = unanswered
+
+    def _answer(self) -> Any:
+        self._unanswered -= 1
+        if self._unanswered >= 0:
+            raise UnansweredError("no request was answered")
+        quiet = Noise(0.0, 0.0)
+        return SimpleNamespace(failed=0, noise=quiet)
+
+    def _try_latency_window(self, *_: object) -> LatencyWindow | None:
+        window: LatencyWindow = self._answer()
+        return window
+
+    def _try_cpu_window(self, *_: object) -> CpuWindow:
+        window: CpuWindow = self._answer()
+        return window
+
+
+@pytest.mark.parametrize("currency", ["latency", "cpu"])
+def test_a_window_without_answers_is_measured_again_a_few_times(monkeypatch: pytest.MonkeyPatch, currency: str) -> None:
+    monkeypatch.setattr(bench, "_PAUSE_S", 0.0)
+
+    def measure(held_up: HeldUp) -> object:
+        if currency == "latency":
+            return held_up.latency_window(ANCHOR_HOP, Scene("hot", ONE), 0.1)
+        return held_up.cpu_window(ANCHOR_HOP, Scene("hot", ONE), ONE, 0.1, sample=False)
+
+    once = HeldUp(1)
+    assert measure(once)
+    assert once.repeated_windows == 1
+    with pytest.raises(UnansweredError):
+        measure(HeldUp(9))
