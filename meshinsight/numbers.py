@@ -4,7 +4,10 @@ A figure that is not known is an en dash, never a zero.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from predictor.predict.types import Estimate
 
 UNKNOWN: Final = "\N{EN DASH}"
 
@@ -72,6 +75,23 @@ def size(value_bytes: float) -> str:
         if value_bytes >= unit and value_bytes % unit == 0:
             return f"{value_bytes / unit:.0f} {name}"
     return f"{value_bytes:.0f} B"
+
+
+def scaled(value: float | None, factor: float, decimals: int) -> str:
+    """A figure in the unit that `factor` leads to: `1,234.5`."""
+    return UNKNOWN if value is None else f"{value * factor:,.{decimals}f}"
+
+
+def span(interval: Sequence[float] | None, factor: float, decimals: int) -> str:
+    """An interval in that unit: `146.9 … 155.0`."""
+    return UNKNOWN if interval is None else " … ".join(scaled(end, factor, decimals) for end in interval)
+
+
+def estimated(value: "Estimate | None", factor: float, decimals: int) -> tuple[str, str]:
+    """A figure and its interval in that unit."""
+    if value is None:
+        return UNKNOWN, UNKNOWN
+    return scaled(value.value, factor, decimals), span(value.interval, factor, decimals)
 
 
 def _no_minus_zero(text: str) -> str:

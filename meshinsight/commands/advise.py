@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from meshinsight.commands.fit import load_model
+from meshinsight.commands.output import check_output, output_option
+from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from predictor.advise.types import Advice
     from predictor.hop_costs.options import Options
 
-FORMATS: Final = ("table", "json", "markdown")
 TRANSPORTS: Final = ("ip", "uds")
 EXIT_NOT_MET: Final = 1
 _MOST_SAMPLES: Final = 1_000_000
@@ -58,9 +59,7 @@ def advise(
         list[str] | None,
         typer.Option(metavar="NAME", help="Leave alone: a kind of change, edges or services (globs)."),
     ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table, json or markdown.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(text_formats())] = "table",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the changed call graph there.")] = None,
     proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
     transport: Annotated[
@@ -76,14 +75,14 @@ def advise(
 
     What the file marks as required stays. Exit status 1 says that the limits cannot be met.
     """
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    check_output(output, text_formats())
     for option, value, most in (("--samples", samples, _MOST_SAMPLES), ("--seed", seed, _MOST_SEED)):
         if not 0 <= value <= most:
             raise UsageError(f"{option} {value}: expected a number from 0 to {most}")
     if transport not in TRANSPORTS:
         raise UsageError(f"--transport {transport}: expected {' or '.join(TRANSPORTS)}")
     limits = _limits(slo or (), max_overhead or (), max_cpu, max_memory)
+    from meshinsight.reports.subjects.advice import report
     from predictor.advise.advise import advise as advising
     from predictor.advise.candidates import rules
     from predictor.graph.reader import load_graph
@@ -96,16 +95,9 @@ def advise(
     found = advising(loaded, load_model(profile), limits, chosen, options)
     if out is not None:
         save_graph(found.graph, out)
-    _write(found, output, _check(found, profile, graph, out, options))
+    FORMATS[output](report(found, _check(found, profile, graph, out, options)), sys.stdout)
     if not found.met:
         raise typer.Exit(EXIT_NOT_MET)
-
-
-def _write(found: "Advice", output: str, check: str) -> None:
-    from meshinsight.reports.subjects import advice
-
-    writers = {"json": advice.write_json, "markdown": advice.write_markdown, "table": advice.print_advice}
-    writers[output](found, check, sys.stdout)
 
 
 def _limits(

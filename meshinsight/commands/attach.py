@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from meshinsight.commands.on_cluster import ClusterOptions, attach_to_pods
+from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import print_note
+from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import ProcessError, UsageError
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
 
-FORMATS: Final = ("table", "json")
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SHORTEST_S, _LONGEST_S = 0.5, 3600.0
 _LEAST_OVERHEAD, _MOST_OVERHEAD = 0.001, 0.5
@@ -50,13 +51,10 @@ def attach(
     max_overhead: Annotated[
         str, typer.Option(metavar="SHARE", help="What it may cost of the CPU time, such as 1% or 0.5%.")
     ] = "1%",
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table or json.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(text_formats())] = "table",
 ) -> None:
     """Decompose the CPU time and messages of a sidecar that already runs, read-only and within a bound."""
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose {' or '.join(FORMATS)}")
+    check_output(output, text_formats())
     on_cluster = bool(pod) or selector is not None
     if bool(pid) == on_cluster:
         raise UsageError(
@@ -85,12 +83,9 @@ def attach(
 
 
 def _show(found: "Attached", output: str) -> None:
-    from meshinsight.reports.subjects import attached as reporting
+    from meshinsight.reports.subjects.attached import report
 
-    if output == "json":
-        reporting.write_json(found, sys.stdout)
-    else:
-        reporting.print_attached(found, sys.stdout)
+    FORMATS[output](report(found), sys.stdout)
 
 
 def _say(text: str) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import print_whole, write_json_document
-from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,13 +28,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table or json.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(FORMATS)] = "table",
 ) -> None:
     """Say what this machine offers and which features work on it. Changes nothing."""
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose {' or '.join(FORMATS)}")
+    check_output(output, FORMATS)
     from profiler.doctor import diagnose
 
     diagnosis = diagnose()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from meshinsight.console import write_json_document
+from meshinsight.commands.output import check_output, output_option
+from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import MeshInsightError, UsageError
 
 if TYPE_CHECKING:
     from predictor.models.types import FittedModel
 
-FORMATS: Final = ("table", "json")
 _BEGINNING: Final = 100
 
 
@@ -25,20 +25,14 @@ def register(app: typer.Typer) -> None:
 
 def fit(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a run, or its profile.json.")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table or json.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(text_formats())] = "table",
 ) -> None:
     """Fit a profile: what a request costs at base, per byte, header and connection. `predict` does so by itself."""
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose table or json")
+    check_output(output, text_formats())
     model = load_model(profile)
-    if output == "json":
-        write_json_document(model.to_json(), sys.stdout, indent=None)
-        return
-    from meshinsight.reports.subjects.model import print_model
+    from meshinsight.reports.subjects.model import report
 
-    print_model(model)
+    FORMATS[output](report(model), sys.stdout)
 
 
 def load_model(path: Path) -> "FittedModel":

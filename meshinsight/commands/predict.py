@@ -3,19 +3,19 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshinsight.commands.fit import load_model
+from meshinsight.commands.output import check_output, output_option
+from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
-    from meshinsight.reports.subjects.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction import Prices
     from predictor.graph.types import CallGraph
     from predictor.hop_costs.options import Factors, Options
-
-FORMATS: Final = ("table", "json", "csv", "markdown")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +29,7 @@ def predict(
         typer.Argument(metavar="PROFILE", help="Directory of a run, its profile.json, or what `fit -o json` gave."),
     ],
     graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="A call graph file.")],
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", help="table, json, csv or markdown.", autocompletion=lambda: list(FORMATS)),
-    ] = "table",
+    output: Annotated[str, output_option()] = "table",
     proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
     transport: Annotated[str, typer.Option(metavar="NAME", help="Between application and sidecar: ip or uds.")] = "ip",
     scenarios: Annotated[
@@ -62,15 +59,14 @@ def predict(
     price_per_gib_hour: Annotated[float | None, typer.Option(metavar="MONEY", help="The same for memory.")] = None,
 ) -> None:
     """Predict latency, CPU and memory that sidecars add to a call graph, with intervals and all that was assumed."""
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    check_output(output)
     _at_least_zero("--samples", samples, 1_000_000)
     _at_least_zero("--seed", seed, 1 << 62)
     for option, price in (("--price-per-vcpu-hour", price_per_vcpu_hour), ("--price-per-gib-hour", price_per_gib_hour)):
         _at_least_zero(option, price or 0.0, 1e12)
     # Read when numpy is loaded: matrices here are small, and on a busy machine its threads wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from meshinsight.reports.subjects.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction import Prices
     from predictor.graph.reader import load_graph
     from predictor.hop_costs.options import Options
     from predictor.what_if.scenario import Changes, changed
@@ -85,36 +81,23 @@ def predict(
 
 
 def _predict(graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str) -> None:
-    from meshinsight.reports.subjects import prediction, prediction_data
+    from meshinsight.reports.subjects.prediction import report
     from predictor.predict import predict as predicting
 
-    found = predicting.predict(graph, load_model(profile), options)
-    writers = {
-        "json": prediction_data.write_json,
-        "csv": prediction_data.write_csv,
-        "markdown": prediction.write_markdown,
-        "table": prediction.print_prediction,
-    }
-    writers[output](found, prices, sys.stdout)
+    FORMATS[output](report(predicting.predict(graph, load_model(profile), options), prices), sys.stdout)
 
 
 def _compare(
     graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str, scenarios: Path
 ) -> None:
     """Predict the graph as it is and in each scenario. Raises `UsageError` if no scenario can be predicted."""
-    from meshinsight.reports.subjects import comparison
+    from meshinsight.reports.subjects.comparison import report
     from predictor.what_if.comparison import compare
     from predictor.what_if.scenarios import load_scenarios
 
     loaded = load_scenarios(scenarios)
     found = compare(graph, load_model(profile), options, loaded)
-    writers = {
-        "json": comparison.write_json,
-        "csv": comparison.write_csv,
-        "markdown": comparison.write_markdown,
-        "table": comparison.print_comparison,
-    }
-    writers[output](found, prices, sys.stdout)
+    FORMATS[output](report(found, prices), sys.stdout)
     if found.lacking:
         raise UsageError(f"{scenarios}: no scenario could be predicted: {found.lacking}")
 

@@ -12,7 +12,7 @@ from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from meshinsight.reports.subjects.graph_view import Predicted
-    from meshinsight.reports.subjects.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction import Prices
     from predictor.hop_costs.options import Options
 
 _MOST_MONEY: Final = 1e12
@@ -56,7 +56,7 @@ def report(
     }
     _check(out, graph, given)
     from meshinsight.reports.renderers import html
-    from meshinsight.reports.subjects.prediction_sections import Prices
+    from meshinsight.reports.subjects.prediction import Prices
     from meshinsight.reports.subjects.validation_document import read_validation
     from predictor.hop_costs.options import Options
     from profiler.files.writing import write_whole

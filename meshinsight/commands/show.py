@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import write_json_document
 from profiler.errors import UsageError
 
@@ -21,16 +22,13 @@ def register(app: typer.Typer) -> None:
 
 def show(
     profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a run, or its profile.json.")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table, json or csv.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(FORMATS)] = "table",
     cell: Annotated[
         str | None, typer.Option("--cell", metavar="GLOB", help="Only cells whose id matches, as in 'http1-both-*'.")
     ] = None,
 ) -> None:
     """Print a stored profile: latency and CPU per component, and how far to trust them."""
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    check_output(output, FORMATS)
     from profiler.profile.document import load_profile
 
     document = load_profile(profile)
@@ -54,7 +52,6 @@ def _print_table(document: dict[str, Any]) -> None:
 
 
 def _print_json(document: dict[str, Any]) -> None:
-
     write_json_document(document, sys.stdout)
 
 

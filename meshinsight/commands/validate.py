@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from meshinsight.commands.output import check_output, output_option
+from meshinsight.console import json_text
+from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import UsageError
-
-FORMATS: Final = ("table", "json")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,20 +33,17 @@ def validate(
     temperature: Annotated[
         str, typer.Option(metavar="NAME", help="CPUs beside it: hot (kept awake), cold (caches evicted), natural.")
     ] = "hot",
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="table or json.", autocompletion=lambda: list(FORMATS))
-    ] = "table",
+    output: Annotated[str, output_option(text_formats())] = "table",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the result as JSON, for report.")] = None,
 ) -> None:
     """Deploy a call graph here, without sidecars and with them, and score what the profile predicts for it."""
     from meshinsight.progress import Progress
-    from meshinsight.reports.subjects import validation as reporting
+    from meshinsight.reports.subjects.validation import report
     from predictor.validation.running import Settings
     from predictor.validation.running import validate as run
     from profiler.measuring.applications import TEMPERATURES
 
-    if output not in FORMATS:
-        raise UsageError(f"-o {output}: unknown output format; choose table or json")
+    check_output(output, text_formats())
     if temperature not in TEMPERATURES:
         raise UsageError(f"--temperature {temperature}: choose {', '.join(TEMPERATURES)}")
     for option, value, least, most in (
@@ -61,6 +59,7 @@ def validate(
     from predictor.graph.reader import load_graph
     from predictor.hop_costs.options import Options
     from predictor.what_if.scenarios import load_scenarios
+    from profiler.files.writing import write_whole
     from profiler.profile.document import load_profile
 
     loaded = load_graph(graph)
@@ -69,9 +68,7 @@ def validate(
     settings = Settings(rate, rounds, duration, temperature)
     with Progress() as progress:
         found = run(loaded, document, load_model(profile), scenarios, Options(), settings, progress.update)
+    shown = report(found)
     if out is not None:
-        reporting.save(found, out)
-    if output == "json":
-        reporting.write_json(found, sys.stdout)
-    else:
-        reporting.print_validation(found)
+        write_whole(out, json_text(shown.document()))
+    FORMATS[output](shown, sys.stdout)

@@ -19,6 +19,11 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
+
     def scaled(self, factor: float) -> "Estimate":
         """The same times a positive factor."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor)

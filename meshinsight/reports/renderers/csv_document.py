@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TextIO
 
+from meshinsight.reports.report import Report
 from profiler.errors import MeshInsightError
 from profiler.text import printable
 
@@ -17,6 +18,13 @@ FORMULA_SIGNS: Final = "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{F
     "\N{FULLWIDTH COMMERCIAL AT}"
 )
 """What a formula may begin with, in any spreadsheet and locale; a tab or line end before it is no protection."""
+
+
+def render(report: Report, stream: TextIO) -> None:
+    """Write the rows of a report."""
+    rows = list(report.rows())
+    columns = report.columns or list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
+    write(columns, rows, stream)
 
 
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], stream: TextIO) -> None:

@@ -1,17 +1,13 @@
-"""Advice as tables for a terminal, as Markdown, and as JSON."""
+"""What is shown of advice: its limits and changes, and in words what they bring and give up. Pure: no I/O."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from meshinsight import numbers
-from meshinsight.console import write_json_document
-from meshinsight.reports.subjects.prediction import print_sections, write_markdown_sections
-from meshinsight.reports.subjects.prediction_sections import Section
+from meshinsight.reports.report import Report, Section
 from predictor.advise.changes import KINDS
 from predictor.advise.types import Advice, Outcome, Step
 from predictor.predict.types import Estimate, Prediction
-from profiler.text import printable
 
 FORMAT: Final = "meshinsight-advice"
 VERSION: Final = 1
@@ -31,19 +27,26 @@ _UNITS: Final = {
 _SURE_NOTE: Final = "the interval reaches beyond the limit"
 
 
-def print_advice(found: Advice, check: str, stream: TextIO) -> None:
-    """Print advice to a stream; `check` is the command that predicts the outcome, empty if there is none."""
-    print_sections(_title(found), sections(found), [(name, list(lines)) for name, lines in notes(found, check)], stream)
-
-
-def write_markdown(found: Advice, check: str, stream: TextIO) -> None:
-    """Write advice as Markdown."""
-    write_markdown_sections(_title(found), sections(found), notes(found, check), stream)
-
-
-def write_json(found: Advice, check: str, stream: TextIO) -> None:
-    """Write advice as JSON, indented, with the changed graph in it."""
-    write_json_document(document(found, check), stream)
+def report(found: Advice, check: str) -> Report:
+    """What is shown of advice; `check` is the command that predicts the outcome, empty if there is none."""
+    unsure = [str(step.change) for step in found.steps if _holds_zero(step)]
+    return Report(
+        _title(found),
+        [_limits(found), _changes(found)],
+        [
+            ("What this says", _told(found)),
+            ("What it gives up", _given_up(found)),
+            ("Inconclusive (intervals of what it saves hold zero)", unsure[:LISTED]),
+            ("To check it", _checks(found, check)),
+            ("Not considered", found.not_considered),
+            (
+                "Outside what was measured (widens the intervals)",
+                found.after.extrapolations or found.before.extrapolations,
+            ),
+            ("Warnings", tuple(dict.fromkeys((*found.before.warnings, *found.after.warnings)))),
+        ],
+        document=lambda: document(found, check),
+    )
 
 
 def document(found: Advice, check: str) -> dict[str, Any]:
@@ -71,28 +74,8 @@ def document(found: Advice, check: str) -> dict[str, Any]:
     }
 
 
-def sections(found: Advice) -> list[Section]:
-    """The limits, and the changes."""
-    return [table for table in (_limits(found), _changes(found)) if table.rows]
-
-
-def notes(found: Advice, check: str) -> list[tuple[str, Sequence[str]]]:
-    """What was found in words, what the changes give up, how to check it, and what was not considered."""
-    unsure = [str(step.change) for step in found.steps if _holds_zero(step)]
-    lists = (
-        ("What this says", _told(found)),
-        ("What it gives up", _given_up(found)),
-        ("Inconclusive (intervals of what it saves hold zero)", unsure[:LISTED]),
-        ("To check it", _checks(found, check)),
-        ("Not considered", found.not_considered),
-        ("Outside what was measured (widens the intervals)", found.after.extrapolations or found.before.extrapolations),
-        ("Warnings", tuple(dict.fromkeys((*found.before.warnings, *found.after.warnings)))),
-    )
-    return [(title, lines) for title, lines in lists if lines]
-
-
 def _title(found: Advice) -> str:
-    name = printable(found.before.graph) or "the call graph"
+    name = found.before.graph or "the call graph"
     if not found.met:
         return f"Limits of {name}: cannot be met" if found.impossible else f"Limits of {name}: no way found"
     count = len(found.steps)
@@ -166,7 +149,7 @@ def _limits(found: Advice) -> Section:
         limit = f"{item.limit.bound * factor:,.{decimals}f}"
         rows.append((f"{name}, {unit}", limit, *figures, "yes" if item.met else "no"))
     columns = ("limit", "at most", "now", "95 % interval", "then", "95 % interval", "met")
-    return Section("Limits", columns, tuple(rows))
+    return Section("Limits", columns, rows)
 
 
 def _changes(found: Advice) -> Section:
@@ -174,45 +157,26 @@ def _changes(found: Advice) -> Section:
     memory = any(item.limit.figure == "memory" for item in found.outcomes)
     rows = []
     for number, step in enumerate(found.steps[:LISTED], start=1):
-        row = [f"{number}. {printable(str(step.change))}"]
-        row += [_millis(step.percentiles_ns.get(name)) for name in names]
-        row += [_millis(step.mean_ns), _span(step.mean_interval_ns, 1e-6, 3)]
-        row += [f"{step.vcpu:,.4f}", _span(step.vcpu_interval, 1.0, 4)]
-        row += [_memory(step)] if memory else []
-        rows.append(tuple(row))
+        row = [f"{number}. {step.change}"]
+        row += [numbers.scaled(step.percentiles_ns.get(name), 1e-6, 3) for name in names]
+        row += [numbers.scaled(step.mean_ns, 1e-6, 3), numbers.span(step.mean_interval_ns, 1e-6, 3)]
+        row += [f"{step.vcpu:,.4f}", numbers.span(step.vcpu_interval, 1.0, 4)]
+        row += [numbers.scaled(step.memory_bytes, 2**-20, 0)] if memory else []
+        rows.append(row)
     columns = ("change", *(f"{name} ms" for name in names), "mean ms", "95 % interval", "vCPU", "95 % interval")
     columns += ("MiB",) if memory else ()
     shown, count = len(rows), len(found.steps)
     title = "Changes, and what each saves after those before it"
-    return Section(title if shown == count else f"{title}, {shown} of {count}", columns, tuple(rows))
-
-
-def _memory(step: Step) -> str:
-    return numbers.UNKNOWN if step.memory_bytes is None else f"{step.memory_bytes / (1 << 20):,.0f}"
+    return Section(title if shown == count else f"{title}, {shown} of {count}", columns, rows)
 
 
 def _changes_text(count: int) -> str:
     return "one change" if count == 1 else f"{count} changes"
 
 
-def _millis(value_ns: float | None) -> str:
-    return numbers.UNKNOWN if value_ns is None else f"{value_ns * 1e-6:,.3f}"
-
-
 def _figure(value: Estimate | None, factor: float, decimals: int) -> tuple[str, str]:
-    if value is None:
-        return numbers.UNKNOWN, numbers.UNKNOWN
-    return f"{value.value * factor:,.{decimals}f}", _interval(value, factor, decimals)
-
-
-def _interval(value: Estimate, factor: float, decimals: int) -> str:
-    if value.low == value.high:
-        return numbers.UNKNOWN
-    return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"
-
-
-def _span(span: tuple[float, float] | None, factor: float, decimals: int) -> str:
-    return numbers.UNKNOWN if span is None else f"{span[0] * factor:,.{decimals}f} … {span[1] * factor:,.{decimals}f}"
+    figure, interval = numbers.estimated(value, factor, decimals)
+    return figure, numbers.UNKNOWN if value is not None and value.low == value.high else interval
 
 
 def _holds_zero(step: Step) -> bool:

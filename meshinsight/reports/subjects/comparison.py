@@ -1,68 +1,39 @@
-"""Scenarios beside the graph as it is: tables, Markdown, JSON, and CSV with one row per scenario."""
+"""What is shown of scenarios next to the graph as it is; CSV has one row per scenario. Pure: no I/O."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from meshinsight import numbers
-from meshinsight.console import write_json_document
-from meshinsight.reports.renderers import csv_document
-from meshinsight.reports.subjects.prediction import print_sections, write_markdown_sections
-from meshinsight.reports.subjects.prediction_sections import Prices, Section, money_per_month
+from meshinsight.reports.report import Report, Section
+from meshinsight.reports.subjects.prediction import UNCERTAINTIES, Prices, money_per_month
 from predictor.predict.types import Estimate
 from predictor.what_if.comparison import Comparison, Row
-from profiler.text import printable
 
 FORMAT: Final = "meshinsight-comparison"
 VERSION: Final = 1
 
-_NOTES: Final = (
-    ("Warnings", "warnings"),
-    ("Outside what was measured (widens the intervals)", "extrapolations"),
-    ("Assumed", "assumptions"),
-)
+
+def report(found: Comparison, prices: Prices) -> Report:
+    """What is shown of a comparison; the graph as it is is the first of its scenarios."""
+
+    def scenarios() -> list[dict[str, Any]]:
+        return [_document(row, found.rows[0], prices) for row in found.rows]
+
+    return Report(
+        f"Scenarios of {found.graph or 'the call graph'}",
+        [_overheads(found, prices), _saved_latency(found), _saved_resources(found, prices)],
+        [
+            ("Not predicted", [f"{row.name}: {row.lacking}" for row in found.rows if row.lacking]),
+            ("Inconclusive (the interval of the saving holds zero)", list(_inconclusive(found))),
+            *((title, _uncertainties(found, attribute)) for title, attribute in UNCERTAINTIES),
+        ],
+        document=lambda: {"format": FORMAT, "version": VERSION, "graph": found.graph, "scenarios": scenarios()},
+        rows=lambda: [dict(_columns(document)) for document in scenarios()],
+    )
 
 
-def print_comparison(found: Comparison, prices: Prices, stream: TextIO) -> None:
-    """Print a comparison to a stream."""
-    print_sections(printable(_title(found)), sections(found, prices), notes(found), stream)
-
-
-def write_markdown(found: Comparison, prices: Prices, stream: TextIO) -> None:
-    """Write a comparison as Markdown."""
-    write_markdown_sections(_title(found), sections(found, prices), notes(found), stream)
-
-
-def write_json(found: Comparison, prices: Prices, stream: TextIO) -> None:
-    """Write a comparison as JSON, indented; the graph as it is is the first of its scenarios."""
-    rows = [_document(row, found.rows[0], prices) for row in found.rows]
-    document = {"format": FORMAT, "version": VERSION, "graph": found.graph, "scenarios": rows}
-    write_json_document(document, stream)
-
-
-def write_csv(found: Comparison, prices: Prices, stream: TextIO) -> None:
-    """Write one row per scenario, the graph as it is first."""
-    rows = [dict(_columns(_document(row, found.rows[0], prices))) for row in found.rows]
-    names = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
-    csv_document.write(list(names), rows, stream)
-
-
-def sections(found: Comparison, prices: Prices) -> list[Section]:
-    """What the sidecars cost, and what each scenario saves of it."""
-    return [_overheads(found, prices), _saved_latency(found), _saved_resources(found, prices)]
-
-
-def notes(found: Comparison) -> list[tuple[str, Sequence[str]]]:
-    """Titled lists: what could not be predicted, savings that may be none, and what makes the figures less certain."""
-    lists: list[tuple[str, Sequence[str]]] = [
-        ("Not predicted", [f"{row.name}: {row.lacking}" for row in found.rows if row.lacking]),
-        ("Inconclusive (the interval of the saving holds zero)", list(_inconclusive(found))),
-    ]
-    lists += [(title, _told(found, attribute)) for title, attribute in _NOTES]
-    return [(title, lines) for title, lines in lists if lines]
-
-
-def _told(found: Comparison, attribute: str) -> list[str]:
+def _uncertainties(found: Comparison, attribute: str) -> list[str]:
     """Lines of the graph as it is, then what scenarios have beyond them, with their names."""
     told: dict[str, list[str]] = {}
     for row in found.rows:
@@ -70,10 +41,6 @@ def _told(found: Comparison, attribute: str) -> list[str]:
             told.setdefault(line, []).append(row.name)
     as_it_is = found.rows[0].name
     return [line if names[0] == as_it_is else f"{', '.join(names)}: {line}" for line, names in told.items()]
-
-
-def _title(found: Comparison) -> str:
-    return f"Scenarios of {found.graph or 'the call graph'}"
 
 
 def _statistics(found: Comparison) -> list[str]:
@@ -97,10 +64,10 @@ def _overheads(found: Comparison, prices: Prices) -> Section:
         memory = None if one is None else one.memory_bytes
         money = [_scaled(_money(row, prices), 1.0, 2)] if _priced(prices) else []
         vcpu = numbers.vcpus(one.vcpu.value if one else None)
-        rows.append((printable(row.name), *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
+        rows.append((row.name, *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
     further = ("money/month",) if _priced(prices) else ()
     columns = ("scenario", *(f"{name} ms" for name in names), "vCPU", "MiB", *further)
-    return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, tuple(rows))
+    return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, rows)
 
 
 def _saved_latency(found: Comparison) -> Section:
@@ -110,13 +77,13 @@ def _saved_latency(found: Comparison) -> Section:
     base = found.rows[0].prediction
     rows = []
     for row in found.rows[1:]:
-        cells = [printable(row.name)]
+        cells = [row.name]
         for name in chosen:
             saved = row.saving.latency_ns.get(name) if row.saving else None
             cells += _figure(saved, base.latency[name].shown_overhead_ns if base else None, 1e-6, 3)
-        rows.append(tuple(cells))
+        rows.append(cells)
     headers = [text for name in chosen for text in (f"{name} ms", "95 % interval", "of it")]
-    return Section("Saved latency (negative: added)", ("scenario", *headers), tuple(rows))
+    return Section("Saved latency (negative: added)", ("scenario", *headers), rows)
 
 
 def _saved_resources(found: Comparison, prices: Prices) -> Section:
@@ -127,9 +94,9 @@ def _saved_resources(found: Comparison, prices: Prices) -> Section:
         vcpu = _figure(saved.vcpu if saved else None, base.vcpu if base else None, 1.0, 4)
         memory = _scaled(saved.memory_bytes if saved else None, 1 / (1 << 20), 0)
         money = [_scaled(_saved_money(row, found.rows[0], prices), 1.0, 2)] if _priced(prices) else []
-        rows.append((printable(row.name), *vcpu, memory, *money))
+        rows.append((row.name, *vcpu, memory, *money))
     columns = ("scenario", "vCPU", "95 % interval", "of it", "MiB", *(("money/month",) if _priced(prices) else ()))
-    return Section("Saved CPU and memory (negative: added)", columns, tuple(rows))
+    return Section("Saved CPU and memory (negative: added)", columns, rows)
 
 
 def _saved_money(row: Row, base: Row, prices: Prices) -> float | None:
@@ -183,7 +150,7 @@ def _document(row: Row, base: Row, prices: Prices) -> dict[str, Any]:
             "memory_bytes": saved.memory_bytes,
             "money_per_month": _saved_money(row, base, prices),
         }
-    return {**document, **{attribute: list(getattr(one, attribute)) for _, attribute in _NOTES}}
+    return {**document, **{attribute: list(getattr(one, attribute)) for _, attribute in UNCERTAINTIES}}
 
 
 def _columns(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:

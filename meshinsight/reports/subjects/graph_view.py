@@ -10,7 +10,7 @@ from meshinsight.graph_drawing.drawing import HEAT_STEPS, Drawing, added_ns, dra
 from meshinsight.reports.renderers import charts
 from meshinsight.reports.renderers.charts import Bar, Panel
 from meshinsight.reports.subjects import summaries
-from meshinsight.reports.subjects.prediction_sections import Prices, sections
+from meshinsight.reports.subjects.prediction import Prices, sections
 from predictor.graph.types import INGRESS, CallGraph
 from predictor.predict.types import EdgePrediction, Estimate, Latency, Prediction, ServicePrediction
 from profiler.text import printable

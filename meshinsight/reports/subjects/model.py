@@ -1,59 +1,63 @@
-"""A fitted model as tables: coefficients with intervals, and how well each protocol's cells foretell one another."""
+"""What is shown of a fitted model: coefficients with intervals, and how well cells foretell one another."""
 
-import sys
-from typing import TextIO
+from collections.abc import Iterator
 
 import numpy as np
 
 from meshinsight import numbers
-from meshinsight.reports.subjects.prediction import print_sections
-from meshinsight.reports.subjects.prediction_sections import Section
+from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects.summaries import protocol_name
-from predictor.models.types import CURRENCIES, FittedModel
-from profiler.text import printable
+from predictor.models.types import CURRENCIES, Cost, FittedModel, Floats
 
 
-def print_model(model: FittedModel, stream: TextIO | None = None) -> None:
-    """Print a model to a stream (standard output unless given)."""
-    print_sections(
-        f"Model of profile {printable(model.run_id)}",
-        [section for section in (_totals(model), _components(model), _held_out(model)) if section.rows],
+def report(model: FittedModel) -> Report:
+    """What is shown of a model."""
+    return Report(
+        f"Model of profile {model.run_id}",
+        [_totals(model), _components(model), _held_out(model)],
         [("Machine", [f"its speed varied by {model.machine_error:.1%} (standard deviation, from the anchor cell)"])],
-        stream or sys.stdout,
+        document=model.to_json,
+        indent=None,
     )
 
 
-def _totals(model: FittedModel) -> Section:
-    rows = []
+def _costs(model: FittedModel) -> Iterator[tuple[str, str, Cost]]:
+    """Configuration and currency of each cost."""
     for item in model.configurations:
         for currency in CURRENCIES:
-            cost = item.cost(currency)
-            for index, term in enumerate(cost.terms if cost else ()):
-                assert cost is not None  # noqa: S101 (for the type checker: no cost, no terms)
-                low, high = np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5))
-                value = cost.coefficients[index].sum()
-                rows.append((item.name, currency, term, _ns(value), f"{_ns(low)} … {_ns(high)}", str(cost.cells)))
+            if (cost := item.cost(currency)) is not None:
+                yield item.name, currency, cost
+
+
+def _totals(model: FittedModel) -> Section:
+    rows = [
+        (
+            name,
+            currency,
+            term,
+            *_figure(cost.coefficients[index].sum(), cost.draws[:, index].sum(axis=1)),
+            str(cost.cells),
+        )
+        for name, currency, cost in _costs(model)
+        for index, term in enumerate(cost.terms)
+    ]
     columns = ("configuration", "currency", "term", "ns", "95 % interval", "cells")
-    return Section("Coefficients of the overhead, ns per request and byte, header, connection", columns, tuple(rows))
+    return Section("Coefficients of the overhead, ns per request and byte, header, connection", columns, rows)
 
 
 def _components(model: FittedModel) -> Section:
     rows = []
-    for item in model.configurations:
-        for currency in CURRENCIES:
-            cost = item.cost(currency)
-            for column, name in enumerate(cost.components if cost else ()):
-                assert cost is not None  # noqa: S101 (as above)
-                base, *slopes = cost.coefficients[:, column].tolist()
-                further = ", ".join(f"{term} {slope:+.4g}" for term, slope in zip(cost.terms[1:], slopes, strict=True))
-                low, high = np.percentile(cost.draws[:, 0, column], (2.5, 97.5))
-                rows.append((item.name, currency, name, _ns(base), f"{_ns(low)} … {_ns(high)}", further))
+    for name, currency, cost in _costs(model):
+        for column, component in enumerate(cost.components):
+            base, *slopes = cost.coefficients[:, column].tolist()
+            further = ", ".join(f"{term} {slope:+.4g}" for term, slope in zip(cost.terms[1:], slopes, strict=True))
+            rows.append((name, currency, component, *_figure(base, cost.draws[:, 0, column]), further))
     columns = ("configuration", "currency", "component", "base ns", "95 % interval", "slopes, ns per unit")
-    return Section("By component", columns, tuple(rows))
+    return Section("By component", columns, rows)
 
 
 def _held_out(model: FittedModel) -> Section:
-    rows = tuple(
+    rows = [
         (
             protocol_name(entry.protocol),
             entry.currency,
@@ -63,9 +67,14 @@ def _held_out(model: FittedModel) -> Section:
             str(entry.untested),
         )
         for entry in model.held_out
-    )
+    ]
     columns = ("protocol", "currency", "median error", "worst", "cells", "that no others foretell")
     return Section("Error of foretelling a cell from the others", columns, rows)
+
+
+def _figure(value: float, draws: Floats) -> tuple[str, str]:
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return _ns(value), f"{_ns(low)} … {_ns(high)}"
 
 
 def _ns(value: float) -> str:

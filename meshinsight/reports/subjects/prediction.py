@@ -1,119 +1,197 @@
-"""A prediction as text tables for a terminal, whole lines for a pipe, and Markdown for pull requests."""
+"""What is shown of a prediction: tables and notes, the whole as JSON, and CSV in long form. Pure: no I/O.
 
-import sys
+CSV has one row per scope, name, quantity and component.
+"""
+
 from collections.abc import Iterator, Sequence
-from typing import Final, TextIO
-from unicodedata import combining, east_asian_width
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Final
 
-from meshinsight.console import make_console
-from meshinsight.reports.subjects.prediction_sections import Prices, Section, notes, sections
-from predictor.predict.types import Prediction
+from meshinsight import numbers
+from meshinsight.reports.report import Report, Section
+from meshinsight.reports.subjects.summaries import ordered
+from predictor.predict.types import Estimate, Prediction
 from profiler.text import printable
 
-_GAP: Final = "  "
+FORMAT: Final = "meshinsight-prediction"
+VERSION: Final = 1
+
+COLUMNS: Final = ("scope", "name", "quantity", "component", "unit", "without", "with", "overhead", "low", "high")
+"""`scope` is graph, service or edge; an edge's latency is that of one call. Sum one scope and quantity at a time."""
+
+LISTED: Final = 12
+"""So many services and edges are shown, those with most overhead first; JSON and CSV have them all."""
+
+UNCERTAINTIES: Final = (
+    ("Warnings", "warnings"),
+    ("Outside what was measured (widens the intervals)", "extrapolations"),
+    ("Assumed", "assumptions"),
+)
+"""Titles of what makes figures less certain, and its attributes."""
+
+HOURS_PER_MONTH: Final = 730.0
+_GIB: Final = float(1 << 30)
 
 
-def print_sections(
-    title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]], stream: TextIO
-) -> None:
-    """Print titled tables and lists; a terminal gets its width and colours, a pipe whole lines.
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Money per vCPU and hour, and per GiB and hour; None where it is not wanted."""
 
-    Names in them come from foreign files, so all text is made printable here.
-    """
-    title, tables = printable(title), [_printable(section) for section in tables]
-    lists = [(printable(name), [printable(line) for line in lines]) for name, lines in lists]
-    if stream.isatty():
-        _print_rich(title, tables, lists, stream)
-    else:
-        stream.writelines(f"{line.rstrip()}\n" for line in _plain_lines(title, tables, lists))
+    vcpu_hour: float | None = None
+    gib_hour: float | None = None
 
 
-def _printable(section: Section) -> Section:
-    rows = tuple(tuple(map(printable, row)) for row in section.rows)
-    return Section(printable(section.title), tuple(map(printable, section.columns)), rows)
-
-
-def _plain_lines(title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """Without rich, whose import takes longer than a prediction."""
-    yield title
-    for section in tables:
-        yield from ("", section.title)
-        rows = [section.columns, *section.rows]
-        widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-        header, *lines = [_aligned(row, widths) for row in rows]
-        yield from (header, "─" * (sum(widths) + len(_GAP) * (len(widths) - 1)), *lines)
-    for name, entries in lists:
-        yield from ("", name, *(f"  {entry}" for entry in entries))
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """The first column to the left, the others to the right."""
-    spaces = [" " * (width - _width(text)) for text, width in zip(row, widths, strict=True)]
-    return _GAP.join([row[0] + spaces[0], *(space + text for text, space in zip(row[1:], spaces[1:], strict=True))])
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes: two for wide characters, none for combining ones."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _print_rich(
-    title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]], stream: TextIO
-) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    console = make_console(stream)
-    console.print(Text(title, style="bold"))
-    for section in tables:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True, header_style="dim")
-        for index, column in enumerate(section.columns):
-            table.add_column(column, justify="right" if index else "left", overflow="fold")
-        for row in section.rows:
-            table.add_row(*(Text(text) for text in row))
-        console.print()
-        console.print(Text(section.title, style="bold"))
-        console.print(table)
-    for name, lines in lists:
-        console.print()
-        console.print(Text(name, style="bold"))
-        for line in lines:
-            console.print(Text(f"  {line}"))
-
-
-def print_prediction(found: Prediction, prices: Prices, stream: TextIO | None = None) -> None:
-    """Print a prediction to a stream (standard output unless given)."""
+def report(found: Prediction, prices: Prices) -> Report:
+    """What is shown of a prediction."""
     title = f"Predicted overhead of {printable(found.graph) or 'the call graph'}"
-    print_sections(title, sections(found, prices), notes(found), stream or sys.stdout)
+    return Report(
+        title,
+        sections(found, prices),
+        _notes(found),
+        partial(document, found, prices),
+        partial(_rows, found, prices),
+        COLUMNS,
+    )
 
 
-def write_markdown(found: Prediction, prices: Prices, stream: TextIO) -> None:
-    """Write a prediction as Markdown."""
-    title = f"Predicted overhead of {found.graph or 'the call graph'}"
-    write_markdown_sections(title, sections(found, prices), notes(found), stream)
+def sections(found: Prediction, prices: Prices) -> list[Section]:
+    """All tables of a prediction, in order."""
+    tables = [_summary(found), _resources(found, prices), _components(found), _services(found), _edges(found)]
+    return [table for table in tables if table.rows]
 
 
-def write_markdown_sections(
-    title: str, tables: Sequence[Section], lists: Sequence[tuple[str, Sequence[str]]], stream: TextIO
-) -> None:
-    """Write titled tables and lists as Markdown."""
-    stream.write(f"## {_cell(title)}\n")
-    for section in tables:
-        stream.write(f"\n### {_cell(section.title)}\n\n")
-        stream.write("| " + " | ".join(map(_cell, section.columns)) + " |\n")
-        stream.write("|---|" + "--:|" * (len(section.columns) - 1) + "\n")
-        stream.writelines("| " + " | ".join(map(_cell, row)) + " |\n" for row in section.rows)
-    for name, lines in lists:
-        stream.write(f"\n**{_cell(name)}**\n\n")
-        stream.writelines(f"- {_cell(line)}\n" for line in lines)
+def document(found: Prediction, prices: Prices) -> dict[str, Any]:
+    """The prediction as plain JSON values."""
+    values = asdict(replace(found, draws={}))
+    del values["draws"]  # as many numbers again as all others
+    values["latency"] = {name: part.document() for name, part in found.latency.items()}
+    for service, part in zip(values["services"], found.services, strict=True):
+        service["answer"] = part.answer.document()
+    return {"format": FORMAT, "version": VERSION, **values, "money_per_month": money_per_month(found, prices)}
 
 
-def _cell(text: str) -> str:
-    """Text that cannot break out of a cell."""
-    escaped = printable(text)
-    for sign in "\\|<>*_`[]":
-        escaped = escaped.replace(sign, f"\\{sign}")
-    return escaped
+def _notes(found: Prediction) -> list[tuple[str, Sequence[str]]]:
+    """Titled lists: the critical path, and everything that makes the figures less certain."""
+    moved = found.path_before != found.path_after
+    paths = [("Critical path" + (" before" if moved else ""), [" · ".join(found.path_before)])]
+    if moved:
+        paths.append(("Critical path with sidecars", [" · ".join(found.path_after)]))
+    return [*paths, *((title, getattr(found, attribute)) for title, attribute in UNCERTAINTIES)]
+
+
+def money_per_month(found: Prediction, prices: Prices) -> dict[str, float]:
+    """Price of the sidecars in a month of 730 hours: `cpu`, `memory`, as far as prices and figures are known."""
+    money = {}
+    if prices.vcpu_hour is not None:
+        money["cpu"] = found.vcpu.value * prices.vcpu_hour * HOURS_PER_MONTH
+    if prices.gib_hour is not None and found.memory_bytes is not None:
+        money["memory"] = found.memory_bytes / _GIB * prices.gib_hour * HOURS_PER_MONTH
+    return money
+
+
+def _summary(found: Prediction) -> Section:
+    rows = [
+        (
+            name,
+            numbers.scaled(part.without_ns, 1e-6, 3),
+            numbers.scaled(part.shown_with_ns, 1e-6, 3),
+            *numbers.estimated(part.shown_overhead_ns, 1e-6, 3),
+            numbers.signed_percent(part.overhead_share, 1),
+        )
+        for name, part in found.latency.items()
+    ]
+    return Section(
+        "Latency of a request from outside, ms", ("", "without", "with", "overhead", "95 % interval", "change"), rows
+    )
+
+
+def _resources(found: Prediction, prices: Prices) -> Section:
+    share = found.vcpu.value / found.baseline_vcpu if found.baseline_vcpu > 0 else None
+    cpu = numbers.vcpus(found.vcpu.value), numbers.span(found.vcpu.interval, 1.0, 4), numbers.signed_percent(share, 1)
+    rows = [("CPU, vCPU", f"{found.baseline_vcpu:.3f}", *cpu)]
+    known = {"memory, MiB": numbers.scaled(found.memory_bytes, 2**-20, 0)} if found.memory_bytes is not None else {}
+    known |= {f"{name}, money per month": f"{value:,.2f}" for name, value in money_per_month(found, prices).items()}
+    rows += [(name, numbers.UNKNOWN, text, numbers.UNKNOWN, numbers.UNKNOWN) for name, text in known.items()]
+    return Section("Resources of the sidecars", ("", "without", "overhead", "95 % interval", "change"), rows)
+
+
+def _components(found: Prediction) -> Section:
+    latency, cpu = found.latency_by_component_ns, found.vcpu_by_component
+    rows = [
+        (name, *numbers.estimated(latency.get(name), 1e-3, 1), *numbers.estimated(cpu.get(name), 1.0, 4))
+        for name in ordered((*latency, *cpu))
+    ]
+    if found.hidden_ns < 0.0:
+        rows.append(("beside a longer branch", f"{found.hidden_ns * 1e-3:,.1f}", "", "", ""))
+    return Section("By component", ("component", "latency µs", "95 % interval", "vCPU", "95 % interval"), rows)
+
+
+def _services(found: Prediction) -> Section:
+    chosen = sorted(found.services, key=lambda item: -item.vcpu.value)[:LISTED]
+    rows = [
+        (
+            printable(item.name),
+            *numbers.estimated(item.latency_ns, 1e-3, 1),
+            *numbers.estimated(item.vcpu, 1.0, 4),
+            numbers.percent(item.utilisation, 1),
+            f"{item.cold_weight:.2f}",
+        )
+        for item in chosen
+    ]
+    columns = ("service", "latency µs", "95 % interval", "vCPU", "95 % interval", "worker busy", "cold")
+    return Section(_counted("By service", len(chosen), len(found.services)), columns, rows)
+
+
+def _edges(found: Prediction) -> Section:
+    chosen = sorted(found.edges, key=lambda item: -item.vcpu.value)[:LISTED]
+    rows = [
+        (
+            printable(item.id),
+            numbers.rate(item.rate_rps),
+            *numbers.estimated(item.latency_ns, 1e-3, 1),
+            *numbers.estimated(item.vcpu, 1.0, 4),
+            f"{item.path_weight_before:.3g}",
+            f"{item.path_weight:.3g}",
+        )
+        for item in chosen
+    ]
+    columns = ("edge", "calls/s", "µs per call", "95 % interval", "vCPU", "95 % interval", "waited for before", "with")
+    return Section(_counted("By edge", len(chosen), len(found.edges)), columns, rows)
+
+
+def _counted(title: str, shown: int, all_: int) -> str:
+    return title if shown == all_ else f"{title}, {shown} of {all_}"
+
+
+def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, Any]]:
+    graph = {"scope": "graph", "name": found.graph}
+    for name, part in found.latency.items():
+        over = part.shown_overhead_ns
+        row = {**graph, "quantity": f"latency_{name}", "unit": "ns"}
+        row |= {} if over is None else _row(graph, f"latency_{name}", "ns", over)
+        yield {**row, "without": part.without_ns, "with": part.shown_with_ns}
+    for name, value in found.latency_by_component_ns.items():
+        yield {**_row(graph, "latency_mean", "ns", value), "component": name}
+    yield {**graph, "quantity": "latency_mean", "component": "hidden", "unit": "ns", "overhead": found.hidden_ns}
+    yield {**_row(graph, "cpu", "vCPU", found.vcpu), "without": found.baseline_vcpu}
+    for name, value in found.vcpu_by_component.items():
+        yield {**_row(graph, "cpu", "vCPU", value), "component": name}
+    if found.memory_bytes is not None:
+        yield {**graph, "quantity": "memory", "unit": "bytes", "overhead": found.memory_bytes}
+    for name, money in money_per_month(found, prices).items():
+        yield {**graph, "quantity": f"money_per_month_{name}", "overhead": money}
+    for service in found.services:
+        whose = {"scope": "service", "name": service.name}
+        yield _row(whose, "latency_mean", "ns", service.latency_ns)
+        yield {**_row(whose, "cpu", "vCPU", service.vcpu), "without": service.baseline_vcpu}
+    for edge in found.edges:
+        whose = {"scope": "edge", "name": edge.id}
+        yield _row(whose, "latency_per_call", "ns", edge.latency_ns)
+        yield _row(whose, "cpu", "vCPU", edge.vcpu)
+        for name, ns in edge.by_component_ns.items():
+            yield {**whose, "quantity": "latency_per_call", "component": name, "unit": "ns", "overhead": ns}
+
+
+def _row(whose: dict[str, str], quantity: str, unit: str, value: Estimate) -> dict[str, Any]:
+    return {**whose, "quantity": quantity, "unit": unit, "overhead": value.value, "low": value.low, "high": value.high}

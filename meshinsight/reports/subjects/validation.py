@@ -1,33 +1,22 @@
-"""A validation as tables, and as the JSON that `report --validation` reads."""
+"""What is shown of a validation; its JSON is what `report --validation` reads. Pure: no I/O."""
 
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final, TextIO
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from meshinsight import numbers
-from meshinsight.console import json_text, write_json_document
-from meshinsight.reports.subjects.prediction import print_sections
-from meshinsight.reports.subjects.prediction_sections import Section
-from predictor.predict.types import Estimate
+from meshinsight.reports.report import Report, Section
 from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
-from profiler.files.writing import write_whole
-from profiler.text import printable
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
 
-_COLUMNS: Final = (
-    "",
-    "predicted",
-    "anchored",
-    "95 % interval",
-    "measured",
-    "95 % interval",
-    "error",
-    "anchored",
-    "inside",
-)
+_HEADER: Final = (
+    "", "predicted", "anchored", "95 % interval", "measured", "95 % interval", "error", "anchored", "inside",
+)  # fmt: skip
+
+_MICROS: Final = 1e-3, 1
+_VCPUS: Final = 1.0, 4
+"""Factor to the unit shown, and decimals."""
 
 
 def document(found: Validation) -> dict[str, Any]:
@@ -96,11 +85,11 @@ def _latency(name: str, score: Score) -> dict[str, Any]:
     ending = "" if name == "p50" else f"_{name}"
     return {
         f"predicted_{name}_ns": score.predicted.value,
-        f"predicted_{name}_ci95_ns": _span(score.predicted),
+        f"predicted_{name}_ci95_ns": list(score.predicted.interval),
         f"anchored_{name}_ns": score.anchored.value,
-        f"anchored_{name}_ci95_ns": _span(score.anchored),
+        f"anchored_{name}_ci95_ns": list(score.anchored.interval),
         f"measured_{name}_ns": score.measured.value,
-        f"measured_{name}_ci95_ns": _span(score.measured),
+        f"measured_{name}_ci95_ns": list(score.measured.interval),
         **_errors(score, ending),
     }
 
@@ -108,11 +97,11 @@ def _latency(name: str, score: Score) -> dict[str, Any]:
 def _vcpu(score: Score) -> dict[str, Any]:
     return {
         "predicted_vcpu": score.predicted.value,
-        "predicted_ci95_vcpu": _span(score.predicted),
+        "predicted_ci95_vcpu": list(score.predicted.interval),
         "anchored_vcpu": score.anchored.value,
-        "anchored_ci95_vcpu": _span(score.anchored),
+        "anchored_ci95_vcpu": list(score.anchored.interval),
         "measured_vcpu": score.measured.value,
-        "measured_ci95_vcpu": _span(score.measured),
+        "measured_ci95_vcpu": list(score.measured.interval),
         **_errors(score, ""),
     }
 
@@ -129,79 +118,53 @@ def _saving(saving: Saving) -> dict[str, Any]:
     return {"latency": _latency("p50", saving.latency), "cpu": _vcpu(saving.cpu)}
 
 
-def _span(value: Estimate) -> list[float]:
-    return [value.low, value.high]
-
-
-def write_json(found: Validation, stream: TextIO) -> None:
-    """Write the document, indented."""
-    write_json_document(document(found), stream)
-
-
-def save(found: Validation, file: Path) -> None:
-    """Write the document to a file, whole or not at all."""
-    write_whole(file, json_text(document(found)))
-
-
-def print_validation(found: Validation, stream: TextIO | None = None) -> None:
-    """Print a validation to a stream (standard output unless given)."""
-    first = found.variants[0]
-    sections = [
-        _section("Overhead of latency, µs", first.latency, 1e-3, 1),
-        _section("Overhead of CPU, vCPU", {"total": first.cpu}, 1.0, 4),
-        *(
-            [_section("Time to answer by service with calls, µs at the median", first.latency_by_service, 1e-3, 1)]
-            if first.latency_by_service
-            else []
-        ),
-        _section("CPU by service, vCPU (its process and its sidecar)", first.cpu_by_service, 1.0, 4),
-        _section("CPU by component, vCPU", first.cpu_by_component, 1.0, 4),
-    ]
-    for variant in found.variants[1:]:
-        sections.append(_section(f"{variant.name}: overhead of latency, µs", variant.latency, 1e-3, 1))
-        sections.append(_section(f"{variant.name}: overhead of CPU, vCPU", {"total": variant.cpu}, 1.0, 4))
-    if found.savings:
-        latency = {saving.name: saving.latency for saving in found.savings}
-        sections.append(_section("Saved of the median, µs", latency, 1e-3, 1))
-        cpu = {saving.name: saving.cpu for saving in found.savings}
-        sections.append(_section("Saved, vCPU", cpu, 1.0, 4))
+def report(found: Validation) -> Report:
+    """What is shown of a validation."""
     baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
     anchors = ", ".join(
         f"{anchor.cell.name} {anchor.profiled.latency_ns * 1e-3:,.1f} → {anchor.measured.latency_ns * 1e-3:,.1f} µs "
         f"(× {anchor.factor:.2f}, CPU × {anchor.cpu_factor:.2f})"
         for anchor in found.anchors
     )
-    lines = [
+    measured = [
         f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, {found.rounds} rounds of "
         f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
         f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
     ]
-    notes = [("Measured", lines)]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
-    if warnings:
-        notes.append(("Warnings", list(dict.fromkeys(warnings))))
-    title = f"Predicted and measured overhead of {printable(found.graph) or 'the call graph'}"
-    print_sections(title, sections, notes, stream or sys.stdout)
+    return Report(
+        f"Predicted and measured overhead of {found.graph or 'the call graph'}",
+        list(_sections(found)),
+        [("Measured", measured), ("Warnings", list(dict.fromkeys(warnings)))],
+        document=lambda: document(found),
+    )
+
+
+def _sections(found: Validation) -> Iterator[Section]:
+    first, *others = found.variants
+    yield _section("Overhead of latency, µs", first.latency, *_MICROS)
+    yield _section("Overhead of CPU, vCPU", {"total": first.cpu}, *_VCPUS)
+    yield _section("Time to answer by service with calls, µs at the median", first.latency_by_service, *_MICROS)
+    yield _section("CPU by service, vCPU (its process and its sidecar)", first.cpu_by_service, *_VCPUS)
+    yield _section("CPU by component, vCPU", first.cpu_by_component, *_VCPUS)
+    for variant in others:
+        yield _section(f"{variant.name}: overhead of latency, µs", variant.latency, *_MICROS)
+        yield _section(f"{variant.name}: overhead of CPU, vCPU", {"total": variant.cpu}, *_VCPUS)
+    yield _section("Saved of the median, µs", {saving.name: saving.latency for saving in found.savings}, *_MICROS)
+    yield _section("Saved, vCPU", {saving.name: saving.cpu for saving in found.savings}, *_VCPUS)
 
 
 def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: int) -> Section:
-    rows = []
-    for name, score in scores.items():
-        rows.append(
-            (
-                printable(name),
-                f"{score.predicted.value * factor:,.{decimals}f}",
-                f"{score.anchored.value * factor:,.{decimals}f}",
-                _interval(score.anchored, factor, decimals),
-                f"{score.measured.value * factor:,.{decimals}f}",
-                _interval(score.measured, factor, decimals),
-                numbers.signed_percent(score.error_ratio, 1),
-                numbers.signed_percent(score.anchored_error_ratio, 1),
-                "yes" if score.inside_interval else "no",
-            )
+    rows = [
+        (
+            name,
+            numbers.scaled(score.predicted.value, factor, decimals),
+            *numbers.estimated(score.anchored, factor, decimals),
+            *numbers.estimated(score.measured, factor, decimals),
+            numbers.signed_percent(score.error_ratio, 1),
+            numbers.signed_percent(score.anchored_error_ratio, 1),
+            "yes" if score.inside_interval else "no",
         )
-    return Section(title, _COLUMNS, tuple(rows))
-
-
-def _interval(value: Estimate, factor: float, decimals: int) -> str:
-    return f"{value.low * factor:,.{decimals}f} … {value.high * factor:,.{decimals}f}"
+        for name, score in scores.items()
+    ]
+    return Section(title, _HEADER, rows)

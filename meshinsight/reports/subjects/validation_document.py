@@ -1,12 +1,15 @@
 """A result of `validate --out` read back: the parts that the report shows, decoded into typed values."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from meshinsight.reports.subjects.validation import FORMAT, VERSION
+from predictor.models.document import Figure
+from predictor.predict.types import Estimate
+from predictor.validation.types import Score
 from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
@@ -14,42 +17,34 @@ from profiler.files.typed import typed
 
 REMEDY: Final = "give a file that `meshinsight validate --out` wrote"
 
-_LARGEST: Final = 1e18
+LARGEST_ERROR: Final = 1e9
 
-Figure = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
-Ratio = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Currency = Literal["latency", "cpu"]
 Factor = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Interval = tuple[Figure, Figure]
 
 
 class LatencyScore(msgspec.Struct):
-    """Latency at the median, in ns: predicted, at the machine's speed of then, and measured."""
+    """Latency at the median, in ns; its errors follow from its figures."""
 
     predicted: Figure = msgspec.field(name="predicted_p50_ns")
+    predicted_interval: Interval = msgspec.field(name="predicted_p50_ci95_ns")
     anchored: Figure = msgspec.field(name="anchored_p50_ns")
     anchored_interval: Interval = msgspec.field(name="anchored_p50_ci95_ns")
     measured: Figure = msgspec.field(name="measured_p50_ns")
     measured_interval: Interval = msgspec.field(name="measured_p50_ci95_ns")
-    error_ratio: Ratio | None
-    anchored_error_ratio: Ratio | None
-    inside_interval: bool
 
 
 class CpuScore(msgspec.Struct):
     """The same of CPU, in vCPU."""
 
     predicted: Figure = msgspec.field(name="predicted_vcpu")
+    predicted_interval: Interval = msgspec.field(name="predicted_ci95_vcpu")
     anchored: Figure = msgspec.field(name="anchored_vcpu")
     anchored_interval: Interval = msgspec.field(name="anchored_ci95_vcpu")
     measured: Figure = msgspec.field(name="measured_vcpu")
     measured_interval: Interval = msgspec.field(name="measured_ci95_vcpu")
-    error_ratio: Ratio | None
-    anchored_error_ratio: Ratio | None
-    inside_interval: bool
-
-
-Score = LatencyScore | CpuScore
 
 
 class Scored(msgspec.Struct):
@@ -57,6 +52,15 @@ class Scored(msgspec.Struct):
 
     latency: LatencyScore
     cpu: CpuScore
+
+    def score(self, currency: Currency) -> Score:
+        """The figures of a currency as a validation has them."""
+        found = self.latency if currency == "latency" else self.cpu
+        return Score(
+            Estimate(found.predicted, *found.predicted_interval),
+            Estimate(found.anchored, *found.anchored_interval),
+            Estimate(found.measured, *found.measured_interval),
+        )
 
 
 class WhatIf(Scored):
@@ -98,10 +102,19 @@ def read_validation(file: Path) -> ValidationDocument:
     if version > VERSION:
         raise UsageError(f"{origin}: version {version} is newer than this meshinsight reads ({VERSION}); upgrade it")
     found = typed(document, ValidationDocument, origin, REMEDY)
-    for name, scored in {"": found, **found.what_if}.items():
-        for currency, score in (("latency", scored.latency), ("cpu", scored.cpu)):
-            for low, high in (score.anchored_interval, score.measured_interval):
-                if low > high:
-                    where = f"what_if {name!r}: {currency}" if name else currency
-                    raise UsageError(f"{origin}: {where}: an interval's lower end is above its upper; {REMEDY}")
+    parts: dict[str, Scored] = {"": found}
+    for name, part in found.what_if.items():
+        parts |= {f"what_if {name!r}: ": part, f"what_if {name!r}: saving: ": part.saving}
+    for where, scored in parts.items():
+        for currency in get_args(Currency):
+            if problem := _problem(scored.score(currency)):
+                raise UsageError(f"{origin}: {where}{currency}: {problem}; {REMEDY}")
     return found
+
+
+def _problem(score: Score) -> str:
+    """What no validation has, empty for one that is sound."""
+    if any(value.low > value.high for value in (score.predicted, score.anchored, score.measured)):
+        return "an interval's lower end is above its upper"
+    errors = (score.error_ratio or 0.0, score.anchored_error_ratio or 0.0)
+    return "" if max(map(abs, errors)) <= LARGEST_ERROR else "predicted and measured are too far apart"

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from meshinsight import numbers
 from meshinsight.reports.renderers import charts
 from meshinsight.reports.renderers.charts import Point
-from meshinsight.reports.subjects.validation_document import Score, Scored, ValidationDocument
+from meshinsight.reports.subjects.validation_document import Currency, Scored, ValidationDocument
+from predictor.validation.types import Score
 from profiler.text import printable
 
 Shown = tuple[str, Scored, ValidationDocument]
 """The name of a variant, its figures, and the document they are from."""
-
-Currency = Literal["latency", "cpu"]
 
 _PANELS: Final[tuple[tuple[Currency, float, str], ...]] = (
     ("latency", 1e-3, "latency at the median, µs"),
@@ -61,14 +60,14 @@ def _row(number: int, name: str, part: Scored, document: ValidationDocument) -> 
     return Row(
         number,
         printable(name),
-        _figures(part.latency, numbers.micros, anchor.factor),
-        _figures(part.cpu, numbers.vcpus, cpu_factor),
+        _figures(part.score("latency"), numbers.micros, anchor.factor),
+        _figures(part.score("cpu"), numbers.vcpus, cpu_factor),
     )
 
 
 def _figures(score: Score, shown: Callable[[float], str], anchor_factor: float) -> tuple[str, ...]:
     return (
-        *(shown(value) for value in (score.predicted, score.anchored, score.measured)),
+        *(shown(value) for value in (score.predicted.value, score.anchored.value, score.measured.value)),
         *(numbers.signed_percent(ratio, 1) for ratio in (score.error_ratio, score.anchored_error_ratio)),
         "yes" if score.inside_interval else "no",
         f"{anchor_factor:.2f}",
@@ -77,28 +76,15 @@ def _figures(score: Score, shown: Callable[[float], str], anchor_factor: float) 
 
 def _chart(kind: str, variants: Sequence[Shown]) -> str:
     panels = {
-        title: [_point(number, _score(part, currency), unit) for number, (_, part, _) in enumerate(variants, 1)]
+        title: [_point(number, part.score(currency), unit) for number, (_, part, _) in enumerate(variants, 1)]
         for currency, unit, title in _PANELS
     }
     return charts.predicted_against_measured(kind, panels)
 
 
-def _score(part: Scored, currency: Currency) -> Score:
-    return part.latency if currency == "latency" else part.cpu
-
-
 def _point(number: int, score: Score, unit: float) -> Point:
-    return Point(
-        str(number),
-        measured=score.measured * unit,
-        measured_interval=_scaled(score.measured_interval, unit),
-        predicted=score.anchored * unit,
-        predicted_interval=_scaled(score.anchored_interval, unit),
-    )
-
-
-def _scaled(span: tuple[float, float], factor: float) -> tuple[float, float]:
-    return span[0] * factor, span[1] * factor
+    measured, predicted = score.measured.scaled(unit), score.anchored.scaled(unit)
+    return Point(str(number), measured.value, measured.interval, predicted.value, predicted.interval)
 
 
 def _summary(variants: Sequence[Shown]) -> list[str]:
@@ -106,7 +92,7 @@ def _summary(variants: Sequence[Shown]) -> list[str]:
     lines = []
     names: tuple[tuple[Currency, str], ...] = (("latency", "latency at the median"), ("cpu", "CPU"))
     for currency, name in names:
-        scores = [_score(part, currency) for _, part, _ in variants]
+        scores = [part.score(currency) for _, part, _ in variants]
         raw = [abs(score.error_ratio) for score in scores if score.error_ratio is not None]
         anchored = [abs(score.anchored_error_ratio) for score in scores if score.anchored_error_ratio is not None]
         if not raw or not anchored:

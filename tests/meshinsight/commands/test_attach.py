@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from meshinsight.commands import attach as command
-from meshinsight.reports.subjects import attached as reporting
+from meshinsight.reports.formats import FORMATS
+from meshinsight.reports.subjects.attached import report
 from profiler.attach.results import (
     COMPLETE,
     PARTIAL,
@@ -89,7 +90,7 @@ def test_unknown_format_is_a_usage_error() -> None:
 
 def printed(found: Attached) -> str:
     stream = io.StringIO()
-    reporting.print_attached(found, stream)
+    FORMATS["table"](report(found), stream)
     return stream.getvalue()
 
 
@@ -108,7 +109,7 @@ def test_a_result_that_was_cut_short_says_so() -> None:
 
 def test_json_is_versioned() -> None:
     stream = io.StringIO()
-    reporting.write_json(FOUND, stream)
+    FORMATS["json"](report(FOUND), stream)
     document = json.loads(stream.getvalue())
     assert (document["format"], document["version"]) == ("meshinsight-attach", 1)
     assert document["targets"][0]["messages"]["directions"]["request"]["p50_ns"] == 20_000.0

@@ -24,7 +24,7 @@ from meshinsight.graph_drawing.layout import Box, Layout, Link, layout
 from meshinsight.reports.renderers import html
 from meshinsight.reports.subjects import graph_view
 from meshinsight.reports.subjects.graph_view import Predicted
-from meshinsight.reports.subjects.prediction_sections import Prices
+from meshinsight.reports.subjects.prediction import Prices
 from predictor.graph.reader import load_graph
 from predictor.graph.types import INGRESS, CallGraph
 from predictor.hop_costs.options import Options

@@ -106,6 +106,12 @@ def test_hostile_validations_are_one_line(tmp_path: Path, name: str) -> None:
         (("services",), -1, "services: expected int >= 0"),
         (("latency", "measured_p50_ns"), "1", "latency.measured_p50_ns: expected float"),
         (("latency", "measured_p50_ci95_ns"), [2.0, 1.0], "lower end is above its upper"),
+        (("latency", "predicted_p50_ci95_ns"), [2.0, 1.0], "latency: an interval's lower end is above its upper"),
+        (
+            ("what_if", "plain", "saving", "cpu", "measured_vcpu"),
+            1e-300,
+            "saving: cpu: predicted and measured are too far",
+        ),
         (("cpu", "anchored_ci95_vcpu"), [], "cpu.anchored_ci95_vcpu: expected array of length 2"),
         (("anchor", "factor"), 1e300, "anchor.factor: expected float <="),
         (("what_if", "plain"), {}, "what_if[...].latency is missing"),

@@ -1,0 +1,19 @@
+"""The output formats by the name that `-o` has for them. A new one is a file in `renderers/` and its line here."""
+
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from meshinsight.reports.renderers import csv_document, json_document, markdown, terminal
+from meshinsight.reports.report import Report
+
+FORMATS: Final[dict[str, Callable[[Report, TextIO], None]]] = {
+    "table": terminal.render,
+    "json": json_document.render,
+    "csv": csv_document.render,
+    "markdown": markdown.render,
+}
+
+
+def text_formats() -> list[str]:
+    """The names of those for subjects without rows: all but CSV."""
+    return [name for name in FORMATS if name != "csv"]

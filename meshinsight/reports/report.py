@@ -1,0 +1,46 @@
+"""What is shown of a subject, as plain values: each subject builds a `Report`, each format renders it. Pure: no I/O.
+
+Text in it comes from foreign files: a renderer makes it harmless for its format.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled table of text: the first column names the row and is aligned left, the others are figures, to the right.
+
+    `detail` follows the title on its line, `lines` follow the table. A section without a title continues the one
+    before it.
+    """
+
+    title: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    detail: str = ""
+    lines: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """All that is shown of one subject. Sections and notes that are empty are left out.
+
+    `notes` are titled lists; lines without a title are plain text. `document` gives the whole subject as JSON values,
+    and `rows`, where the subject has such, as rows of a table. Both are in base units (ns, vCPU, bytes), and functions,
+    since both can be large. `columns` are those of `rows`; unless given, the names in `rows`, longest row first.
+    `indent` is that of the JSON text, None for one line.
+    """
+
+    title: str
+    sections: Sequence[Section]
+    notes: Sequence[tuple[str, Sequence[str]]]
+    document: Callable[[], Any]
+    rows: Callable[[], Iterable[Mapping[str, Any]]] = tuple
+    columns: Sequence[str] = ()
+    indent: int | None = 2
+
+    def __post_init__(self) -> None:
+        self.sections = [section for section in self.sections if section.rows or section.lines or section.detail]
+        self.notes = [(title, lines) for title, lines in self.notes if lines]
