@@ -126,6 +126,11 @@ lint: $(PIP_STAMP) ## check style, format, types and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: schema
+schema: $(PIP_STAMP) ## write the JSON Schema of profiles again after a change of their types
+	@$(BIN)/python -c 'import json; from profiler.profile.document import schema; print(json.dumps(schema(), indent=1))' \
+	  >profiler/profile/schema.json
+
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay
 	@rm -rf $(VENV) .venv-distribution .venv-lowest dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

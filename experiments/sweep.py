@@ -28,12 +28,13 @@ from matplotlib.patches import Patch
 from meshinsight import numbers
 from meshinsight.reports.renderers import palette
 from meshinsight.reports.subjects import summaries
+from predictor.models.readings import reading
 from profiler.errors import MeshInsightError
 from profiler.files.writing import write_whole
-from profiler.planning.coefficients import anchor_factor, overhead
 from profiler.planning.matrix import load_matrix
 from profiler.planning.settings import ProfileSettings
 from profiler.profile.document import load_profile
+from profiler.profile.types import Cell, Cpu, CpuComponent, Latency, LatencyComponent, Profile
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MATRIX: Final = "matrix.yaml"
@@ -68,7 +69,6 @@ _Z95: Final = 1.96
 _DPI: Final = 120
 _NUMERIC: Final = "+-0123456789" + numbers.UNKNOWN
 
-Cell = Mapping[str, Any]
 Row = dict[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]
 
@@ -153,23 +153,23 @@ def measure(matrix: Path, out: Path) -> None:
         raise MeshInsightError(f"meshinsight profile ended with status {status}; its own message is above")
 
 
-def write_result(experiment: Experiment, document: Mapping[str, Any], folder: Path) -> Finding:
+def write_result(experiment: Experiment, profile: Profile, folder: Path) -> Finding:
     """Write result.png, result.json and result.md into the folder, each whole or not at all.
 
     Raises:
         MeshInsightError: the profile has not the cells that the experiment is about, or a file cannot be written.
     """
-    cells = asked_cells(experiment.matrix, document)
-    rows = experiment.extract([cell for cell in cells if cell["latency"] and cell["cpu"]])
+    cells = asked_cells(experiment.matrix, profile)
+    rows = experiment.extract([cell for cell in cells if cell.latency and cell.cpu])
     if not rows:
         raise MeshInsightError(f"the profile has no cell of {experiment.matrix}; leave --profile out to measure it")
     finding = experiment.judge(rows)
     result = {
         "question": experiment.question,
         "finding": asdict(finding),
-        "environment": environment_of(document),
-        "command": command_of(document),
-        "notes": notes_of(cells, document),
+        "environment": environment_of(profile),
+        "command": command_of(profile),
+        "notes": notes_of(cells, profile),
         "rows": rows,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def write_result(experiment: Experiment, document: Mapping[str, Any], folder: Pa
     return finding
 
 
-def asked_cells(matrix: Path, document: Mapping[str, Any]) -> list[Cell]:
+def asked_cells(matrix: Path, profile: Profile) -> list[Cell]:
     """The profile's cells that the matrix asks for, in its order, without the rungs that were measured besides."""
     settings = ProfileSettings(**load_matrix(str(ROOT / matrix)))
     allowed = {key: getattr(settings, values) for key, values in _DIMENSIONS.items()}
@@ -191,31 +191,31 @@ def asked_cells(matrix: Path, document: Mapping[str, Any]) -> list[Cell]:
 
     found = [
         cell
-        for cell in document["cells"]
-        if not cell["reference"] and all(_coordinate(cell, key) in values for key, values in allowed.items())
+        for cell in profile.cells
+        if not cell.reference and all(_coordinate(cell, key) in values for key, values in allowed.items())
     ]
     return sorted(found, key=place)
 
 
 def _coordinate(cell: Cell, key: str) -> Any:
-    return tuple(cell[key]) if key == "filters" else cell[key]
+    return tuple(cell.filters) if key == "filters" else getattr(cell, key)
 
 
-def environment_of(document: Mapping[str, Any]) -> dict[str, Any]:
+def environment_of(profile: Profile) -> dict[str, Any]:
     """Where and when the profile was measured, and how quiet the machine was."""
-    machine, anchor = document["environment"], document["anchor"]
+    machine, anchor = profile.environment, profile.anchor
     return {
         **{key: machine.get(key) for key in ("cpu_model", "cpus", "virtualisation", "kernel")},
-        "proxies": {name: proxy["version"] for name, proxy in document["proxies"].items()},
-        "date": document["created"][:10],
-        "steal_ratio": document["noise"]["steal_ratio"],
-        "anchor_drift_ratio": anchor["drift_ratio"] if anchor else None,
+        "proxies": {name: proxy.version for name, proxy in profile.proxies.items()},
+        "date": profile.created[:10],
+        "steal_ratio": profile.noise.steal_ratio,
+        "anchor_drift_ratio": anchor.drift_ratio if anchor else None,
     }
 
 
-def command_of(document: Mapping[str, Any]) -> str:
+def command_of(profile: Profile) -> str:
     """How the profile was measured, without the place it was saved at."""
-    words = iter(document["command"])
+    words = iter(profile.command)
     kept = []
     for word in words:
         if word == "--out":
@@ -225,10 +225,17 @@ def command_of(document: Mapping[str, Any]) -> str:
     return " ".join(kept)
 
 
-def notes_of(cells: Sequence[Cell], document: Mapping[str, Any]) -> list[str]:
+def notes_of(cells: Sequence[Cell], profile: Profile) -> list[str]:
     """What to know before a figure is used: a run that ended early, errors of cells."""
-    early = [] if document["status"] == "complete" else ["the run ended early"]
-    return early + [f"{cell['id']}: {error}" for cell in cells for error in cell["errors"]]
+    early = [] if profile.status == "complete" else ["the run ended early"]
+    return early + [f"{cell.id}: {error}" for cell in cells for error in cell.errors]
+
+
+def measured(cell: Cell) -> tuple[Latency, Cpu]:
+    """Both currencies of a cell that `write_result` chose. Raises ValueError for one that lacks either."""
+    if cell.latency is None or cell.cpu is None:
+        raise ValueError(f"{cell.id} lacks latency or CPU")
+    return cell.latency, cell.cpu
 
 
 def costs(cell: Cell) -> Row:
@@ -236,24 +243,24 @@ def costs(cell: Cell) -> Row:
 
     The interval of the CPU figure is ±1.96 standard errors of the rounds' totals, and there are few rounds of it.
     """
-    latency, cpu = cell["latency"], cell["cpu"]
-    row: Row = {"cell": cell["id"]}
+    latency, cpu = measured(cell)
+    row: Row = {"cell": cell.id}
     for name in ("p50", "p99"):
-        without_ns, with_ns = latency["baseline"][f"{name}_ns"], latency["with"][f"{name}_ns"]
+        without_ns, with_ns = getattr(latency.baseline, f"{name}_ns"), getattr(latency.with_sidecars, f"{name}_ns")
         row[f"baseline_{name}_ns"] = without_ns
         row[f"{name}_overhead_ns"] = with_ns - without_ns
         row[f"{name}_overhead_ratio"] = _ratio(with_ns - without_ns, without_ns)
     value_ns, interval_ns = cpu_overhead(cell)
     return {
         **row,
-        "p50_overhead_ci95_ns": latency["overhead_ci95_ns"],
-        "baseline_cpu_ns_per_request": cpu["baseline_cpu_ns_per_request"],
+        "p50_overhead_ci95_ns": latency.overhead_ci95_ns,
+        "baseline_cpu_ns_per_request": cpu.baseline_cpu_ns_per_request,
         "cpu_overhead_ns_per_request": value_ns,
         "cpu_overhead_ci95_ns_per_request": interval_ns,
-        "cpu_overhead_ratio": _ratio(value_ns, cpu["baseline_cpu_ns_per_request"]),
-        "cpu_rate_rps": cpu["rate_rps"],
-        "baseline_achieved_rps": cell["baseline_achieved_rps"],
-        "achieved_rps": cell["achieved_rps"],
+        "cpu_overhead_ratio": _ratio(value_ns, cpu.baseline_cpu_ns_per_request),
+        "cpu_rate_rps": cpu.rate_rps,
+        "baseline_achieved_rps": cell.baseline_achieved_rps,
+        "achieved_rps": cell.achieved_rps,
     }
 
 
@@ -267,9 +274,8 @@ P50_COLUMNS: Final[Columns] = {
 
 def cpu_overhead(cell: Cell) -> tuple[float, list[float]]:
     """CPU that the sidecars add per request in ns, as measured, with a 95 % interval."""
-    anchored_ns, error_ns = overhead(cell, "cpu") or (0.0, 0.0)
-    factor = anchor_factor(cell)
-    value_ns, half_ns = anchored_ns / factor, _Z95 * error_ns / factor
+    found = reading(cell, "cpu")
+    value_ns, half_ns = (found.total, _Z95 * found.error()) if found else (0.0, 0.0)
     return value_ns, [value_ns - half_ns, value_ns + half_ns]
 
 
@@ -280,36 +286,36 @@ def breakdowns(cells: Sequence[Cell]) -> list[Row]:
 
 def _breakdown(cell: Cell) -> list[Row]:
     """A cell's components, one row for latency (shares of the median exchange) and one for CPU."""
-    common = {key: cell[key] for key in ("protocol", "proxy", "topology", "tls")}
-    latency, cpu = cell["latency"], cell["cpu"]
+    common = {key: getattr(cell, key) for key in ("protocol", "proxy", "topology", "tls")}
+    latency, cpu = measured(cell)
     value_ns, interval_ns = cpu_overhead(cell)
     return [
         {
             **common,
             "currency": LATENCY,
-            "baseline_ns": latency["baseline_p50_ns"],
-            "overhead_ns": latency["overhead_p50_ns"],
-            "overhead_ci95_ns": latency["overhead_ci95_ns"],
-            **_components(latency["components"], "median_ns"),
-            "closure_residual": latency["closure_residual"],
+            "baseline_ns": latency.baseline_p50_ns,
+            "overhead_ns": latency.overhead_p50_ns,
+            "overhead_ci95_ns": latency.overhead_ci95_ns,
+            **_components(latency.components, "median_ns"),
+            "closure_residual": latency.closure_residual,
         },
         {
             **common,
             "currency": CPU,
-            "baseline_ns": cpu["baseline_cpu_ns_per_request"],
+            "baseline_ns": cpu.baseline_cpu_ns_per_request,
             "overhead_ns": value_ns,
             "overhead_ci95_ns": interval_ns,
-            **_components(cpu["components"], "cpu_ns_per_request"),
-            "closure_residual": cpu["closure_residual"],
+            **_components(cpu.components, "cpu_ns_per_request"),
+            "closure_residual": cpu.closure_residual,
         },
     ]
 
 
-def _components(parts: Mapping[str, Mapping[str, Any]], key: str) -> Row:
+def _components(parts: Mapping[str, LatencyComponent] | Mapping[str, CpuComponent], key: str) -> Row:
     names = summaries.ordered(parts)
     return {
-        "components_ns": {name: parts[name][key] for name in names},
-        "components_ci95_ns": {name: parts[name]["ci95_ns"] for name in names},
+        "components_ns": {name: getattr(parts[name], key) for name in names},
+        "components_ci95_ns": {name: parts[name].ci95_ns for name in names},
     }
 
 

@@ -1,7 +1,11 @@
-"""Test tiers: what each needs, and the rule that a tier this machine can run is not skipped quietly.
+"""Test tiers: what each needs, the rule that a tier this machine can run is not skipped quietly, and how many tests may
+be tried again.
 
 A test without a tier marker runs everywhere. A marked one is skipped only for a reason this file worked out from the
 machine, and the reason is shown. Under MESHINSIGHT_REQUIRE_TIERS=1 (`make test`) any other skip fails the session.
+
+A test marked `timing` that fails is tried again, since other processes take this machine's CPU for seconds. Such tests
+are listed at the end; too many of them fail the session, as then the tests cannot be trusted.
 """
 
 import functools
@@ -21,13 +25,16 @@ IMAGE: Final = "MESHINSIGHT_TEST_IMAGE"
 """Names the image of MeshInsight that the nodes of the cluster have; without one, tests that need it are left out."""
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
-REAL_PROGRAMS: Final = {"testbed", "workload"}
-"""Folders whose tests start servers and load generators."""
-TRIED_AGAIN: Final = {"kernel", "cluster"}
+TIMING: Final = "timing"
 AGAIN: Final = 2
-"""How often a failed test of these tiers or with real programs is tried again, and listed (R) as such: others take this
-machine's CPU for seconds, and what is really broken fails each time."""
+"""How often a failed test with the marker `timing` is tried again: what is really broken fails each time."""
+MOST_TRIED_AGAIN: Final = 0.01
+"""The share of all tests run that may have been tried again."""
+FEW_TRIED_AGAIN: Final = 3
+"""So many may be in any session: of a hundred tests, one per cent is a single one."""
 WRONGLY_SKIPPED: Final = pytest.StashKey[list[str]]()
+RUN: Final = pytest.StashKey[set[str]]()
+TRIED_AGAIN: Final = pytest.StashKey[list[str]]()
 
 # How fast examples are made says nothing on a machine whose CPU others take away.
 hypothesis.settings.register_profile(
@@ -87,21 +94,18 @@ def tiers(item: pytest.Item) -> list[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[WRONGLY_SKIPPED] = []
+    config.stash[RUN] = set()
+    config.stash[TRIED_AGAIN] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_out_what_needs_an_image(config, items)
     for item in items:
-        if TRIED_AGAIN & set(tiers(item)) or REAL_PROGRAMS & set(_folders(config, item)):
+        if item.get_closest_marker(TIMING):
             item.add_marker(pytest.mark.flaky(reruns=AGAIN))
         for tier in tiers(item):
             if gap := GAPS[tier]():
                 item.add_marker(pytest.mark.skip(reason=f"{tier} tier: {gap}"))
-
-
-def _folders(config: pytest.Config, item: pytest.Item) -> tuple[str, ...]:
-    """The folders of a test within this project; where the checkout lies says nothing of it."""
-    return item.path.relative_to(config.rootpath).parts[:-1] if item.path.is_relative_to(config.rootpath) else ()
 
 
 def _leave_out_what_needs_an_image(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -118,7 +122,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     runnable = not any(GAPS[tier]() for tier in tiers(item))
     if report.skipped and runnable and not hasattr(report, "wasxfail"):
         item.config.stash[WRONGLY_SKIPPED].append(item.nodeid)
+    if not report.skipped and (report.when == "call" or report.failed):
+        item.config.stash[RUN].add(item.nodeid)
+    if report.when == "setup" and getattr(item, "execution_count", 1) == AGAIN:  # once for each test
+        item.config.stash[TRIED_AGAIN].append(item.nodeid)
     return report
+
+
+def too_many_tried_again(config: pytest.Config) -> bool:
+    """Whether more tests were tried again than chance explains."""
+    most = max(FEW_TRIED_AGAIN, MOST_TRIED_AGAIN * len(config.stash[RUN]))
+    return len(config.stash[TRIED_AGAIN]) > most
 
 
 @pytest.hookimpl(wrapper=True)
@@ -132,7 +146,8 @@ def pytest_make_collect_report(
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if os.environ.get(REQUIRE_TIERS) and session.config.stash[WRONGLY_SKIPPED] and exitstatus == pytest.ExitCode.OK:
+    skipped = bool(os.environ.get(REQUIRE_TIERS) and session.config.stash[WRONGLY_SKIPPED])
+    if exitstatus == pytest.ExitCode.OK and (skipped or too_many_tried_again(session.config)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -140,4 +155,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if os.environ.get(REQUIRE_TIERS) and (skipped := config.stash[WRONGLY_SKIPPED]):
         terminalreporter.section("skipped, although this machine can run them", red=True, bold=True)
         for nodeid in skipped:
+            terminalreporter.write_line(nodeid)
+    if again := config.stash[TRIED_AGAIN]:
+        bad = too_many_tried_again(config)
+        allowed = f"more than {MOST_TRIED_AGAIN:.0%} and more than {FEW_TRIED_AGAIN}" if bad else "within the limit"
+        title = f"{len(again)} of {len(config.stash[RUN])} tests were tried again: {allowed}"
+        terminalreporter.section(title, red=bad, yellow=not bad, bold=True)
+        for nodeid in again:
             terminalreporter.write_line(nodeid)

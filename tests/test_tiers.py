@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 CONFTEST = (Path(__file__).parent / "conftest.py").read_text()
-MARKERS = "[pytest]\nmarkers =\n    kernel: x\n    cluster: x\n    browser: x\n"
+MARKERS = "[pytest]\nmarkers =\n    kernel: x\n    cluster: x\n    browser: x\n    timing: x\n"
 CAN = "\nGAPS['kernel'] = lambda: None\n"
 CANNOT = "\nGAPS['kernel'] = lambda: 'no tracefs'\n"
 
@@ -52,29 +52,62 @@ def test_tier_the_machine_lacks_is_skipped_with_its_reason(pytester: pytest.Pyte
     result.stdout.fnmatch_lines(["SKIPPED*kernel tier: no tracefs"])
 
 
-@pytest.mark.usefixtures("required")
-def test_kernel_test_that_fails_once_is_tried_again_and_listed(pytester: pytest.Pytester) -> None:
-    once = "import pytest\ntried = []\n@pytest.mark.kernel\ndef test_probe(): tried.append(1); assert len(tried) > 1"
-    result = session(pytester, CAN, once)
+def fails_once(count: int, others: int = 0, marker: str = "@pytest.mark.timing") -> str:
+    """A module of tests that fail at the first attempt, and of others that do not."""
+    rest = f"@pytest.mark.parametrize('number', range({others}))\ndef test_other(number): pass" if others else ""
+    return f"""
+import pytest
+tried = set()
+
+{marker}
+@pytest.mark.parametrize('number', range({count}))
+def test_once(number):
+    again = number in tried
+    tried.add(number)
+    assert again
+
+{rest}
+"""
+
+
+def test_a_timing_test_that_fails_once_is_tried_again_and_listed(pytester: pytest.Pytester) -> None:
+    result = session(pytester, CAN, fails_once(1))
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])
+    result.stdout.fnmatch_lines(["*1 of 1 tests were tried again: within the limit*", "*::test_once[[]0]"])
 
 
-@pytest.mark.parametrize(("folder", "status"), [("testbed", pytest.ExitCode.OK), (".", pytest.ExitCode.TESTS_FAILED)])
-def test_only_folders_of_the_project_say_what_is_tried_again(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, folder: str, status: pytest.ExitCode
+@pytest.mark.parametrize("marker", ["", "@pytest.mark.kernel", "@pytest.mark.cluster"])
+def test_no_other_test_is_tried_again(pytester: pytest.Pytester, marker: str) -> None:
+    assert session(pytester, CAN + "\nGAPS['cluster'] = lambda: None\n", fails_once(1, 0, marker)).ret != 0
+
+
+@pytest.mark.parametrize(
+    ("again", "others", "status"),
+    [
+        (3, 0, pytest.ExitCode.OK),
+        (4, 0, pytest.ExitCode.TESTS_FAILED),
+        (4, 396, pytest.ExitCode.OK),
+        (5, 396, pytest.ExitCode.TESTS_FAILED),
+    ],
+)
+def test_more_than_one_per_cent_tried_again_fails_the_session(
+    pytester: pytest.Pytester, again: int, others: int, status: pytest.ExitCode
 ) -> None:
-    monkeypatch.chdir(pytester.mkdir("workload"))  # where the checkout lies says nothing
-    monkeypatch.setattr(pytester, "_path", Path.cwd())
-    (Path.cwd() / folder).mkdir(exist_ok=True)
-    (Path.cwd() / folder / "test_once.py").write_text(
-        "tried = []\ndef test_it(): tried.append(1); assert len(tried) > 1"
-    )
-    assert session(pytester, CAN, "").ret == status
+    result = session(pytester, CAN, fails_once(again, others))
+    assert result.ret == status
+    result.stdout.fnmatch_lines([f"*{again} of {again + others} tests were tried again*", f"*[[]{again - 1}]"])
+    result.assert_outcomes(passed=again + others)
+
+
+def test_a_test_that_is_tried_twice_counts_once(pytester: pytest.Pytester) -> None:
+    text = "import pytest\ntried = []\n@pytest.mark.timing\ndef test_it(): tried.append(1); assert len(tried) > 2"
+    result = session(pytester, CAN, text)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*1 of 1 tests were tried again*"])
 
 
 @pytest.mark.usefixtures("required")
-@pytest.mark.parametrize("tier", ["@pytest.mark.kernel", ""])
+@pytest.mark.parametrize("tier", ["@pytest.mark.kernel", "@pytest.mark.timing", ""])
 def test_what_is_broken_fails(pytester: pytest.Pytester, tier: str) -> None:
     result = session(pytester, CAN, f"import pytest\n{tier}\ndef test_probe(): assert False")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.application_graphs.run import GRAPHS, HERE, summary, write
-from meshinsight.commands.fit import load_model
+from meshinsight.models import load_model
 from meshinsight.reports.subjects.validation import anchor_figures
 from predictor.graph.reader import load_graph
 from predictor.hop_costs.options import Options
@@ -26,8 +26,10 @@ from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import as_deployed, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
-from profiler.measuring.applications import COLD, AnchorCell, AnchorReading
+from profiler.measuring.applications import AnchorCell, AnchorReading
 from profiler.profile.document import load_profile
+from profiler.profile.types import Profile
+from profiler.vocabulary.temperature import COLD
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
     print("\n".join(summary(found)))
 
 
-def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: dict[str, Any]) -> None:
+def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: Profile) -> None:
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
     model = model_of(model, entry["temperature"])
     profiled = anchor_cells([load_graph(file)], model, profile)
@@ -63,14 +65,14 @@ def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: dict
     graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
     raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     for percent in ("p50", "p90", "p99"):
-        pair = [one.latency[percent].overhead_ns for one in (raw, now)]
-        put(entry["latency"], f"{percent}_", "_ns", *pair, ending="" if percent == "p50" else f"_{percent}")
+        before, after = (one.latency[percent].overhead_ns for one in (raw, now))
+        put(entry["latency"], f"{percent}_", "_ns", before, after, ending="" if percent == "p50" else f"_{percent}")
     put(entry["cpu"], "", "_vcpu", raw.vcpu, now.vcpu)
-    for before, after in zip(raw.services, now.services, strict=True):
-        part = entry["by_service"][before.name]
-        put(part["cpu"], "", "_vcpu", before.vcpu, after.vcpu)
+    for service, anchored in zip(raw.services, now.services, strict=True):
+        part = entry["by_service"][service.name]
+        put(part["cpu"], "", "_vcpu", service.vcpu, anchored.vcpu)
         if "latency" in part:
-            put(part["latency"], "p50_", "_ns", median_answer(before, raw), median_answer(after, now))
+            put(part["latency"], "p50_", "_ns", median_answer(service, raw), median_answer(anchored, now))
     by_component(entry, raw, now)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from profiler.files.writing import write_whole
-from profiler.measuring.applications import TEMPERATURES
+from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
 
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
@@ -100,7 +100,7 @@ def summary(found: dict[str, Any]) -> list[str]:
                 for name, entry in found.items()
                 if entry["temperature"] == temperature and entry["services"] > 1
             }
-            for temperature in TEMPERATURES
+            for temperature in APPLICATION_TEMPERATURES
         },
     }
     lines = []

@@ -34,6 +34,7 @@ from profiler.measuring.profiling import default_toolbox
 from profiler.planning.cells import ANCHOR_SCENE, Cell, Plan, Scene
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.registry import find_proxy
+from profiler.testbed.deployment import Deployment
 from profiler.testbed.run import Run, measuring_lock
 from profiler.vocabulary.hop import CLIENT, Hop
 from profiler.vocabulary.load import Load
@@ -96,6 +97,8 @@ class AttachBench(Bench):
     def round(self, hop: Hop, load: Load, seconds: float, max_overhead: float, order: Sequence[str]) -> Round:
         """One load, and within it a window of each treatment, in this order."""
         deployment = self.deployments[hop]
+        if not isinstance(deployment, Deployment):
+            raise TypeError("attach is measured on hops of this machine only")
         self.machines.set_temperature("hot")
         before = Noise.read()
         windows: dict[str, tuple[int, int]] = {}
@@ -127,7 +130,7 @@ class AttachBench(Bench):
             deployment.check()
             generator.signal(signal.SIGTERM)
             generator.wait(END_WITHIN_S)
-        result = self._result(load)
+        result = self._result(hop, load)
         rates = {name: result.rate_rps(*window) for name, window in windows.items()}
         return Round(rates, left, estimated_ratio, messages_per_s, Noise.between(before, Noise.read()))
 

@@ -28,7 +28,7 @@ def measure(profile: str, file: str) -> None:
     """Predict a file a few times in this process and print the figures of each run as JSON."""
     import pyarrow as pa
 
-    from meshinsight.commands.fit import load_model
+    from meshinsight.models import load_model
     from predictor.batch.predictor import BatchPredictor
     from predictor.batch.run import here, predict_batch
     from predictor.batch.sources import BatchInput
@@ -53,7 +53,7 @@ def measure(profile: str, file: str) -> None:
 
 def measured(profile: Path, directory: Path, graphs: int, calls: int, mixed: bool = False) -> Figures:
     """Figures of a file of so many graphs: medians and best of the repeats, in graphs per second."""
-    from graphs import write
+    from experiments.batch_speed.graphs import write
 
     with tempfile.NamedTemporaryFile(suffix=".parquet", dir=directory) as file:
         write(Path(file.name), graphs, calls, mixed)

@@ -28,6 +28,7 @@ from profiler.files.writing import write_whole
 from profiler.host.environment import describe_environment
 from profiler.measuring.profiling import Invocation, Profiling
 from profiler.planning.settings import ProfileSettings
+from profiler.profile.types import Profile
 from profiler.proxies.registry import find_proxy
 
 HERE: Final = Path(__file__).parent
@@ -94,7 +95,7 @@ def measure(session: Session, image: str, rounds: int) -> Iterator[list[dict[str
         yield found
 
 
-def profile(session: Session, image: str, where: str, directory: Path) -> Mapping[str, Any]:
+def profile(session: Session, image: str, where: str, directory: Path) -> Profile:
     """One profile, measured here or there."""
     command = ("python", "experiments/cluster_agreement/run.py")
     if where == LOCAL:
@@ -103,23 +104,24 @@ def profile(session: Session, image: str, where: str, directory: Path) -> Mappin
         outcome = ClusterRun(session, SETTINGS, Where(image), command, __version__).run(directory, quietly)
     if outcome.interrupted:
         raise outcome.interrupted
-    return outcome.document
+    return outcome.profile
 
 
 def quietly(label: str, left_s: float) -> None:
     """Report nothing."""
 
 
-def figures(document: Mapping[str, Any]) -> Figures:
+def figures(profile: Profile) -> Figures:
     """What the profile says of each component."""
     found: Figures = {}
-    for cell in document["cells"]:
-        for name, part in cell["latency"]["components"].items():
-            found[cell["id"], "latency", name] = part["median_ns"]
-        found[cell["id"], "latency", "overhead"] = cell["latency"]["overhead_p50_ns"]
-        found[cell["id"], "latency", "baseline"] = cell["latency"]["baseline_p50_ns"]
-        for name, part in cell["cpu"]["components"].items():
-            found[cell["id"], "cpu", name] = part["cpu_ns_per_request"]
+    for cell in profile.cells:
+        if cell.latency is not None:
+            for name, part in cell.latency.components.items():
+                found[cell.id, "latency", name] = part.median_ns
+            found[cell.id, "latency", "overhead"] = cell.latency.overhead_p50_ns
+            found[cell.id, "latency", "baseline"] = cell.latency.baseline_p50_ns
+        for name, cost in cell.cpu.components.items() if cell.cpu else ():
+            found[cell.id, "cpu", name] = cost.cpu_ns_per_request
     return found
 
 

@@ -12,23 +12,24 @@ from matplotlib.figure import Figure
 from experiments import sweep
 from meshinsight import numbers
 from meshinsight.reports.subjects import summaries
+from profiler.profile.types import Cell
 
 PROTOCOLS: Final = ("tcp", "http1")
 PUBLISHED_LATENCY_RATIO: Final = 2.69
 
 
-def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
+def extract(cells: Sequence[Cell]) -> list[sweep.Row]:
     """One row per protocol and number of connections."""
     return [one_count(cell) for cell in cells]
 
 
-def one_count(cell: sweep.Cell) -> sweep.Row:
+def one_count(cell: Cell) -> sweep.Row:
     """The row of a cell: latency and throughput; CPU is left out, which was measured over other connections."""
     found = {key: value for key, value in sweep.costs(cell).items() if "cpu" not in key}
     change = found["achieved_rps"] / found["baseline_achieved_rps"] - 1
     return {
-        "protocol": cell["protocol"],
-        "connections": cell["connections"],
+        "protocol": cell.protocol,
+        "connections": cell.connections,
         **found,
         "throughput_change_ratio": change,
     }

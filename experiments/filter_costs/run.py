@@ -13,41 +13,42 @@ from matplotlib.figure import Figure
 from experiments import sweep
 from meshinsight import numbers
 from meshinsight.reports.subjects import summaries
+from profiler.profile.types import Cell
 from profiler.vocabulary.components import filter_component, filter_server_component, filter_wait_component
 
 PLAIN: Final = "none"
 
 
-def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
+def extract(cells: Sequence[Cell]) -> list[sweep.Row]:
     """One row per filter, the plain proxy first, then by latency."""
     rows = [one_filter(cell) for cell in cells]
     return sorted(rows, key=lambda row: (row["filter"] != PLAIN, -(row["latency_ns"] or 0.0)))
 
 
-def one_filter(cell: sweep.Cell) -> sweep.Row:
+def one_filter(cell: Cell) -> sweep.Row:
     """What the filter of a cell costs; None where there is none or it could not be told."""
-    name = "+".join(cell["filters"]) or PLAIN
-    latency, cpu = cell["latency"]["components"], cell["cpu"]["components"]
-    own = latency.get(filter_component(name), {})
-    own_cpu = cpu.get(filter_component(name), {})
+    name = "+".join(cell.filters) or PLAIN
+    whole, cpu_whole = sweep.measured(cell)
+    latency, cpu = whole.components, cpu_whole.components
+    own, own_cpu = latency.get(filter_component(name)), cpu.get(filter_component(name))
     return {
         "filter": name,
-        "latency_ns": own.get("median_ns"),
-        "latency_ci95_ns": own.get("ci95_ns"),
+        "latency_ns": own.median_ns if own else None,
+        "latency_ci95_ns": own.ci95_ns if own else None,
         "wait_ns": part(latency, filter_wait_component(name), "median_ns"),
-        "cpu_ns_per_request": own_cpu.get("cpu_ns_per_request"),
-        "cpu_ci95_ns_per_request": own_cpu.get("ci95_ns"),
+        "cpu_ns_per_request": own_cpu.cpu_ns_per_request if own_cpu else None,
+        "cpu_ci95_ns_per_request": own_cpu.ci95_ns if own_cpu else None,
         "server_cpu_ns_per_request": part(cpu, filter_server_component(name), "cpu_ns_per_request"),
-        "source": own.get("source"),
-        "hop_p50_overhead_ns": cell["latency"]["overhead_p50_ns"],
-        "hop_p50_overhead_ci95_ns": cell["latency"]["overhead_ci95_ns"],
+        "source": own.source if own else None,
+        "hop_p50_overhead_ns": whole.overhead_p50_ns,
+        "hop_p50_overhead_ci95_ns": whole.overhead_ci95_ns,
         "hop_cpu_overhead_ns_per_request": sweep.cpu_overhead(cell)[0],
     }
 
 
 def part(components: Mapping[str, Any], name: str, key: str) -> float:
     """A component's figure, zero for one that the filter does not have."""
-    return float(components[name][key]) if name in components else 0.0
+    return float(getattr(components[name], key)) if name in components else 0.0
 
 
 def how(row: sweep.Row) -> str:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments import sweep
 from meshinsight import numbers
 from meshinsight.reports.subjects import summaries
+from profiler.profile.types import Cell
 
 PUBLISHED_LATENCY_RATIO: Final = 2.69
 PUBLISHED_CPU_RATIO: Final = 1.63
@@ -20,9 +21,9 @@ TOPOLOGIES: Final = ("client", "server", "both")
 CURRENCIES: Final = ("p50_overhead_ns", "cpu_overhead_ns_per_request")
 
 
-def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
+def extract(cells: Sequence[Cell]) -> list[sweep.Row]:
     """One row per protocol and topology."""
-    return [{"protocol": cell["protocol"], "topology": cell["topology"], **sweep.costs(cell)} for cell in cells]
+    return [{"protocol": cell.protocol, "topology": cell.topology, **sweep.costs(cell)} for cell in cells]
 
 
 COLUMNS: Final[sweep.Columns] = {

@@ -7,7 +7,6 @@ prints the latency's percentiles (median over the rounds) and the generator's an
 """
 
 import statistics
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class NginxServer:
     """nginx with a canned answer: here only for comparison."""
 
     name = "nginx"
-    applications = (HTTP1,)
+    applications: tuple[str, ...] = (HTTP1,)
     unix_sockets = False
 
     def port(self, application: str) -> int:
@@ -109,4 +108,4 @@ def serve(run: Run, network: PodNetwork, server: Server) -> tuple[Pod, Process]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

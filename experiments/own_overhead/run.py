@@ -25,7 +25,6 @@ from matplotlib.axes import Axes
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from experiments.machine import machine_text
-from profiler.attribution.bounds import LATENCY_RATIO, THROUGHPUT_RATIO
 from profiler.attribution.statistics import Floats, bootstrap_interval, spread_ties
 from profiler.errors import MeshInsightError, ProcessError
 from profiler.evaluation.windows import Phase
@@ -38,6 +37,7 @@ from profiler.measuring.bench import SETTLE_S, Bench
 from profiler.measuring.profiling import default_toolbox
 from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Scene
 from profiler.planning.settings import ProfileSettings
+from profiler.profile.bounds import LATENCY_RATIO, THROUGHPUT_RATIO
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import Deployment
 from profiler.testbed.run import Run, measuring_lock
@@ -174,6 +174,8 @@ class OverheadBench(Bench):
 
     def _try_window(self, name: str, hop: Hop, load: Load, seconds: float) -> Reading:
         deployment = self.deployments[hop]
+        if not isinstance(deployment, Deployment):
+            raise TypeError("the tracers watch hops of this machine only")
         self.machines.set_temperature("hot")
         before = Noise.read()
         if name in TRACERS:
@@ -183,7 +185,7 @@ class OverheadBench(Bench):
         else:
             phase, events = self._timed(name, deployment, load, seconds)
         noise = Noise.between(before, Noise.read())
-        result = self._result(load)
+        result = self._result(hop, load)
         latency_ns = result.between(phase.start_ns, phase.end_ns)
         if not len(latency_ns):
             raise ProcessError(f"{hop.name}: no request was answered with {name}; is the machine busy?")

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from experiments import sweep
 from meshinsight import numbers
 from meshinsight.reports.subjects import summaries
-from profiler.attribution.bounds import REACHED_RATIO
+from profiler.profile.bounds import REACHED_RATIO
+from profiler.profile.types import Cell
 
 PROTOCOLS: Final = ("tcp", "http1")
 PUBLISHED_VCPU: Final = 0.20
@@ -24,18 +25,18 @@ STEADY_WITHIN: Final = 0.25
 SIDECARS: Final = 2
 
 
-def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
+def extract(cells: Sequence[Cell]) -> list[sweep.Row]:
     """One row per protocol and rate, the closed loop last."""
     return [one_rate(cell) for cell in cells]
 
 
-def one_rate(cell: sweep.Cell) -> sweep.Row:
+def one_rate(cell: Cell) -> sweep.Row:
     """The row of a cell: costs, and whether the offered rate was reached with sidecars and without."""
-    row = {"protocol": cell["protocol"], "rate_rps": cell["rate_rps"], **sweep.costs(cell)}
-    least_rps = REACHED_RATIO * (cell["rate_rps"] or 0.0)
+    row = {"protocol": cell.protocol, "rate_rps": cell.rate_rps, **sweep.costs(cell)}
+    least_rps = REACHED_RATIO * (cell.rate_rps or 0.0)
     row["reached"] = row["achieved_rps"] >= least_rps
     row["baseline_reached"] = row["baseline_achieved_rps"] >= least_rps
-    rate_rps = cell["rate_rps"]
+    rate_rps = cell.rate_rps
     busy_ns = row["cpu_overhead_ns_per_request"]
     row["vcpu_per_sidecar"] = busy_ns * 1e-9 * rate_rps / SIDECARS if rate_rps and row["reached"] else None
     return row

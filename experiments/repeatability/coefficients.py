@@ -7,21 +7,26 @@ Anchored: B's figures are scaled by the ratio of the two runs' anchor medians at
 
 import sys
 from pathlib import Path
-from typing import Any
 
+from msgspec.structs import replace
+
+from meshinsight.reports.subjects.model import coefficients
+from predictor.models.fitting import fit_profile
 from profiler.profile.document import load_profile
+from profiler.profile.types import Coefficient
 
 
 def main(first: Path, second: Path) -> None:
     """Print one line per coefficient, then the share that agrees, raw and anchored."""
     profiles = [load_profile(path) for path in (first, second)]
-    a, b = ({_key(entry): entry for entry in profile["coefficients"]} for profile in profiles)
-    anchors = [profile["anchor"]["median_by_temperature_ns"] for profile in profiles]
+    a, b = ({_key(entry): entry for entry in coefficients(fit_profile(profile))} for profile in profiles)
+    anchors = [profile.anchor.median_by_temperature_ns if profile.anchor else {} for profile in profiles]
     factors = {temperature: anchors[0][temperature] / anchors[1][temperature] for temperature in anchors[0]}
     shared = [key for key in a if key in b]
     agreeing = {"raw": 0, "anchored": 0}
     for key in shared:
-        scaled = {name: b[key][name] * factors[b[key]["temperature"]] for name in ("value", "low", "high")}
+        factor = factors[b[key].temperature]
+        scaled = replace(b[key], value=b[key].value * factor, low=b[key].low * factor, high=b[key].high * factor)
         agrees = {"raw": _agree(a[key], b[key]), "anchored": _agree(a[key], scaled)}
         for name, yes in agrees.items():
             agreeing[name] += yes
@@ -32,20 +37,20 @@ def main(first: Path, second: Path) -> None:
         print(f"{name}: {count} of {len(shared)} within each other's interval ({count / len(shared):.0%})")
 
 
-def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return _within(one["value"], other) and _within(other["value"], one)
+def _agree(one: Coefficient, other: Coefficient) -> bool:
+    return _within(one.value, other) and _within(other.value, one)
 
 
-def _key(entry: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(entry[name] for name in ("configuration", "temperature", "currency", "term"))
+def _key(entry: Coefficient) -> tuple[str, ...]:
+    return (entry.configuration, entry.temperature, entry.currency, entry.term)
 
 
-def _within(value: float, entry: dict[str, Any]) -> bool:
-    return bool(entry["low"] <= value <= entry["high"])
+def _within(value: float, entry: Coefficient) -> bool:
+    return entry.low <= value <= entry.high
 
 
-def _text(entry: dict[str, Any]) -> str:
-    return f"{entry['value'] / 1e3:9.1f} [{entry['low'] / 1e3:9.1f} … {entry['high'] / 1e3:9.1f}]"
+def _text(entry: Coefficient) -> str:
+    return f"{entry.value:10.4g} [{entry.low:10.4g} … {entry.high:10.4g}]"
 
 
 if __name__ == "__main__":

@@ -19,22 +19,23 @@ SMALLEST_NS = 5000
 def main(first: Path, second: Path) -> None:
     """Print one line per cell and component, then the summary."""
     a, b = load_profile(first), load_profile(second)
-    anchors = [profile["anchor"]["median_by_temperature_ns"] for profile in (a, b)]
+    anchors = [profile.anchor.median_by_temperature_ns if profile.anchor else {} for profile in (a, b)]
     factors = {temperature: anchors[0][temperature] / anchors[1][temperature] for temperature in anchors[0]}
     for temperature in factors:
         first_us, second_us = (anchor[temperature] / 1e3 for anchor in anchors)
         print(f"anchor, {temperature}: {first_us:.1f} µs and {second_us:.1f} µs")
     raw, anchored = [], []
-    cells = {cell["id"]: cell for cell in b["cells"]}
-    for cell in a["cells"]:
-        for name, component in cell["latency"]["components"].items():
-            other = cells[cell["id"]]["latency"]["components"].get(name, {}).get("median_ns")
-            if other is None or component["median_ns"] < SMALLEST_NS:
+    components = {cell.id: cell.latency.components for cell in b.cells if cell.latency}
+    for cell in a.cells:
+        for name, component in cell.latency.components.items() if cell.latency else ():
+            found = components.get(cell.id, {}).get(name)
+            if found is None or component.median_ns < SMALLEST_NS:
                 continue
-            raw.append(other / component["median_ns"] - 1)
-            anchored.append(other * factors[cell["temperature"]] / component["median_ns"] - 1)
+            other = found.median_ns
+            raw.append(other / component.median_ns - 1)
+            anchored.append(other * factors[cell.temperature] / component.median_ns - 1)
             print(
-                f"{cell['id']:42} {name:13} {component['median_ns'] / 1e3:8.1f} {other / 1e3:8.1f} µs"
+                f"{cell.id:42} {name:13} {component.median_ns / 1e3:8.1f} {other / 1e3:8.1f} µs"
                 f"  raw {raw[-1]:+6.1%}  anchored {anchored[-1]:+6.1%}"
             )
     for name, values in (("raw", raw), ("anchored", anchored)):

@@ -14,6 +14,7 @@ from experiments import sweep
 from meshinsight import numbers
 from meshinsight.reports.subjects import summaries
 from profiler.errors import MeshInsightError
+from profiler.profile.types import Cell
 
 PROTOCOLS: Final = ("tcp", "http1")
 CURRENCIES: Final = {"latency": "p50_overhead_ns", "cpu": "cpu_overhead_ns_per_request"}
@@ -22,14 +23,14 @@ SMALLEST_NS: Final = 1000.0
 """Errors are relative to the overhead, but to no less than this."""
 
 
-def extract(cells: Sequence[sweep.Cell]) -> list[sweep.Row]:
+def extract(cells: Sequence[Cell]) -> list[sweep.Row]:
     """One row per protocol and size, each with the line of its protocol in both currencies."""
     rows: list[sweep.Row] = []
     for protocol in PROTOCOLS:
         of_protocol = [
-            {"protocol": protocol, "response_bytes": cell["response_bytes"], **sweep.costs(cell)}
+            {"protocol": protocol, "response_bytes": cell.response_bytes, **sweep.costs(cell)}
             for cell in cells
-            if cell["protocol"] == protocol
+            if cell.protocol == protocol
         ]
         for currency, key in CURRENCIES.items():
             add_line(of_protocol, currency, key)

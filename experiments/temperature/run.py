@@ -19,12 +19,13 @@ import numpy as np
 
 from profiler.files.writing import write_whole
 from profiler.host.environment import describe_environment
-from profiler.measuring.applications import COLD, HOT, AnchorCell, ApplicationBench
+from profiler.measuring.applications import AnchorCell, ApplicationBench
 from profiler.measuring.bench import wait_until_sending
 from profiler.testbed.application import NO_SIDECAR, Application, Edge, Microservice
 from profiler.testbed.run import Run, measuring_lock
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import HTTP1, TCP
+from profiler.vocabulary.temperature import COLD, HOT
 from profiler.workload.generators.own import OwnGenerator
 
 HERE: Final = Path(__file__).parent

@@ -21,7 +21,7 @@ from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import PerfSampling
 from profiler.proxies.envoy import find_binary
 from profiler.symbols.catalogue import Catalogue, load_catalogue
-from profiler.symbols.histogram import UserHistogram, added, user_histogram
+from profiler.symbols.histogram import UserHistogram, added, by_function, user_histogram
 from profiler.symbols.maps import UserAddress
 from profiler.symbols.split import (
     Rung,
@@ -247,9 +247,8 @@ def window(mode: str, process: int, port: int, seconds: int, connections: int) -
 def histogram(windows: list[Window], tables: FunctionTables) -> UserHistogram:
     """All windows of one rung together."""
     user_ns = sum(entry.user_ns for entry in windows) / sum(entry.requests for entry in windows)
-    return user_histogram(
-        added(entry.user for entry in windows), sum(entry.samples for entry in windows), user_ns, tables
-    )
+    functions = by_function(added(entry.user for entry in windows), tables)
+    return user_histogram(functions, sum(entry.samples for entry in windows), user_ns)
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, list[Window]]:

@@ -183,7 +183,7 @@ def spearman(rows: Sequence[Row]) -> float:
         np.argsort(np.argsort(values))
         for values in ([row.saving.anchored_us for row in rows], [row.saving.measured_us for row in rows])
     ]
-    return float(np.corrcoef(np.array(ranks))[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def clearly_wrong(rows: Sequence[Row]) -> list[str]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from meshinsight.commands.fit import load_model
-from meshinsight.commands.output import check_output, output_option
+from meshinsight.models import load_model
+from meshinsight.options.checks import out_file, output_format
+from meshinsight.options.prediction import CpuModel, Graph, ProfileOrModel, Proxy, Samples, Seed, Transport
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import UsageError
 
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from predictor.advise.types import Advice
     from predictor.hop_costs.options import Options
 
-TRANSPORTS: Final = ("ip", "uds")
 EXIT_NOT_MET: Final = 1
-_MOST_SAMPLES: Final = 1_000_000
-_MOST_SEED: Final = 1 << 62
 
 
 def register(app: typer.Typer) -> None:
@@ -33,11 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 def advise(
-    profile: Annotated[
-        Path,
-        typer.Argument(metavar="PROFILE", help="Directory of a run, its profile.json, or what `fit -o json` gave."),
-    ],
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="A call graph file.")],
+    profile: ProfileOrModel,
+    graph: Graph,
     slo: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,28 +54,18 @@ def advise(
         list[str] | None,
         typer.Option(metavar="NAME", help="Leave alone: a kind of change, edges or services (globs)."),
     ] = None,
-    output: Annotated[str, output_option(text_formats())] = "table",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the changed call graph there.")] = None,
-    proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
-    transport: Annotated[
-        str, typer.Option(metavar="NAME", help="Between application and sidecar as it is: ip or uds.")
-    ] = "ip",
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled percentiles.")] = 1,
-    samples: Annotated[int, typer.Option(metavar="N", help="Sampled requests.")] = 10_000,
-    cpu_model: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="CPU of the nodes, as the profile would name it.")
-    ] = None,
+    output: Annotated[str, output_format(*text_formats())] = "table",
+    out: Annotated[Path | None, out_file(metavar="FILE", help="Write the changed call graph there.")] = None,
+    proxy: Proxy = None,
+    transport: Transport = "ip",
+    seed: Seed = 1,
+    samples: Samples = 10_000,
+    cpu_model: CpuModel = None,
 ) -> None:
     """Find the fewest changes that meet limits of latency, CPU and memory, in order of what each saves.
 
     What the file marks as required stays. Exit status 1 says that the limits cannot be met.
     """
-    check_output(output, text_formats())
-    for option, value, most in (("--samples", samples, _MOST_SAMPLES), ("--seed", seed, _MOST_SEED)):
-        if not 0 <= value <= most:
-            raise UsageError(f"{option} {value}: expected a number from 0 to {most}")
-    if transport not in TRANSPORTS:
-        raise UsageError(f"--transport {transport}: expected {' or '.join(TRANSPORTS)}")
     limits = _limits(slo or (), max_overhead or (), max_cpu, max_memory)
     from meshinsight.reports.subjects.advice import report
     from predictor.advise.advise import advise as advising

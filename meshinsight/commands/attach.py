@@ -2,21 +2,22 @@
 
 import re
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshinsight.commands.on_cluster import ClusterOptions, attach_to_pods
-from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import print_note
+from meshinsight.on_cluster import attach_to_pods
+from meshinsight.options.checks import output_format
+from meshinsight.options.cluster import ClusterOptions, Context, Image, Kubeconfig
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import ProcessError, UsageError
+from profiler.files.units import parse_duration_s
+from profiler.text import one_line
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
 
-_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _SHORTEST_S, _LONGEST_S = 0.5, 3600.0
 _LEAST_OVERHEAD, _MOST_OVERHEAD = 0.001, 0.5
 
@@ -44,23 +45,22 @@ def attach(
         str | None,
         typer.Option(metavar="NAME", help="With --pod: where the profiler is, prepared for runs; default: a new one."),
     ] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl.")] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl.")] = None,
-    image: Annotated[str | None, typer.Option(metavar="IMAGE", help="MeshInsight's image, as nodes get it.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    image: Image = None,
     duration: Annotated[str, typer.Option(metavar="TIME", help="How long to look, such as 30s or 5m.")] = "30s",
     max_overhead: Annotated[
         str, typer.Option(metavar="SHARE", help="What it may cost of the CPU time, such as 1% or 0.5%.")
     ] = "1%",
-    output: Annotated[str, output_option(text_formats())] = "table",
+    output: Annotated[str, output_format(*text_formats())] = "table",
 ) -> None:
     """Decompose the CPU time and messages of a sidecar that already runs, read-only and within a bound."""
-    check_output(output, text_formats())
     on_cluster = bool(pod) or selector is not None
     if bool(pid) == on_cluster:
         raise UsageError(
             "attach needs to know what to look at: either --pid PID, or --pod NS/NAME or --selector LABELS"
         )
-    duration_s, max_ratio = parse_duration_s(duration), parse_ratio(max_overhead)
+    duration_s, max_ratio = read_duration_s(duration), parse_ratio(max_overhead)
     options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image, namespace=profiler_namespace)
     if on_cluster:
         for one in attach_to_pods(options, pod or [], selector, namespace, container, duration_s, max_ratio, _say):
@@ -99,12 +99,14 @@ def _require_all(found: "Attached") -> None:
         raise ProcessError(f"{', '.join(ended)} ended within {found.asked_s:g} s; the result is of the time until then")
 
 
-def parse_duration_s(text: str) -> float:
+def read_duration_s(text: str) -> float:
     """`30s`, `500ms`, `5m`, or a number of seconds, in seconds. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
-    seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
+    try:
+        seconds = parse_duration_s(text, bare_s=1.0)
+    except ValueError:
+        seconds = 0.0
     if not _SHORTEST_S <= seconds <= _LONGEST_S:
-        raise UsageError(f"--duration {text}: expected a time from 500ms to 1h, such as 30s")
+        raise UsageError(f"--duration: expected a time from 500ms to 1h, such as 30s; found {one_line(text)!r}")
     return seconds
 
 
@@ -113,5 +115,5 @@ def parse_ratio(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
     ratio = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not _LEAST_OVERHEAD <= ratio <= _MOST_OVERHEAD:
-        raise UsageError(f"--max-overhead {text}: expected a share from 0.1% to 50%, such as 1%")
+        raise UsageError(f"--max-overhead: expected a share from 0.1% to 50%, such as 1%; found {one_line(text)!r}")
     return ratio

@@ -1,12 +1,12 @@
 """`meshinsight cleanup`: remove what killed runs left on this machine, and nothing else."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshinsight.commands.on_cluster import ClusterOptions, cleanup_cluster
 from meshinsight.console import print_line
+from meshinsight.on_cluster import cleanup_cluster
+from meshinsight.options.cluster import Cluster, ClusterOptions, Context, Kubeconfig
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def cleanup(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="On a Kubernetes cluster instead of this machine.")
-    ] = False,
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="As for kubectl; with --cluster.")] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="As for kubectl; with --cluster.")] = None,
+    cluster: Cluster = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
     namespace: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Only in this namespace, prepared for runs; with --cluster."),

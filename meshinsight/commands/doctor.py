@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import print_whole, write_json_document
+from meshinsight.options.checks import output_format
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from profiler.doctor import Check, Diagnosis, Feature
 
-FORMATS: Final = ("table", "json")
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
 _STATUS_WIDTH: Final = 9
 _NAME_WIDTH: Final = 28
@@ -28,10 +27,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    output: Annotated[str, output_option(FORMATS)] = "table",
+    output: Annotated[str, output_format("table", "json")] = "table",
 ) -> None:
     """Say what this machine offers and which features work on it. Changes nothing."""
-    check_output(output, FORMATS)
     from profiler.doctor import diagnose
 
     diagnosis = diagnose()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from meshinsight.console import print_line, print_note, write_document
+from meshinsight.options.checks import number, out_file
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ Inputs = Annotated[
     typer.Argument(metavar="INPUT…", help="Files, directories, or - for standard input; .gz is read as it is."),
 ]
 Topology = Annotated[Path, typer.Argument(metavar="INPUT", help="One topology file, or - for standard input.")]
-Out = Annotated[Path, typer.Option("--out", metavar="GRAPH.yaml", help="The call graph file to write; - prints it.")]
-Rate = Annotated[float | None, typer.Option("--rate", metavar="RPS", help="Requests per second that come in, in all.")]
+Out = Annotated[Path, out_file(metavar="GRAPH.yaml", help="The call graph file to write; - prints it.")]
+Rate = Annotated[
+    float | None,
+    number("--rate", least=0, most=1e12, metavar="RPS", help="Requests per second that come in, in all."),
+]
 FromTraces = Annotated[
     bool, typer.Option("--rate-from-traces", help="Take the rate from the time between the traces: all were recorded.")
 ]
@@ -70,7 +74,6 @@ def _add_trace_command(reader: str, about: str) -> None:
         operation: Operation = None,
         allow_incomplete: Incomplete = False,
     ) -> None:
-        _check_rate(rate)
         if rate is not None and rate_from_traces:
             raise UsageError("--rate and --rate-from-traces: both say the rate; give one")
         from predictor.importers.traces.calls.merge import Rates
@@ -95,7 +98,6 @@ _add_trace_command("zipkin", "From Zipkin's JSON, version 2 or 1, Envoy's own tr
 @graph_app.command(name="from-isotope")
 def from_isotope(topology: Topology, out: Out, rate: Rate = None) -> None:
     """From a service graph of Isotope (istio/tools)."""
-    _check_rate(rate)
     from predictor.importers.isotope import read_isotope
 
     with _right_command("from-isotope", [topology]):
@@ -113,7 +115,6 @@ def from_prometheus(
     ] = None,
 ) -> None:
     """From istio_requests_total and the sizes beside it: Prometheus text, or the JSON of an instant query."""
-    _check_rate(rate)
     if over is not None and not 0 < over < 1e12:
         raise UsageError(f"--over {over:g}: expected a number of seconds above 0")
     from predictor.importers.metrics.prometheus import read_prometheus
@@ -126,7 +127,6 @@ def from_prometheus(
 @graph_app.command(name="from-manifests")
 def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
     """From Kubernetes manifests: replicas, protocols by port, and calls as far as containers' settings name them."""
-    _check_rate(rate)
     from predictor.importers.manifests.reading import read_manifests
 
     with _right_command("from-manifests", inputs):
@@ -158,11 +158,6 @@ def _right_command(command: str, inputs: list[Path]) -> Iterator[None]:
             if other not in ("", command):
                 raise UsageError(f"{path}: holds {what}; read it with `meshinsight graph {other}`") from error
         raise
-
-
-def _check_rate(rate: float | None) -> None:
-    if rate is not None and not 0 <= rate < 1e12:
-        raise UsageError(f"--rate {rate:g}: expected requests per second, 0 or more")
 
 
 def _named(inputs: list[Path]) -> str:

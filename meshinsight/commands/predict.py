@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshinsight.commands.fit import load_model
-from meshinsight.commands.output import check_output, output_option
+from meshinsight.models import load_model
+from meshinsight.options.checks import output_format
+from meshinsight.options.prediction import (
+    CpuModel,
+    Graph,
+    PricePerGibHour,
+    PricePerVcpuHour,
+    ProfileOrModel,
+    Proxy,
+    Samples,
+    Seed,
+    Transport,
+)
 from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
 
@@ -24,23 +35,18 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    profile: Annotated[
-        Path,
-        typer.Argument(metavar="PROFILE", help="Directory of a run, its profile.json, or what `fit -o json` gave."),
-    ],
-    graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="A call graph file.")],
-    output: Annotated[str, output_option()] = "table",
-    proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
-    transport: Annotated[str, typer.Option(metavar="NAME", help="Between application and sidecar: ip or uds.")] = "ip",
+    profile: ProfileOrModel,
+    graph: Graph,
+    output: Annotated[str, output_format(*FORMATS)] = "table",
+    proxy: Proxy = None,
+    transport: Transport = "ip",
     scenarios: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Compare what-ifs: YAML with names, set, topology, speedup, load, …"),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled percentiles.")] = 1,
-    samples: Annotated[int, typer.Option(metavar="N", help="Sampled requests; 0 leaves percentiles out.")] = 10_000,
-    cpu_model: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="CPU of the nodes, as the profile would name it.")
-    ] = None,
+    seed: Seed = 1,
+    samples: Samples = 10_000,
+    cpu_model: CpuModel = None,
     speedup: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What if components were faster: YAML, parsing: {C: 0.5, L: 0.5}."),
@@ -53,17 +59,10 @@ def predict(
     topology: Annotated[
         str | None, typer.Option(metavar="NAME", help="What if all services had: server (side only), shared, none.")
     ] = None,
-    price_per_vcpu_hour: Annotated[
-        float | None, typer.Option(metavar="MONEY", help="Gives money per month (730 h).")
-    ] = None,
-    price_per_gib_hour: Annotated[float | None, typer.Option(metavar="MONEY", help="The same for memory.")] = None,
+    price_per_vcpu_hour: PricePerVcpuHour = None,
+    price_per_gib_hour: PricePerGibHour = None,
 ) -> None:
     """Predict latency, CPU and memory that sidecars add to a call graph, with intervals and all that was assumed."""
-    check_output(output)
-    _at_least_zero("--samples", samples, 1_000_000)
-    _at_least_zero("--seed", seed, 1 << 62)
-    for option, price in (("--price-per-vcpu-hour", price_per_vcpu_hour), ("--price-per-gib-hour", price_per_gib_hour)):
-        _at_least_zero(option, price or 0.0, 1e12)
     # Read when numpy is loaded: matrices here are small, and on a busy machine its threads wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from meshinsight.reports.subjects.prediction import Prices
@@ -112,8 +111,3 @@ def _factors(file: Path | None) -> "dict[str, Factors] | None":
 
     text = read_text(file, "give a YAML file of components with their factors")
     return factors(parse_document(text, str(file)).value, str(file))
-
-
-def _at_least_zero(option: str, value: float, most: float) -> None:
-    if not 0 <= value <= most:
-        raise UsageError(f"{option} {value:g}: expected a number from 0 to {most:g}")

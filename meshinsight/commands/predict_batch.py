@@ -5,13 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from meshinsight.commands.fit import load_model
 from meshinsight.console import print_line, print_note
-from profiler.errors import MeshInsightError, UsageError
+from meshinsight.models import load_model
+from meshinsight.options.checks import number, out_file
+from meshinsight.options.prediction import CpuModel, ProfileOrModel, Proxy, Seed, Transport
+from profiler.errors import MeshInsightError
+
+if TYPE_CHECKING:
+    from predictor.batch.run import Outcome
 
 _QUIET_S: Final = 10.0
 """Where no terminal shows a bar, a line is printed that often."""
@@ -25,10 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict_batch(
-    profile: Annotated[
-        Path,
-        typer.Argument(metavar="PROFILE", help="Directory of a run, its profile.json, or what `fit -o json` gave."),
-    ],
+    profile: ProfileOrModel,
     graphs: Annotated[
         Path,
         typer.Argument(
@@ -36,31 +38,25 @@ def predict_batch(
             help="Call graph files, Jaeger traces and Parquet files in a directory, or one Parquet file.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="PARQUET", help="The Parquet file to write, a row per graph.")],
+    out: Annotated[Path, out_file(metavar="PARQUET", help="The Parquet file to write, a row per graph.")],
     percentiles: Annotated[
         bool, typer.Option("--percentiles", help="p50, p90 and p99 as well, by sampling: far slower.")
     ] = False,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster of this scheduler, tcp://HOST:8786.")
     ] = None,
-    proxy: Annotated[str | None, typer.Option(metavar="NAME", help="The proxy, where several were profiled.")] = None,
-    transport: Annotated[str, typer.Option(metavar="NAME", help="Between application and sidecar: ip or uds.")] = "ip",
-    cpu_model: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="CPU of the nodes, as the profile would name it.")
-    ] = None,
-    rate: Annotated[float, typer.Option(metavar="RPS", help="Requests per second of each trace.")] = 1.0,
-    samples: Annotated[int, typer.Option(metavar="N", help="Sampled requests, with --percentiles.")] = 10_000,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled percentiles.")] = 1,
+    proxy: Proxy = None,
+    transport: Transport = "ip",
+    cpu_model: CpuModel = None,
+    rate: Annotated[
+        float, number("--rate", least=0, most=1e12, metavar="RPS", help="Requests per second of each trace.")
+    ] = 1.0,
+    samples: Annotated[
+        int, number("--samples", least=1, most=1e6, metavar="N", help="Sampled requests, with --percentiles.")
+    ] = 10_000,
+    seed: Seed = 1,
 ) -> None:
     """Predict latency, CPU and memory that sidecars add to very many call graphs, with intervals, a row per graph."""
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: there is no directory {out.parent}; make it first")
-    if out.is_dir():
-        raise UsageError(f"--out {out}: is a directory; name a file in it")
-    if not 0.0 <= rate <= 1e12:
-        raise UsageError(f"--rate {rate:g}: expected a number from 0 to 1e+12")
-    if not 1 <= samples <= 1_000_000:
-        raise UsageError(f"--samples {samples}: expected a number from 1 to 1000000")
     from predictor.batch.predictor import BatchPredictor
     from predictor.batch.run import Runner, here
     from predictor.batch.run import predict_batch as predicting
@@ -77,15 +73,7 @@ def predict_batch(
     def run(runner: Runner) -> None:
         with _bar() as told:
             outcome = predicting(source, predictor, out, runner, percentiles=percentiles, progress=told)
-        good = outcome.graphs - outcome.failed
-        print_line(f"{good:,} of {outcome.graphs:,} graphs predicted in {time.monotonic() - began:.1f} s: {out}")
-        if outcome.failed:
-            text = (
-                f"{outcome.failed:,} of {outcome.graphs:,} graphs cannot be predicted, such as {outcome.first_failure}"
-            )
-            if not good:
-                raise MeshInsightError(text)
-            print_note(f"{text} (column 'error')")
+        _report(outcome, out, time.monotonic() - began)
 
     if scheduler is None:
         run(here)
@@ -94,6 +82,18 @@ def predict_batch(
 
     with DaskRunner(scheduler) as cluster:
         run(cluster)
+
+
+def _report(outcome: "Outcome", out: Path, took_s: float) -> None:
+    """Say how many graphs were predicted. Raises `MeshInsightError` where none was."""
+    good = outcome.graphs - outcome.failed
+    print_line(f"{good:,} of {outcome.graphs:,} graphs predicted in {took_s:.1f} s: {out}")
+    if not outcome.failed:
+        return
+    text = f"{outcome.failed:,} of {outcome.graphs:,} graphs cannot be predicted, such as {outcome.first_failure}"
+    if not good:
+        raise MeshInsightError(text)
+    print_note(f"{text} (column 'error')")
 
 
 @contextmanager

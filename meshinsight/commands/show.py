@@ -3,16 +3,19 @@
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from msgspec.structs import replace
 
-from meshinsight.commands.output import check_output, output_option
 from meshinsight.console import write_json_document
+from meshinsight.options.checks import output_format
+from meshinsight.options.prediction import Profile
 from profiler.errors import UsageError
 
-FORMATS: Final = ("table", "json", "csv")
+if TYPE_CHECKING:
+    from profiler.profile.types import Cell
+    from profiler.profile.types import Profile as Found
 
 
 def register(app: typer.Typer) -> None:
@@ -21,47 +24,52 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    profile: Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a run, or its profile.json.")],
-    output: Annotated[str, output_option(FORMATS)] = "table",
+    profile: Profile,
+    output: Annotated[str, output_format("table", "json", "csv")] = "table",
     cell: Annotated[
         str | None, typer.Option("--cell", metavar="GLOB", help="Only cells whose id matches, as in 'http1-both-*'.")
     ] = None,
 ) -> None:
     """Print a stored profile: latency and CPU per component, and how far to trust them."""
-    check_output(output, FORMATS)
     from profiler.profile.document import load_profile
 
-    document = load_profile(profile)
-    if cell is not None:
-        document = {**document, "cells": _matching(document["cells"], cell)}
-    _PRINTERS[output](document)
+    found = load_profile(profile)
+    chosen = found if cell is None else replace(found, cells=_matching(found.cells, cell))
+    if output != "csv":  # whose rows are cells
+        from meshinsight.models import profile_model
+        from meshinsight.reports.subjects.model import with_model
+
+        chosen = with_model(chosen, profile_model(profile, found))
+    _PRINTERS[output](chosen)
 
 
-def _matching(cells: list[dict[str, Any]], pattern: str) -> list[dict[str, Any]]:
-    chosen = [cell for cell in cells if fnmatchcase(cell["id"], pattern)]
+def _matching(cells: "list[Cell]", pattern: str) -> "list[Cell]":
+    chosen = [cell for cell in cells if fnmatchcase(cell.id, pattern)]
     if not chosen:
-        known = ", ".join(cell["id"] for cell in cells[:8]) + (", …" if len(cells) > 8 else "")
+        known = ", ".join(cell.id for cell in cells[:8]) + (", …" if len(cells) > 8 else "")
         raise UsageError(f"--cell {pattern}: no cell of this profile matches; it has {known or 'no cells'}")
     return chosen
 
 
-def _print_table(document: dict[str, Any]) -> None:
+def _print_table(profile: "Found") -> None:
     from meshinsight.reports.subjects import profile as table
 
-    table.print_profile(document)
+    table.print_profile(profile)
 
 
-def _print_json(document: dict[str, Any]) -> None:
-    write_json_document(document, sys.stdout)
+def _print_json(profile: "Found") -> None:
+    from profiler.profile.document import plain
+
+    write_json_document(plain(profile), sys.stdout)
 
 
-def _print_csv(document: dict[str, Any]) -> None:
+def _print_csv(profile: "Found") -> None:
     from meshinsight.reports.subjects import profile_rows
 
-    profile_rows.write(document, sys.stdout)
+    profile_rows.write(profile, sys.stdout)
 
 
-_PRINTERS: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
+_PRINTERS: Final[dict[str, "Callable[[Found], None]"]] = {
     "table": _print_table,
     "json": _print_json,
     "csv": _print_csv,

@@ -8,6 +8,7 @@ from typing import Final
 from predictor.advise.changes import DEFAULT_KINDS, KINDS, Change, Edges, required_filters
 from predictor.graph.types import Call, CallGraph
 from profiler.errors import UsageError
+from profiler.text import not_one_of
 
 MOST_FILTERS: Final = 4
 """So many filters of an edge are considered one by one."""
@@ -28,7 +29,7 @@ def rules(graph: CallGraph, allow: Sequence[str], keep: Sequence[str]) -> Rules:
     allowed = {kind.strip() for text in allow for kind in text.split(",")}
     unknown = sorted(allowed - {*KINDS, "all"})
     if unknown:
-        raise UsageError(f"--allow {unknown[0]}: unknown kind of change; known: {', '.join(KINDS)}, all")
+        raise UsageError(f"--allow: {not_one_of(unknown[0], (*KINDS, 'all'))}")
     kinds = list(KINDS) if "all" in allowed else [kind for kind in KINDS if kind in {*DEFAULT_KINDS, *allowed}]
     calls, edges, deployments = Edges(graph).calls, set(), set()
     for pattern in keep:

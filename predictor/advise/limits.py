@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from predictor.graph.units import parse_duration_ns, parse_size_bytes
 from predictor.predict.types import Estimate, Prediction
 from profiler.errors import UsageError
+from profiler.files.units import parse_duration_ns, parse_size_bytes
 
 STATISTICS: Final = ("mean", "p50", "p90", "p99")
 """Of the time to answer a request from outside."""

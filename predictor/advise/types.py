@@ -52,11 +52,6 @@ class Outcome:
         return self.after if self.finite_after else None
 
     @property
-    def met_before(self) -> bool:
-        """Whether nothing has to change for it."""
-        return self.before.value <= self.limit.bound
-
-    @property
     def met(self) -> bool:
         """Whether the changes meet it; its interval may reach beyond."""
         return self.after.value <= self.limit.bound

@@ -30,6 +30,7 @@ from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import INGRESS, SIDECAR_MODES
 from predictor.models.types import Floats
 from predictor.predict.own_times import variance_ns2
+from profiler.text import not_one_of
 
 Indices = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
@@ -42,6 +43,7 @@ _NO_DISTRIBUTION: Final = (
     "service_time_percentiles_ns: expected as many times as service_time_percents has rising percents between 0 and "
     "100, above 0 and not falling"
 )
+
 _LONGEST_NS: Final = 1e18
 _SPARSE: Final = 16
 """Names are numbered by a table while it is at most so many times as long as the rows, else by sorting."""
@@ -208,7 +210,7 @@ class Decoder:
         known = {word: number for number, word in enumerate(item.words)}
         found = np.array([*(known.get(word, -1) for word in words), default])[codes]
         for code in np.unique(codes[found < 0]).tolist():
-            text = f"{item.name}: expected one of {', '.join(item.words)}, found {words[code]!r}"
+            text = f"{item.name}: {not_one_of(words[code], item.words)}"
             self._refuse(codes == code, text)
         return found
 

@@ -59,7 +59,7 @@ def sums(groups: Indices, values: Floats, count: int) -> Floats:
 
 
 def find_flow(rows: Rows) -> tuple[Flow | None, Problems]:
-    """The way of requests; None where calls of some graphs go in circles, which `problems` then names."""
+    """The way of requests; None where calls of some graphs form cycles, which `problems` then names."""
     problems = Problems()
     inside = rows.caller >= 0
     calls, entries = np.flatnonzero(inside), np.flatnonzero(~inside)

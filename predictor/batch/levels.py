@@ -17,7 +17,7 @@ from predictor.predict.longest import longest
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """`order` sorts calls by level, `bounds` are the levels' places in it; `stuck` are nodes on or behind circles.
+    """`order` sorts calls by level, `bounds` are the levels' places in it; `stuck` are nodes on or behind cycles.
 
     `rates` are requests per second, by node.
     """

@@ -19,8 +19,6 @@ from predictor.batch.columns import (
     SCHEMA,
     TEXTS,
 )
-from predictor.batch.graphs import graph_table
-from predictor.graph.types import CallGraph
 from profiler.errors import UsageError
 from profiler.text import one_line
 
@@ -28,7 +26,6 @@ _DAMAGES: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, 
 """What pyarrow raises for damaged files: not all of it is its own exceptions."""
 
 _ROWS_AT_ONCE: Final = 65_536
-_GRAPHS_AT_ONCE: Final = 1_000
 _BUFFER_BYTES: Final = 1 << 20
 """Of each column; without, its part of a row group is read as a whole."""
 
@@ -154,16 +151,3 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def write_graphs(path: Path, graphs: Iterable[tuple[str, CallGraph]]) -> None:
-    """Write named graphs as a Parquet file of the long form."""
-    waiting: list[tuple[str, CallGraph]] = []
-    with pq.ParquetWriter(path, SCHEMA) as writer:
-        for item in graphs:
-            waiting.append(item)
-            if len(waiting) == _GRAPHS_AT_ONCE:
-                writer.write_table(graph_table(waiting))
-                waiting = []
-        if waiting:
-            writer.write_table(graph_table(waiting))

@@ -1,8 +1,10 @@
 """Whether the parts of a call graph fit together: names, cycles, reach. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from predictor.graph.names import is_printable
+from predictor.graph.plan import topological_order
 from predictor.graph.types import (
     INGRESS,
     MOST_BYTES,
@@ -15,6 +17,7 @@ from predictor.graph.types import (
     Service,
 )
 from profiler.errors import UsageError
+from profiler.text import some_of
 
 Where = Callable[[tuple[str | int, ...]], str]
 """Names the place of a part, as `FILE:LINE: calls[2]`."""
@@ -48,7 +51,7 @@ def check_graph(graph: CallGraph, where: Where = in_memory) -> None:
             index for index, call in enumerate(graph.calls) if (call.caller, call.callee) == (cycle[-2], cycle[-1])
         )
         raise UsageError(
-            f"{where(('calls', last))}: calls go in a circle: {shown_cycle(cycle)}; remove one, or enter the service "
+            f"{where(('calls', last))}: calls form a cycle: {shown_cycle(cycle)}; remove one, or enter the service "
             "again under another name with the same 'workload:'"
         )
     _reached(graph, where)
@@ -126,8 +129,7 @@ def _known(graph: CallGraph, where: Where) -> None:
 
 
 def _known_names(names: set[str]) -> str:
-    listed = sorted(names)
-    return f"add it under 'services:', which has {', '.join(listed[:6])}{', …' if len(listed) > 6 else ''}"
+    return f"add it under 'services:', which has {some_of(sorted(names))}"
 
 
 def _required(graph: CallGraph, where: Where) -> None:
@@ -140,37 +142,19 @@ def _required(graph: CallGraph, where: Where) -> None:
 
 
 def find_cycle(graph: CallGraph) -> tuple[str, ...]:
-    """The services of one cycle, the first again at the end; empty when there is none."""
-    callees: dict[str, list[str]] = {}
-    for call in graph.calls:
-        callees.setdefault(call.caller, []).append(call.callee)
-    finished: set[str] = set()
-    for service in graph.services:
-        cycle = _cycle_from(service.name, callees, finished)
-        if cycle:
-            return cycle
-    return ()
-
-
-def _cycle_from(start: str, callees: dict[str, list[str]], finished: set[str]) -> tuple[str, ...]:
-    """Depth first without recursion, so that a chain of any length passes."""
-    path: dict[str, None] = {}
-    walk = [(start, iter(callees.get(start, ())))] if start not in finished else []
-    if walk:
-        path[start] = None
-    while walk:
-        name, rest = walk[-1]
-        following = next((callee for callee in rest if callee not in finished), None)
-        if following is None:
-            walk.pop()
-            path.pop(name)
-            finished.add(name)
-        elif following in path:
-            names = list(path)
-            return (*names[names.index(following) :], following)
-        else:
-            path[following] = None
-            walk.append((following, iter(callees.get(following, ()))))
+    """The services of one cycle from the graph's first of them, which is at the end again; empty when there is none."""
+    try:
+        topological_order(graph)  # a tenth of the time of graphlib, for all the graphs without one
+    except ValueError:
+        callers: dict[str, list[str]] = {}
+        for call in graph.calls:
+            callers.setdefault(call.callee, []).append(call.caller)
+        try:
+            TopologicalSorter(callers).prepare()
+        except CycleError as error:
+            cycle, place = error.args[1][:-1], {service.name: number for number, service in enumerate(graph.services)}
+            first = cycle.index(min(cycle, key=place.__getitem__))
+            return (*cycle[first:], *cycle[: first + 1])
     return ()
 
 

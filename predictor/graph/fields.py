@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from predictor.graph.service_time import LONGEST_NS
 from predictor.graph.types import MOST_BYTES, MOST_REPLICAS, MOST_RPS
-from predictor.graph.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
 from profiler.errors import UsageError
 from profiler.files.json_text import Path_
+from profiler.files.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
 from profiler.files.yaml_text import Document
+from profiler.text import one_line
 
 T = TypeVar("T", bound=str)
 _MISSING: Final = object()
@@ -69,7 +71,7 @@ class Fields:
     def choice(self, key: str, choices: Sequence[T], default: T) -> T:
         value = self.raw(key, default)
         if value not in choices:
-            raise self.refuse(f"expected one of {', '.join(choices)}, found {shown(value)}", key)
+            raise self.refuse(f"expected one of {', '.join(choices)}; found {shown(value)}", key)
         return choices[choices.index(value)]
 
     def flag(self, key: str) -> bool:
@@ -104,8 +106,9 @@ class Fields:
             raise self.refuse(f"expected a whole number, {least} or more, found {shown(value)}", key)
         return value
 
-    def size_bytes(self, key: str, default: float) -> float:
-        return self._quantity(key, self.raw(key, default), parse_size_bytes, 0.0, MOST_BYTES)
+    def size_bytes(self, key: str, default: float, *, binary: bool = False) -> float:
+        parse = partial(parse_size_bytes, binary=binary)
+        return self._quantity(key, self.raw(key, default), parse, 0.0, MOST_BYTES)
 
     def rate_rps(self, key: str) -> float:
         return self._quantity(key, self.raw(key), parse_rate_rps, 0.0, MOST_RPS)
@@ -113,7 +116,7 @@ class Fields:
     def duration_ns(self, key: str) -> float:
         value = self.raw(key)
         if not isinstance(value, str):
-            raise self.refuse(f"expected a time with its unit, such as 1.2ms, found {shown(value)}", key)
+            raise self.refuse(f"expected a time with its unit, such as 1.2ms; found {shown(value)}", key)
         return self._quantity(key, value, parse_duration_ns, 0.0, LONGEST_NS)
 
     def below(self, key: str, value: Any = _MISSING) -> "Fields":
@@ -155,5 +158,4 @@ def shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return one_line(repr(value) if isinstance(value, str) else str(value), 60)

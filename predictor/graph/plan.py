@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service, SidecarMode
+from predictor.graph.types import Call, CallGraph, Cluster, Service, SidecarMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,8 @@ def topological_order(graph: CallGraph) -> tuple[str, ...]:
 
 def request_rates(graph: CallGraph) -> dict[str, float]:
     """Requests per second that each service handles, all its replicas together, all ingress entries together."""
-    return _propagate(graph, graph.ingress)
-
-
-def requests_per_ingress(graph: CallGraph, entry: Ingress) -> dict[str, float]:
-    """How many requests each service handles on average for one request that comes in through `entry`."""
-    return _propagate(graph, (Ingress(entry.service, 1.0),))
-
-
-def _propagate(graph: CallGraph, entries: tuple[Ingress, ...]) -> dict[str, float]:
     rates = {service.name: 0.0 for service in graph.services}
-    for entry in entries:
+    for entry in graph.ingress:
         rates[entry.service] += entry.rate_rps
     outgoing: dict[str, list[Call]] = {}
     for call in graph.calls:

@@ -1,6 +1,6 @@
 """Random call graphs by a seed: for round trips through the importers, and for trying predictions. Pure.
 
-The same seed gives the same graph. Every service is reached, calls never go in a circle, and no pair has two calls.
+The same seed gives the same graph. Every service is reached, calls never form a cycle, and no pair has two calls.
 """
 
 import random

@@ -17,6 +17,7 @@ from predictor.graph.types import (
     PROTOCOLS,
     REPEATS,
     SIDES,
+    SIZE_BYTES,
     TLS_MODES,
     Assumption,
     Call,
@@ -33,7 +34,6 @@ FORMAT: Final = "meshinsight-graph"
 VERSION: Final = 1
 """The newest version of the file that this package reads, and the one it writes."""
 
-SIZE_BYTES: Final = 1024.0
 REMEDY: Final = "give a call graph file, as docs/call-graph.md describes it"
 
 _TOP: Final = (

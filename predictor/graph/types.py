@@ -23,6 +23,9 @@ EDGE_TLS_MODES: Final[tuple[EdgeTls, ...]] = ("none", "simple", "mtls")
 REPEATS: Final[tuple[Repeat, ...]] = ("sequential", "parallel")
 SIDES: Final[tuple[Side, ...]] = ("client", "server")
 
+SIZE_BYTES: Final = 1024.0
+"""Of a request or a response whose size nobody knows."""
+
 MOST_REPLICAS: Final = 10**9
 MOST_CALLS_PER_REQUEST: Final = 1e9
 MOST_RETRY_RATE: Final = 1000.0
@@ -90,8 +93,8 @@ class Call:
     protocol: Protocol = "http1"
     tls: Tls = "none"
     filters: tuple[str, ...] = ()
-    request_bytes: float = 1024.0
-    response_bytes: float = 1024.0
+    request_bytes: float = SIZE_BYTES
+    response_bytes: float = SIZE_BYTES
     calls_per_request: float = 1.0
     stage: int = 0
     repeat: Repeat = "sequential"
@@ -115,8 +118,8 @@ class Ingress:
     protocol: Protocol = "http1"
     tls: EdgeTls = "none"
     filters: tuple[str, ...] = ()
-    request_bytes: float = 1024.0
-    response_bytes: float = 1024.0
+    request_bytes: float = SIZE_BYTES
+    response_bytes: float = SIZE_BYTES
     bypass: tuple[Side, ...] = ()
 
     @property

@@ -8,8 +8,8 @@ from typing import Any, Final
 from predictor.graph.reader import FORMAT, VERSION
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service
-from predictor.graph.units import format_duration, plain
 from predictor.graph.yaml_lines import yaml_text
+from profiler.files.units import format_duration, plain
 from profiler.files.writing import write_whole
 
 _HEADER: Final = "# A call graph for `meshinsight predict`. The format is described in docs/call-graph.md.\n"

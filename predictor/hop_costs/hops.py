@@ -12,6 +12,7 @@ from typing import Final
 from predictor.graph.types import SidecarMode
 from predictor.models.types import POSITIONS, Configuration, FittedModel
 from profiler.errors import UsageError
+from profiler.vocabulary.usual import PROXY
 
 CLIENT: Final = 0
 SERVER: Final = 1
@@ -62,7 +63,7 @@ class Resolver:
 
     def __init__(self, model: FittedModel, proxy: str | None, transport: str) -> None:
         known = list(dict.fromkeys(item.proxy for item in model.configurations))
-        self._proxy = proxy or ("envoy" if "envoy" in known or not known else known[0])
+        self._proxy = proxy or (PROXY if PROXY in known or not known else known[0])
         if known and self._proxy not in known:
             raise UsageError(f"--proxy {self._proxy}: the profile has {', '.join(known)}")
         self._transport = transport
@@ -163,7 +164,7 @@ class Resolver:
         if any(item.tls != "none" for item in missing):
             given["tls"] = [_joined(item.tls for item in missing)]
         given["filter"] = [name for name in dict.fromkeys("+".join(item.filters) for item in missing) if name]
-        given["proxy"] = [self._proxy] if self._proxy != "envoy" else []
+        given["proxy"] = [self._proxy] if self._proxy != PROXY else []
         given["transport"] = [self._transport] if self._transport != "ip" else []
         return f"the profile lacks {names}; measure with: {profile_command(given)}"
 

@@ -1,4 +1,4 @@
-"""Which calls to cut so that none goes in a circle. Pure and linear."""
+"""Which calls to cut so that none closes a cycle. Pure and linear."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -7,7 +7,7 @@ _SHOWN: Final = 4
 
 
 def closing_calls(starts: Iterable[str], callees: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], str]:
-    """Calls whose removal leaves no circle, each with the circle that it closes as text.
+    """Calls whose removal leaves no cycle, each with the cycle that it closes as text.
 
     Depth first from `starts` in their order, callees in theirs: a call is cut where it leads back to a service that
     is being handled, so whatever `starts` reach they still reach.
@@ -41,7 +41,7 @@ def _cut_below(
 
 
 def _around(path: Sequence[str], first: int) -> str:
-    """The circle from `path[first]` to the end of the path and back; a long one shortened."""
+    """The cycle from `path[first]` to the end of the path and back; a long one shortened."""
     whole = len(path) - first <= 2 * _SHOWN
     middle = path[first:] if whole else [*path[first : first + _SHOWN], "…", *path[-2:]]
     return " -> ".join([*middle, path[first]])

@@ -9,7 +9,7 @@ from predictor.importers.closing_calls import closing_calls
 
 
 def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
-    """The graph in order: stages one after another, circles cut, what no request reaches left out; all of it listed.
+    """The graph in order: stages one after another, cycles cut, what no request reaches left out; all of it listed.
 
     Raises `UsageError` where what is left cannot be predicted.
     """
@@ -19,7 +19,7 @@ def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
         callees.setdefault(call.caller, []).append(call.callee)
     starts = [*(entry.service for entry in graph.ingress), *(service.name for service in graph.services)]
     closing = closing_calls(starts, callees)
-    remarks = [cut_call(*pair, circle) for pair, circle in closing.items()]
+    remarks = [cut_call(*pair, cycle) for pair, cycle in closing.items()]
     kept_calls = tuple(call for call in graph.calls if (call.caller, call.callee) not in closing)
     graph = replace(graph, calls=kept_calls)
     graph, left_out = _reached(graph)
@@ -34,9 +34,9 @@ def flat_graph(graph: CallGraph, origin: str) -> CallGraph:
     return graph
 
 
-def cut_call(caller: str, callee: str, circle: str) -> Assumption:
+def cut_call(caller: str, callee: str, cycle: str) -> Assumption:
     """The remark on a call that is left out since it leads back."""
-    why = "left out: a service's calls to itself" if caller == callee else f"left out: it closes the circle {circle}"
+    why = "left out: a service's calls to itself" if caller == callee else f"left out: it closes the cycle {cycle}"
     return Assumption(f"calls.{caller}->{callee}", why)
 
 

@@ -1,6 +1,5 @@
 """Isotope's service graphs (istio/tools): services with scripts of sleeps and calls."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +14,11 @@ from predictor.graph.types import Assumption, Call, CallGraph, Ingress, Protocol
 from predictor.importers.streams import read_text
 from profiler.errors import UsageError
 from profiler.files.json_text import Path_
+from profiler.files.units import parse_duration_ns
 from profiler.files.yaml_text import Document, parse_document
 
 REMEDY: Final = "give an Isotope topology, with 'services:' and their scripts"
 _PROTOCOLS: Final[dict[str, Protocol]] = {"http": "http1", "grpc": "grpc"}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_UNITS_NS: Final = {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?\s*\Z", re.IGNORECASE)
-_LONGEST_TEXT: Final = 100
 
 _TOP: Final = ("apiVersion", "kind", "metadata", "defaults", "services", "policies")
 _SERVICE: Final = ("name", "type", "numReplicas", "isEntrypoint", "responseSize", "script", "requestSize",
@@ -260,21 +256,15 @@ def _why(key: str) -> str:
 
 def _duration_ns(document: Document, path: Path_, value: Any) -> float:
     """A duration as Go writes it, `1m30s`; raises `UsageError`."""
-    found = _DURATION.findall(value[:_LONGEST_TEXT]) if isinstance(value, str) else []
-    if not found or "".join(number + unit for number, unit in found) != value:
-        raise UsageError(f"{document.at(path)}: expected a time such as 10ms, found {shown(value)}")
-    duration_ns = sum(float(number) * _UNITS_NS[unit] for number, unit in found)
-    if duration_ns > LONGEST_NS:
-        raise UsageError(f"{document.at(path)}: {shown(value)} is longer than 30 years; correct it")
+    try:
+        duration_ns = parse_duration_ns(value if isinstance(value, str) else shown(value))
+    except ValueError as error:
+        raise UsageError(f"{document.at(path)}: {error}") from None
+    if not 0 <= duration_ns <= LONGEST_NS:
+        raise UsageError(f"{document.at(path)}: expected a time from 0 to 30 years; found {shown(value)}")
     return duration_ns
 
 
 def _size_bytes(fields: Fields, key: str, default: float | None) -> float | None:
-    value = fields.raw(key, None, note=False)
-    if value is None:
-        return default
-    text = str(value)[:_LONGEST_TEXT] if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    found = _SIZE.match(text)
-    if found is None:
-        raise fields.refuse(f"expected a size such as 1 KB, found {shown(value)}", key)
-    return float(found[1]) * 1024.0 ** " kmgtp".index(found[2].lower() or " ")
+    """A size; Isotope's KB is 1024 bytes."""
+    return fields.size_bytes(key, 0.0, binary=True) if fields.has(key) else default

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 from profiler.errors import UsageError
-from profiler.text import one_line
+from profiler.text import error_line
 
 LARGEST_TEXT_BYTES: Final = 2**26
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -79,7 +79,7 @@ class Source:
                 parts.append(part)
                 missing -= len(part)
         except (OSError, EOFError, zlib.error, ValueError) as error:
-            reason = getattr(error, "strerror", None) or one_line(str(error)) or type(error).__name__
+            reason = getattr(error, "strerror", None) or error_line(error)
             raise UsageError(f"{self.name}: cannot be read: {reason}; copy it again") from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -83,7 +83,6 @@ class ConfigurationDocument(msgspec.Struct):
     cpu: CostDocument | None
     mean_ratio: Annotated[float, Meta(ge=1.0, le=1e6)]
     client_share: dict[str, Share]
-    request_share: dict[str, Share]
     ranges: dict[str, Span]
     headers: Positive
     rss_bytes: Positive | None
@@ -230,15 +229,11 @@ def _unpacked(values: PackedArray) -> Floats:
 
 def _check_together(configurations: Sequence[Configuration], refuse: _Refuse) -> None:
     """Each configuration once, and all with as many draws: draws of the same place belong together."""
-    seen: dict[tuple[object, ...], int] = {}
+    seen: dict[tuple[Any, ...], int] = {}
     draws = {len(cost.draws) for item in configurations for cost in (item.latency, item.cpu) if cost is not None}
     if len(draws) > 1:
         raise refuse("configurations", f"numbers of draws differ: {', '.join(map(str, sorted(draws)))}")
     for number, item in enumerate(configurations):
-        key = (
-            item.proxy, item.protocol, item.topology, item.tls, item.filters, item.transport, item.temperature,
-            item.application, item.extra_headers, item.workers,
-        )  # fmt: skip
-        if key in seen:
-            raise refuse(f"configurations[{number}]", f"the same as configurations[{seen[key]}]")
-        seen[key] = number
+        if item.key in seen:
+            raise refuse(f"configurations[{number}]", f"the same as configurations[{seen[item.key]}]")
+        seen[item.key] = number

@@ -1,7 +1,6 @@
-"""The regression of hop costs as a scikit-learn estimator, for use with its tools. Nothing else here imports it.
+"""The regression of hop costs: the scikit-learn estimator that every model is fitted and tested with.
 
-`predictor.models.fitting` and predictions use the same arithmetic from `regression.py`, so neither waits for the
-import of scikit-learn.
+scikit-learn is imported here only, and this module only to fit: a stored model is read without either.
 """
 
 from typing import Any
@@ -11,41 +10,48 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from predictor.models.regression import Term, choose_terms, design, operator
+from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
 
 
 class HingeRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Linear regression whose slopes may change once, where leave-one-out prefers it.
 
-    Parameters: `hinge` allows knots, `monotone` forbids slopes below zero.
-    Attributes: `terms_` (columns and knots), `intercept_`, `coef_` (one per term), `n_features_in_`.
+    Several outputs share their terms, which are chosen for the sum of the outputs: so coefficients add up to the sum's.
+
+    Parameters: `hinges` are the columns that may have a knot, `monotone` forbids slopes of the sum below zero.
+    Attributes: `terms_` (columns and knots); `coef_`, 1 + terms, the base first (× outputs where there are several);
+    `operator_`, 1 + terms × rows, which gives the coefficients of any other values of the same rows; `left_out_`, each
+    row's sum minus what the other rows predict with these terms, NaN where they cannot; `n_features_in_`.
     """
 
-    def __init__(self, *, hinge: bool = False, monotone: bool = False) -> None:
-        self.hinge = hinge
+    def __init__(self, *, hinges: tuple[int, ...] = (), monotone: bool = False) -> None:
+        self.hinges = hinges
         self.monotone = monotone
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: Any = None) -> "HingeRegressor":  # noqa: N803
-        """Fit to rows `X`, values `y` and weights (one over the variance)."""
-        rows, values = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        """Fit to rows `X`, values `y` (rows, or rows × outputs) and weights (one over the variance)."""
+        rows, values = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True)
         weights = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        hinges = range(rows.shape[1]) if self.hinge else ()
         used = weights > 0  # a weight of zero is as if the row were not there
-        rows, values, weights = rows[used], np.asarray(values, dtype=np.float64)[used], weights[used]
-        self.terms_: list[Term] = choose_terms(rows, values, weights, hinges=hinges, monotone=self.monotone)
-        solved = operator(design(rows, self.terms_), weights)
-        if solved is None:
-            self.terms_ = []
-            solved = operator(design(rows, []), weights)
-        assert solved is not None  # noqa: S101 (a column of ones always determines its coefficient)
-        solution = solved @ values
-        self.intercept_ = float(solution[0])
-        self.coef_ = solution[1:]
+        known, sums, weights = rows[used], values.reshape(len(rows), -1).sum(axis=1)[used], weights[used]
+        self.terms_: list[Term] = choose_terms(known, sums, weights, hinges=self.hinges, monotone=self.monotone)
+        solved = operator(design(known, self.terms_), weights)
+        assert solved is not None  # noqa: S101 (terms are chosen so that rows determine them)
+        self.operator_ = np.zeros((len(solved), len(rows)))
+        self.operator_[:, used] = solved
+        self.coef_ = solved @ values[used]
+        self.left_out_ = np.full(len(rows), np.nan)
+        self.left_out_[used] = left_out_residuals(design(known, self.terms_), sums, weights)
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:  # noqa: N803 (scikit-learn's name)
         """Values for rows `X`."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        predicted: npt.NDArray[np.float64] = design(rows, self.terms_) @ np.r_[self.intercept_, self.coef_]
+        predicted: npt.NDArray[np.float64] = design(rows, self.terms_) @ self.coef_
         return predicted

@@ -1,4 +1,4 @@
-"""From the cells of a profile to a fitted model. Pure numpy: no I/O, no scikit-learn.
+"""From the cells of a profile to a fitted model, by `HingeRegressor`. Pure: no I/O.
 
 Every component of a configuration is fitted with the same terms and weights, so coefficients of components add up to
 those of the total. Cells are taken at the run's median speed as far as a protocol goes along with the anchor cell,
@@ -16,10 +16,30 @@ from typing import Any, Final
 import numpy as np
 
 from predictor.models.cooling import cooling_curve, natural_curve
-from predictor.models.readings import Reading, dimension, feature_row, mean_ratio, memory, reading, shares, usable
-from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
-from predictor.models.types import BASE, CURRENCIES, FEATURES, Configuration, Cost, FittedModel, Floats, HeldOut
-from profiler.planning.coefficients import machine_error
+from predictor.models.estimator import HingeRegressor
+from predictor.models.readings import (
+    Reading,
+    client_shares,
+    configuration_key,
+    feature_row,
+    mean_ratio,
+    memory,
+    reading,
+    usable,
+)
+from predictor.models.regression import Term, design, left_out_residuals
+from predictor.models.types import (
+    BASE,
+    CONFIGURATION_KEY,
+    CURRENCIES,
+    FEATURES,
+    Configuration,
+    Cost,
+    FittedModel,
+    Floats,
+    HeldOut,
+)
+from profiler.profile.types import Cell, Profile
 
 DRAWS: Final = 200
 """How often another run is imagined."""
@@ -33,45 +53,44 @@ _STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 _FOLLOWS: Final = (0.0, 0.5, 1.0)
 _FEWEST_TO_TELL: Final = 4
 
-Groups = Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
+Groups = Mapping[tuple[Any, ...], Sequence[Cell]]
 Followed = Mapping[tuple[str, str], float]
 """By protocol and currency, how much of the anchor's drift its cells go along with, 0 to 1."""
 
-_KEY: Final = (
-    "proxy", "protocol", "topology", "tls", "filters", "transport", "temperature", "application", "extra_headers",
-    "workers",
-)  # fmt: skip
 
-
-def fit_profile(document: Mapping[str, Any], *, draws: int = DRAWS, seed: int = _SEED) -> FittedModel:
-    """The model of a profile (the document as `load_profile` gives it). A profile without usable cells gives none."""
-    error = machine_error(document["anchor"])
+def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> FittedModel:
+    """The model of a profile (as `load_profile` gives it). A profile without usable cells gives none."""
+    error = profile.anchor.machine_error if profile.anchor else 0.0
     random = np.random.default_rng(seed)
     machine = random.standard_normal(draws)
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for cell in document["cells"]:
-        if usable(cell) and not cell.get("proxy_config"):
-            groups.setdefault(tuple(dimension(cell, name) for name in _KEY), []).append(cell)
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in profile.cells:
+        if usable(cell) and not cell.proxy_config:
+            groups.setdefault(configuration_key(cell), []).append(cell)
     followed = _followed(groups, error)
     fitted = tuple(_configuration(key, cells, error, machine, random, followed) for key, cells in groups.items())
-    environment = document["environment"]
-    natural_hot, natural_cooling = natural_curve(document["anchor"])
+    environment = profile.environment
+    natural_hot, natural_cooling = natural_curve(profile.anchor)
     return FittedModel(
-        run_id=document["run_id"],
+        run_id=profile.run_id,
         cpu_model=str(environment.get("cpu_model") or ""),
         kernel=str(environment.get("kernel") or ""),
         machine_error=error,
         configurations=fitted,
         held_out=tuple(_held_out(groups, error, followed)),
-        warnings=tuple(document["warnings"]),
-        cooling=cooling_curve(document["anchor"]),
+        warnings=tuple(profile.warnings),
+        cooling=cooling_curve(profile.anchor),
         natural_cooling=natural_cooling,
         natural_hot=natural_hot,
     )
 
 
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _configuration(
-    key: Sequence[Any], cells: Sequence[Mapping[str, Any]], error: float, machine: Floats, random: np.random.Generator,
+    key: Sequence[Any], cells: Sequence[Cell], error: float, machine: Floats, random: np.random.Generator,
     followed: Followed,
 ) -> Configuration:  # fmt: skip
     costs: dict[str, Any] = {}
@@ -83,11 +102,10 @@ def _configuration(
     rss, per_connection = memory(cells)
     headers = features[:, FEATURES.index("headers")]
     return Configuration(
-        **dict(zip(_KEY, key, strict=True)),
+        **dict(zip(CONFIGURATION_KEY, key, strict=True)),
         **costs,
         mean_ratio=mean_ratio(cells),
-        client_share=shares(cells, "client"),
-        request_share=shares(cells, "request"),
+        client_share=client_shares(cells),
         ranges={
             name: (float(low), float(high))
             for name, low, high in zip(FEATURES, features.min(axis=0), features.max(axis=0), strict=True)
@@ -110,23 +128,24 @@ def _cost(readings: Sequence[Reading], error: float, machine: Floats, random: np
     features = np.array([entry.features for entry in readings])
     values = np.array([[entry.values.get(name, 0.0) for name in names] for entry in readings])
     totals, weights = values.sum(axis=1), _weights(readings, error)
-    terms = choose_terms(features, totals, weights, hinges=_HINGES)
-    rows = design(features, terms)
-    solved = operator(rows, weights)
-    if solved is None:
-        raise AssertionError("choose_terms gave terms that the cells do not determine")
-    coefficients = solved @ values
+    fitted = _regression().fit(features, values, weights)
     moved = np.array([_moved(entry, names, len(machine), random) for entry in readings])  # cells × draws × components
-    spare = len(readings) - rows.shape[1]
+    spare = len(readings) - len(fitted.coef_)
     if spare > 0:
-        excess = float(np.sum(weights * (totals - rows @ coefficients.sum(axis=1)) ** 2)) / spare
+        excess = float(np.sum(weights * (totals - fitted.predict(features).sum(axis=1)) ** 2)) / spare
         known = np.sqrt(excess / weights)  # ns by which a cell lies off, typically
         share = values / np.where(totals == 0.0, 1.0, totals)[:, None]
         noise = random.standard_normal((len(readings), len(machine)))
         moved += (noise * known[:, None])[:, :, None] * share[:, None, :]
-    drawn = np.einsum("tc,cdk->dtk", solved, values[:, None, :] + moved) * (1.0 + error * machine)[:, None, None]
-    labels = (BASE, *(_label(term) for term in terms))
-    return Cost(labels, names, coefficients, drawn, len(readings))
+    drawn = (
+        np.einsum("tc,cdk->dtk", fitted.operator_, values[:, None, :] + moved) * (1.0 + error * machine)[:, None, None]
+    )
+    labels = (BASE, *(_label(term) for term in fitted.terms_))
+    return Cost(labels, names, fitted.coef_, drawn, len(readings))
+
+
+def _regression() -> HingeRegressor:
+    return HingeRegressor(hinges=_HINGES, monotone=True)
 
 
 def _label(term: Term) -> str:
@@ -153,7 +172,7 @@ def _count(entry: Reading) -> int:
 
 
 def _protocol(key: Sequence[Any]) -> str:
-    return str(key[_KEY.index("protocol")])
+    return str(key[CONFIGURATION_KEY.index("protocol")])
 
 
 def _followed(groups: Groups, error: float) -> Followed:
@@ -174,7 +193,7 @@ def _followed(groups: Groups, error: float) -> Followed:
 
 
 def _held_out(groups: Groups, error: float, followed: Followed) -> Iterable[HeldOut]:
-    """Leave-one-cell-out errors by protocol and currency, terms chosen again without the cell."""
+    """Leave-one-cell-out errors by protocol and currency, with the terms that all cells together gave."""
     for (protocol, currency), follows in followed.items():
         errors = _protocol_errors(groups, protocol, currency, error, follows)
         tested = [abs(found) for found in errors if np.isfinite(found)]
@@ -198,17 +217,16 @@ def _protocol_errors(groups: Groups, protocol: str, currency: str, error: float,
     ]
 
 
-def _left_out(cells: Sequence[Mapping[str, Any]], currency: str, error: float, follows: float) -> list[float]:
+def _left_out(cells: Sequence[Cell], currency: str, error: float, follows: float) -> list[float]:
     """Relative error of each cell as the others predict it; NaN where they cannot."""
     readings = [found for cell in cells if (found := reading(cell, currency, follows)) is not None]
     if not readings:
         return []
     features = np.array([entry.features for entry in readings])
     totals, weights = np.array([entry.total for entry in readings]), _weights(readings, error)
-    terms = choose_terms(features, totals, weights, hinges=_HINGES)
+    residuals = _regression().fit(features, totals, weights).left_out_
     varying = [Term(column) for column in range(features.shape[1]) if np.ptp(features[:, column]) > 0]
     undetermined = np.isnan(left_out_residuals(design(features, varying), totals, weights))
-    residuals = left_out_residuals(design(features, terms), totals, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         relative = residuals / totals

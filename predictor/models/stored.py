@@ -16,11 +16,18 @@ import numpy as np
 from predictor.models.document import model_of
 from predictor.models.types import CURRENCIES, FittedModel
 from profiler.errors import UsageError
+from profiler.files.json_text import json_line
 from profiler.files.writing import write_whole
 
 FILE_NAME: Final = "model.json"
 
-_ELSEWHERE: Final = ("profiler/planning/coefficients.py", "profiler/vocabulary/components.py")
+_ELSEWHERE: Final = (
+    "profiler/profile/types.py",
+    "profiler/vocabulary/components.py",
+    "profiler/vocabulary/hop.py",
+    "profiler/vocabulary/protocols.py",
+    "profiler/vocabulary/usual.py",
+)
 _ARRAYS: Final = ("coefficients", "draws")
 _DAMAGES: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError)
 """What reading a file of any content may end in; `ValueError` is damaged JSON, text or base64 too."""
@@ -36,7 +43,7 @@ def save_model(model: FittedModel, file: Path, profile_sha256: str) -> None:
         **document,
         "configurations": [_changed(item, _packed) for item in document["configurations"]],
     }
-    write_whole(file, json.dumps({**bound, "checksum": _checksum(bound)}, allow_nan=False) + "\n")
+    write_whole(file, json_line({**bound, "checksum": _checksum(bound)}))
 
 
 def read_model(file: Path, profile_sha256: str) -> FittedModel | None:

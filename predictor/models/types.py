@@ -11,10 +11,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from profiler.vocabulary.hop import IP, PLAIN
+from profiler.vocabulary.usual import PROXY, WORKERS, usual_application
+
 Floats = npt.NDArray[np.float64]
 
 FORMAT: Final = "meshinsight-model"
-VERSION: Final = 1
+VERSION: Final = 2
 """The newest version of the stored model that this package reads, and the one it writes."""
 
 BASE: Final = "base"
@@ -62,13 +65,20 @@ def _column(term: str, features: Floats) -> Floats:
     return np.maximum(column - float(knot), 0.0) if knot else column
 
 
+CONFIGURATION_KEY: Final = (
+    "proxy", "protocol", "topology", "tls", "filters", "transport", "temperature", "application", "extra_headers",
+    "workers",
+)  # fmt: skip
+"""The fields by which configurations differ: everything that is measured but load."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """What was measured of one hop configuration at one temperature.
 
-    `client_share` and `request_share` are by component: the fraction of its latency on the client's side, and on the
-    request's way. `ranges` are the lowest and highest measured value by feature. `mean_ratio` is the mean overhead over
-    the median one. Memory is per proxy, in bytes, None where not measured.
+    `client_share` is by component: the fraction of its latency on the client's side. `ranges` are the lowest and
+    highest measured value by feature. `mean_ratio` is the mean overhead over the median one. Memory is per proxy, in
+    bytes, None where not measured.
     """
 
     proxy: str
@@ -85,7 +95,6 @@ class Configuration:
     cpu: Cost | None
     mean_ratio: float
     client_share: Mapping[str, float]
-    request_share: Mapping[str, float]
     ranges: Mapping[str, tuple[float, float]]
     headers: float
     rss_bytes: float | None
@@ -94,10 +103,15 @@ class Configuration:
     @property
     def name(self) -> str:
         """The configuration in a word, what is usual left out: `http1-both-mtls-hot`."""
-        usual = {"envoy", "none", "ip", "w1", "http1" if self.protocol == "tcp" else self.protocol}
+        usual = {PROXY, PLAIN, IP, f"w{WORKERS}", usual_application(self.protocol)}
         further = (self.proxy, self.tls, *self.filters, self.transport, f"w{self.workers}", self.application)
         further += tuple(f"with.{header}" for header in self.extra_headers)
         return "-".join((self.protocol, self.topology, *(p for p in further if p not in usual), self.temperature))
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others, in the order of `CONFIGURATION_KEY`."""
+        return tuple(getattr(self, name) for name in CONFIGURATION_KEY)
 
     def cost(self, currency: str) -> Cost | None:
         """The coefficients in `latency` or `cpu`."""

@@ -122,12 +122,6 @@ def _log_normal(scores: Floats) -> Floats:
     return np.asarray(-np.logaddexp(0.0, found))
 
 
-def repeated_variance(means: Floats, variances: Floats, number: Floats) -> Floats:
-    """Variance of `number` calls in a row, the last of which happens with the probability of what is not whole."""
-    rest = number - np.floor(number)
-    return np.asarray(number * variances + rest * (1.0 - rest) * means**2)
-
-
 def hop_variance(means: Floats, spreads: Floats, waits: Floats, busy: Floats) -> Floats:
     """Variance of hops' overhead, edges × sides summed: lognormal of that mean and sigma, and exponential waits.
 

@@ -9,7 +9,7 @@ How fast idle sidecars cool is scaled by the anchor at one low rate.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from predictor.graph.types import CallGraph
 from predictor.models.types import FEATURES, POSITIONS, Configuration, FittedModel
 from predictor.validation.types import Anchor
 from profiler.errors import UsageError
-from profiler.measuring.applications import COLD, HOT, NATURAL, AnchorCell, AnchorReading
+from profiler.measuring.applications import AnchorCell, AnchorReading
 from profiler.planning.cells import ANCHOR_SCENE
+from profiler.profile.types import Profile
 from profiler.vocabulary.protocols import HTTP1, TCP
+from profiler.vocabulary.temperature import COLD, HOT, NATURAL
 
 ANCHOR: Final = AnchorCell(HTTP1, HOT)
 """The anchor cell of a profile without cells of an anchor's load."""
@@ -44,9 +46,7 @@ def model_of(model: FittedModel, temperature: str) -> FittedModel:
     return replace(model, configurations=chosen)
 
 
-def anchor_cells(
-    graphs: Sequence[CallGraph], model: FittedModel, profile: Mapping[str, Any]
-) -> dict[AnchorCell, AnchorReading]:
+def anchor_cells(graphs: Sequence[CallGraph], model: FittedModel, profile: Profile) -> dict[AnchorCell, AnchorReading]:
     """The cells to measure for graphs, HTTP/1.1's first, with what they cost in the profile.
 
     `model` is what `model_of` gives. Raises `UsageError`: the profile has no anchor.
@@ -131,13 +131,10 @@ def _modelled(model: FittedModel, cell: AnchorCell) -> AnchorReading:
     return AnchorReading(0.0, 0.0)
 
 
-def _profiled_ns(profile: Mapping[str, Any]) -> float:
+def _profiled_ns(profile: Profile) -> float:
     """Overhead of the anchor in the profile, in ns. Raises `UsageError`."""
-    anchor = profile["anchor"]
-    rounds = [] if anchor is None else anchor["rounds"]
-    overheads = [
-        entry["with_p50_ns"] - entry["baseline_p50_ns"] for entry in rounds if entry["baseline_p50_ns"] is not None
-    ]
+    rounds = profile.anchor.rounds if profile.anchor else []
+    overheads = [entry.with_p50_ns - entry.baseline_p50_ns for entry in rounds if entry.baseline_p50_ns is not None]
     if not overheads or np.median(overheads) <= 0:
         raise UsageError("the profile has no anchor cell to compare this machine with; measure it again")
     return float(np.median(overheads))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from predictor.graph.types import CallGraph
 from predictor.hop_costs.options import Options
@@ -19,10 +19,13 @@ from predictor.what_if.comparison import saving
 from predictor.what_if.scenarios import AS_IT_IS, Scenario
 from profiler.errors import MeshInsightError, UsageError
 from profiler.host.environment import describe_environment
-from profiler.measuring.applications import COLD, HOT, AnchorCell, AnchorReading, ApplicationBench
+from profiler.measuring.applications import AnchorCell, AnchorReading, ApplicationBench
+from profiler.profile.types import Profile
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
 from profiler.testbed.run import Run, measuring_lock
+from profiler.vocabulary.temperature import COLD, HOT
+from profiler.vocabulary.usual import PROXY
 
 _SERVICE_BYTES: Final = 30 << 20
 _SIDECAR_BYTES: Final = 70 << 20
@@ -52,7 +55,7 @@ class Case:
 
 
 def validate(
-    graph: CallGraph, profile: Mapping[str, Any], model: FittedModel, scenarios: Sequence[Scenario], options: Options,
+    graph: CallGraph, profile: Profile, model: FittedModel, scenarios: Sequence[Scenario], options: Options,
     settings: Settings, report: Report,
 ) -> Validation:  # fmt: skip
     """Deploy, measure and score a graph and its what-ifs.
@@ -66,7 +69,7 @@ def validate(
     profiled = anchor_cells([case.graph for case in cases], model, profile)
     for case in cases:  # what the profile lacks is told before anything is started
         predict(case.graph, model, replace(case.options, samples=0, intervals=False))
-    warnings = _other_build(profile, options.proxy or "envoy")
+    warnings = _other_build(profile, options.proxy or PROXY)
     _require_memory(deployed)
     wanted_rps = settings.rate_rps or sum(entry.rate_rps for entry in graph.ingress)
     shares = {entry.id: entry.rate_rps for entry in graph.ingress}
@@ -103,7 +106,7 @@ def _cases(
         chosen = options if scenario.name == AS_IT_IS else scenario.options(options)
         if scenario.speedup:
             raise UsageError(f"{scenario.place}: {scenario.name}: a speed-up cannot be built, so not validated either")
-        made = application(changed, spoken, chosen.proxy or "envoy", chosen.transport)
+        made = application(changed, spoken, chosen.proxy or PROXY, chosen.transport)
         bare = without_mesh(made)
         known = next((name for name, one in deployed.items() if one == bare), None)
         baseline = known or (f"without sidecars, {scenario.name}" if deployed else "without sidecars")
@@ -161,18 +164,18 @@ def _scored(
     )
 
 
-def _other_build(profile: Mapping[str, Any], proxy: str) -> tuple[str, ...]:
+def _other_build(profile: Profile, proxy: str) -> tuple[str, ...]:
     """What to say where the installed proxy is another than the profiled one. Raises `UsageError` without any."""
-    profiled = profile["proxies"].get(proxy)
+    profiled = profile.proxies.get(proxy)
     if profiled is None:
-        known = ", ".join(profile["proxies"]) or "none"
+        known = ", ".join(profile.proxies) or "none"
         raise UsageError(f"the profile is of {known}, what is deployed here is {proxy}; profile {proxy} first")
     installed = find_proxy(proxy).identify()
-    if (installed.version, installed.binary_sha256) == (profiled["version"], profiled["binary_sha256"]):
+    if (installed.version, installed.binary_sha256) == (profiled.version, profiled.binary_sha256):
         return ()
     return (
-        f"{proxy} {installed.version} is deployed, {profiled['version']} was profiled"
-        + ("" if installed.version != profiled["version"] else ", another build")
+        f"{proxy} {installed.version} is deployed, {profiled.version} was profiled"
+        + ("" if installed.version != profiled.version else ", another build")
         + ": differences between the two are in the errors",
     )
 

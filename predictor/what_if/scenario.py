@@ -3,16 +3,17 @@
 A change is `EDGE.FIELD=VALUE`, as in `a->b.tls=none` or `*.protocol=tcp`; entries are edges too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from predictor.graph.checks import check_graph
 from predictor.graph.types import PROTOCOLS, TLS_MODES, Call, CallGraph, Ingress, Service, Sidecar
-from predictor.graph.units import parse_size_bytes
 from predictor.hop_costs.options import Factors
 from profiler.errors import UsageError
+from profiler.files.units import parse_size_bytes
+from profiler.text import not_one_of, some_of
 from profiler.vocabulary.components import COMPONENTS
 
 FACTOR_NAMES: Final = {"C": "cpu_base", "c": "cpu_slope", "L": "latency_base", "l": "latency_slope"}
@@ -75,7 +76,7 @@ def _set(graph: CallGraph, text: str, named: Named) -> CallGraph:
         raise UsageError(f"{named('set', text)}: {error}") from None
     edges: list[Call | Ingress] = [*graph.calls, *graph.ingress]
     if not any(fnmatchcase(edge.id, pattern) for edge in edges):
-        known = _shortened(edge.id for edge in edges)
+        known = some_of(edge.id for edge in edges)
         raise UsageError(f"{named('set', text)}: no edge is called so; the graph has {known}")
 
     def apply(edge: Any) -> Any:
@@ -87,7 +88,7 @@ def _set(graph: CallGraph, text: str, named: Named) -> CallGraph:
 def _choice(known: tuple[str, ...]) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in known:
-            raise ValueError(f"expected {', '.join(known)}, found {value!r}")
+            raise ValueError(not_one_of(value, known))
         return value
 
     return parse
@@ -115,7 +116,7 @@ def _drop(graph: CallGraph, name: str, named: Named) -> CallGraph:
 
 def _placed(service: Service, topology: str, named: Named) -> Service:
     if topology not in TOPOLOGIES:
-        raise UsageError(f"{named('topology', topology)}: expected {', '.join(TOPOLOGIES)}")
+        raise UsageError(f"{named('topology', topology)}: {not_one_of(topology, TOPOLOGIES)}")
     if topology == "server":
         return replace(service, sidecar=Sidecar("none", service.sidecar.server))
     return replace(service, sidecar=Sidecar("shared", "shared") if topology == "shared" else Sidecar("none", "none"))
@@ -139,8 +140,3 @@ def factors(document: Any, origin: str) -> dict[str, Factors]:
                 raise UsageError(f"{origin}: {name}.{key}: expected C, c, L or l with a factor of 0 or more, as 0.5")
         found[str(name)] = Factors(**{FACTOR_NAMES[key]: float(value) for key, value in entries.items()})
     return found
-
-
-def _shortened(names: Iterable[str]) -> str:
-    known = list(names)
-    return ", ".join(known[:6]) + (", …" if len(known) > 6 else "")

@@ -24,9 +24,10 @@ from profiler.attach.results import (
     message_times,
 )
 from profiler.attach.targets import Target, watched
-from profiler.attach.user_time import Program, program_of
+from profiler.attach.user_time import split_user_time
 from profiler.host.environment import describe_environment
 from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTimes, add_up, add_up_user
+from profiler.symbols.programs import Program, program_of
 
 _FEW_SAMPLES: Final = 500
 _FEW_MESSAGES: Final = 100
@@ -50,7 +51,7 @@ def attach(
     """
     with ExitStack() as stack:
         lives = stack.enter_context(watched(targets))
-        programs = {target: stack.enter_context(program_of(target)) for target in targets}
+        programs = {target: stack.enter_context(program_of(target.pids[0], target.label)) for target in targets}
         say("making ready")
         measurement = stack.enter_context(Measurement(targets, settings))
         say(f"measuring for {settings.duration_s:g} s")
@@ -99,7 +100,7 @@ def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes 
     components: dict[str, Component] = {}
     probe_share, samples = 0.0, 0
     if sampled is not None:
-        user, doubt = program.split(sampled)
+        user, doubt = split_user_time(program, sampled)
         components, probe_share = cpu_components(sampled, user, vcpus, rate)
         samples = sampled.samples
         warnings += [doubt] if doubt else []

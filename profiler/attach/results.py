@@ -9,7 +9,7 @@ import msgspec
 from profiler.attach.messages import DIRECTIONS, Messages, percentiles_ns
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import SampledTimes
-from profiler.text import one_line
+from profiler.text import error_line
 from profiler.vocabulary.components import CLIENT_SIDECAR, OTHER
 from profiler.vocabulary.cpu_states import PROBE, UNRESOLVED, USER
 
@@ -121,7 +121,7 @@ class Attached:
         try:
             return msgspec.convert({key: document[key] for key in document if key not in ("format", "version")}, cls)
         except (msgspec.ValidationError, ValueError) as error:  # ValueError: halves of surrogate pairs
-            raise MeshInsightError(f"{other}: {one_line(str(error))}; use the image of this release") from error
+            raise MeshInsightError(f"{other}: {error_line(error)}; use the image of this release") from error
 
 
 def cpu_components(

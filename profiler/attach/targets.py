@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from profiler.errors import UsageError
-
-_DELETED: Final = " (deleted)"
+from profiler.symbols.programs import executable
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,6 @@ def _local_target(pid: int, proc: Path) -> Target:
     if fields["State"].startswith(("Z", "X")) or "VmSize" not in fields:
         raise UsageError(f"--pid {pid}: {fields['Name']} is a kernel thread or has ended; name a running proxy")
     return Target(f"pid {pid} ({executable(pid, proc).name or fields['Name']})", (pid,))
-
-
-def executable(pid: int, proc: Path = Path("/proc")) -> Path:
-    """The program that a process runs, as its own file systems name it; empty if it has ended."""
-    try:
-        return Path(str((proc / str(pid) / "exe").readlink()).removesuffix(_DELETED))
-    except OSError:
-        return Path()
 
 
 @dataclass

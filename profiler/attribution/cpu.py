@@ -7,7 +7,6 @@ counts as `ipc`: a sampled stack cannot tell the two ways apart, and the two met
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -145,10 +144,21 @@ def _move_step(
     return more.get(USER, 0.0)
 
 
+@dataclass(frozen=True)
+class CpuPart:
+    """A component of the CPU time that the sidecars add; `share` is of the sum of all components."""
+
+    cpu_ns_per_request: float
+    vcpu_per_1000_rps: float
+    share: float | None
+    ci95_ns: list[float] | None
+    source: str
+
+
 def describe(
     rounds: CpuRounds, reading: Reading, source: str, seed: int, redirect_shares: Mapping[str, float] | None = None
-) -> dict[str, dict[str, Any]]:
-    """CPU components of the overhead, in the shape of `cpu.components` of a profile cell."""
+) -> dict[str, CpuPart]:
+    """CPU components of the overhead."""
     found = overhead(rounds, reading, redirect_shares)
     names = [*(name for name in COMPONENTS if name in found), *(name for name in found if name not in COMPONENTS)]
     total_ns = sum(found.values())
@@ -161,13 +171,13 @@ def describe(
     user_ns = per_request(rounds.with_sidecar, reading).get(USER, 0.0)
     errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.share is not None}
     return {
-        name: {
-            "cpu_ns_per_request": found[name],
-            "vcpu_per_1000_rps": found[name] * 1000 / 1e9,
-            "share": found[name] / total_ns if total_ns else None,
-            "ci95_ns": widened(found[name], (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
-            "source": _source(name, source, rounds, bool(redirect_shares)),
-        }
+        name: CpuPart(
+            cpu_ns_per_request=found[name],
+            vcpu_per_1000_rps=found[name] * 1000 / 1e9,
+            share=found[name] / total_ns if total_ns else None,
+            ci95_ns=widened(found[name], (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
+            source=_source(name, source, rounds, bool(redirect_shares)),
+        )
         for index, name in enumerate(names)
     }
 

@@ -42,7 +42,7 @@ _UNUSED: Final = (HALTED, IDLE)
 """State and class of CPU time that nobody used."""
 
 _OF_PROCESSES: Final = (USER, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, SYSCALL_OTHER)
-"""What only processes do: of strangers it is no cost of the mesh. Kernel threads may well work for it."""
+"""What only processes do: of foreign processes it is no cost of the mesh. Kernel threads may well work for it."""
 
 
 def components_from_states(time_ns: Mapping[tuple[str, str], float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ subtracted term by term would not.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -215,8 +215,23 @@ class LatencyRounds:
         return len(self.with_sidecar)
 
 
-def decompose(rounds: LatencyRounds, seed: int) -> dict[str, dict[str, Any]]:
-    """Latency components of the overhead, in the shape of `latency.components` of a profile cell.
+@dataclass(frozen=True)
+class LatencyPart:
+    """A component of the overhead at the median; `rounds_ns` is each round on its own: what models resample."""
+
+    median_ns: float
+    mean_ns: float
+    p99_ns: float | None
+    ci95_ns: list[float] | None
+    samples: int
+    dropped: int
+    lost: int
+    rounds_ns: list[float]
+    source: str
+
+
+def decompose(rounds: LatencyRounds, seed: int) -> dict[str, LatencyPart]:
+    """Latency components of the overhead.
 
     `mean_ns` leaves out exchanges during which the machine was held up (`unheld_mask`). `p99_ns` is the 99th
     percentile, over exchanges, of the component in excess of its share without sidecars.
@@ -227,29 +242,24 @@ def decompose(rounds: LatencyRounds, seed: int) -> dict[str, dict[str, Any]]:
     low, high = bootstrap_interval(
         range(rounds.rounds), lambda drawn: rounds.drawn(drawn).split(_at_median).sum(axis=0), seed, 100
     )
-    counts = {"samples": len(table), "dropped": table.dropped, "lost": table.lost}
     user_ns = float(_at_median(rounds.with_sidecar)[_SIDECAR_USER].sum())
     errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.shares is not None}
+    splits = [rounds.drawn([index]).split(_at_median).sum(axis=0) for index in range(rounds.rounds)]
     found = {}
     for name in rounds.names:
         index = rounds.column(name)
-        found[name] = {
-            "median_ns": float(medians[index]),
-            "mean_ns": float(means[index]),
-            "p99_ns": p99.get(name),
-            "ci95_ns": widened(
-                float(medians[index]), (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)
-            ),
-            **counts,
-            "source": _source(name, rounds),
-        }
+        found[name] = LatencyPart(
+            median_ns=float(medians[index]),
+            mean_ns=float(means[index]),
+            p99_ns=p99.get(name),
+            ci95_ns=widened(float(medians[index]), (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
+            samples=len(table),
+            dropped=table.dropped,
+            lost=table.lost,
+            rounds_ns=[float(split[index]) for split in splits],
+            source=_source(name, rounds),
+        )
     return found
-
-
-def per_round(rounds: LatencyRounds) -> dict[str, list[float]]:
-    """Each component in each round on its own, in ns: what models resample."""
-    splits = [rounds.drawn([index]).split(_at_median).sum(axis=0) for index in range(rounds.rounds)]
-    return {name: [float(split[rounds.column(name)]) for split in splits] for name in rounds.names}
 
 
 def _p99(rounds: LatencyRounds, medians: Floats) -> dict[str, float]:
@@ -292,15 +302,11 @@ def _source(name: str, rounds: LatencyRounds) -> str:
     return "timeline"
 
 
-def by_place(rounds: LatencyRounds) -> list[dict[str, Any]]:
-    """Overhead at the median by place and direction, in the shape of `latency.by_place`."""
+def by_place(rounds: LatencyRounds) -> dict[tuple[str, str], dict[str, float]]:
+    """Overhead at the median in ns by place and direction, then component."""
     split = rounds.split(_at_median)
-    return [
-        {
-            "place": place,
-            "direction": direction,
-            "components": {name: float(row[rounds.column(name)]) for name in rounds.names},
-        }
+    return {
+        (place, direction): {name: float(row[rounds.column(name)]) for name in rounds.names}
         for (place, direction), row in zip(_ROWS, split, strict=True)
         if row.any()
-    ]
+    }

@@ -15,5 +15,5 @@ IN_POD: Final = ("python3", "-I", "-B", "-u", "-m", "profiler.cluster.agent")
 directory or of PYTHONPATH, writes no compiled files, and does not hold its output back."""
 PREPARED_LABEL: Final = "meshinsight.io/prepared"
 """On a namespace that an administrator made for runs (manifests/namespace.yaml): the accounts of a run are there."""
-WORKLOAD, REAPER, ASSISTANT = "workload", "reaper", "assistant"
+WORKLOAD, ASSISTANT = "workload", "assistant"
 """With PROFILER, whose accounts and secrets there are."""

@@ -3,18 +3,15 @@
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
+from profiler.host.programs import program_path
 from profiler.host.search_path import SYSTEM, absolute_entries
-
-PROGRAM_PATH: Final = SYSTEM
-"""Where programs are looked for."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,11 @@ class LocalHost:
             return False
 
     def program(self, name: str) -> Path | None:
-        found = shutil.which(name, path=PROGRAM_PATH)
+        found = program_path(name, SYSTEM)
         return Path(found) if found else None
 
     def run(self, *argv: str, input_text: str = "", timeout_s: float = 10) -> Answer:
-        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{PROGRAM_PATH}:{absolute_entries()}"}
+        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{SYSTEM}:{absolute_entries()}"}
         try:
             done = subprocess.run(
                 argv,

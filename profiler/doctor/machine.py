@@ -15,7 +15,7 @@ _PACKAGES: Final = {
     "jsonschema": (PROFILE, PREDICT, REPORT),
     "matplotlib": (REPORT,),
     "pyarrow": (PROFILE,),
-    "sklearn": (PREDICT,),
+    "sklearn": (PROFILE, PREDICT, REPORT),
 }
 
 

@@ -1,13 +1,14 @@
 """Readings to profile cells: pure arithmetic over what has been measured so far."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
-from profiler.attribution import bounds
-from profiler.attribution.closure import residual, trust_warnings
 from profiler.attribution.cpu import (
     CpuRound,
     CpuRounds,
@@ -21,14 +22,17 @@ from profiler.attribution.cpu import (
     traced,
 )
 from profiler.attribution.cpu_classes import components_from_samples, components_from_states, is_foreign
-from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose, per_round
+from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.evaluation.readings import Point, Readings
+from profiler.evaluation.trust import residual, trust_warnings
 from profiler.evaluation.user_split import UserSplits
 from profiler.evaluation.windows import CpuWindow, LatencyWindow
 from profiler.host.accounting import NOISY_STEAL_RATIO, Noise
 from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, Scene, anchor_scene, ladder, paced
 from profiler.probes.perf_sampling import CPU_CLOCK
+from profiler.profile import bounds
+from profiler.profile import types as profile
 from profiler.symbols.split import Entered
 from profiler.vocabulary.components import (
     COMPONENTS,
@@ -40,12 +44,13 @@ from profiler.vocabulary.components import (
     filter_wait_component,
 )
 from profiler.vocabulary.cpu_states import IDLE, REST
-from profiler.vocabulary.hop import NONE, label_of
+from profiler.vocabulary.hop import NONE, Hop, label_of
+from profiler.vocabulary.load import Load
 
 _CLOCK_RESOLUTION_NS: Final = 1000
 _FEWEST_ROUNDS: Final = 2
 _OTHERS_SHARE: Final = 0.05
-"""Share of the CPUs that strangers may use before a cell says so."""
+"""Share of the CPUs that foreign processes may use before a cell says so."""
 
 
 class Assembly:
@@ -76,7 +81,7 @@ class Assembly:
         tables = [window.exchanges for window in windows if window.exchanges is not None]
         return [table.without_probes(self.probe_hit_ns) for table in tables]
 
-    def cells(self) -> list[dict[str, Any]]:
+    def cells(self) -> list[profile.Cell]:
         """Every cell with at least two rounds with and without sidecars, in the order of the plan."""
         return [self._cell(cell) for cell in self._plan.cells if self._measured(cell)]
 
@@ -91,50 +96,38 @@ class Assembly:
         rounds = min(len(windows), len(baseline))
         return windows[:rounds], baseline[:rounds]
 
-    def _cell(self, cell: Cell) -> dict[str, Any]:
+    def _cell(self, cell: Cell) -> profile.Cell:
         windows, baseline = self._windows(cell)
         load = cell.scene.load
         cpu = self._cpu(cell)
-        found: dict[str, Any] = {
-            "id": cell.id,
-            "protocol": cell.hop.protocol,
-            "topology": cell.hop.topology,
-            "temperature": cell.scene.temperature,
-            "proxy": cell.hop.proxy,
-            "application": cell.hop.application,
-            "tls": cell.hop.tls,
-            "filters": [label_of(name) for name in cell.hop.filters],
-            "transport": cell.hop.transport,
-            "workers": cell.hop.workers,
-            "proxy_config": cell.hop.bootstrap or None,
-            "reference": cell.reference,
-            "request_bytes": load.request_bytes,
-            "response_bytes": load.response_bytes,
-            "headers": load.headers,
-            "header_bytes": load.headers * load.header_bytes,
-            "messages": load.messages,
-            "new_connections": load.new_connections,
-            "extra_headers": [line.partition(":")[0] for line in load.extra_headers],
-            "memory": self._readings.memory.get(cell.hop) or None,
-            "connections": load.connections,
-            "rate_rps": load.rate_rps,
-            "achieved_rps": float(np.median([window.unprobed_rps for window in windows])),
-            "baseline_achieved_rps": float(np.median([window.unprobed_rps for window in baseline])),
-            "loop": "open" if load.rate_rps is not None else "closed" if paced(cell.scene) == load else "paced",
-            "rounds": len(windows),
-            "latency": self._latency(cell, cpu),
-            "cpu": cpu,
-            "perturbation": self._perturbation(cell),
-            "noise": _noise([window.noise for window in windows]),
-            "warnings": [],
-            "errors": [],
-        }
         cpu_windows, _ = self._cpu_windows(cell)
-        found["warnings"] = [*_window_warnings(windows, cpu_windows, found["noise"]), *trust_warnings(found)]
-        found["errors"] = _errors(found, windows, baseline)
-        return found
+        noise = _noise([window.noise for window in windows])
+        found = profile.Cell(
+            id=cell.id,
+            temperature=cell.scene.temperature,
+            **_dimensions(cell.hop, load),
+            reference=cell.reference,
+            memory=self._memory(cell.hop),
+            achieved_rps=float(np.median([window.unprobed_rps for window in windows])),
+            baseline_achieved_rps=float(np.median([window.unprobed_rps for window in baseline])),
+            loop="open" if load.rate_rps is not None else "closed" if paced(cell.scene) == load else "paced",
+            rounds=len(windows),
+            anchor_factor=self._anchor_factor(cell) if load.serial else None,
+            latency=self._latency(cell, cpu),
+            cpu=cpu,
+            perturbation=self._perturbation(cell),
+            noise=noise,
+            warnings=_window_warnings(windows, cpu_windows, noise),
+            errors=[],
+        )
+        errors = _errors(found, windows, baseline)
+        return replace(found, warnings=[*found.warnings, *trust_warnings(found)], errors=errors)
 
-    def _latency(self, cell: Cell, cpu: dict[str, Any] | None) -> dict[str, Any]:
+    def _memory(self, hop: Hop) -> profile.Memory | None:
+        found = self._readings.memory.get(hop)
+        return profile.Memory(**found) if found else None
+
+    def _latency(self, cell: Cell, cpu: profile.Cpu | None) -> profile.Latency:
         windows, baseline = self._windows(cell)
         overhead_ns = _p50(windows) - _p50(baseline)
         low, high = bootstrap_interval(
@@ -144,27 +137,35 @@ class Assembly:
             ),
             self._seed,
         )
-        found: dict[str, Any] = {
-            "baseline_p50_ns": _p50(baseline),
-            "with_p50_ns": _p50(windows),
-            "overhead_p50_ns": overhead_ns,
-            "overhead_ci95_ns": [float(low[0]), float(high[0])],
-            "baseline": _percentiles(_free(baseline)),
-            "with": _percentiles(_free(windows)),
-        }
+        found = profile.Latency(
+            baseline_p50_ns=_p50(baseline),
+            with_p50_ns=_p50(windows),
+            overhead_p50_ns=overhead_ns,
+            overhead_ci95_ns=[float(low[0]), float(high[0])],
+            baseline=_percentiles(_free(baseline)),
+            with_sidecars=_percentiles(_free(windows)),
+            components={},
+            by_place=[],
+            closure_residual=None,
+        )
         if not cell.scene.load.serial:
-            return {**found, **_loaded_components(found, cpu, len(_free(windows)))}
+            return replace(found, components=_loaded_components(found, cpu)) if cpu else found
         rounds = LatencyRounds(
             self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect_shares(cell)
         )
-        components = decompose(rounds, self._seed)
-        for name, values_ns in per_round(rounds).items():
-            components[name]["rounds_ns"] = values_ns
-        factor = self._anchor_factor(cell)
-        for component in components.values():
-            component["anchored_median_ns"] = None if factor is None else component["median_ns"] * factor
-        closure = residual(components, "median_ns", overhead_ns)
-        return {**found, "components": components, "by_place": by_place(rounds), "closure_residual": closure}
+        components = {
+            name: profile.LatencyComponent(**asdict(part)) for name, part in decompose(rounds, self._seed).items()
+        }
+        places = by_place(rounds).items()
+        return replace(
+            found,
+            components=components,
+            by_place=[
+                profile.Place(place=place, direction=direction, components=parts)
+                for (place, direction), parts in places
+            ],
+            closure_residual=residual((part.median_ns for part in components.values()), overhead_ns),
+        )
 
     def _latency_rungs(self, cell: Cell) -> tuple[LatencyRung, ...]:
         """The cell's ladder; empty while a rung has too few rounds, so that user time stays whole."""
@@ -212,34 +213,35 @@ class Assembly:
         rounds = self._cpu_rounds(cell)
         return redirect_shares(rounds.with_sidecar) if rounds and cell.hop.topology != NONE else {}
 
-    def _cpu(self, cell: Cell) -> dict[str, Any] | None:
+    def _cpu(self, cell: Cell) -> profile.Cpu | None:
         rounds = self._cpu_rounds(cell)
         if rounds is None:
             return None
         windows, _ = self._cpu_windows(cell)
         with_ns, baseline_ns = busy_per_request(rounds.with_sidecar), busy_per_request(rounds.baseline)
         shares = self._redirect_shares(cell)
-        components = describe(rounds, traced, "tracepoints", self._seed, shares)
-        for name, values_ns in rounds_per_request(rounds, traced, shares).items():
-            components[name]["rounds_ns"] = values_ns
-        samples = [window.samples for window in windows if window.samples]
-        return {
-            "rate_rps": self._readings.cpu_rates_rps[cell.scene],
-            "achieved_rps": float(np.median([window.achieved_rps for window in windows])),
-            "baseline_cpu_ns_per_request": baseline_ns,
-            "with_cpu_ns_per_request": with_ns,
-            "components": components,
-            "perf_components": describe(rounds, sampled, "perf samples", self._seed) if samples else {},
-            "user_split": self._user_splits.split(cell),
-            "disagreement_points": disagreement(rounds) if samples else {},
-            "perf_unresolved_share": float(np.mean([window.unresolved_share for window in samples]))
-            if samples
-            else None,
-            "perf_samples": sum(window.samples for window in samples),
-            "closure_residual": residual(components, "cpu_ns_per_request", with_ns - baseline_ns),
+        rounds_ns = rounds_per_request(rounds, traced, shares)
+        components = {
+            name: profile.CpuComponent(**asdict(part), rounds_ns=rounds_ns[name])
+            for name, part in describe(rounds, traced, "tracepoints", self._seed, shares).items()
         }
+        samples = [window.samples for window in windows if window.samples]
+        sampled_parts = describe(rounds, sampled, "perf samples", self._seed) if samples else {}
+        return profile.Cpu(
+            rate_rps=self._readings.cpu_rates_rps[cell.scene],
+            achieved_rps=float(np.median([window.achieved_rps for window in windows])),
+            baseline_cpu_ns_per_request=baseline_ns,
+            with_cpu_ns_per_request=with_ns,
+            components=components,
+            perf_components={name: profile.CpuComponent(**asdict(part)) for name, part in sampled_parts.items()},
+            user_split=self._user_splits.split(cell),
+            disagreement_points=disagreement(rounds) if samples else {},
+            perf_unresolved_share=float(np.mean([part.unresolved_share for part in samples])) if samples else None,
+            perf_samples=sum(part.samples for part in samples),
+            closure_residual=residual((part.cpu_ns_per_request for part in components.values()), with_ns - baseline_ns),
+        )
 
-    def _perturbation(self, cell: Cell) -> dict[str, float | None]:
+    def _perturbation(self, cell: Cell) -> profile.Perturbation:
         windows, _ = self._windows(cell)
         load = cell.scene.load
         capacities = [
@@ -252,11 +254,11 @@ class Assembly:
         proxy = [window.proxy_ns_probed / window.proxy_ns_unprobed for window in cpu if window.proxy_ns_unprobed]
         probed = [window.probed_ns for window in windows]
         unprobed = [window.unprobed_ns for window in windows]
-        return {
-            "latency_ratio": _ratio([_median(p) / _median(u) for p, u in zip(probed, unprobed, strict=True)]),
-            "throughput_ratio": _ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
-            "proxy_cpu_ratio": _ratio(proxy),
-        }
+        return profile.Perturbation(
+            latency_ratio=_ratio([_median(p) / _median(u) for p, u in zip(probed, unprobed, strict=True)]),
+            throughput_ratio=_ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
+            proxy_cpu_ratio=_ratio(proxy),
+        )
 
     def _anchor_factor(self, cell: Cell) -> float | None:
         """What takes this cell's rounds to the run's median speed: anchor over all rounds / anchor around them."""
@@ -272,8 +274,8 @@ class Assembly:
     def _anchors(self, temperature: str) -> list[LatencyWindow]:
         return self._readings.latency[ANCHOR_HOP, anchor_scene(temperature)]
 
-    def anchor(self) -> dict[str, Any] | None:
-        """The anchor cell over time, in the shape of `anchor` of a profile."""
+    def anchor(self) -> profile.Anchor | None:
+        """The anchor cell over time."""
         anchors = self._anchors(ANCHOR_SCENE.temperature)
         if not anchors:
             return None
@@ -281,82 +283,88 @@ class Assembly:
         medians_ns = [_median(window.free_ns) for window in anchors]
         start_s = anchors[0].at_s
         low, high = np.percentile(medians_ns, [10, 90])
-        return {
-            "protocol": ANCHOR_HOP.protocol,
-            "topology": ANCHOR_HOP.topology,
-            "temperature": ANCHOR_SCENE.temperature,
-            "rounds": [
-                {
-                    "at_s": window.at_s - start_s,
-                    "with_p50_ns": median_ns,
-                    "baseline_p50_ns": _nearest_median(window, baseline),
-                }
+        return profile.Anchor(
+            protocol=ANCHOR_HOP.protocol,
+            topology=ANCHOR_HOP.topology,
+            temperature=ANCHOR_SCENE.temperature,
+            rounds=[
+                profile.AnchorRound(
+                    at_s=window.at_s - start_s,
+                    with_p50_ns=median_ns,
+                    baseline_p50_ns=_nearest_median(window, baseline),
+                )
                 for window, median_ns in zip(anchors, medians_ns, strict=True)
             ],
-            "median_with_p50_ns": float(np.median(medians_ns)),
-            "median_by_temperature_ns": {
+            median_with_p50_ns=float(np.median(medians_ns)),
+            median_by_temperature_ns={
                 temperature: float(np.median([_median(window.free_ns) for window in self._anchors(temperature)]))
                 for temperature in dict.fromkeys(scene.temperature for scene in self._plan.scenes)
                 if self._anchors(temperature)
             },
-            "drift_ratio": float((high - low) / np.median(medians_ns)),
-            "cooling": [point for scene in self._plan.cooling_scenes if (point := self._cooling_point(scene))],
-        }
+            drift_ratio=float((high - low) / np.median(medians_ns)),
+            cooling=[point for scene in self._plan.cooling_scenes if (point := self._cooling_point(scene))],
+        )
 
-    def _cooling_point(self, scene: Scene) -> dict[str, Any] | None:
+    def _cooling_point(self, scene: Scene) -> profile.CoolingPoint | None:
         windows, baseline = (self._readings.latency[hop, scene] for hop in (ANCHOR_HOP, ANCHOR_HOP.baseline))
         if not windows or not baseline:
             return None
-        return {
-            "temperature": scene.temperature,
-            "rate_rps": scene.load.rate_rps,
-            "with_p50_ns": float(np.median([_median(window.free_ns) for window in windows])),
-            "baseline_p50_ns": float(np.median([_median(window.free_ns) for window in baseline])),
-        }
+        return profile.CoolingPoint(
+            temperature=scene.temperature,
+            rate_rps=scene.load.rate_rps,
+            with_p50_ns=float(np.median([_median(window.free_ns) for window in windows])),
+            baseline_p50_ns=float(np.median([_median(window.free_ns) for window in baseline])),
+        )
 
-    def noise(self) -> dict[str, Any]:
-        """Noise over the whole run, in the shape of `noise` of a profile."""
+    def noise(self) -> profile.Noise:
+        """Noise over the whole run."""
         windows = [window.noise for point in self._readings.latency.values() for window in point]
         windows += [window.noise for point in self._readings.cpu.values() for window in point]
-        found = _noise(windows)
-        return {**found, "noisy": (found["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO}
+        return _noise(windows)
 
 
-def _loaded_components(found: dict[str, Any], cpu: dict[str, Any] | None, samples: int) -> dict[str, Any]:
+def _dimensions(hop: Hop, load: Load) -> dict[str, Any]:
+    """What hop and load have under the same name as a cell of the profile, and what goes by another name there."""
+    names = {entry.name for entry in msgspec.structs.fields(profile.Cell)}
+    same = {name: value for part in (hop, load) for name, value in vars(part).items() if name in names}
+    return same | {
+        "filters": [label_of(name) for name in hop.filters],
+        "proxy_config": hop.bootstrap or None,
+        "header_bytes": load.headers * load.header_bytes,
+        "extra_headers": [line.partition(":")[0] for line in load.extra_headers],
+    }
+
+
+def _loaded_components(latency: profile.Latency, cpu: profile.Cpu) -> dict[str, profile.LatencyComponent]:
     """Components where several requests are in flight: on-CPU time per request, and queueing as what is left."""
-    if cpu is None:
-        return {"components": {}, "by_place": [], "closure_residual": None}
-    on_cpu_ns = {name: entry["cpu_ns_per_request"] for name, entry in cpu["components"].items()}
-    left = {
-        key: found["with"][key] - found["baseline"][key] - sum(on_cpu_ns.values())
-        for key in ("p50_ns", "mean_ns", "p99_ns")
-    }
+    on_cpu_ns = sum(part.cpu_ns_per_request for part in cpu.components.values())
+    with_sidecars, baseline = latency.with_sidecars, latency.baseline
+    left = _loaded(with_sidecars.p50_ns - baseline.p50_ns - on_cpu_ns, None, with_sidecars.count)
     components = {
-        name: _constant(spent_ns, cpu["components"][name]["ci95_ns"], samples) for name, spent_ns in on_cpu_ns.items()
+        name: _loaded(part.cpu_ns_per_request, part.ci95_ns, with_sidecars.count)
+        for name, part in cpu.components.items()
     }
-    components[QUEUEING] = {
-        **_constant(left["p50_ns"], None, samples),
-        "mean_ns": left["mean_ns"],
-        "p99_ns": left["p99_ns"],
-        "source": "measured overhead − on-CPU time",
-    }
+    components[QUEUEING] = replace(
+        left,
+        mean_ns=with_sidecars.mean_ns - baseline.mean_ns - on_cpu_ns,
+        p99_ns=with_sidecars.p99_ns - baseline.p99_ns - on_cpu_ns,
+        source="measured overhead − on-CPU time",
+    )
     names = [*(name for name in COMPONENTS if name != OTHER), *sorted(set(components) - set(COMPONENTS)), OTHER]
-    ordered = {name: components[name] for name in names if name in components}
-    return {"components": ordered, "by_place": [], "closure_residual": None}
+    return {name: components[name] for name in names if name in components}
 
 
-def _constant(spent_ns: float, interval: list[float] | None, samples: int) -> dict[str, Any]:
-    return {
-        "median_ns": spent_ns,
-        "mean_ns": spent_ns,
-        "p99_ns": None,
-        "ci95_ns": interval,
-        "anchored_median_ns": None,
-        "samples": samples,
-        "dropped": 0,
-        "lost": 0,
-        "source": "on-CPU time per request under load",
-    }
+def _loaded(spent_ns: float, interval: list[float] | None, samples: int) -> profile.LatencyComponent:
+    return profile.LatencyComponent(
+        median_ns=spent_ns,
+        mean_ns=spent_ns,
+        p99_ns=None,
+        ci95_ns=interval,
+        samples=samples,
+        dropped=0,
+        lost=0,
+        source="on-CPU time per request under load",
+    )
 
 
 def _cpu_round(window: CpuWindow) -> CpuRound:
@@ -394,16 +402,16 @@ def _p50(windows: Sequence[LatencyWindow]) -> float:
     return _median(_free(windows))
 
 
-def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> profile.Percentiles:
     spread = spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)
     p50, p90, p99 = np.percentile(spread, [50, 90, 99])
-    return {
-        "p50_ns": float(p50),
-        "p90_ns": float(p90),
-        "p99_ns": float(p99),
-        "mean_ns": float(latencies_ns.mean()),
-        "count": len(latencies_ns),
-    }
+    return profile.Percentiles(
+        p50_ns=float(p50),
+        p90_ns=float(p90),
+        p99_ns=float(p99),
+        mean_ns=float(latencies_ns.mean()),
+        count=len(latencies_ns),
+    )
 
 
 def _ratio(ratios: Sequence[float]) -> float | None:
@@ -416,24 +424,24 @@ def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> f
     return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
 
 
-def _noise(windows: Sequence[Noise]) -> dict[str, Any]:
+def _noise(windows: Sequence[Noise]) -> profile.Noise:
     pressures = [window.psi_cpu_some_ratio for window in windows if window.psi_cpu_some_ratio is not None]
-    return {
-        "steal_ratio": min(1.0, float(np.mean([window.steal_ratio for window in windows]))) if windows else None,
-        "psi_cpu_some_ratio": min(1.0, float(np.mean(pressures))) if pressures else None,
-    }
+    return profile.Noise(
+        steal_ratio=min(1.0, float(np.mean([window.steal_ratio for window in windows]))) if windows else None,
+        psi_cpu_some_ratio=min(1.0, float(np.mean(pressures))) if pressures else None,
+    )
 
 
 def _window_warnings(
-    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: dict[str, Any]
+    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: profile.Noise
 ) -> list[str]:
     found = []
     unsteady = sum(not window.steady for window in windows)
     if unsteady > len(windows) // 2:
         found.append(f"{unsteady} of {len(windows)} rounds saw no steady state; use a longer --duration")
-    if (noise["steal_ratio"] or 0.0) > NOISY_STEAL_RATIO:
+    if (noise.steal_ratio or 0.0) > NOISY_STEAL_RATIO:
         found.append(
-            f"the host took {noise['steal_ratio']:.0%} of the CPU time during this cell; repeat on a quieter machine"
+            f"the host took {noise.steal_ratio:.0%} of the CPU time during this cell; repeat on a quieter machine"
         )
     if cpu_windows and not any(window.samples for window in cpu_windows):
         found.append("perf is not installed, so CPU was accounted by one method only; run `make setup`")
@@ -450,12 +458,12 @@ def _others_share(window: CpuWindow) -> float:
     return sum(spent for (role, _), spent in times.time_ns.items() if role == REST) / times.capacity_ns
 
 
-def _errors(cell: dict[str, Any], windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]) -> list[str]:
+def _errors(cell: profile.Cell, windows: Sequence[LatencyWindow], baseline: Sequence[LatencyWindow]) -> list[str]:
     found = []
     if not bounds.rate_reached(cell):
         found.append(
-            f"rate not reached: offered {cell['rate_rps']:g}, achieved {cell['achieved_rps']:.1f} with sidecars and "
-            f"{cell['baseline_achieved_rps']:.1f} without; lower --rate or add --connections"
+            f"rate not reached: offered {cell.rate_rps:g}, achieved {cell.achieved_rps:.1f} with sidecars and "
+            f"{cell.baseline_achieved_rps:.1f} without; lower --rate or add --connections"
         )
     if failed := sum(window.failed for window in [*windows, *baseline]):
         found.append(f"{failed} requests failed")

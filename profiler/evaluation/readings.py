@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from profiler.evaluation.windows import CpuWindow, LatencyWindow
 from profiler.planning.cells import Scene
-from profiler.probes.perf_sampling import SampledTimes
+from profiler.symbols.histogram import UserFunctions
 from profiler.vocabulary.hop import Hop
 from profiler.vocabulary.load import Load
 
@@ -26,7 +26,7 @@ class Readings:
     capacities_rps: dict[Point, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     cpu_rates_rps: dict[Scene, float | None] = field(default_factory=dict)
     memory: dict[Hop, dict[str, float]] = field(default_factory=dict)
-    functions: dict[tuple[Hop, Load], SampledTimes] = field(default_factory=dict)
+    functions: dict[tuple[Hop, Load], UserFunctions] = field(default_factory=dict)
 
 
 def request_of(load: Load) -> Load:

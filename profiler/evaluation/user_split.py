@@ -5,18 +5,18 @@ there is of it, from the exact account of each cell.
 """
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from profiler.attribution.cpu_classes import components_from_states
 from profiler.errors import UsageError
 from profiler.evaluation.readings import Point, Readings, request_of
 from profiler.evaluation.windows import CpuWindow
 from profiler.planning.cells import Cell, Scene, ladder
-from profiler.proxies.registry import find_proxy
+from profiler.profile import types as profile
 from profiler.symbols.catalogue import Catalogue, load_catalogue
-from profiler.symbols.histogram import UserHistogram, user_histogram
+from profiler.symbols.histogram import UserFunctions, UserHistogram, user_histogram
 from profiler.symbols.split import Entered, Rung, UserSplit, entered, split_by_ladder, split_by_rungs, split_by_symbols
-from profiler.symbols.tables import Function, FunctionTables
+from profiler.symbols.tables import Function
 from profiler.vocabulary.components import PARSING, PROXY_CORE
 from profiler.vocabulary.cpu_states import USER
 from profiler.vocabulary.hop import Hop
@@ -34,12 +34,10 @@ class UserSplits:
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
-        self._named = FunctionTables()
-        self._nameless = FunctionTables(hide_symbols=True)
         self._histograms: dict[tuple[Point, bool], UserHistogram] = {}
 
-    def split(self, cell: Cell) -> dict[str, dict[str, Any]]:
-        """User time by source, in the shape of `cpu.user_split`; empty where the rungs were not all sampled."""
+    def split(self, cell: Cell) -> dict[str, profile.UserSplit]:
+        """User time by source; empty where the rungs were not all sampled."""
         rungs = [(rung.component, (rung.hop, cell.scene)) for rung in ladder(cell.hop)]
         if not rungs or not all(self._known(point) for _, point in rungs):
             return {}
@@ -47,7 +45,7 @@ class UserSplits:
             split_by_ladder([(component, self._user_ns(point)) for component, point in rungs]),
             split_by_rungs([Rung(component, self._histogram(point, named=False)) for component, point in rungs]),
         ]
-        if (catalogue := _catalogue(cell.hop.proxy)) is not None:
+        if (catalogue := self._catalogue(rungs[-1][1])) is not None:
             # What is done once per stream is of the core only where a stream is a connection.
             once = cell.hop.protocol == TCP or cell.scene.load.new_connections
             histogram = self._histogram(rungs[-1][1], named=True)
@@ -67,21 +65,23 @@ class UserSplits:
 
     def _by_role(self, point: Point) -> dict[str, dict[Function, float]]:
         """Samples by role and function; addresses in no function are left out."""
-        sampled = self._readings.functions.get((point[0], request_of(point[1].load)))
-        if sampled is None or not sampled.user_samples:
+        sampled = self._sampled(point)
+        if sampled is None or not sampled.samples:
             return {}
-        per_sample = sum(sampled.user.values()) / sampled.user_samples
+        weights = sampled.by_function(named=False)
+        per_sample = sum(weights.values()) / sampled.samples
         found: dict[str, dict[Function, float]] = {}
-        functions = self._nameless.functions({place: 1.0 for _, place in sampled.user})
-        for (role, place), weight in sampled.user.items():
-            if function := functions.get(place):
-                known = found.setdefault(role, {})
-                known[function] = known.get(function, 0.0) + weight / per_sample
+        for (role, function), weight in weights.items():
+            if function is not None:
+                found.setdefault(role, {})[function] = weight / per_sample
         return found
 
+    def _sampled(self, point: Point) -> UserFunctions | None:
+        return self._readings.functions.get((point[0], request_of(point[1].load)))
+
     def _known(self, point: Point) -> bool:
-        sampled = self._readings.functions.get((point[0], request_of(point[1].load)))
-        return bool(self._readings.cpu[point] and sampled and sampled.user_samples)
+        sampled = self._sampled(point)
+        return bool(self._readings.cpu[point] and sampled and sampled.samples)
 
     def _user_ns(self, point: Point) -> float:
         windows = self._readings.cpu[point]
@@ -90,10 +90,14 @@ class UserSplits:
     def _histogram(self, point: Point, *, named: bool) -> UserHistogram:
         if (point, named) not in self._histograms:
             sampled = self._readings.functions[point[0], request_of(point[1].load)]
-            self._histograms[point, named] = user_histogram(
-                sampled.user, sampled.user_samples, self._user_ns(point), self._named if named else self._nameless
-            )
+            weights = sampled.by_function(named=named)
+            self._histograms[point, named] = user_histogram(weights, sampled.samples, self._user_ns(point))
         return self._histograms[point, named]
+
+    def _catalogue(self, point: Point) -> Catalogue | None:
+        """The catalogue of the proxy that was sampled; None where there is none for its version."""
+        sampled = self._readings.functions[point[0], request_of(point[1].load)]
+        return _catalogue(sampled.proxy, sampled.version) if sampled.proxy and sampled.version else None
 
 
 def _user_ns(window: CpuWindow) -> float:
@@ -101,20 +105,17 @@ def _user_ns(window: CpuWindow) -> float:
 
 
 @cache
-def _catalogue(proxy: str) -> Catalogue | None:
-    """The catalogue of the proxy's version; None where there is none for it."""
+def _catalogue(proxy: str, version: str) -> Catalogue | None:
     try:
-        return load_catalogue(proxy, find_proxy(proxy).identify().version)
+        return load_catalogue(proxy, version)
     except UsageError:
         return None
 
 
-def _described(split: UserSplit) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "cpu_ns_per_request": dict(split.cpu_ns),
-        "unresolved_ns": split.unresolved_ns,
-        "unresolved_share": min(1.0, max(0.0, split.unresolved_share)),
-    }
-    if split.growth_ns:
-        described["growth_ns"] = dict(split.growth_ns)
-    return described
+def _described(split: UserSplit) -> profile.UserSplit:
+    return profile.UserSplit(
+        cpu_ns_per_request=dict(split.cpu_ns),
+        unresolved_ns=split.unresolved_ns,
+        unresolved_share=min(1.0, max(0.0, split.unresolved_share)),
+        growth_ns=dict(split.growth_ns),
+    )

@@ -75,6 +75,11 @@ def decode_json(text: str | bytes) -> Any:
     return value
 
 
+def json_line(value: Any) -> str:
+    """A value as one line of JSON, with its end. Raises ValueError for NaN and infinity, which `parse_json` refuses."""
+    return json.dumps(value, allow_nan=False) + "\n"
+
+
 def check_values(value: Any) -> None:
     """Raise `UnfitValueError` for a value nested too deep or a number that is not finite."""
     level: list[tuple[Path_, Any]] = [((), value)]

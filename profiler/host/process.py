@@ -9,7 +9,6 @@ alone in its session gets half a CPU that a busy proxy of another session wants 
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -22,8 +21,9 @@ from typing import BinaryIO, Final
 from profiler.errors import ProcessError
 from profiler.host.accounting import run_time_ns
 from profiler.host.netns import Namespace
-from profiler.host.programs import find_program
+from profiler.host.programs import find_program, program_path
 from profiler.host.search_path import absolute_entries
+from profiler.host.waiting import wait_until
 
 ROOT: Final = Path("/")
 _LAUNCHERS: Final = ("nsenter", "setpriv", "taskset", "chrt")
@@ -37,12 +37,11 @@ _ARGUMENTS_START: Final = 45
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process runs: network namespace, user (also its group), CPU, and whether only on otherwise idle CPU."""
+    """Where a process runs: network namespace, user (also its group) and CPU."""
 
     netns: Namespace | None = None
     uid: int | None = None
     cpu: int | None = None
-    sched_idle: bool = False
 
     def launcher_argv(self) -> list[str]:
         """The programs that put the next one in place, each replacing itself by the next."""
@@ -55,8 +54,6 @@ class Placement:
             argv += [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
         if self.cpu is not None:
             argv += ["taskset", "--cpu-list", str(self.cpu)]
-        if self.sched_idle:
-            argv += ["chrt", "--idle", "0"]
         return argv
 
 
@@ -82,7 +79,7 @@ class Process:
     """A running program of the run.
 
     Attributes: `name` for messages, `pid`, `log_path` (standard error, and standard output unless sent elsewhere). The
-    pid stays reserved until `stop`, also after the program has ended, so a signal can never hit a stranger.
+    pid stays reserved until `stop`, also after the program has ended, so a signal can never hit a foreign process.
     """
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes], log_path: Path) -> None:
@@ -270,20 +267,20 @@ def describe_status(status: int) -> str:
 
 def _await_final_program(process: Process, program: str) -> None:
     # So that nobody who looks at the process (by name, or its executable for probes) takes a launcher for it.
-    found = (shutil.which(name, path=absolute_entries()) for name in _LAUNCHERS)
+    found = map(program_path, _LAUNCHERS)
     launchers = {os.path.realpath(path) for path in found if path}
     if os.path.realpath(program) in launchers:
         return
-    deadline_s = time.monotonic() + _LAUNCH_WAIT_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        entry = Path(f"/proc/{process.pid}")
+    entry = Path(f"/proc/{process.pid}")
+
+    def is_there() -> bool:
         try:
             # The executable shows a moment before the arguments and environment do.
-            if str((entry / "exe").readlink()) not in launchers and (entry / "cmdline").read_bytes():
-                return
+            return str((entry / "exe").readlink()) not in launchers and bool((entry / "cmdline").read_bytes())
         except OSError:
-            return
-        time.sleep(0.0005)
+            return True
+
+    wait_until(lambda: process.poll() is not None or is_there(), _LAUNCH_WAIT_S, every_s=0.0005)
 
 
 def resident_bytes(pid: int) -> int:

@@ -8,30 +8,30 @@ from profiler.errors import MissingError, ProcessError
 from profiler.host.search_path import SYSTEM, absolute_entries
 
 
-def require_program(name: str, package: str) -> str:
-    """Path of program `name`.
+def program_path(name: str, search_path: str | None = None) -> str | None:
+    """Full path of a program, looked for in the absolute entries of `search_path` (PATH) only; None: not there."""
+    return shutil.which(name, path=absolute_entries(search_path))
 
-    Raises:
-        MissingError: it is not installed; the message names the Debian package.
-    """
-    path = shutil.which(name, path=SYSTEM)
+
+def find_program(
+    name: str, search_path: str | None = None, remedy: str = "`meshinsight doctor` says which package has it"
+) -> str:
+    """As `program_path`. Raises MissingError with the remedy where the program is not there."""
+    path = program_path(name, search_path)
     if path is None:
-        raise MissingError(f"{name} is not installed; run `make setup` or `apt-get install {package}`")
+        raise MissingError(f"{name} is not installed; {remedy}")
     return path
+
+
+def require_program(name: str, package: str) -> str:
+    """Full path of a program of a Debian package, never one of the user's. Raises MissingError naming the package."""
+    return find_program(name, SYSTEM, f"run `make setup` or `apt-get install {package}`")
 
 
 def first_line(*argv: str) -> str:
     """First line that a program prints, such as its version."""
     run = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True)
     return (run.stdout or run.stderr).strip().splitlines()[0]
-
-
-def find_program(name: str, search_path: str | None = None) -> str:
-    """Full path of a program, looked for in the absolute entries of the path only. Raises MissingError naming it."""
-    path = shutil.which(name, path=absolute_entries(search_path))
-    if path is None:
-        raise MissingError(f"program not found: {name}; `meshinsight doctor` says which package has it")
-    return path
 
 
 def run_tool(argv: Sequence[str], *, input_text: str = "", timeout_s: float = 10.0) -> str:

@@ -34,14 +34,11 @@ from profiler.vocabulary.cpu_states import NEIGHBOUR, TOOL
 from profiler.vocabulary.hop import BOTH, Hop
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import HTTP1
-from profiler.vocabulary.temperature import Mode
+from profiler.vocabulary.temperature import COLD, HOT, Mode
 from profiler.workload.base import Answers, LoadGenerator, LoadResult, Target
 from profiler.workload.generators.h2load import H2load
 from profiler.workload.generators.own import OwnGenerator
 from profiler.workload.servers.haproxy import HaproxyServer
-
-HOT, COLD, NATURAL = "hot", "cold", "natural"
-TEMPERATURES: Final = (HOT, COLD, NATURAL)
 
 _SETTLE_S: Final = 0.2
 _TAIL_S: Final = 0.15
@@ -101,8 +98,8 @@ class LatencyReading:
 class CpuReading:
     """CPU of a window: requests from outside that were answered, and ns.
 
-    `busy_ns` is all that is not idle, without neighbours, this tool and strangers; `components_ns` splits it, with
-    `user` of the sidecars as one; `by_service_ns` is the run time of each service with its sidecar.
+    `busy_ns` is all that is not idle, without neighbours, this tool and foreign processes; `components_ns` splits it,
+    with `user` of the sidecars as one; `by_service_ns` is the run time of each service with its sidecar.
     """
 
     requests: float

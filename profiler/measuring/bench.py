@@ -30,8 +30,8 @@ from profiler.planning.cells import Plan, Scene, blamed, paced
 from profiler.planning.settings import ProfileSettings
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.calibration import measure_probe_hit_ns
-from profiler.probes.perf_sampling import SampledTimes
 from profiler.probes.syscalls import syscall_families
+from profiler.symbols.histogram import UserFunctions
 from profiler.testbed.run import Run
 from profiler.vocabulary.components import CLIENT_APP
 from profiler.vocabulary.hop import Hop
@@ -224,7 +224,7 @@ class Bench:
             noise=self.machines.noise_since(before),
         )
 
-    def function_window(self, hop: Hop, load: Load, seconds: float) -> SampledTimes:
+    def function_window(self, hop: Hop, load: Load, seconds: float) -> UserFunctions:
         """Sample the hop at saturation, often: which functions the proxies' user time is spent in."""
         deployment = self.deployments[hop]
         self._set_temperature("hot")
@@ -232,7 +232,8 @@ class Bench:
             stack.enter_context(self.machines.sampling(_FUNCTION_FREQUENCY_HZ))
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S))
             self.machines.sample(seconds)
-            return self.machines.samples(_with_client(deployment, generator))
+            found = self.machines.functions(_with_client(deployment, generator))
+        return replace(found, version=deployment.proxy_version or found.version)
 
     def capacity_rps(self, hop: Hop, scene: Scene, connections: int, seconds: float) -> tuple[float, float]:
         """Requests per second at saturation, without and with the timeline attached."""

@@ -13,6 +13,8 @@ from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
 from profiler.probes.timeline import Timeline
+from profiler.symbols.histogram import UserFunctions
+from profiler.symbols.programs import sampled_functions
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.run import Run
 from profiler.vocabulary.cpu_states import NEIGHBOUR, TOOL
@@ -180,6 +182,15 @@ class Instruments:
             raise ValueError("begin_sampling comes first")
         self._perf.stop()
         return self._perf.read({**roles, **self.other_roles()}, self._sampled_ns)
+
+    def functions(self, roles: Mapping[int, str]) -> UserFunctions:
+        """The functions that the sidecars' user time was spent in, of what was sampled last.
+
+        They are looked up in the files of the processes (process id → role), which are those of this machine and still
+        run. Raises ProcessError, UsageError.
+        """
+        sampled = self.samples(roles)
+        return sampled_functions(sampled.user, sampled.user_samples, roles)
 
     def end_sampling(self) -> None:
         """Stop what `begin_sampling` started, if it did."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from profiler.errors import UsageError
+from profiler.evaluation.block_result import BlockResult
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.typed import typed
@@ -42,7 +43,7 @@ class _Entry(msgspec.Struct):
     """A finished block."""
 
     name: str
-    result: dict[str, Any]
+    result: BlockResult
 
 
 class Journal:
@@ -95,12 +96,13 @@ class Journal:
             raise UsageError(f"{self._origin}: was begun by another version of meshinsight; continue it with that one")
         return note
 
-    def save(self, name: str, result: dict[str, Any]) -> None:
+    def save(self, name: str, result: BlockResult) -> None:
         """Keep the result of a finished block."""
         number = len(self._files())
-        write_whole(self._folder / f"{number:03}-{name}.json", json.dumps({"name": name, "result": result}))
+        entry = msgspec.json.encode(_Entry(name, result)).decode()
+        write_whole(self._folder / f"{number:03}-{name}.json", entry)
 
-    def results(self) -> dict[str, dict[str, Any]]:
+    def results(self) -> dict[str, BlockResult]:
         """Results of finished blocks by name, in order. A file that cannot be read counts as not finished."""
         found = {}
         for file in self._files():

@@ -12,6 +12,7 @@ from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import CPU_CLOCK, DEFAULT_FREQUENCY_HZ, SampledTimes
 from profiler.probes.syscalls import syscall_families
+from profiler.symbols.histogram import UserFunctions
 from profiler.vocabulary.timeline_events import TimelineEvents
 
 Places = Sequence[Mapping[int, str]]
@@ -134,6 +135,16 @@ class Machines:
             sum(times.lost for times in found),
             _added([times.user for times in found]),
             sum(times.user_samples for times in found),
+        )
+
+    def functions(self, roles: Places) -> UserFunctions:
+        """As `Instruments.functions`, added up."""
+        found = [machine.functions(here) for machine, here in self._with(roles)]
+        known = next((functions for functions in found if functions.proxy), found[0])
+        return replace(
+            known,
+            weights=[entry for functions in found for entry in functions.weights],
+            samples=sum(functions.samples for functions in found),
         )
 
     def _with(self, roles: Places) -> list[tuple[Instruments, Mapping[int, str]]]:

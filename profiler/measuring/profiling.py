@@ -6,32 +6,33 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from profiler.errors import MeshInsightError, ProbeError, UsageError, with_note
+from profiler.evaluation.block_result import BlockResult
 from profiler.evaluation.cells import Assembly
-from profiler.evaluation.merge import merge
+from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
 from profiler.evaluation.readings import Readings
 from profiler.files.writing import PRIVATE, write_whole
 from profiler.host.environment import describe_environment
 from profiler.measuring.bench import Bench, Toolbox
-from profiler.measuring.block_result import is_whole
 from profiler.measuring.journal import Journal
 from profiler.measuring.loop import Campaign, Report, expected_seconds
 from profiler.measuring.samples import save_samples
 from profiler.measuring.testbeds import LocalTestbed, Testbed, config_apart
 from profiler.planning.blocks import Block, make_blocks
 from profiler.planning.cells import ANCHOR_HOP, blamed, make_plan
-from profiler.planning.coefficients import fit, machine_error
 from profiler.planning.design import Design
+from profiler.planning.design_terms import measured
 from profiler.planning.settings import ProfileSettings
 from profiler.probes.bpf import ProbeStatus, program_text, require_bcc
 from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
-from profiler.profile.document import FORMAT, VERSION, save_profile
+from profiler.profile.document import save_profile
+from profiler.profile.types import Calibration, Probe, Profile, Program, Proxy
 from profiler.proxies.base import ProxyVersion
 from profiler.proxies.redaction import without_secrets
 from profiler.proxies.registry import find_proxy
@@ -40,6 +41,7 @@ from profiler.testbed.deployment import Secrets
 from profiler.testbed.leftovers import LeftBehindError
 from profiler.testbed.run import Run, measuring_lock
 from profiler.testbed.tokens import make_token
+from profiler.vocabulary import usual
 from profiler.vocabulary.hop import PLAIN, Hop
 from profiler.workload.base import LoadGenerator, Server
 from profiler.workload.generators.h2load import H2load
@@ -66,7 +68,7 @@ class Outcome:
     """A saved profile. `interrupted` is what ended the run early, to be raised again when all is reported."""
 
     path: Path
-    document: dict[str, Any]
+    profile: Profile
     interrupted: BaseException | None
 
 
@@ -104,14 +106,14 @@ class Profiling:
         self._invocation = invocation
         self._tools = tools or default_toolbox()
         self._testbed = testbed or LocalTestbed(self._tools.servers, settings)
-        self._proxies = {name: self._testbed.proxy(name) for name in ("envoy", *settings.proxies)}
+        self._proxies = {name: self._testbed.proxy(name) for name in (usual.PROXY, *settings.proxies)}
         programs: dict[str, Server | LoadGenerator] = {
             **{f"server_{server.applications[0]}": server for server in self._tools.servers},
             "load_generator": self._tools.closed_loop,
             "open_loop_generator": self._tools.open_loop,
         }
         self._workload = {
-            role: {"name": program.name, "version": program.version()} for role, program in programs.items()
+            role: Program(name=program.name, version=program.version()) for role, program in programs.items()
         }
         check_configurations(self._schedule.hops())
         self._configurations = {
@@ -141,9 +143,9 @@ class Profiling:
                 f"--resume {directory}: the run was begun with another {changed[0]}; figures of two do not mix, "
                 "so measure anew"
             )
-        results = {name: result for name, result in journal.results().items() if is_whole(result)}
-        unfinished: dict[str, Any] | None = None
-        began_s = time.monotonic() - sum(result["took_s"] for result in results.values())
+        results = journal.results()
+        unfinished: BlockResult | None = None
+        began_s = time.monotonic() - sum(result.took_s for result in results.values())
         with measuring_lock():
             journal.begin(self._settings, facts)  # a run that is refused leaves nothing
             report(_SETTING_UP, 0.0)
@@ -156,51 +158,49 @@ class Profiling:
                 else:
                     results[block.name] = result
                     journal.save(block.name, result)
-        found = [*results.values(), *([unfinished] if unfinished and unfinished["cells"] else [])]
+        found = [*results.values(), *([unfinished] if unfinished and unfinished.cells else [])]
         if interrupted and not found:
             journal.close()  # there is nothing to go on from
             raise interrupted
-        document = self._document(found, interrupted)
-        document["files"] |= self._keep_configurations(directory)
-        path = save_profile(document, directory)
+        profile = self._profile(found, interrupted, self._keep_configurations(directory))
+        path = save_profile(profile, directory)
         if not interrupted:
             journal.close()
-        return Outcome(path, document, interrupted)
+        return Outcome(path, profile, interrupted)
 
-    def _document(self, results: list[dict[str, Any]], interrupted: BaseException | None) -> dict[str, Any]:
-        merged = merge(results)
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "status": "partial" if interrupted else "complete",
-            "run_id": merged["run_id"],
-            "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "meshinsight_version": self._invocation.version,
-            "command": list(self._invocation.command),
-            "settings": self._settings.as_json(),
-            "environment": {**describe_environment(), **self._testbed.environment},
-            "proxies": {name: self._proxy_json(name, version) for name, version in self._proxies.items()},
-            "workload": self._workload,
-            "calibration": merged["calibration"],
-            "noise": merged["noise"],
-            "anchor": merged["anchor"],
-            "probes": merged["probes"],
-            "cells": merged["cells"],
-            "coefficients": [asdict(entry) for entry in fit(merged["cells"], machine_error(merged["anchor"]))],
-            "warnings": _warnings(merged, interrupted),
-            "files": merged["files"],
-        }
+    def _profile(
+        self, results: list[BlockResult], interrupted: BaseException | None, configurations: dict[str, str]
+    ) -> Profile:
+        anchor = merged_anchor(results)
+        return Profile(
+            status="partial" if interrupted else "complete",
+            run_id=results[0].run_id,
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            meshinsight_version=self._invocation.version,
+            command=list(self._invocation.command),
+            settings=self._settings.as_json(),
+            environment={**describe_environment(), **self._testbed.environment},
+            proxies={name: self._proxy(name, version) for name, version in self._proxies.items()},
+            workload=self._workload,
+            calibration=Calibration(probe_hit_ns=merged_hit_ns(results)),
+            noise=merged_noise([result.noise for result in results]),
+            anchor=anchor,
+            probes=merged_probes(results),
+            cells=merged_cells(results, anchor),
+            warnings=_warnings(results, interrupted),
+            files={key: name for result in results for key, name in result.files.items()} | configurations,
+        )
 
-    def _proxy_json(self, name: str, version: ProxyVersion) -> dict[str, Any]:
+    def _proxy(self, name: str, version: ProxyVersion) -> Proxy:
         hops = [hop for hop in self._schedule.hops() if hop.proxy == name and hop.sidecar_places]
-        return {
-            "version": version.version,
-            "build": version.build,
-            "binary_sha256": version.binary_sha256,
-            "workers": max((hop.workers for hop in hops), default=1),
-            **({"tls": TLS_DETAILS} if any(hop.tls != PLAIN for hop in hops) else {}),
-            "configs": {hop.name: _sha256(self._configurations[hop.name]) for hop in hops},
-        }
+        return Proxy(
+            version=version.version,
+            build=version.build,
+            binary_sha256=version.binary_sha256,
+            workers=max((hop.workers for hop in hops), default=1),
+            tls=TLS_DETAILS if any(hop.tls != PLAIN for hop in hops) else None,
+            configs={hop.name: _sha256(self._configurations[hop.name]) for hop in hops},
+        )
 
     def _keep_configurations(self, directory: Path) -> dict[str, str]:
         """Save the configurations of the sidecars, equal ones once. Returns their part of the profile's `files`."""
@@ -240,15 +240,15 @@ class Schedule:
         """Every block that may be measured."""
         return [entry.block for entry in self._design.candidates] if self._design else self._blocks
 
-    def next(self, results: Mapping[str, dict[str, Any]], spent_s: float) -> Block | None:
+    def next(self, results: Mapping[str, BlockResult], spent_s: float) -> Block | None:
         """The block to measure next."""
         if self._design:
-            cells = [cell for result in results.values() for cell in result["cells"]]
+            points = [measured(cell) for result in results.values() for cell in result.cells]
             left_s = (self.settings.budget_s or 0.0) - spent_s
-            return self._design.next(results, cells, left_s)
+            return self._design.next(results, points, left_s)
         return next((block for block in self._blocks if block.name not in results), None)
 
-    def left_s(self, results: Mapping[str, dict[str, Any]], block: Block, spent_s: float) -> float:
+    def left_s(self, results: Mapping[str, BlockResult], block: Block, spent_s: float) -> float:
         """About how many seconds the run still needs after `block`."""
         if self._design:
             return max(0.0, (self.settings.budget_s or 0.0) - spent_s - expected_seconds(block.plan, self.settings))
@@ -310,7 +310,7 @@ class Measuring:
         self._at_s = at_s
         self._readings = Readings()
 
-    def run(self, directory: Path, number: int, report: Report) -> tuple[dict[str, Any], BaseException | None]:
+    def run(self, directory: Path, number: int, report: Report) -> tuple[BlockResult, BaseException | None]:
         """Measure, and save raw samples as files of block `number`. Returns the result and what ended it early."""
         interrupted: BaseException | None = None
         began_s = time.monotonic()
@@ -330,18 +330,18 @@ class Measuring:
                 files = save_samples(self._plan, self._readings, directory, number) if cells else {}
         except LeftBehindError as left:  # what was measured is kept, and why it ended is said first
             interrupted = with_note(interrupted, left)
-        return {
-            "run_id": run.id,
-            "at_s": self._at_s,
-            "took_s": time.monotonic() - began_s,
-            "cells": cells,
-            "probe_hit_ns": {"in_a_loop": bench.probe_hit_ns, "in_place": assembly.probe_hit_ns},
-            "anchor": assembly.anchor(),
-            "noise": assembly.noise(),
-            "probes": [probe.as_json() for probe in bench.probes()],
-            "repeated_windows": bench.repeated_windows,
-            "files": files,
-        }, interrupted
+        return BlockResult(
+            run_id=run.id,
+            at_s=self._at_s,
+            took_s=time.monotonic() - began_s,
+            cells=cells,
+            probe_hit_ns={"in_a_loop": bench.probe_hit_ns, "in_place": assembly.probe_hit_ns},
+            anchor=assembly.anchor(),
+            noise=assembly.noise(),
+            probes=[Probe(**probe.as_json()) for probe in bench.probes()],
+            repeated_windows=bench.repeated_windows,
+            files=files,
+        ), interrupted
 
 
 def _require_hits(probes: list[ProbeStatus]) -> None:
@@ -352,15 +352,15 @@ def _require_hits(probes: list[ProbeStatus]) -> None:
         )
 
 
-def _warnings(merged: dict[str, Any], interrupted: BaseException | None) -> list[str]:
+def _warnings(results: list[BlockResult], interrupted: BaseException | None) -> list[str]:
     found = []
     if interrupted:
         found.append(
             f"the run ended early ({str(interrupted) or 'interrupted'}); go on with --resume, or use what is finished"
         )
-    if repeated := merged["repeated_windows"]:
+    if repeated := sum(result.repeated_windows for result in results):
         found.append(f"{repeated} windows were measured again because the machine was held up; use a quieter machine")
-    dropped = max((probe["dropped"] for probe in merged["probes"]), default=0)
+    dropped = max((probe.dropped for probe in merged_probes(results)), default=0)
     if dropped:
         found.append(f"{dropped} timeline events were dropped; use a shorter --duration")
     return found

@@ -4,8 +4,7 @@ Each file is written under a temporary name and renamed, so that a file that is 
 """
 
 import io
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.latency import COLUMNS
-from profiler.errors import MeshInsightError
 from profiler.evaluation.readings import Point, Readings
+from profiler.files.writing import write_whole
 from profiler.planning.cells import Cell, Plan
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ def save_samples(plan: Plan, readings: Readings, directory: Path, block: int = 0
             names.setdefault((hop, scene), Cell(hop, scene).id)
     files = {_numbered(key, block): str(_numbered_file(name, block)) for key, name in FILES.items()}
     exchanges, cpu, histograms = (directory / name for name in files.values())
-    _write(exchanges, lambda path: _parquet(_exchanges(readings, names), path))
-    _write(cpu, lambda path: _parquet(_cpu(readings, names), path))
-    _write(histograms, lambda path: path.write_text(_histogram_log(readings, names)))
+    write_whole(exchanges, _parquet(_exchanges(readings, names)))
+    write_whole(cpu, _parquet(_cpu(readings, names)))
+    write_whole(histograms, _histogram_log(readings, names))
     return files
 
 
@@ -61,20 +60,8 @@ def _numbered_file(name: str, block: int) -> Path:
     return path.with_stem(_numbered(path.stem, block))
 
 
-def _write(target: Path, write: Callable[[Path], object]) -> None:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise MeshInsightError(
-            f"cannot write {target}: {error.strerror or error}; free space or choose another --out"
-        ) from error
-
-
-def _parquet(table: "pd.DataFrame", path: Path) -> None:
-    table.to_parquet(path, index=False, compression="zstd")
+def _parquet(table: "pd.DataFrame") -> bytes:
+    return table.to_parquet(None, index=False, compression="zstd")
 
 
 def _exchanges(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":

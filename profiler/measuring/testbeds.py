@@ -50,6 +50,10 @@ class DeployedHop(Protocol):
     def sidecars(self) -> Sequence[Sidecar]: ...
 
     @property
+    def proxy_version(self) -> str:
+        """The version that its sidecars' program says it has; empty where the program is known without asking it."""
+
+    @property
     def load_namespace(self) -> Namespace:
         """The network namespace that load is sent from."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.filters import FilterNeeds, needs_of
 from profiler.proxies.registry import find_proxy
+from profiler.vocabulary import usual
 from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS, filter_component
 from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN, SHARED, Hop, is_file, label_of
 from profiler.vocabulary.load import Load
@@ -23,7 +24,7 @@ class Scene:
 
 
 ANCHOR_HOP: Final = Hop(HTTP1, BOTH)
-ANCHOR_SCENE: Final = Scene("hot", Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024))
+ANCHOR_SCENE: Final = Scene("hot", Load(usual.CONNECTIONS, None, usual.REQUEST_BYTES, usual.RESPONSE_BYTES))
 """The anchor cell: one fixed configuration, measured again and again through every run."""
 
 

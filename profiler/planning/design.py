@@ -5,7 +5,7 @@ lowers the uncertainty of the coefficients most per second (Bayesian D-optimalit
 that nothing was measured for comes first, then those whose intervals are widest. Pure.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,12 +13,10 @@ import numpy as np
 
 from profiler.errors import UsageError
 from profiler.planning.blocks import Block, make_blocks
-from profiler.planning.cells import Cell, Plan, cells_at
-from profiler.planning.coefficients import FEATURES, Floats, configuration_of, features, overhead
+from profiler.planning.cells import Plan, cells_at
+from profiler.planning.design_terms import NOMINAL_ERROR, TERMS, DesignPoint, Floats, planned
 from profiler.planning.settings import ProfileSettings
-from profiler.vocabulary.hop import label_of
 from profiler.vocabulary.load import Load
-from profiler.vocabulary.protocols import GRPC
 
 _QUALITIES: Final = ((10, 0.8), (8, 0.6), (6, 0.6), (5, 0.5), (4, 0.5), (3, 0.4), (2, 0.3))
 """Rounds and seconds per window to choose from, best first."""
@@ -28,13 +26,6 @@ _REFINED_FROM: Final = (4, 0.5)
 
 _PRIOR_STANDARD_DEVIATION: Final = 10.0
 """Of every coefficient's effect, in units of the base cost: wide, so that it only orders what is unknown."""
-
-_NOMINAL_ERROR: Final = 0.05
-"""Relative error of a cell before one of its configuration was measured."""
-
-_SCALE: Final = np.array([1.0, 64.0, 64.0, 40.0, 10.0, 1.0, 960.0, 960.0])
-"""What a large value of each feature is: effects are compared over that distance."""
-
 
 Seconds = Callable[[Plan, ProfileSettings], float]
 
@@ -83,12 +74,12 @@ class Design:
         """Every block that may be measured."""
         return [*self._screening, *self._refinement]
 
-    def next(self, done: Iterable[str], cells: Sequence[Mapping[str, Any]], left_s: float) -> Block | None:
+    def next(self, done: Iterable[str], points: Sequence[DesignPoint], left_s: float) -> Block | None:
         """The block to measure next, or None when nothing more fits or is worth it.
 
         Args:
             done: names of finished blocks.
-            cells: the cells measured so far, as in a profile.
+            points: the cells measured so far.
             left_s: seconds left of the budget.
         """
         finished = set(done)
@@ -96,36 +87,33 @@ class Design:
         if screening:
             return screening[0].block
         open_ = [entry for entry in self._refinement if entry.block.name not in finished and entry.expected_s <= left_s]
-        return max(open_, key=lambda entry: self._gain(entry, cells) / entry.expected_s).block if open_ else None
+        return max(open_, key=lambda entry: self._gain(entry, points) / entry.expected_s).block if open_ else None
 
     def rehearse(self) -> list[Candidate]:
         """The plan as it would go if all cells were equally uncertain: what a dry run prints."""
         order = list(self._screening)
         left_s = self._budget_s - sum(entry.expected_s for entry in order)
         by_name = {entry.block.name: entry for entry in self._refinement}
-        pretended = [_pretended(cell) for entry in order for cell in entry.block.plan.asked]
+        pretended = [planned(cell) for entry in order for cell in entry.block.plan.asked]
         while block := self.next([entry.block.name for entry in order], pretended, left_s):
             entry = by_name[block.name]
             order.append(entry)
             left_s -= entry.expected_s
-            pretended += [_pretended(cell) for cell in block.plan.asked]
+            pretended += [planned(cell) for cell in block.plan.asked]
         return order
 
-    def _gain(self, candidate: Candidate, cells: Sequence[Mapping[str, Any]]) -> float:
+    def _gain(self, candidate: Candidate, points: Sequence[DesignPoint]) -> float:
         """By how much the block lowers the log volume of the coefficients' uncertainty, over its configurations."""
         gained = 0.0
-        new: dict[tuple[str, str], list[Floats]] = {}
-        for asked in candidate.block.plan.asked:
-            entry = _pretended(asked)
-            new.setdefault((configuration_of(entry), entry["temperature"]), []).append(features(entry) / _SCALE)
-        for key, rows in new.items():
-            known = [cell for cell in cells if (configuration_of(cell), cell["temperature"]) == key]
-            errors = [_relative_error(cell) for cell in known]
-            typical = float(np.median(errors)) if errors else _NOMINAL_ERROR
-            information = np.eye(len(FEATURES)) / _PRIOR_STANDARD_DEVIATION**2
-            for cell, error in zip(known, errors, strict=True):
-                row = features(cell) / _SCALE
-                information += np.outer(row, row) / error**2
+        new: dict[tuple[Any, ...], list[Floats]] = {}
+        for point in map(planned, candidate.block.plan.asked):
+            new.setdefault(point.configuration, []).append(point.row)
+        for configuration, rows in new.items():
+            known = [point for point in points if point.configuration == configuration]
+            typical = float(np.median([point.error for point in known])) if known else NOMINAL_ERROR
+            information = np.eye(TERMS) / _PRIOR_STANDARD_DEVIATION**2
+            for point in known:
+                information += np.outer(point.row, point.row) / point.error**2
             after = information + sum(np.outer(row, row) / typical**2 for row in rows)
             gained += float(np.linalg.slogdet(after)[1] - np.linalg.slogdet(information)[1])
         return gained
@@ -169,32 +157,3 @@ def _with_quality(settings: ProfileSettings, base: Load, others: Sequence[Load],
         f"--budget {budget_s:.0f}s: the base load of all configurations takes {needed_s:.0f} s at least; "
         "give more time or fewer configurations"
     )
-
-
-def _pretended(cell: Cell) -> dict[str, Any]:
-    """A cell as if it had been measured with the nominal error."""
-    load = cell.scene.load
-    return {
-        "protocol": cell.hop.protocol,
-        "topology": cell.hop.topology,
-        "proxy": cell.hop.proxy,
-        "application": cell.hop.application,
-        "tls": cell.hop.tls,
-        "filters": [label_of(name) for name in cell.hop.filters],
-        "transport": cell.hop.transport,
-        "workers": cell.hop.workers,
-        "temperature": cell.scene.temperature,
-        "request_bytes": load.request_bytes,
-        "response_bytes": load.response_bytes,
-        "headers": load.headers,
-        "messages": load.messages if cell.hop.application == GRPC else 1,
-        "new_connections": load.new_connections,
-    }
-
-
-def _relative_error(cell: Mapping[str, Any]) -> float:
-    """Relative standard error of the latency overhead of a cell."""
-    reading = overhead(cell, "latency") if cell.get("latency") else None
-    if reading is None or reading[0] <= 0:
-        return _NOMINAL_ERROR
-    return min(1.0, max(0.01, reading[1] / reading[0]))

@@ -9,13 +9,12 @@ from typing import Any, Final
 from profiler.errors import UsageError
 from profiler.files.checked_yaml import load_checked
 from profiler.files.reading import read_text
+from profiler.files.units import parse_duration_s, parse_whole_bytes
 from profiler.files.yaml_text import parse_document
+from profiler.text import one_line
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
-_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
-_SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _BLAMED: Final = re.compile(r"--(?P<option>[a-z-]+):? (?P<problem>.*)", re.DOTALL)
 _KEYS: Final = {
     "protocol": "protocols", "topology": "topologies", "temperature": "temperatures", "idle": "idle", "tls": "tls",
@@ -28,8 +27,6 @@ _KEYS: Final = {
 
 _SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s"}
 """Names of settings that differ from their keys."""
-
-_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def shipped_matrices() -> tuple[str, ...]:
@@ -86,9 +83,9 @@ def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
         elif key == "certificates":
             found[key] = tuple(str((path.parent / value[part]).resolve()) for part in ("chain", "key", "authority"))
         elif key in ("request_bytes", "response_bytes"):
-            found[key] = tuple(parse_size(size) for size in value)
+            found[key] = tuple(parse_whole_bytes(str(size)) for size in value)
         elif key == "budget":
-            found["budget_s"] = parse_duration("matrix: budget", value)
+            found["budget_s"] = parse_budget_s("matrix: budget", value)
         else:
             found[key] = tuple(value) if isinstance(value, list) else value
     return found
@@ -105,17 +102,12 @@ def _filter(name: str, path: Path) -> str:
     return str((path.parent / name).resolve()) if name.endswith((".yaml", ".yml")) or "/" in name else name
 
 
-def parse_size(size: int | str) -> int:
-    """Bytes from a number or from text such as `64KiB`. Raises ValueError."""
-    if isinstance(size, int):
-        return size
-    found = _SIZE.fullmatch(size.strip())
-    return int(found[1]) * _UNITS[found[2]] if found else int(size)
-
-
-def parse_duration(option: str, text: str) -> float:
+def parse_budget_s(option: str, text: str) -> float:
     """Seconds from text such as `90s`, `10m` or `1.5h`. Raises UsageError."""
-    found = _DURATION.fullmatch(text.strip())
-    if not found or float(found[1]) == 0:
-        raise UsageError(f"{option}: {text.strip()!r} is not a length of time; write it as 90s, 10m or 1.5h")
-    return float(found[1]) * _SECONDS[found[2]]
+    try:
+        budget_s = parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if budget_s <= 0.0:
+        raise UsageError(f"{option}: expected a time above 0, such as 10m; found {one_line(text)!r}")
+    return budget_s

@@ -14,7 +14,8 @@ from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
 from profiler.proxies.bootstrap import check_bootstrap, refuse_xds
 from profiler.proxies.filters import check_filter, needs_of
 from profiler.proxies.registry import find_proxy
-from profiler.text import one_line
+from profiler.text import not_one_of, one_line
+from profiler.vocabulary import usual
 from profiler.vocabulary.addresses import Certificates
 from profiler.vocabulary.hop import (
     BOTH,
@@ -62,14 +63,14 @@ class ProfileSettings:
     protocols: tuple[str, ...] = ("tcp", "http1")
     topologies: tuple[str, ...] = ("client", "server", "both")
     temperatures: tuple[str, ...] = ("hot", "cold")
-    request_bytes: tuple[int, ...] = (128,)
-    response_bytes: tuple[int, ...] = (1024,)
+    request_bytes: tuple[int, ...] = (usual.REQUEST_BYTES,)
+    response_bytes: tuple[int, ...] = (usual.RESPONSE_BYTES,)
     rates_rps: tuple[float | None, ...] = (None,)
     connections: tuple[int, ...] = (1,)
     headers: tuple[HeaderLevel, ...] = ((0, 0),)
     messages: tuple[int, ...] = (1,)
     new_connections: tuple[bool, ...] = (False,)
-    proxies: tuple[str, ...] = ("envoy",)
+    proxies: tuple[str, ...] = (usual.PROXY,)
     tls: tuple[str, ...] = (PLAIN,)
     filters: tuple[tuple[str, ...], ...] = ((),)
     transports: tuple[str, ...] = (IP,)
@@ -148,7 +149,7 @@ class ProfileSettings:
             self._check_bootstrap()
 
     def _check_bootstrap(self) -> None:
-        if self.proxies != ("envoy",):
+        if self.proxies != (usual.PROXY,):
             raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
         if self.tls != (PLAIN,) or self.filters != ((),) or self.transports != (IP,):
             raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
@@ -213,7 +214,7 @@ class ProfileSettings:
 def _check_names(option: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
-            raise UsageError(f"--{option}: unknown {option} {name!r}; known: {', '.join(known)}")
+            raise UsageError(f"--{option}: {not_one_of(name, known)}")
     _check_any(option, given)
 
 

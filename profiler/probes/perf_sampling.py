@@ -8,7 +8,6 @@ changes how cold a sidecar's caches are: sample in windows of their own, not in 
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,11 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from profiler.errors import MissingError, ProcessError
+from profiler.errors import ProcessError
+from profiler.host.programs import find_program, program_path
 from profiler.host.search_path import absolute_entries
 from profiler.probes.cputime import softirq_threads
 from profiler.probes.stack_classes import SampleClass, classify
 from profiler.symbols.maps import NOWHERE, AddressSpaces, UserAddress, read_mappings
+from profiler.text import one_line
 from profiler.vocabulary.components import SIDECARS
 from profiler.vocabulary.cpu_states import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED
 
@@ -364,7 +365,7 @@ class PerfSampling:
 
 def perf_available() -> bool:
     """Whether perf is installed; without it CPU is accounted by the tracepoints alone."""
-    return shutil.which("perf", path=absolute_entries()) is not None
+    return program_path("perf") is not None
 
 
 def _started(perf: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
@@ -387,21 +388,14 @@ def _environment() -> dict[str, str]:
 
 
 def _perf_program() -> str:
-    perf = shutil.which("perf", path=absolute_entries())
-    if perf is None:
-        raise MissingError("perf is not installed; run `make setup`, or install Debian's linux-perf")
-    return perf
+    return find_program("perf", remedy="run `make setup`, or install Debian's linux-perf")
 
 
 def _dying_with_us(program: str) -> list[str]:
     """The command that runs `program` so that the kernel kills it when this process dies."""
-    setpriv = shutil.which("setpriv", path=absolute_entries())
-    if setpriv is None:
-        raise MissingError("setpriv is not installed; it is part of util-linux")
-    return [setpriv, "--pdeathsig", "KILL", program]
+    return [find_program("setpriv", remedy="it is part of util-linux"), "--pdeathsig", "KILL", program]
 
 
 def _said(output: bytes) -> str:
     """The beginning of what a program said, as one line."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return " ".join(lines[:3])[:300] or "no message"
+    return one_line(output.decode(errors="replace"), 300) or "no message"

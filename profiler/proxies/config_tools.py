@@ -15,6 +15,7 @@ from profiler.files.folders import can_hand_over, hand_over
 from profiler.host.process import Placement
 from profiler.host.programs import find_program
 from profiler.proxies.base import PROXY_UID, SidecarConfig
+from profiler.text import one_line
 
 _VALIDATE_S: Final = 60.0
 _LONGEST_MESSAGE: Final = 400
@@ -76,8 +77,7 @@ def check_by_program(name: str, command: Sequence[str], complaint: re.Pattern[st
 
 def _said(output: str, complaint: re.Pattern[str]) -> str:
     found = complaint.search(output)
-    line = " ".join((found["said"] if found else output).split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[: _LONGEST_MESSAGE - 1]}…"
+    return one_line(found["said"] if found else output, _LONGEST_MESSAGE)
 
 
 def refuse_filters(name: str, config: SidecarConfig) -> None:

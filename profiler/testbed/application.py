@@ -29,6 +29,7 @@ from profiler.testbed.certificates import copy_certificates
 from profiler.testbed.deployment import ANY, READY_WITHIN_S, Secrets, filter_values, listens, wait_until_ready
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
+from profiler.vocabulary import usual
 from profiler.vocabulary.addresses import Address
 from profiler.vocabulary.hop import IP, MTLS, UDS
 from profiler.vocabulary.load import Load
@@ -109,7 +110,7 @@ class Application:
 
     services: tuple[Microservice, ...]
     entries: tuple[Edge, ...]
-    proxy: str = "envoy"
+    proxy: str = usual.PROXY
     transport: str = IP
 
     @property

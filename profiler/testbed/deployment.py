@@ -14,6 +14,7 @@ from profiler.errors import ProcessError
 from profiler.files.folders import hand_over
 from profiler.host.netns import Namespace
 from profiler.host.process import ROOT, Process
+from profiler.host.waiting import wait_until
 from profiler.proxies.base import (
     INBOUND,
     INBOUND_PORT,
@@ -69,6 +70,9 @@ class Deployment:
 
     Attributes: `client` (the pod that load is sent from), `processes` by place.
     """
+
+    proxy_version: Final = ""
+    """Sidecars run the programs that are installed here."""
 
     def __init__(
         self, run: Run, network: PodNetwork, number: int, hop: Hop, server: Server, answers: Answers, secrets: Secrets
@@ -233,13 +237,10 @@ def filter_values(directory: Path, token: Token) -> Mapping[str, str]:
 
 def wait_until_ready(process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
     """Wait until `ready`. Raises ProcessError when the process has ended, or `deadline_s` (monotonic) is past."""
-    while not ready():
-        process.check()
-        if time.monotonic() > deadline_s:
-            raise ProcessError(
-                f"{process.name} (pid {process.pid}) was not ready within {READY_WITHIN_S:g} s{process.last_words()}"
-            )
-        time.sleep(0.02)
+    if not wait_until(ready, deadline_s - time.monotonic(), check=process.check):
+        raise ProcessError(
+            f"{process.name} (pid {process.pid}) was not ready within {READY_WITHIN_S:g} s{process.last_words()}"
+        )
     process.check()
 
 

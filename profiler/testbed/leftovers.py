@@ -7,7 +7,6 @@ Nothing is ever looked for by any other rule, so nothing else can be hit. BPF pr
 the kernel drops them with the process that holds them.
 """
 
-import json
 import os
 import re
 import select
@@ -22,6 +21,7 @@ from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError
 from profiler.files.folders import remove_entry
+from profiler.files.json_text import decode_json, json_line
 from profiler.host.netns import Namespace, namespace_names
 from profiler.testbed import autogroup
 from profiler.testbed.locks import REGISTRY, Owner, lock
@@ -47,7 +47,6 @@ class Leftover:
 
     run_id: str
     directory: Path
-    owner_pid: int | None
     processes: tuple[int, ...]
     namespaces: tuple[str, ...]
     files: tuple[Path, ...]
@@ -145,7 +144,7 @@ def record_path(directory: Path, path: Path) -> None:
     if directory.name not in path.name:
         raise ValueError(f"{path.name} lacks the run id {directory.name}")
     with (directory / _PATHS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(str(path.absolute())) + "\n")
+        file.write(json_line(str(path.absolute())))
 
 
 def run_processes(run_id: str) -> list[int]:
@@ -198,7 +197,6 @@ def _find(state_dir: Path) -> list[Leftover]:
             Leftover(
                 run_id=directory.name,
                 directory=directory,
-                owner_pid=None if owner is None else owner.pid,
                 processes=tuple(run_processes(directory.name)),
                 namespaces=tuple(namespace_names(f"mi-{directory.name}-")),
                 files=tuple(path for path in _recorded_paths(directory) if path.exists()),
@@ -219,7 +217,7 @@ def _recorded_paths(directory: Path) -> list[Path]:
     paths = []
     for line in lines:
         with suppress(ValueError, TypeError):  # a line cut short by a full disk or a kill
-            paths.append(Path(json.loads(line)))
+            paths.append(Path(decode_json(line)))
     return [path for path in paths if path.is_absolute() and directory.name in path.name]
 
 
@@ -259,7 +257,7 @@ def _kill(pid: int, run_id: str) -> None:
     except ProcessLookupError:
         return
     try:
-        # Looked at again with the pidfd in hand: the number may have passed to a stranger since it was listed.
+        # Looked at again with the pidfd in hand: the number may have passed to another process since it was listed.
         if _belongs(pid, f"{RUN_ID_VARIABLE}={run_id}".encode(), _namespace_inodes(run_id)):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -5,19 +5,21 @@ The state directory itself will not do, since every user can open it. A lock's f
 
 import errno
 import fcntl
-import json
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError
+from profiler.files.json_text import decode_json, json_line
 from profiler.files.writing import PRIVATE
 from profiler.host.process import read_stat
+from profiler.host.waiting import wait_until
 
 REGISTRY: Final = "registry"
 """Held while a run enters or leaves the state directory."""
@@ -55,14 +57,14 @@ class Owner:
     def parse(cls, text: str | bytes) -> "Owner | None":
         """The owner that a file names; None for anything else."""
         try:
-            values = json.loads(text)
+            values = decode_json(text)
             return cls(pid=int(values["pid"]), start_time_ticks=int(values["start_time_ticks"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def text(self) -> str:
         """What `parse` reads."""
-        return json.dumps(asdict(self))
+        return json_line(asdict(self))
 
     def is_alive(self) -> bool:
         """Whether this very process still runs (a later one with the same pid does not count, nor does a zombie)."""
@@ -89,7 +91,14 @@ def lock(state_dir: Path, name: str, wait_s: float, waiting: Callable[[], None] 
     while True:
         descriptor = _opened(path)
         try:
-            _take(descriptor, name, wait_s, deadline_s, waiting)
+            left_s = deadline_s - time.monotonic()
+            if not wait_until(partial(_is_taken, descriptor), left_s, every_s=_STEP_S, check=waiting):
+                owner = _living_owner(descriptor)
+                holder = f"process {owner.pid}" if owner else "another process"
+                raise LockHeldError(
+                    f"{holder} has held the {name} lock for {wait_s:g} s; wait until it has ended, then try again",
+                    owner,
+                )
             if not _is_file_of(path, descriptor):
                 continue  # who held it has removed the file meanwhile
             _name_owner(descriptor)
@@ -126,20 +135,12 @@ def _is_file_of(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _take(descriptor: int, name: str, wait_s: float, deadline_s: float, waiting: Callable[[], None]) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            waiting()
-            if time.monotonic() > deadline_s:
-                owner = _living_owner(descriptor)
-                holder = f"process {owner.pid}" if owner else "another process"
-                raise LockHeldError(
-                    f"{holder} has held the {name} lock for {wait_s:g} s; wait until it has ended, then try again",
-                    owner,
-                ) from error
-        time.sleep(_STEP_S)
+def _is_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _name_owner(descriptor: int) -> None:

@@ -20,7 +20,7 @@ from profiler.host.interrupts import Interrupts
 from profiler.host.netns import Namespace
 from profiler.host.process import ROOT, Placement, Process, start_process, stop_all
 from profiler.testbed import autogroup, leftovers
-from profiler.testbed.leftovers import STATE_DIR, LeftBehindError, Leftover
+from profiler.testbed.leftovers import STATE_DIR, LeftBehindError
 from profiler.testbed.locks import MEASURING, LockHeldError, Owner, lock
 
 _LOCK_WAIT_S: Final = 1.0
@@ -31,14 +31,13 @@ class Run:
     """A run of the testbed; made by `Run.start`, ended by leaving its `with` block or by `stop`.
 
     Attributes: `id` (8 hexadecimal digits), `directory` (folders of configurations, logs and sockets, each for those
-    who need it; every user can pass through), and `removed_leftovers` (dead runs that were removed at the start).
+    who need it; every user can pass through).
     Start and spawn on the main thread.
     """
 
     def __init__(self, run_id: str, directory: Path, interrupts: Interrupts) -> None:
         self.id = run_id
         self.directory = directory
-        self.removed_leftovers: list[Leftover] = []
         self._interrupts = interrupts
         self._owner_pid = os.getpid()
         self._processes: list[Process] = []
@@ -59,12 +58,11 @@ class Run:
         with interrupts.held_back():
             interrupts.install()
             try:
-                removed = _enter(state_dir, run_id, interrupts.raise_pending)
+                _enter(state_dir, run_id, interrupts.raise_pending)
             except BaseException:
                 interrupts.uninstall()
                 raise
             run = cls(run_id, state_dir / run_id, interrupts)
-            run.removed_leftovers = removed
             # Also for what others start meanwhile (tools, perf, compilers): whatever is alive after a kill is found.
             os.environ[leftovers.RUN_ID_VARIABLE] = run_id
             atexit.register(run.stop)
@@ -127,7 +125,6 @@ class Run:
         netns: Namespace | None = None,
         uid: int | None = None,
         cpu: int | None = None,
-        sched_idle: bool = False,
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
         cwd: Path = ROOT,
@@ -143,7 +140,7 @@ class Run:
         self._refuse_after_stop()
         if name in {process.name for process in self._processes if process.poll() is None}:
             raise ValueError(f"a process named {name} is running")
-        placement = Placement(netns=netns, uid=uid, cpu=cpu, sched_idle=sched_idle)
+        placement = Placement(netns=netns, uid=uid, cpu=cpu)
         environment = {**os.environ, **(env or {}), leftovers.RUN_ID_VARIABLE: self.id}
         log_path = self.directory / "logs" / f"{name}.log"
         with self._interrupts.held_back():
@@ -226,11 +223,11 @@ def _another_is_measuring(state_dir: Path, owner: Owner | None) -> MeshInsightEr
     )
 
 
-def _enter(state_dir: Path, run_id: str, waiting: Callable[[], None]) -> list[Leftover]:
+def _enter(state_dir: Path, run_id: str, waiting: Callable[[], None]) -> None:
     directory = state_dir / run_id
     try:
         _make_state_dir(state_dir)
-        removed = leftovers.remove_leftovers(state_dir, waiting)
+        leftovers.remove_leftovers(state_dir, waiting)
         with leftovers.registry_lock(state_dir, waiting):
             directory.mkdir()
             try:
@@ -245,7 +242,6 @@ def _enter(state_dir: Path, run_id: str, waiting: Callable[[], None]) -> list[Le
                 raise
     except OSError as error:
         raise _cannot_write(state_dir, error) from error
-    return removed
 
 
 def _make_state_dir(state_dir: Path) -> None:

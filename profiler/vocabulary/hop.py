@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from profiler.vocabulary import usual
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
@@ -14,7 +15,7 @@ from profiler.vocabulary.components import (
     SERVER_SIDECAR,
     SHARED_PROXY,
 )
-from profiler.vocabulary.protocols import HTTP1, TCP
+from profiler.vocabulary.protocols import HTTP1
 
 NONE, CLIENT, SERVER, BOTH, SHARED = "none", "client", "server", "both", "shared"
 TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH, SHARED)
@@ -43,11 +44,11 @@ class Hop:
     protocol: str
     topology: str
     application: str = HTTP1
-    proxy: str = "envoy"
+    proxy: str = usual.PROXY
     tls: str = PLAIN
     filters: tuple[str, ...] = ()
     transport: str = IP
-    workers: int = 1
+    workers: int = usual.WORKERS
     bootstrap: str = ""
 
     @property
@@ -55,15 +56,14 @@ class Hop:
         """A name for people and for cell ids: what is not as usual is in it."""
         if self.topology == NONE:
             return "direct" if self.application == HTTP1 else f"direct-{self.application}"
-        usual = HTTP1 if self.protocol == TCP else self.protocol
         parts = [
             f"{self.protocol}-{self.topology}",
-            "" if self.application == usual else f"for-{self.application}",
-            "" if self.proxy == "envoy" else self.proxy,
+            "" if self.application == usual.usual_application(self.protocol) else f"for-{self.application}",
+            "" if self.proxy == usual.PROXY else self.proxy,
             "" if self.tls == PLAIN else self.tls,
             "+".join(label_of(name) for name in self.filters),
             "" if self.transport == IP else self.transport,
-            "" if self.workers == 1 else f"w{self.workers}",
+            "" if self.workers == usual.WORKERS else f"w{self.workers}",
             f"own.{label_of(self.bootstrap)}" if self.bootstrap else "",
         ]
         return "-".join(part for part in parts if part)

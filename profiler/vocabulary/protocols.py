@@ -5,7 +5,3 @@ from typing import Final
 TCP, HTTP1, HTTP2, GRPC = "tcp", "http1", "http2", "grpc"
 PROTOCOLS: Final = (TCP, HTTP1, HTTP2, GRPC)
 """What a sidecar can proxy captured connections as."""
-
-
-APPLICATIONS: Final = (HTTP1, HTTP2, GRPC)
-"""What the two applications of a hop can speak."""

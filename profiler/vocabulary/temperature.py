@@ -7,6 +7,8 @@ COLD_STEPS: Final[tuple[Mode, ...]] = ("cold-25", "cold-50", "cold-75")
 """Between hot and cold: the neighbour walks that percentage of the cache's size."""
 MODES: Final[tuple[Mode, ...]] = ("awake", *COLD_STEPS, "cold")
 
-
-TEMPERATURES: Final = ("hot", *COLD_STEPS, "cold", "natural")
+HOT, COLD, NATURAL = "hot", "cold", "natural"
+TEMPERATURES: Final = (HOT, *COLD_STEPS, COLD, NATURAL)
+APPLICATION_TEMPERATURES: Final = (HOT, COLD, NATURAL)
+"""Those of a whole application, which has neighbours on all CPUs."""
 IDLE_MODES: Final = ("awake", "natural")

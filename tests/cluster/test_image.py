@@ -132,7 +132,7 @@ def unprivileged(**container: Any) -> dict[str, Any]:
 
 def profiler_spec(command: list[str]) -> dict[str, Any]:
     """The profiler's pod as a run creates it, with another command."""
-    spec: dict[str, Any] = objects.profiler_pod(plan(image=TAG, hops=plan().hops[:1], pull_policy="Never"), 0)["spec"]
+    spec: dict[str, Any] = objects.profiler_pod(plan(image=TAG, hops=plan().hops[:1]), 0)["spec"]
     spec["containers"][0]["command"] = command
     return {key: value for key, value in spec.items() if key not in ("affinity", "serviceAccountName")}
 

@@ -139,17 +139,23 @@ def stored_models() -> Sequence[bytes]:
 
 @cache
 def profiles() -> Sequence[bytes]:
-    """Profiles: of one cell, so that many mutants change what matters, and of several."""
-    partial, complete = (json.loads((DATA / f"example-{name}profile.json").read_bytes()) for name in ("partial-", ""))
-    small = [json.dumps({**whole, "cells": whole["cells"][:1]}).encode() for whole in (partial, complete)]
-    return *small, *small, json.dumps(partial).encode()
+    """Profiles: of one cell, so that many mutants change what matters, and of several; of this version and the first.
+
+    The first is of one cell.
+    """
+    from profiler.profile.document import plain, profile_of
+
+    earlier = [json.loads((DATA / f"example-{name}profile.json").read_bytes()) for name in ("partial-", "")]
+    present = [plain(profile_of(whole, "example")) for whole in earlier]
+    small = [json.dumps({**whole, "cells": whole["cells"][:1]}).encode() for whole in (*present, *earlier)]
+    return *small, *(json.dumps(whole[0]).encode() for whole in (present, earlier))
 
 
 @cache
 def validations() -> Sequence[bytes]:
     """Results of `validate --out`."""
     from meshinsight.reports.subjects.validation import document
-    from tests.meshinsight.reports.test_validation_view import validation
+    from tests.meshinsight.reports.validations import validation
 
     made = json.dumps(document(validation("shop"))).encode()
     return made, made, made, *recorded("hostile/validation-*.json")
@@ -261,7 +267,7 @@ def matrices() -> Sequence[bytes]:
     return (
         own,
         own,
-        *recorded("*.yaml", under=PACKAGES / "profiler" / "campaign" / "matrices"),
+        *recorded("*.yaml", under=PACKAGES / "profiler" / "planning" / "matrices"),
         *recorded("hostile/matrix-*.yaml", "field/matrix-*.yaml"),
     )
 
@@ -322,11 +328,14 @@ def runs() -> Sequence[bytes]:
 @cache
 def blocks() -> Sequence[bytes]:
     """Results of finished blocks."""
-    whole = json.loads((DATA / "example-profile.json").read_bytes())
+    from profiler.profile.document import load_profile, plain
+
+    whole = plain(load_profile(DATA / "example-profile.json"))
     anchor = whole["anchor"]
     medians = {anchor["temperature"]: anchor["median_with_p50_ns"]}
     made = {
-        **{name: whole[name] for name in ("run_id", "noise", "probes", "files")},
+        **{name: whole[name] for name in ("run_id", "probes", "files")},
+        "noise": {name: whole["noise"][name] for name in ("steal_ratio", "psi_cpu_some_ratio")},
         "anchor": {**anchor, "median_by_temperature_ns": medians},
         "cells": whole["cells"][:1],
         "probe_hit_ns": whole["calibration"]["probe_hit_ns"],
@@ -340,7 +349,7 @@ def blocks() -> Sequence[bytes]:
 @cache
 def attached() -> Sequence[bytes]:
     """Results of attach."""
-    from tests.meshinsight.commands.test_attach import FOUND
+    from tests.meshinsight.commands.attached import FOUND
 
     return (json.dumps(FOUND.as_json()).encode(),)
 
@@ -467,27 +476,23 @@ def api_errors() -> Sequence[bytes]:
     )
 
 
-CHUNK_BYTES: Final = 4096
-ARCHIVED: Final = make_archive(samples_bytes=2 * CHUNK_BYTES)
+ARCHIVED: Final = make_archive(samples_bytes=8192)
 
 
 def transfers() -> Sequence[bytes]:
     """What a pod says of the archive that it is going to send."""
     digest = hashlib.sha256(ARCHIVED).hexdigest()
-    starts = range(0, len(ARCHIVED), CHUNK_BYTES)
-    chunks = [hashlib.sha256(ARCHIVED[start : start + CHUNK_BYTES]).hexdigest() for start in starts]
-    made = {"size": len(ARCHIVED), "sha256": digest, "chunk_bytes": CHUNK_BYTES, "chunks": chunks}
-    return (json.dumps(made).encode(),)
+    return (json.dumps({"size": len(ARCHIVED), "sha256": digest}).encode(),)
 
 
 @cache
 def rpc_results() -> Sequence[bytes]:
     """Results of calls between profilers."""
     from profiler.cluster.agent.rpc import encode
-    from tests.profiler.cluster.agent.test_rpc import Callee
+    from tests.profiler.cluster.agent.callee import Callee
 
     callee = Callee()
-    return encode(callee.events()), encode(callee.samples()), encode(callee.reading())
+    return encode(callee.events()), encode(callee.samples()), encode(callee.reading()), encode(callee.functions())
 
 
 def rpc_arguments() -> Sequence[bytes]:

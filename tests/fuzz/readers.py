@@ -56,7 +56,7 @@ def scenarios(data: bytes, folder: Path) -> None:
 
 
 def quantities(data: bytes, _: Path) -> None:
-    from predictor.graph.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
+    from profiler.files.units import parse_duration_ns, parse_rate_rps, parse_size_bytes
 
     errors = []
     for parse in (parse_duration_ns, parse_rate_rps, parse_size_bytes):
@@ -119,9 +119,12 @@ def otlp(data: bytes, folder: Path) -> None:
 
 
 def profile(data: bytes, folder: Path) -> None:
-    from profiler.profile.document import load_profile
+    """What is read is written as the same, and read again."""
+    from profiler.profile.document import load_profile, save_profile
 
-    load_profile(_file(data, folder, "profile.json").parent)
+    found = load_profile(_file(data, folder, "profile.json").parent)
+    if load_profile(save_profile(found, folder / "again")) != found:
+        raise BrokenRuleError("a profile that was written is read as another")
 
 
 def stored_model(data: bytes, folder: Path) -> None:
@@ -158,23 +161,31 @@ def journal(data: bytes, folder: Path) -> None:
 
 
 def blocks(data: bytes, folder: Path) -> None:
-    """What a run that is resumed does with finished blocks, up to the profile."""
-    from profiler.evaluation.merge import merge
-    from profiler.measuring.block_result import is_whole
+    """What a run that is resumed does with finished blocks, up to the profile and its model."""
+    from predictor.models.fitting import fit_profile
+    from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
     from profiler.measuring.journal import Journal
-    from profiler.planning.coefficients import fit, machine_error
+    from profiler.profile.types import Calibration, Profile
     from tests.fuzz.corpora import blocks as seeds
     from tests.fuzz.corpora import runs
 
     _file(runs()[0], folder, "unfinished/run.json")
     _file(seeds()[0], folder, "unfinished/000-block.json")
     _file(data, folder, "unfinished/001-other.json")
-    results = {name: result for name, result in Journal(folder).results().items() if is_whole(result)}
+    results = list(Journal(folder).results().values())
     if not results:  # the mutant has the name of the other block, and is later
         return
-    sum(result["took_s"] for result in results.values())
-    merged = merge(list(results.values()))
-    fit(merged["cells"], machine_error(merged["anchor"]))
+    sum(result.took_s for result in results)
+    anchor = merged_anchor(results)
+    profile = Profile(
+        status="partial", run_id=results[0].run_id, created="2026-01-01T00:00:00Z", meshinsight_version="0", command=[],
+        settings={}, environment={}, proxies={}, workload={}, anchor=anchor, warnings=[], files={},
+        calibration=Calibration(probe_hit_ns=merged_hit_ns(results)),
+        noise=merged_noise([result.noise for result in results]),
+        probes=merged_probes(results),
+        cells=merged_cells(results, anchor),
+    )  # fmt: skip
+    fit_profile(profile)
 
 
 def certificates(data: bytes, folder: Path) -> None:
@@ -409,14 +420,7 @@ def archive(data: bytes, folder: Path) -> None:
     """Nothing appears next to the folder that it is unpacked into."""
     import hashlib
 
-    from tests.fuzz.corpora import CHUNK_BYTES
-
-    manifest = {
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "chunk_bytes": max(CHUNK_BYTES, len(data)),
-        "chunks": [hashlib.sha256(data).hexdigest()],
-    }
+    manifest = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     _fetched(folder, json.dumps(manifest).encode(), data)
 
 
@@ -447,9 +451,10 @@ def rpc_results(data: bytes, _: Path) -> None:
     from profiler.cluster.agent.rpc import decode
     from profiler.measuring.instruments import CpuAccount
     from profiler.probes.perf_sampling import SampledTimes
+    from profiler.symbols.histogram import UserFunctions
     from profiler.vocabulary.timeline_events import TimelineEvents
 
-    kinds: tuple[Any, ...] = (TimelineEvents, SampledTimes, CpuAccount)
+    kinds: tuple[Any, ...] = (TimelineEvents, SampledTimes, CpuAccount, UserFunctions)
     failures = []
     for kind in kinds:
         try:

@@ -61,6 +61,7 @@ def test_doctor_runs_nothing_from_there(hostile: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_profile_runs_nothing_from_there(hostile: Path) -> None:
     out = hostile.parent / "out"
     options = ("--quick", "--protocol", "http1", "--topology", "server", "--temperature", "cold", "--out", str(out))

@@ -61,6 +61,15 @@ _SETTINGS: Final[dict[Any, Any]] = {  # keyed by names that newer matplotlib typ
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A chart for the template, which passes the SVG through as it is: matplotlib has escaped its text."""
+
+    svg: str
+    legend: list[str]
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Bar:
     """One stacked bar: its parts, and the total (with a 95 % interval) that they should add up to, in one unit.
 

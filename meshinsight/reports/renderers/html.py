@@ -1,18 +1,19 @@
 """A profile as one HTML file that needs nothing else: no scripts, fonts, pictures or style sheets from outside."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from meshinsight import numbers
 from meshinsight.reports.renderers import charts, palette
-from meshinsight.reports.renderers.charts import Bar, Line, Panel
-from meshinsight.reports.subjects import graph_view, summaries, validation_view
+from meshinsight.reports.renderers.charts import Bar, Chart, Line, Panel
+from meshinsight.reports.subjects import graph_view, model, summaries, validation_view
 from meshinsight.reports.subjects.graph_view import Predicted
-from meshinsight.reports.subjects.summaries import Cell
 from meshinsight.reports.subjects.validation_document import ValidationDocument
-from profiler.attribution import bounds
+from profiler.profile import bounds
+from profiler.profile.types import Anchor, Cell, CpuComponent, Latency, LatencyComponent, Profile
 from profiler.vocabulary.components import DESCRIPTIONS, PLACES
 
 _MOST_ROWS_IN_ONE_CHART: Final = 30
@@ -20,7 +21,7 @@ _COLOUR_WITH, _COLOUR_WITHOUT = "#d55e00", "#0072b2"
 
 
 def render(
-    document: Mapping[str, Any],
+    profile: Profile,
     title: str | None = None,
     predicted: Predicted | None = None,
     validations: Sequence[ValidationDocument] = (),
@@ -36,39 +37,40 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cells: list[Cell] = document["cells"]
-    context = {
-        "document": document,
-        "title": title or _title(document, predicted),
+    cells = profile.cells
+    context: dict[str, object] = {
+        "profile": profile,
+        "proxies": msgspec.to_builtins(profile.proxies),
+        "title": title or _title(profile, predicted),
         "prediction": graph_view.view(predicted) if predicted else None,
         "validation": validation_view.view(validations) if validations else None,
         "cells": cells,
         "labels": summaries.cell_labels(cells),
         "headlines": _headlines(cells),
-        "latency_cells": [cell for cell in cells if cell["latency"] is not None],
-        "cpu_cells": [cell for cell in cells if cell["cpu"] is not None],
+        "latency_cells": [cell for cell in cells if cell.latency is not None],
+        "cpu_cells": [cell for cell in cells if cell.cpu is not None],
         "added_costs": summaries.added_costs(cells),
         "user_splits": summaries.user_splits(cells),
-        "coefficients": document.get("coefficients", []),
-        "problems": summaries.problems(document),
+        "coefficients": profile.coefficients,
+        "problems": summaries.problems(profile),
         "components": _component_rows(cells),
-        **_charts(document),
+        **_charts(profile),
     }
-    tools = {"f": numbers, "d": summaries, "bounds": bounds, "colour": palette.colour}
+    tools = {"f": numbers, "d": summaries, "model": model, "bounds": bounds, "colour": palette.colour}
     return environment.get_template("report.html.j2").render(context | tools)
 
 
-def _title(document: Mapping[str, Any], predicted: Predicted | None) -> str:
+def _title(profile: Profile, predicted: Predicted | None) -> str:
     if predicted:
         return f"What sidecars would cost {graph_view.graph_name(predicted.found)}"
-    names = " and ".join(f"{name} {proxy['version']}" for name, proxy in document["proxies"].items())
+    names = " and ".join(f"{name} {proxy.version}" for name, proxy in profile.proxies.items())
     return f"What the sidecars cost: {names}" if names else "What the sidecars cost"
 
 
-def _headlines(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _headlines(cells: Sequence[Cell]) -> list[dict[str, object]]:
     """Per protocol: its name, the sentence, and the cells behind it."""
     return [
-        {"name": summaries.protocol_name(group[0]["protocol"]), "sentence": summaries.headline(group), "cells": group}
+        {"name": summaries.protocol_name(group[0].protocol), "sentence": summaries.headline(group), "cells": group}
         for group in summaries.representatives(cells)
     ]
 
@@ -77,11 +79,13 @@ def _component_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
     """Every component of the profile with its description and where its figures come from."""
     found: dict[str, list[str]] = {}
     for cell in cells:
-        groups = [side["components"] for side in (cell["latency"], cell["cpu"]) if side is not None]
-        for name, part in (pair for group in groups for pair in group.items()):
+        parts: list[tuple[str, LatencyComponent | CpuComponent]] = []
+        parts += cell.latency.components.items() if cell.latency else ()
+        parts += cell.cpu.components.items() if cell.cpu else ()
+        for name, part in parts:
             sources = found.setdefault(name, [])
-            if part["source"] not in sources:
-                sources.append(part["source"])
+            if part.source not in sources:
+                sources.append(part.source)
     return [
         {"name": name, "description": _description(name), "sources": "; ".join(found[name])}
         for name in summaries.ordered(found)
@@ -96,18 +100,18 @@ def _description(name: str) -> str:
     return DESCRIPTIONS.get(name, "")
 
 
-def _charts(document: Mapping[str, Any]) -> dict[str, Any]:
-    cells: list[Cell] = document["cells"]
+def _charts(profile: Profile) -> dict[str, object]:
+    cells = profile.cells
     labels = summaries.cell_labels(cells)
     return {
         "latency_charts": _stacked("latency", _latency_bars(cells, labels), "µs per exchange at the median"),
         "cpu_charts": _stacked("cpu", _cpu_bars(cells, labels), "µs of CPU per request"),
         "place_charts": _place_charts(cells),
-        "anchor_chart": _anchor_chart(document["anchor"]),
+        "anchor_chart": _anchor_chart(profile.anchor),
     }
 
 
-def _stacked(name: str, bars_by_protocol: Mapping[str, Sequence[Bar]], axis_label: str) -> list[dict[str, Any]]:
+def _stacked(name: str, bars_by_protocol: Mapping[str, Sequence[Bar]], axis_label: str) -> list[Chart]:
     """One chart on one scale, or one per protocol where that would grow too tall."""
     everything = [bar for bars in bars_by_protocol.values() for bar in bars]
     together = len(everything) <= _MOST_ROWS_IN_ONE_CHART
@@ -119,9 +123,8 @@ def _stacked(name: str, bars_by_protocol: Mapping[str, Sequence[Bar]], axis_labe
     ]
 
 
-def _chart(svg: str, bars: Sequence[Bar], title: str = "") -> dict[str, Any]:
-    """A chart for the template, which passes the SVG through as it is: matplotlib has escaped its text."""
-    return {"svg": svg, "legend": summaries.nonzero([bar.parts for bar in bars]), "title": title}
+def _chart(svg: str, bars: Sequence[Bar], title: str = "") -> Chart:
+    return Chart(svg, summaries.nonzero([bar.parts for bar in bars]), title)
 
 
 def _micros(parts: Mapping[str, float]) -> dict[str, float]:
@@ -130,70 +133,78 @@ def _micros(parts: Mapping[str, float]) -> dict[str, float]:
 
 def _latency_bars(cells: Sequence[Cell], labels: Mapping[str, str]) -> dict[str, list[Bar]]:
     bars: dict[str, list[Bar]] = {}
-    for group in summaries.by_temperature([cell for cell in cells if cell["latency"] is not None]):
+    for group in summaries.by_temperature([cell for cell in cells if cell.latency is not None]):
         for cell in group:
-            low_high = cell["latency"]["overhead_ci95_ns"]
+            if (latency := cell.latency) is None:
+                continue
+            low_high = latency.overhead_ci95_ns
             bar = Bar(
                 group=summaries.group_name(group, labels),
-                label=cell["temperature"],
-                parts=_micros(summaries.medians_ns(cell)),
-                total=cell["latency"]["overhead_p50_ns"] / 1000,
+                label=cell.temperature,
+                parts=_micros(summaries.medians_ns(latency)),
+                total=latency.overhead_p50_ns / 1000,
                 interval=None if low_high is None else (low_high[0] / 1000, low_high[1] / 1000),
             )
-            bars.setdefault(cell["protocol"], []).append(bar)
+            bars.setdefault(cell.protocol, []).append(bar)
     return bars
 
 
 def _cpu_bars(cells: Sequence[Cell], labels: Mapping[str, str]) -> dict[str, list[Bar]]:
     bars: dict[str, list[Bar]] = {}
     for cell in cells:
-        if cell["cpu"] is None:
+        if cell.cpu is None:
             continue
-        for method, key in (("eBPF", "components"), ("perf", "perf_components")):
-            parts = {name: part["cpu_ns_per_request"] for name, part in cell["cpu"][key].items()}
-            total = summaries.cpu_overhead_ns(cell) / 1000
-            bar = Bar(group=labels[cell["id"]], label=method, parts=_micros(parts), total=total)
-            bars.setdefault(cell["protocol"], []).append(bar)
+        for method, components in (("eBPF", cell.cpu.components), ("perf", cell.cpu.perf_components)):
+            parts = {name: part.cpu_ns_per_request for name, part in components.items()}
+            total = cell.cpu.overhead_ns / 1000
+            bar = Bar(group=labels[cell.id], label=method, parts=_micros(parts), total=total)
+            bars.setdefault(cell.protocol, []).append(bar)
     return bars
 
 
-def _place_charts(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _place_charts(cells: Sequence[Cell]) -> list[Chart]:
     """Per protocol the representative cells, one panel per cache temperature."""
     drawn = []
     for group in summaries.representatives(cells):
-        own = [cell for cell in group if cell["latency"] and cell["latency"]["by_place"]]
+        own = [(cell, cell.latency) for cell in group if cell.latency and cell.latency.by_place]
         # Panels share their rows, so every panel needs the same places.
-        panels = [Panel(_place_bars(cell), cell["temperature"]) for cell in own if _places(cell) == _places(own[0])]
+        panels = [
+            Panel(_place_bars(latency), cell.temperature)
+            for cell, latency in own
+            if _places(latency) == _places(own[0][1])
+        ]
         if not panels:
             continue
-        protocol, bars = own[0]["protocol"], [bar for panel in panels for bar in panel.bars]
+        protocol, bars = own[0][0].protocol, [bar for panel in panels for bar in panel.bars]
         svg = charts.stacked_bars(f"place-{protocol}", panels, "µs at the median")
-        title = f"{summaries.protocol_name(protocol)}, {summaries.topology_name(own[0]['topology'])}"
+        title = f"{summaries.protocol_name(protocol)}, {summaries.topology_name(own[0][0].topology)}"
         drawn.append(_chart(svg, bars, title))
     return drawn
 
 
-def _places(cell: Cell) -> list[tuple[str, str]]:
-    rows = [(place["place"], place["direction"]) for place in cell["latency"]["by_place"]]
+def _places(latency: Latency) -> list[tuple[str, str]]:
+    rows = [(place.place, place.direction) for place in latency.by_place]
     return sorted(rows, key=lambda row: (PLACES.index(row[0]), row[1]))
 
 
-def _place_bars(cell: Cell) -> list[Bar]:
-    rows = {(row["place"], row["direction"]): row["components"] for row in cell["latency"]["by_place"]}
+def _place_bars(latency: Latency) -> list[Bar]:
+    rows = {(row.place, row.direction): row.components for row in latency.by_place}
     return [
         Bar(group=place.replace("_", " "), label=direction, parts=_micros(rows[place, direction]))
-        for place, direction in _places(cell)
+        for place, direction in _places(latency)
     ]
 
 
-def _anchor_chart(anchor: Mapping[str, Any] | None) -> str | None:
-    if anchor is None or len(anchor["rounds"]) < 2:
+def _anchor_chart(anchor: Anchor | None) -> str | None:
+    if anchor is None or len(anchor.rounds) < 2:
         return None
-    sides = (("with sidecars", "with_p50_ns", _COLOUR_WITH, "o"), ("without", "baseline_p50_ns", _COLOUR_WITHOUT, "s"))
+    with_ns = [(row.at_s, row.with_p50_ns) for row in anchor.rounds]
+    without_ns = [(row.at_s, row.baseline_p50_ns) for row in anchor.rounds if row.baseline_p50_ns is not None]
     lines = []
-    for label, key, colour, marker in sides:
-        known = [row for row in anchor["rounds"] if row[key] is not None]
+    for label, known, colour, marker in (
+        ("with sidecars", with_ns, _COLOUR_WITH, "o"), ("without", without_ns, _COLOUR_WITHOUT, "s"),
+    ):  # fmt: skip
         if known:
-            times, values = [row["at_s"] for row in known], [row[key] / 1000 for row in known]
+            times, values = [at_s for at_s, _ in known], [value_ns / 1000 for _, value_ns in known]
             lines.append(Line(label=label, at_s=times, values=values, colour=colour, markers=marker))
     return charts.lines_over_time("anchor", lines, "median, µs")

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from meshinsight import numbers
 from meshinsight.graph_drawing.choice import Chosen, choose
 from meshinsight.graph_drawing.drawing import HEAT_STEPS, Drawing, added_ns, draw
 from meshinsight.reports.renderers import charts
-from meshinsight.reports.renderers.charts import Bar, Panel
+from meshinsight.reports.renderers.charts import Bar, Chart, Panel
 from meshinsight.reports.subjects import summaries
 from meshinsight.reports.subjects.prediction import Prices, sections
 from predictor.graph.types import INGRESS, CallGraph
@@ -50,7 +50,7 @@ def graph_name(found: Prediction) -> str:
     return printable(found.graph) or "the call graph"
 
 
-def view(predicted: Predicted) -> dict[str, Any]:
+def view(predicted: Predicted) -> dict[str, object]:
     """The template's values."""
     graph, found, prices = predicted.graph, predicted.found, predicted.prices
     chosen = choose(graph, found)
@@ -133,7 +133,7 @@ def _heats(drawing: Drawing) -> list[tuple[int, str]]:
     return [entry for entry in [*(ranges if step > 0 else ()), (0, "nobody waits for it")] if entry[0] in used]
 
 
-def _path(found: Prediction) -> dict[str, Any]:
+def _path(found: Prediction) -> dict[str, object]:
     """The critical path before and after; each step with whether it is on both."""
     return {
         "moved": found.path_before != found.path_after,
@@ -142,7 +142,7 @@ def _path(found: Prediction) -> dict[str, Any]:
     }
 
 
-def _steps(path: Sequence[str], other: set[str]) -> dict[str, Any]:
+def _steps(path: Sequence[str], other: set[str]) -> dict[str, object]:
     """The steps of a path, of a long one those first that are not on the other path; how many are left out."""
     places = sorted(range(len(path)), key=lambda place: (path[place] in other, place))[:_MOST_STEPS]
     steps = [(printable(path[place]), path[place] in other) for place in sorted(places)]
@@ -159,7 +159,7 @@ def _edge_row(item: EdgePrediction) -> _Row:
     return _Row(item.id, latency, item.latency_ns.scaled(item.path_weight), cpu, item.vcpu)
 
 
-def _chart(name: str, rows: Sequence[_Row]) -> dict[str, Any] | None:
+def _chart(name: str, rows: Sequence[_Row]) -> Chart | None:
     """Latency and CPU of the same rows, side by side."""
     rows = rows[:_MOST_BARS]
     if not any(row.latency or row.cpu for row in rows):
@@ -179,7 +179,7 @@ def _chart(name: str, rows: Sequence[_Row]) -> dict[str, Any] | None:
         ),
     ]
     parts = [part for row in rows for part in (row.latency, row.cpu)]
-    return {"svg": charts.stacked_bars(f"predicted-{name}", panels), "legend": summaries.nonzero(parts), "title": ""}
+    return Chart(charts.stacked_bars(f"predicted-{name}", panels), summaries.nonzero(parts))
 
 
 def _bar(name: str, parts: Mapping[str, float], total: Estimate, factor: float) -> Bar:

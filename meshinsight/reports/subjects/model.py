@@ -1,13 +1,21 @@
 """What is shown of a fitted model: coefficients with intervals, and how well cells foretell one another."""
 
+import dataclasses
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects.summaries import protocol_name
-from predictor.models.types import CURRENCIES, Cost, FittedModel, Floats
+from predictor.models.readings import configuration_key
+from predictor.models.types import Configuration, Cost, FittedModel, Floats
+from profiler.profile.types import Coefficient, Currency, ModelError, Profile
+
+COEFFICIENTS_TITLE: Final = "Coefficients of the overhead, ns per request and byte, header, connection"
+COEFFICIENTS_COLUMNS: Final = ("configuration", "currency", "term", "ns", "95 % interval", "cells")
 
 
 def report(model: FittedModel) -> Report:
@@ -21,37 +29,66 @@ def report(model: FittedModel) -> Report:
     )
 
 
-def _costs(model: FittedModel) -> Iterator[tuple[str, str, Cost]]:
+def with_model(profile: Profile, model: FittedModel) -> Profile:
+    """A profile with the coefficients and errors of its model, for whatever prints or draws it.
+
+    Only those of the profile's cells, which may be some of those measured. They replace what a profile of an earlier
+    version holds.
+    """
+    keys = {configuration_key(cell) for cell in profile.cells}
+    own = dataclasses.replace(model, configurations=tuple(item for item in model.configurations if item.key in keys))
+    protocols = {cell.protocol for cell in profile.cells}
+    errors = [ModelError(**dataclasses.asdict(entry)) for entry in model.held_out if entry.protocol in protocols]
+    return replace(profile, coefficients=coefficients(own), model_error=errors)
+
+
+def coefficients(model: FittedModel) -> list[Coefficient]:
+    """One entry per term of every configuration and currency: ns per request and unit."""
+    found = []
+    for item, currency, cost in _costs(model):
+        for index, term in enumerate(cost.terms):
+            low, high = np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5)).tolist()
+            found.append(
+                Coefficient(
+                    configuration=item.name,
+                    temperature=item.temperature,
+                    currency=currency,
+                    term=term,
+                    value=float(cost.coefficients[index].sum()),
+                    low=low,
+                    high=high,
+                    cells=cost.cells,
+                )
+            )
+    return found
+
+
+def _costs(model: FittedModel) -> Iterator[tuple[Configuration, Currency, Cost]]:
     """Configuration and currency of each cost."""
     for item in model.configurations:
-        for currency in CURRENCIES:
-            if (cost := item.cost(currency)) is not None:
-                yield item.name, currency, cost
+        if item.latency is not None:
+            yield item, "latency", item.latency
+        if item.cpu is not None:
+            yield item, "cpu", item.cpu
 
 
 def _totals(model: FittedModel) -> Section:
-    rows = [
-        (
-            name,
-            currency,
-            term,
-            *_figure(cost.coefficients[index].sum(), cost.draws[:, index].sum(axis=1)),
-            str(cost.cells),
-        )
-        for name, currency, cost in _costs(model)
-        for index, term in enumerate(cost.terms)
-    ]
-    columns = ("configuration", "currency", "term", "ns", "95 % interval", "cells")
-    return Section("Coefficients of the overhead, ns per request and byte, header, connection", columns, rows)
+    return Section(COEFFICIENTS_TITLE, COEFFICIENTS_COLUMNS, [coefficient_row(entry) for entry in coefficients(model)])
+
+
+def coefficient_row(entry: Coefficient) -> tuple[str, ...]:
+    """An entry of `coefficients` as text, by `COEFFICIENTS_COLUMNS`."""
+    interval = f"{_ns(entry.low)} … {_ns(entry.high)}"
+    return entry.configuration, entry.currency, entry.term, _ns(entry.value), interval, str(entry.cells)
 
 
 def _components(model: FittedModel) -> Section:
     rows = []
-    for name, currency, cost in _costs(model):
+    for item, currency, cost in _costs(model):
         for column, component in enumerate(cost.components):
             base, *slopes = cost.coefficients[:, column].tolist()
             further = ", ".join(f"{term} {slope:+.4g}" for term, slope in zip(cost.terms[1:], slopes, strict=True))
-            rows.append((name, currency, component, *_figure(base, cost.draws[:, 0, column]), further))
+            rows.append((item.name, currency, component, *_figure(base, cost.draws[:, 0, column]), further))
     columns = ("configuration", "currency", "component", "base ns", "95 % interval", "slopes, ns per unit")
     return Section("By component", columns, rows)
 

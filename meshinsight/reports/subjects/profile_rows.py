@@ -5,22 +5,20 @@ Currencies: `latency` (the exchange), `latency_by_place` (the same, split by pla
 keeps one row, so that no cell vanishes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
+import msgspec
+
 from meshinsight.reports.renderers import csv_document
-from meshinsight.reports.subjects.summaries import Cell, ordered
+from meshinsight.reports.subjects.summaries import ordered
+from profiler.profile.types import DIMENSIONS, Cell, Cpu, CpuComponent, Latency, LatencyComponent, Profile
 
 _CELL: Final = (
     "protocol", "topology", "temperature", "request_bytes", "response_bytes", "connections", "loop", "rate_rps",
     "achieved_rps", "baseline_achieved_rps", "rounds",
 )  # fmt: skip
-_FURTHER: Final = (
-    "proxy", "application", "tls", "filters", "transport", "workers", "headers", "header_bytes", "messages",
-    "new_connections", "reference",
-)  # fmt: skip
-"""Dimensions that a profile of an earlier version does not have."""
-
+_FURTHER: Final = (*(name for name in DIMENSIONS if name != "extra_headers"), "reference")
 _OWN: Final = (
     "currency", "component", "place", "direction", "median_ns", "anchored_median_ns", "mean_ns", "p99_ns",
     "cpu_ns_per_request", "vcpu_per_1000_rps", "share", "ci95_low_ns", "ci95_high_ns", "disagreement_points", "samples",
@@ -44,74 +42,81 @@ COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_FURTHER, *_MEMORY, *_OWN
 """Every column, in order."""
 
 
-def write(document: Mapping[str, Any], stream: TextIO) -> None:
+def write(profile: Profile, stream: TextIO) -> None:
     """Write header and rows."""
-    csv_document.write(COLUMNS, rows(document), stream)
+    csv_document.write(COLUMNS, rows(profile), stream)
 
 
-def rows(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def rows(profile: Profile) -> Iterator[dict[str, object]]:
     """The rows as dictionaries; columns left out are empty."""
-    for cell in document["cells"]:
-        whole = {"run_id": document["run_id"], "status": document["status"], **_cell_columns(cell)}
+    for cell in profile.cells:
+        whole = {"run_id": profile.run_id, "status": profile.status, **_cell_columns(cell)}
         own = [*_latency_rows(cell), *_place_rows(cell), *_cpu_rows(cell)]
         for row in own or [{}]:
             yield {**whole, **row}
 
 
-def _cell_columns(cell: Cell) -> dict[str, Any]:
-    columns = {"cell": cell["id"], **{name: cell[name] for name in _CELL}}
-    columns |= {name: _text(cell.get(name)) for name in _FURTHER}
-    columns |= {name: (cell.get("memory") or {}).get(name) for name in _MEMORY}
-    columns |= {f"perturbation_{name}": cell["perturbation"][name] for name in _PERTURBATION}
-    columns |= {name: cell["noise"][name] for name in _NOISE}
-    columns |= {name: "; ".join(cell[name]) for name in ("warnings", "errors")}
-    return columns | _latency_columns(cell["latency"]) | _cpu_columns(cell["cpu"])
+def _cell_columns(cell: Cell) -> dict[str, object]:
+    columns = {"cell": cell.id, **{name: getattr(cell, name) for name in _CELL}}
+    columns |= {name: _text(getattr(cell, name)) for name in _FURTHER}
+    columns |= {name: getattr(cell.memory, name, None) for name in _MEMORY}
+    columns |= {f"perturbation_{name}": getattr(cell.perturbation, name) for name in _PERTURBATION}
+    columns |= {name: getattr(cell.noise, name) for name in _NOISE}
+    columns |= {name: "; ".join(getattr(cell, name)) for name in ("warnings", "errors")}
+    return columns | _latency_columns(cell.latency) | _cpu_columns(cell.cpu)
 
 
 def _text(value: Any) -> Any:
     return "+".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _latency_columns(latency: Mapping[str, Any] | None) -> dict[str, Any]:
+def _latency_columns(latency: Latency | None) -> dict[str, object]:
     if latency is None:
         return {}
-    columns = {name: latency[name] for name in _LATENCY}
-    for side in ("baseline", "with"):
-        columns |= {f"{side}_{name}": latency[side][name] for name in _PERCENTILES}
-    columns["latency_closure_residual"] = latency["closure_residual"]
-    return columns | _interval(latency["overhead_ci95_ns"], "overhead_ci95")
+    columns = {name: getattr(latency, name) for name in _LATENCY}
+    for side, found in (("baseline", latency.baseline), ("with", latency.with_sidecars)):
+        columns |= {f"{side}_{name}": getattr(found, name) for name in _PERCENTILES}
+    columns["latency_closure_residual"] = latency.closure_residual
+    return columns | _interval(latency.overhead_ci95_ns, "overhead_ci95")
 
 
-def _cpu_columns(cpu: Mapping[str, Any] | None) -> dict[str, Any]:
+def _cpu_columns(cpu: Cpu | None) -> dict[str, object]:
     if cpu is None:
         return {}
-    own = {"cpu_rate_rps": cpu["rate_rps"], "cpu_closure_residual": cpu["closure_residual"]}
-    return own | {name: cpu[name] for name in _CPU}
+    own = {"cpu_rate_rps": cpu.rate_rps, "cpu_closure_residual": cpu.closure_residual}
+    return own | {name: getattr(cpu, name) for name in _CPU}
 
 
-def _interval(interval: tuple[float, float] | None, prefix: str) -> dict[str, Any]:
+def _interval(interval: list[float] | None, prefix: str) -> dict[str, object]:
     return {} if interval is None else {f"{prefix}_low_ns": interval[0], f"{prefix}_high_ns": interval[1]}
 
 
-def _latency_rows(cell: Cell) -> Iterator[dict[str, Any]]:
-    components = cell["latency"]["components"] if cell["latency"] else {}
+def _numbers(component: LatencyComponent | CpuComponent) -> dict[str, object]:
+    found = {name: value for name, value in msgspec.structs.asdict(component).items() if name not in _NOT_COLUMNS}
+    return found | _interval(component.ci95_ns, "ci95")
+
+
+def _latency_rows(cell: Cell) -> Iterator[dict[str, object]]:
+    components = cell.latency.components if cell.latency else {}
     for name in ordered(components):
-        numbers = {key: value for key, value in components[name].items() if key not in _NOT_COLUMNS}
-        yield {"currency": "latency", "component": name, **numbers, **_interval(components[name]["ci95_ns"], "ci95")}
+        median_ns = components[name].median_ns
+        anchored_ns = None if cell.anchor_factor is None else median_ns * cell.anchor_factor
+        own = {"component": name, "anchored_median_ns": anchored_ns}
+        yield {"currency": "latency", **own, **_numbers(components[name])}
 
 
-def _place_rows(cell: Cell) -> Iterator[dict[str, Any]]:
-    for place in cell["latency"]["by_place"] if cell["latency"] else []:
-        where = {"place": place["place"], "direction": place["direction"]}
-        for name in ordered(place["components"]):
-            yield {"currency": "latency_by_place", "component": name, **where, "median_ns": place["components"][name]}
+def _place_rows(cell: Cell) -> Iterator[dict[str, object]]:
+    for place in cell.latency.by_place if cell.latency else []:
+        where = {"place": place.place, "direction": place.direction}
+        for name in ordered(place.components):
+            yield {"currency": "latency_by_place", "component": name, **where, "median_ns": place.components[name]}
 
 
-def _cpu_rows(cell: Cell) -> Iterator[dict[str, Any]]:
-    cpu = cell["cpu"] or {"components": {}, "perf_components": {}}
-    for currency, key in (("cpu_ebpf", "components"), ("cpu_perf", "perf_components")):
-        for name in ordered(cpu[key]):
-            numbers = {column: value for column, value in cpu[key][name].items() if column not in _NOT_COLUMNS}
-            points = cpu["disagreement_points"].get(name)
-            interval = _interval(cpu[key][name]["ci95_ns"], "ci95")
-            yield {"currency": currency, "component": name, "disagreement_points": points, **numbers, **interval}
+def _cpu_rows(cell: Cell) -> Iterator[dict[str, object]]:
+    if cell.cpu is None:
+        return
+    for currency, components in (("cpu_ebpf", cell.cpu.components), ("cpu_perf", cell.cpu.perf_components)):
+        for name in ordered(components):
+            points = cell.cpu.disagreement_points.get(name)
+            own = {"component": name, "disagreement_points": points}
+            yield {"currency": currency, **own, **_numbers(components[name])}

@@ -1,19 +1,36 @@
 """What the reports derive from a profile document: labels, groups, sums, shares, open problems. Pure: no I/O.
 
-Every function takes the plain document (or a cell of it) as `profiler.profile.document.load_profile` returns it.
+Every function takes a profile, or a part of it, as `profiler.profile.document.load_profile` returns it.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from meshinsight import numbers
 from profiler.probes.cputime import RARE
+from profiler.profile.types import (
+    DIMENSIONS,
+    Anchor,
+    Calibration,
+    Cell,
+    Cpu,
+    CpuComponent,
+    Currency,
+    Latency,
+    LatencyComponent,
+    Place,
+    Probe,
+    Profile,
+    Proxy,
+    RunNoise,
+    UserSplit,
+)
 from profiler.text import printable
 from profiler.vocabulary.components import COMPONENTS, OTHER, TLS
-
-Cell: TypeAlias = dict[str, Any]
+from profiler.vocabulary.hop import MTLS, NONE
+from profiler.vocabulary.protocols import TCP
 
 PROTOCOL_NAMES: Final = {"tcp": "TCP", "http1": "HTTP/1.1", "http2": "HTTP/2", "h2": "HTTP/2", "grpc": "gRPC"}
 TOPOLOGY_NAMES: Final = {
@@ -35,7 +52,7 @@ _PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "shared", "none")
 _PREFERRED_TEMPERATURES: Final = tuple(TEMPERATURE_NAMES)
 
 _LONGEST_EXTRA: Final = 40
-_LABEL_EXTRAS: Final = (
+_FIRST: Final = (
     "tls",
     "filters",
     "proxy",
@@ -46,17 +63,12 @@ _LABEL_EXTRAS: Final = (
     "extra_headers",
     "application",
 )
-_USUAL: Final = {
-    "tls": "none",
-    "filters": [],
-    "proxy": "envoy",
-    "transport": "ip",
-    "headers": 0,
-    "messages": 1,
-    "workers": 1,
-    "new_connections": False,
-    "extra_headers": [],
-}
+_LABEL_EXTRAS: Final = (
+    *_FIRST,
+    *(name for name in DIMENSIONS if name not in (*_FIRST, "header_bytes", "new_connections")),
+)
+_QUOTED: Final = tuple(name for name in DIMENSIONS if name not in ("application", "header_bytes"))
+"""Dimensions that are as usual in the cells that people quote."""
 
 
 def protocol_name(protocol: str) -> str:
@@ -84,7 +96,7 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
     """A short label per cell id: protocol, topology, temperature and whatever else differs between the cells."""
-    parts = {cell["id"]: _label_parts(cell) for cell in cells}
+    parts = {cell.id: _label_parts(cell) for cell in cells}
     constant = [
         len({row[column] for row in parts.values()}) == 1 for column in range(len(next(iter(parts.values()), ())))
     ]
@@ -97,28 +109,16 @@ def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
 
 
 def _label_parts(cell: Cell) -> list[str]:
-    rate = "max" if cell["rate_rps"] is None else f"{cell['rate_rps']:g}rps"
-    sizes = [f"q{cell['request_bytes']}", f"s{cell['response_bytes']}", f"c{cell['connections']}"]
-    extras = ["" if _is_usual(cell, name) else _extra_text(name, cell.get(name)) for name in _LABEL_EXTRAS]
-    extras.append("new" if cell.get("new_connections") else "")
-    return [cell["protocol"], cell["topology"], cell["temperature"], *sizes, rate, *extras]
-
-
-def _is_usual(cell: Cell, name: str) -> bool:
-    """Whether a dimension is what people take for granted, so that a label need not say it."""
-    if name == "application":
-        usual = "http1" if cell["protocol"] in ("tcp", "none") else cell["protocol"]
-        return cell.get(name, usual) == usual
-    return name in _USUAL and cell.get(name) == _USUAL[name]
+    rate = "max" if cell.rate_rps is None else f"{cell.rate_rps:g}rps"
+    sizes = [f"q{cell.request_bytes}", f"s{cell.response_bytes}", f"c{cell.connections}"]
+    extras = ["" if cell.is_usual(name) else _extra_text(name, getattr(cell, name)) for name in _LABEL_EXTRAS]
+    extras.append("new" if cell.new_connections else "")
+    return [cell.protocol, cell.topology, cell.temperature, *sizes, rate, *extras]
 
 
 def _extra_text(name: str, value: object) -> str:
     """An optional dimension of a cell as part of a label; foreign characters stay out of labels."""
-    if value is None or value is False:
-        return ""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    text = "+".join(map(str, value)) if isinstance(value, list) else name if value is True else str(value)
+    text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
     text = {"headers": f"{text}headers", "messages": f"{text}messages", "workers": f"{text}workers"}.get(name, text)
     text = f"with.{text}" if name == "extra_headers" else text
     text = f"for.{text}" if name == "application" else text
@@ -128,18 +128,20 @@ def _extra_text(name: str, value: object) -> str:
 def shared_workload(cells: Sequence[Cell]) -> str:
     """What all cells have in common, in words: `request 128 B, response 1 KiB, 1 connection, closed loop`."""
     texts = {
-        "request_bytes": lambda cell: f"request {numbers.size(cell['request_bytes'])}",
-        "response_bytes": lambda cell: f"response {numbers.size(cell['response_bytes'])}",
-        "connections": lambda cell: f"{cell['connections']} connection{'' if cell['connections'] == 1 else 's'}",
+        "request_bytes": lambda cell: f"request {numbers.size(cell.request_bytes)}",
+        "response_bytes": lambda cell: f"response {numbers.size(cell.response_bytes)}",
+        "connections": lambda cell: f"{cell.connections} connection{'' if cell.connections == 1 else 's'}",
         "rate_rps": load_text,
     }
-    shared = [text(cells[0]) for key, text in texts.items() if cells and len({cell[key] for cell in cells}) == 1]
+    shared = [
+        text(cells[0]) for key, text in texts.items() if cells and len({getattr(cell, key) for cell in cells}) == 1
+    ]
     return ", ".join(shared)
 
 
 def load_text(cell: Cell) -> str:
     """The offered load in words."""
-    return f"{cell['loop']} loop" + ("" if cell["rate_rps"] is None else f" at {numbers.rate(cell['rate_rps'])} per s")
+    return f"{cell.loop} loop" + ("" if cell.rate_rps is None else f" at {numbers.rate(cell.rate_rps)} per s")
 
 
 def by_temperature(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -153,18 +155,18 @@ def by_temperature(cells: Sequence[Cell]) -> list[list[Cell]]:
     for cell in cells:
         positions.setdefault(str(key(cell)), len(positions))
     grouped = groupby(sorted(cells, key=lambda cell: positions[str(key(cell))]), key=key)
-    return [sorted(group, key=lambda cell: _rank(_PREFERRED_TEMPERATURES, cell["temperature"])) for _, group in grouped]
+    return [sorted(group, key=lambda cell: _rank(_PREFERRED_TEMPERATURES, cell.temperature)) for _, group in grouped]
 
 
 def group_name(group: Sequence[Cell], labels: Mapping[str, str]) -> str:
     """The label that the cells of a `by_temperature` group share."""
-    label, temperature = labels[group[0]["id"]], group[0]["temperature"]
+    label, temperature = labels[group[0].id], group[0].temperature
     return "-".join(part for part in label.split("-") if part != temperature)
 
 
-def medians_ns(cell: Cell) -> dict[str, float]:
+def medians_ns(latency: Latency) -> dict[str, float]:
     """The components' shares of the median exchange, in ns."""
-    return {name: cell["latency"]["components"][name]["median_ns"] for name in ordered(cell["latency"]["components"])}
+    return {name: latency.components[name].median_ns for name in ordered(latency.components)}
 
 
 def share(part: float, parts: Iterable[float]) -> float | None:
@@ -173,48 +175,39 @@ def share(part: float, parts: Iterable[float]) -> float | None:
     return part / whole if whole > 0 else None
 
 
-def latency_over_baseline(cell: Cell) -> float | None:
+def latency_over_baseline(latency: Latency) -> float | None:
     """Overhead at the median as a fraction of the median without sidecars."""
-    baseline = cell["latency"]["baseline_p50_ns"]
-    return cell["latency"]["overhead_p50_ns"] / baseline if baseline > 0 else None
+    return latency.overhead_p50_ns / latency.baseline_p50_ns if latency.baseline_p50_ns > 0 else None
 
 
-def cpu_overhead_ns(cell: Cell) -> float:
-    """CPU per request that the sidecars add, in ns: the whole machine with, minus without."""
-    cpu = cell["cpu"]
-    return float(cpu["with_cpu_ns_per_request"] - cpu["baseline_cpu_ns_per_request"])
-
-
-def cpu_over_baseline(cell: Cell) -> float | None:
+def cpu_over_baseline(cpu: Cpu) -> float | None:
     """Added CPU as a fraction of the CPU without sidecars."""
-    baseline = cell["cpu"]["baseline_cpu_ns_per_request"]
-    return cpu_overhead_ns(cell) / baseline if baseline > 0 else None
+    baseline_ns = cpu.baseline_cpu_ns_per_request
+    return cpu.overhead_ns / baseline_ns if baseline_ns > 0 else None
 
 
-def closure(cell: Cell, currency: str) -> float | None:
+def closure(cell: Cell, currency: Currency) -> float | None:
     """The closure residual of `latency` or `cpu`; None too without sidecar, where it would be relative to zero."""
-    if cell[currency] is None or cell["topology"] == "none":
-        return None
-    residual: float | None = cell[currency]["closure_residual"]
-    return residual
+    part = cell.latency if currency == "latency" else cell.cpu
+    return None if part is None or cell.topology == NONE else part.closure_residual
 
 
-def exchanges(cell: Cell) -> tuple[int, int, int]:
+def exchanges(latency: Latency) -> tuple[int, int, int]:
     """Exchanges sampled, dropped and lost. Every component sees the same ones; where they differ the worst counts."""
-    components = cell["latency"]["components"].values()
+    components = latency.components.values()
     if not components:
         return 0, 0, 0
-    samples = min(part["samples"] for part in components)
-    return samples, max(part["dropped"] for part in components), max(part["lost"] for part in components)
+    samples = min(part.samples for part in components)
+    return samples, max(part.dropped for part in components), max(part.lost for part in components)
 
 
 def named_sources(cells: Sequence[Cell]) -> str:
     """Where the latency figures come from, as `timeline (ipc, socket_read); remainder (other)`."""
     names: dict[str, list[str]] = {}
     for cell in cells:
-        components = cell["latency"]["components"] if cell["latency"] else {}
+        components = cell.latency.components if cell.latency else {}
         for name in ordered(components):
-            known = names.setdefault(printable(components[name]["source"]), [])
+            known = names.setdefault(printable(components[name].source), [])
             if name not in known:
                 known.append(name)
     return "; ".join(f"{source} ({', '.join(members)})" for source, members in names.items())
@@ -226,9 +219,9 @@ def nonzero(parts: Sequence[Mapping[str, float]]) -> list[str]:
     return ordered(found)
 
 
-def place_name(place: Mapping[str, Any]) -> str:
+def place_name(place: Place) -> str:
     """Place and direction in words: `client sidecar, request`."""
-    return f"{place['place'].replace('_', ' ')}, {place['direction']}"
+    return f"{place.place.replace('_', ' ')}, {place.direction}"
 
 
 def representatives(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -240,90 +233,88 @@ def representatives(cells: Sequence[Cell]) -> list[list[Cell]]:
     def preference(group: Sequence[Cell]) -> tuple[Any, ...]:
         first = group[0]
         return (
-            all(cell["latency"] is None for cell in group),
-            sum(not _is_usual(first, name) for name in _USUAL if name in first),
-            first.get("reference", False),
-            _rank(_PREFERRED_TOPOLOGIES, first["topology"]),
-            first["connections"],
-            first["rate_rps"] is not None,
-            first["request_bytes"] + first["response_bytes"],
+            all(cell.latency is None for cell in group),
+            sum(not first.is_usual(name) for name in _QUOTED),
+            first.reference,
+            _rank(_PREFERRED_TOPOLOGIES, first.topology),
+            first.connections,
+            first.rate_rps is not None,
+            first.request_bytes + first.response_bytes,
         )
 
-    protocols = dict.fromkeys(cell["protocol"] for cell in cells)
+    protocols = dict.fromkeys(cell.protocol for cell in cells)
     groups = by_temperature(cells)
-    return [min((group for group in groups if group[0]["protocol"] == name), key=preference) for name in protocols]
+    return [min((group for group in groups if group[0].protocol == name), key=preference) for name in protocols]
 
 
 def headline(cells: Sequence[Cell]) -> str:
     """What the sidecars cost, in one or two sentences; the cells differ only in temperature (see `representatives`)."""
     first = cells[0]
-    sidecars = topology_name(first["topology"])
+    sidecars = topology_name(first.topology)
     added = [
-        f"{numbers.micros(cell['latency']['overhead_p50_ns'])} µs "
-        f"({numbers.signed_percent(latency_over_baseline(cell))}) with {temperature_name(cell['temperature'])}"
+        f"{numbers.micros(cell.latency.overhead_p50_ns)} µs "
+        f"({numbers.signed_percent(latency_over_baseline(cell.latency))}) with {temperature_name(cell.temperature)}"
         for cell in cells
-        if cell["latency"] is not None
+        if cell.latency is not None
     ]
     subject = sidecars[0].upper() + sidecars[1:]
-    verb = "add" if first["topology"] == "both" else "adds"
+    verb = "add" if first.topology == "both" else "adds"
     latency = f"{subject} {verb} {' and '.join(added)} to the median exchange." if added else ""
     sentences = [sentence for sentence in (latency, _cpu_sentence(cells)) if sentence]
     return " ".join(sentences) or "Nothing was measured for this protocol."
 
 
 def _cpu_sentence(cells: Sequence[Cell]) -> str:
-    measured = [cell for cell in cells if cell["cpu"] is not None]
+    measured = [(cell, cell.cpu.overhead_ns) for cell in cells if cell.cpu is not None]
     if not measured:
         return ""
     costs = [
-        f"{numbers.micros(cpu_overhead_ns(cell))} µs of CPU with {temperature_name(cell['temperature'])}"
-        for cell in measured
+        f"{numbers.micros(cost_ns)} µs of CPU with {temperature_name(cell.temperature)}" for cell, cost_ns in measured
     ]
     # A nanosecond per request is a microsecond per thousand requests, hence a millionth of a processor at 1000 per s.
-    rates = [numbers.vcpus(cpu_overhead_ns(cell) * 1e-6) for cell in measured]
+    rates = [numbers.vcpus(cost_ns * 1e-6) for _, cost_ns in measured]
     return f"Every request costs a further {' and '.join(costs)}: {' and '.join(rates)} vCPU at 1000 requests per s."
 
 
-def problems(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def problems(profile: Profile) -> list[tuple[str, str]]:
     """Every error and warning with its next step as (kind, text), errors first; the cell's id leads its own."""
-    errors = [("error", text) for text in probe_problems(document)]
-    warnings = [("warning", text) for text in document["warnings"]]
-    for cell in document["cells"]:
-        errors += [("error", f"{cell['id']}: {text}") for text in cell["errors"]]
-        warnings += [("warning", f"{cell['id']}: {text}") for text in cell["warnings"]]
+    errors = [("error", text) for text in probe_problems(profile)]
+    warnings = [("warning", text) for text in profile.warnings]
+    for cell in profile.cells:
+        errors += [("error", f"{cell.id}: {text}") for text in cell.errors]
+        warnings += [("warning", f"{cell.id}: {text}") for text in cell.warnings]
     return errors + warnings
 
 
-def problem_count_text(document: Mapping[str, Any]) -> str:
+def problem_count_text(profile: Profile) -> str:
     """How many errors and warnings there are, in words."""
-    kinds = [kind for kind, _ in problems(document)]
+    kinds = [kind for kind, _ in problems(profile)]
     found = [(kinds.count("error"), "error"), (kinds.count("warning"), "warning")]
     return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in found if number) or "none"
 
 
-def probe_problems(document: Mapping[str, Any]) -> list[str]:
+def probe_problems(profile: Profile) -> list[str]:
     """One line per probe that is not attached or reported an error, or saw nothing."""
     return [
-        f"probe {probe['program']}/{probe['name']}: {probe_status(probe)}"
-        for probe in document["probes"]
+        f"probe {probe.program}/{probe.name}: {probe_status(probe)}"
+        for probe in profile.probes
         if probe_status(probe) != "ok"
     ]
 
 
-def probe_status(probe: Mapping[str, Any]) -> str:
+def probe_status(probe: Probe) -> str:
     """`ok`, or what is wrong with the probe."""
-    if probe["error"]:
-        return str(probe["error"])
-    if not probe["attached"]:
+    if probe.error:
+        return probe.error
+    if not probe.attached:
         return "not attached"
-    return "ok" if probe["hits"] or probe["name"] in RARE else "attached but no hits"
+    return "ok" if probe.hits or probe.name in RARE else "attached but no hits"
 
 
-def hit_ns(calibration: Mapping[str, Any], probe: Mapping[str, Any]) -> float | None:
+def hit_ns(calibration: Calibration, probe: Probe) -> float | None:
     """The calibrated cost of one hit of a probe in ns: its own, or else that of its program."""
-    costs = calibration.get("probe_hit_ns", {})
-    cost: float | None = costs.get(probe["name"], costs.get(probe["program"]))
-    return cost
+    costs = calibration.probe_hit_ns
+    return costs.get(probe.name, costs.get(probe.program))
 
 
 def machine_text(environment: Mapping[str, Any]) -> str:
@@ -337,49 +328,51 @@ def machine_text(environment: Mapping[str, Any]) -> str:
     return ", ".join(printable(str(part)) for part in parts if part) or numbers.UNKNOWN
 
 
-def proxy_text(proxies: Mapping[str, Any]) -> str:
+def proxy_text(proxies: Mapping[str, Proxy]) -> str:
     """The proxies in one line: name, version, build, workers."""
     lines = []
     for name, proxy in proxies.items():
-        workers = proxy.get("workers")
+        workers = proxy.workers
         plural = "" if workers == 1 else "s"
-        parts = [f"{name} {proxy['version']}", proxy.get("build"), f"{workers} worker{plural}" if workers else None]
+        parts = [f"{name} {proxy.version}", proxy.build, f"{workers} worker{plural}" if workers else None]
         lines.append(", ".join(printable(str(part)) for part in parts if part))
     return "; ".join(lines) or numbers.UNKNOWN
 
 
-def noise_text(noise: Mapping[str, Any]) -> str:
+def noise_text(noise: RunNoise) -> str:
     """Steal and CPU pressure in one line, with the verdict."""
-    steal, pressure = numbers.percent(noise["steal_ratio"], 1), numbers.percent(noise["psi_cpu_some_ratio"], 1)
-    verdict = "noisy: treat small differences with care" if noise["noisy"] else "quiet enough"
+    steal, pressure = numbers.percent(noise.steal_ratio, 1), numbers.percent(noise.psi_cpu_some_ratio, 1)
+    verdict = "noisy: treat small differences with care" if noise.noisy else "quiet enough"
     return f"{verdict} (CPU stolen by the host {steal}, tasks waiting for a CPU {pressure} of the time)"
 
 
-def anchor_text(anchor: Mapping[str, Any] | None) -> str:
+def anchor_text(anchor: Anchor | None) -> str:
     """The anchor cell in one line: which, how often, how far it drifted."""
     if anchor is None:
         return "not measured, so drift of the machine is unknown"
-    rounds = len(anchor["rounds"])
-    name = f"{anchor['protocol']}-{anchor['topology']}-{anchor['temperature']}"
+    rounds = len(anchor.rounds)
+    name = f"{anchor.protocol}-{anchor.topology}-{anchor.temperature}"
     return (
-        f"{name} drifted by {numbers.percent(anchor['drift_ratio'], 1)} over {rounds} rounds "
-        f"(median {numbers.micros(anchor['median_with_p50_ns'])} µs)"
+        f"{name} drifted by {numbers.percent(anchor.drift_ratio, 1)} over {rounds} rounds "
+        f"(median {numbers.micros(anchor.median_with_p50_ns)} µs)"
     )
 
 
 def disturbance_text(cell: Cell) -> str:
     """What the probes changed, in words."""
-    ratios = cell["perturbation"]
-    named = {"median latency": "latency_ratio", "throughput": "throughput_ratio", "proxy CPU": "proxy_cpu_ratio"}
-    changes = [
-        f"{name} {numbers.change_percent(ratios[key])}" for name, key in named.items() if ratios[key] is not None
-    ]
+    ratios = cell.perturbation
+    named = {
+        "median latency": ratios.latency_ratio,
+        "throughput": ratios.throughput_ratio,
+        "proxy CPU": ratios.proxy_cpu_ratio,
+    }
+    changes = [f"{name} {numbers.change_percent(ratio)}" for name, ratio in named.items() if ratio is not None]
     return f"measuring changed {', '.join(changes)}"
 
 
-def leading(cell: Cell, most: int = 2) -> list[tuple[str, float]]:
-    """The largest latency components of a cell with their shares, largest first."""
-    medians = medians_ns(cell)
+def leading(latency: Latency, most: int = 2) -> list[tuple[str, float]]:
+    """The largest components with their shares, largest first."""
+    medians = medians_ns(latency)
     shares = [(name, share(value, medians.values()) or 0.0) for name, value in medians.items()]
     return sorted((pair for pair in shares if pair[1] > 0), key=lambda pair: -pair[1])[:most]
 
@@ -392,12 +385,12 @@ def _prefixed(prefix: str, value: object) -> str | None:
     return None if value is None else f"{prefix}{value}"
 
 
-def added_costs(cells: Sequence[Cell]) -> list[tuple[Cell, str, dict[str, Any] | None, dict[str, Any] | None]]:
+def added_costs(cells: Sequence[Cell]) -> list[tuple[Cell, str, LatencyComponent | None, CpuComponent | None]]:
     """What TLS and each filter cost: (cell, component, its latency entry, its CPU entry)."""
     found = []
     for cell in cells:
-        latency = cell["latency"]["components"] if cell["latency"] else {}
-        cpu = cell["cpu"]["components"] if cell["cpu"] else {}
+        latency = cell.latency.components if cell.latency else {}
+        cpu = cell.cpu.components if cell.cpu else {}
         for name in ordered({**latency, **cpu}):
             if name == TLS or name.startswith("filter:"):
                 found.append((cell, name, latency.get(name), cpu.get(name)))
@@ -409,10 +402,9 @@ def tells_from_zero(interval: Sequence[float] | None) -> bool:
     return interval is not None and not interval[0] <= 0 <= interval[1]
 
 
-def user_splits(cells: Sequence[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
+def user_splits(cells: Sequence[Cell]) -> list[tuple[Cell, dict[str, UserSplit]]]:
     """Cells whose user time was split by more than one source, with the split."""
-    found = [(cell, cell["cpu"].get("user_split", {})) for cell in cells if cell["cpu"] is not None]
-    return [(cell, splits) for cell, splits in found if len(splits) > 1]
+    return [(cell, cell.cpu.user_split) for cell in cells if cell.cpu is not None and len(cell.cpu.user_split) > 1]
 
 
 def handshakes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
@@ -423,15 +415,11 @@ def handshakes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
 
     def key(cell: Cell) -> tuple[Any, ...]:
         names = ("protocol", "topology", "proxy", "temperature", "request_bytes", "response_bytes", "headers")
-        return (*(cell.get(name) for name in names), tuple(cell.get("filters", ())), cell.get("messages"))
+        return (*(getattr(cell, name) for name in names), tuple(cell.filters), cell.messages)
 
-    mutual = [
-        cell
-        for cell in cells
-        if cell.get("tls") == "mtls" and cell["protocol"] == "tcp" and cell["latency"] is not None
-    ]
-    kept = {key(cell): cell for cell in mutual if not cell.get("new_connections")}
-    return [(cell, kept[key(cell)]) for cell in mutual if cell.get("new_connections") and key(cell) in kept]
+    mutual = [cell for cell in cells if cell.tls == MTLS and cell.protocol == TCP and cell.latency is not None]
+    kept = {key(cell): cell for cell in mutual if not cell.new_connections}
+    return [(cell, kept[key(cell)]) for cell in mutual if cell.new_connections and key(cell) in kept]
 
 
 def record_costs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell, float]]:
@@ -442,22 +430,22 @@ def record_costs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell, float]]:
 
     def key(cell: Cell) -> tuple[Any, ...]:
         names = ("protocol", "topology", "proxy", "temperature", "connections", "rate_rps", "headers", "messages")
-        return (*(cell.get(name) for name in names), tuple(cell.get("filters", ())))
+        return (*(getattr(cell, name) for name in names), tuple(cell.filters))
 
-    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[Cell, float]]] = {}
     for cell in cells:
-        mutual = cell.get("tls") == "mtls" and not cell.get("new_connections")
-        if mutual and cell["latency"] is not None and TLS in cell["latency"]["components"]:
-            groups.setdefault(key(cell), []).append(cell)
+        mutual = cell.tls == MTLS and not cell.new_connections
+        if mutual and cell.latency is not None and (tls := cell.latency.components.get(TLS)):
+            groups.setdefault(key(cell), []).append((cell, tls.median_ns))
     found = []
     for group in groups.values():
-        smallest, largest = min(group, key=_message_bytes), max(group, key=_message_bytes)
+        smallest, least_ns = min(group, key=lambda entry: _message_bytes(entry[0]))
+        largest, most_ns = max(group, key=lambda entry: _message_bytes(entry[0]))
         further_kib = (_message_bytes(largest) - _message_bytes(smallest)) / 1024
         if further_kib > 0:
-            tls_ns = [cell["latency"]["components"][TLS]["median_ns"] for cell in (smallest, largest)]
-            found.append((smallest, largest, (tls_ns[1] - tls_ns[0]) / further_kib))
+            found.append((smallest, largest, (most_ns - least_ns) / further_kib))
     return found
 
 
 def _message_bytes(cell: Cell) -> int:
-    return int(cell["request_bytes"] + cell["response_bytes"] * cell.get("messages", 1))
+    return cell.request_bytes + cell.response_bytes * cell.messages

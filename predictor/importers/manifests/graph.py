@@ -78,7 +78,7 @@ class _Maker:
 
 
 def manifest_graph(catalog: Catalog, rate_rps: float | None) -> CallGraph:
-    """The graph, with circles and with services that nothing reaches; all that was assumed is listed."""
+    """The graph, with cycles and with services that nothing reaches; all that was assumed is listed."""
     workers = _workers(catalog)
     callers = [_Caller(key, service.owners, service) for key, service in catalog.services.items()] + workers
     maker = _Maker(

@@ -1,12 +1,14 @@
-"""The call graph of mesh metrics: mean calls per request from rates, circles cut before anything is divided. Pure."""
+"""The call graph of mesh metrics: mean calls per request from rates, cycles cut before anything is divided. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any, Final
 
 from predictor.graph.types import (
     INGRESS,
     MOST_BYTES,
+    SIZE_BYTES,
     Assumption,
     Call,
     CallGraph,
@@ -23,7 +25,6 @@ from predictor.importers.metrics.edges import CONNECTIONS, REQUESTS, SIZES, TCP_
 from predictor.importers.metrics.labels import Party
 from profiler.errors import UsageError
 
-SIZE_BYTES: Final = 1024.0
 _PROTOCOLS: Final[dict[str, Protocol]] = {"http": "http1", "http/1.1": "http1", "http2": "http2", "h2": "http2",
                                           "grpc": "grpc", "tcp": "tcp"}  # fmt: skip
 
@@ -154,15 +155,15 @@ def _cut(flow: _Flow) -> None:
             _infer_entry(flow, caller, weight, "nobody was seen to call it")
     _enter_the_rest(flow, callees, weights)
     closing = closing_calls(list(flow.entries), callees)
-    for pair, circle in closing.items():
-        remark = cut_call(*pair, circle)
+    for pair, cycle in closing.items():
+        remark = cut_call(*pair, cycle)
         amount = f" ({_amount(flow.edges[pair]):g} requests)"
         flow.remarks.append(Assumption(remark.path, remark.why + amount))
         del flow.edges[pair]
 
 
 def _enter_the_rest(flow: _Flow, callees: Mapping[str, list[str]], weights: Mapping[str, float]) -> None:
-    """Services that only call each other, in a circle, are entered at the busiest."""
+    """Services that only call each other, in a cycle, are entered at the busiest."""
     reached = _reach(flow.entries, callees, set())
     for caller in sorted(weights, key=lambda name: -weights[name]):
         if caller not in reached:
@@ -193,21 +194,14 @@ def _infer_entry(flow: _Flow, name: str, rate: float, reason: str) -> None:
 def _follow(flow: _Flow) -> None:
     """How many requests each service handles: callers before callees."""
     flow.requests = dict(flow.entries)
-    outgoing: dict[str, list[str]] = {}
-    waiting: dict[str, int] = dict.fromkeys(flow.parties, 0)
+    callers: dict[str, list[str]] = {}
     for caller, callee in flow.edges:
         if caller:
-            outgoing.setdefault(caller, []).append(callee)
-            waiting[callee] += 1
-    ready = [name for name, count in waiting.items() if not count]
-    for caller in ready:
-        for callee in outgoing.get(caller, ()):
-            edge = flow.edges[caller, callee]
-            handled = flow.requests.get(caller, 0.0)
-            flow.requests[callee] = flow.requests.get(callee, 0.0) + (edge.get(REQUESTS) or handled)
-            waiting[callee] -= 1
-            if not waiting[callee]:
-                ready.append(callee)
+            callers.setdefault(callee, []).append(caller)
+    for callee in TopologicalSorter(callers).static_order():
+        for caller in callers.get(callee, ()):
+            requests = flow.edges[caller, callee].get(REQUESTS) or flow.requests.get(caller, 0.0)
+            flow.requests[callee] = flow.requests.get(callee, 0.0) + requests
 
 
 def _calls(pair: Pair, edge: MetricEdge, flow: _Flow, assumed: list[Assumption]) -> Iterable[Call]:

@@ -15,7 +15,7 @@ from predictor.importers.metrics.graph import metric_graph
 from predictor.importers.streams import input_files, read_text
 from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
-from profiler.text import one_line
+from profiler.text import error_line, one_line
 
 ENDINGS: Final = (".prom", ".txt", ".metrics", ".json")
 REMEDY: Final = "give istio_requests_total as Prometheus text, or the JSON of a query for it"
@@ -46,7 +46,7 @@ def _from_text(text: str, path: Path) -> Iterator[Sample]:
             for sample in family.samples:
                 yield Sample(sample.name, dict(sample.labels), float(sample.value), named=True)
     except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        raise UsageError(f"{path}: not Prometheus text: {one_line(str(error), 120)}; {REMEDY}") from error
+        raise UsageError(f"{path}: not Prometheus text: {error_line(error)}; {REMEDY}") from error
 
 
 def _from_json(text: str, path: Path) -> Iterator[Sample]:

@@ -22,7 +22,7 @@ _CGROUPS: Final = "MESHINSIGHT_CGROUPS"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Stranger:
+class ForeignProcess:
     """A process that this run did not start. Pid and start time together name it."""
 
     def __init__(self, pid: int, what: str) -> None:
@@ -71,7 +71,7 @@ class OnNode:
     def __init__(self, proxy_process: str = "") -> None:
         self.cgroup_root = Path(os.environ.get(_CGROUPS, "/sys/fs/cgroup"))
         self._proxy_process = proxy_process
-        self._processes: dict[str, dict[str, list[Stranger]]] = {}
+        self._processes: dict[str, dict[str, list[ForeignProcess]]] = {}
 
     def call_proxies(self, name: str) -> None:
         """Set the name of the sidecars' processes."""
@@ -129,14 +129,14 @@ class OnNode:
         """The machine, as a profile's environment has it."""
         return describe_environment()
 
-    def _sidecars(self, hop: Hop) -> list[Stranger]:
+    def _sidecars(self, hop: Hop) -> list[ForeignProcess]:
         found = self._processes[hop.name]
         return [process for place, processes in found.items() if place in SIDECARS for process in processes]
 
-    def _found(self, hop: Hop, place: str, container: str) -> list[Stranger]:
+    def _found(self, hop: Hop, place: str, container: str) -> list[ForeignProcess]:
         what = f"{hop.name}: {place}"
         pids = self._proxies(container, what) if place in SIDECARS else container_pids(container, self.cgroup_root)
-        return [Stranger(pid, what) for pid in pids]
+        return [ForeignProcess(pid, what) for pid in pids]
 
     def _proxies(self, container: str, what: str) -> list[int]:
         pids = named(container_pids(container, self.cgroup_root), self._proxy_process)

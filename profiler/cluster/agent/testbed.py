@@ -84,8 +84,9 @@ class SidecarsOf:
 class HopInPods:
     """One hop, whose server may be on another node than its client."""
 
-    def __init__(self, hop: Hop, place: HopPlace, near: OnNode, far: OnNode | None) -> None:
+    def __init__(self, hop: Hop, place: HopPlace, near: OnNode, far: OnNode | None, proxy_version: str) -> None:
         self.hop = hop
+        self.proxy_version: Final = proxy_version
         self._cpus = sorted(os.sched_getaffinity(0))
         self._target = Target(Address(place.address, place.port), hop.application)
         containers = {SERVER_APP: place.server, **{at: found.container for at, found in _sidecars(place).items()}}
@@ -150,6 +151,13 @@ class InPods:
         version = self._told(first.version, self._task.proxy.version, at, first, name)
         return ProxyVersion(version or _UNKNOWN, first.image, self._node_of(at).program_sha256(first, name))
 
+    def program_version(self, hop: Hop) -> str:
+        """Which version its program has, as the hop's first sidecar says; empty without a sidecar."""
+        asked = self._task.proxy.program_version
+        for at, sidecar in _sidecars(self._task.places[hop.name]).items():
+            return self._told(sidecar.program_version, asked, at, sidecar, f"{hop.name}: {at}")
+        return ""
+
     def configuration(self, hop: Hop) -> str:
         """What each sidecar of the hop says that its configuration is."""
         asked = self._task.proxy.configuration
@@ -177,7 +185,10 @@ class InPods:
         if missing:
             raise MeshInsightError(f"the task names no pods for {', '.join(missing)}")
         far = self._far.pods if self._far else None
-        return {hop: HopInPods(hop, self._task.places[hop.name], self._near, far) for hop in plan.hops}
+        return {
+            hop: HopInPods(hop, self._task.places[hop.name], self._near, far, self.program_version(hop))
+            for hop in plan.hops
+        }
 
     @contextmanager
     def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:

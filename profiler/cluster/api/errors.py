@@ -7,14 +7,14 @@ ClusterError            exit status 1
 """
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from profiler import text
 from profiler.errors import MeshInsightError
+from profiler.files.json_text import decode_json
+from profiler.text import one_line
 
 _LONGEST: Final = 400
 _REFUSED: Final = re.compile(
@@ -46,7 +46,7 @@ class TransientError(ClusterError):
 
 
 @contextmanager
-def one_line(doing: str, server: str) -> Iterator[None]:
+def client_errors(doing: str, server: str) -> Iterator[None]:
     """Turn whatever the client raises while `doing` something into a ClusterError of one line."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -156,11 +156,11 @@ def _message(body: Any) -> str:
     """The message of a Status object, or the text itself."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
-        status = json.loads(text)
-    except (ValueError, RecursionError):
+        status = decode_json(text)
+    except ValueError:
         return text
     return str(status.get("message") or text) if isinstance(status, dict) else text
 
 
 def _short(said: str) -> str:
-    return text.one_line(said, _LONGEST)
+    return one_line(said, _LONGEST)

@@ -11,14 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 
-from profiler import text
-from profiler.cluster.api.errors import ClusterError, ConflictError, TransientError, one_line
+from profiler.cluster.api.errors import ClusterError, ConflictError, TransientError, client_errors
 from profiler.cluster.names import IN_POD
 from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.yaml_text import load_yaml
-from profiler.text import one_line as quoted
+from profiler.text import error_line, one_line
 
 Object = dict[str, Any]
 """A Kubernetes object."""
@@ -54,13 +53,13 @@ class Session:
             configuration.retries = Retry(1, backoff_factor=0.2)
             first = make_client(configuration)
             try:
-                with one_line("first contact", self.server):
+                with client_errors("first contact", self.server):
                     self.version: str = _get_version(first)
             finally:
                 _close(first)
             configuration.retries = _patient()
             self._client = make_client(configuration)
-            with one_line("discovery", self.server):
+            with client_errors("discovery", self.server):
                 self._dynamic = make_dynamic(self._client, cache_file=str(Path(self._folder.name) / "discovery.json"))
         except BaseException:
             self._folder.cleanup()
@@ -89,7 +88,7 @@ class Session:
              api_version: str = "v1") -> list[Object]:  # fmt: skip
         """Objects by label selector and field selector; in all namespaces without one."""
         resource = self._resource(api_version, kind)
-        with one_line(f"list {resource.name}", self.server):
+        with client_errors(f"list {resource.name}", self.server):
             found = resource.get(
                 namespace=namespace,
                 label_selector=selector or None,
@@ -108,7 +107,7 @@ class Session:
         namespace = wanted["metadata"].get("namespace")
         resource = self._resource(wanted["apiVersion"], kind)
         try:
-            with one_line(f"create {kind} {name}", self.server):
+            with client_errors(f"create {kind} {name}", self.server):
                 made = resource.create(
                     body=dict(wanted),
                     namespace=namespace,
@@ -127,7 +126,7 @@ class Session:
         """Server-side apply."""
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         resource = self._resource(wanted["apiVersion"], kind)
-        with one_line(f"apply {kind} {name}", self.server):
+        with client_errors(f"apply {kind} {name}", self.server):
             return _plain(
                 resource.server_side_apply(
                     body=dict(wanted),
@@ -184,7 +183,7 @@ class Session:
     def log(self, namespace: str, pod: str, container: str, *, lines: int | None = None) -> str:
         """What a container has printed, or the last `lines` of it; at most 1 MiB."""
         extra = {} if lines is None else {"tail_lines": lines}
-        with one_line(f"log of {pod}/{container}", self.server):
+        with client_errors(f"log of {pod}/{container}", self.server):
             answer = self.core.read_namespaced_pod_log(
                 pod, namespace, container=container, limit_bytes=_LARGEST_LOG, _preload_content=False,
                 _request_timeout=_REQUEST_S, **extra,
@@ -196,7 +195,7 @@ class Session:
 
         Raises TransientError when it breaks, also after `silence_s` without any line; ClusterError for an endless line.
         """
-        with one_line(f"log of {pod}/{container}", self.server):
+        with client_errors(f"log of {pod}/{container}", self.server):
             answer = self.core.read_namespaced_pod_log(
                 pod, namespace, container=container, follow=True, _preload_content=False,
                 _request_timeout=(_REQUEST_S[0], silence_s),
@@ -229,7 +228,7 @@ class Session:
         from kubernetes.stream import stream
 
         # A client of its own: a stream exchanges the client's way of calling while it is opened.
-        with ApiClient(self._client.configuration) as client, one_line(f"exec in {pod}", self.server):
+        with ApiClient(self._client.configuration) as client, client_errors(f"exec in {pod}", self.server):
             channel = stream(
                 CoreV1Api(client).connect_get_namespaced_pod_exec,
                 pod, namespace, container=container, command=argv, stdin=bool(given), stdout=True, stderr=True,
@@ -241,7 +240,7 @@ class Session:
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
         try:
-            with one_line(f"look up {kind}", self.server):
+            with client_errors(f"look up {kind}", self.server):
                 return self._dynamic.resources.get(api_version=api_version, kind=kind)
         except ResourceNotFoundError as error:
             raise ClusterError(
@@ -251,7 +250,7 @@ class Session:
     def _unless_missing(self, doing: str, request: Callable[[], _T]) -> _T | None:
         from kubernetes.client.exceptions import ApiException
 
-        with one_line(doing, self.server):
+        with client_errors(doing, self.server):
             try:
                 return request()
             except ApiException as error:
@@ -286,7 +285,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Sessio
         )
     # The client expects a sound file: what it raises for others is anything that a wrong type leads to.
     except (loading.ConfigException, YAMLError, TypeError, ValueError, LookupError, AttributeError, OSError) as error:
-        raise UsageError(f"--kubeconfig {paths}: cannot be used: {quoted(str(error))}") from error
+        raise UsageError(f"--kubeconfig {paths}: cannot be used: {error_line(error)}") from error
     return Session(configuration, name)
 
 
@@ -379,7 +378,7 @@ def check_status(status: bytes, complaint: bytes, command: str) -> None:
     if not isinstance(said, dict) or said.get("status") != "Success":
         lines = complaint.decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else said.get("message") if isinstance(said, dict) else ""
-        raise ClusterError(f"{command}: {text.one_line(str(last or 'failed'), 400)}")
+        raise ClusterError(f"{command}: {one_line(str(last or 'failed'), 400)}")
 
 
 def _shown(argv: list[str]) -> str:

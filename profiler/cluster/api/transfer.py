@@ -1,7 +1,7 @@
-"""Fetches a folder from a pod: packed there, sent in chunks with checksums over exec, and unpacked here.
+"""Fetches a folder from a pod: packed there, sent over exec with its SHA-256, and unpacked here.
 
-A connection that drops is made again and goes on after the last whole chunk. The folder appears under its name only
-when all of it is there and its checksum is right.
+A connection that drops is made again and goes on where it ended. The folder appears under its name only when all of
+it is there and its checksum is right.
 """
 
 import hashlib
@@ -9,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Final, Protocol
+from typing import Annotated, Final, Protocol, TypeVar
 
 import msgspec
 
 from profiler.cluster.api.errors import ClusterError, TransientError
 from profiler.cluster.api.unpacking import unpack
 from profiler.cluster.names import IN_POD
-from profiler.text import one_line
+from profiler.text import error_line
 
 
 class Execute(Protocol):
@@ -30,36 +30,22 @@ class Execute(Protocol):
 _ARCHIVE: Final = "/tmp/meshinsight-result.tar.gz"  # noqa: S108 - in the profiler's container, whose /tmp nobody else sees
 LARGEST_BYTES: Final = 2 << 30
 """Of a packed result: the folder that it is packed in is not larger either (manifests/run/pod.j2)."""
-_LARGEST_MANIFEST: Final = 1 << 25
 _ATTEMPTS: Final = 8
-"""Broken connections in a row, without one chunk between them, until it is given up."""
+"""Broken connections in a row, without one byte between them, until it is given up."""
 _PAUSE_S: Final = 2.0
 
-
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+T = TypeVar("T")
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the pod says it will send: sizes in bytes, SHA-256 of the whole and of each chunk."""
+    """What the pod says it will send: its size in bytes and its SHA-256."""
 
     size: Annotated[int, msgspec.Meta(gt=0, le=LARGEST_BYTES)]
-    sha256: Sha256
-    chunk_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 26)]
-    chunks: tuple[Sha256, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.chunks) != -(-self.size // self.chunk_bytes):
-            raise ValueError(f"{len(self.chunks)} chunks of {self.chunk_bytes} bytes are not {self.size} bytes")
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 def fetch_folder(
-    execute: Execute,
-    folder: str,
-    target: Path,
-    *,
-    archive: str = _ARCHIVE,
-    progress: Callable[[int, int], None] = lambda done, size: None,
-    pause_s: float = _PAUSE_S,
+    execute: Execute, folder: str, target: Path, *, archive: str = _ARCHIVE, pause_s: float = _PAUSE_S
 ) -> None:
     """Bring `folder` of a pod to `target`, which must not exist yet.
 
@@ -68,7 +54,6 @@ def fetch_folder(
         folder: path in the pod.
         target: path here.
         archive: path in the pod where it is packed.
-        progress: is told bytes fetched and bytes in all.
         pause_s: before a broken connection is made again; longer each time.
 
     Raises:
@@ -77,28 +62,22 @@ def fetch_folder(
     if target.exists():
         raise ClusterError(f"{target}: already exists; choose another folder for the result")
     target.parent.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(execute, folder, archive, pause_s)
+    manifest = _again(lambda: _manifest(execute, folder, archive), pause_s)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        packed = Path(scratch) / "result.tar.gz"
-        with packed.open("wb") as file:
-            _receive(execute, manifest, archive, file, progress, pause_s)
-        _check_whole(packed, manifest)
-        unpacked = Path(scratch) / "result"
+        packed, unpacked = Path(scratch) / "result.tar.gz", Path(scratch) / "result"
+        # What was damaged on its way is sent once more.
+        found = [_received(execute, manifest.size, archive, packed, pause_s)]
+        if found != [manifest.sha256]:
+            found.append(_received(execute, manifest.size, archive, packed, pause_s))
+        if found[-1] != manifest.sha256:
+            raise ClusterError(f"the result has SHA-256 {found[-1]}, the pod said {manifest.sha256}; fetch it again")
         unpack(packed, unpacked)
         unpacked.rename(target)
 
 
 def hand_over(execute: Execute, task: bytes, *, pause_s: float = _PAUSE_S) -> None:
     """Give the command that waits in the pod its task. Raises ClusterError."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            short_output(execute([*IN_POD, "submit", f"--bytes={len(task)}"], given=task))
-        except TransientError:
-            if attempt == _ATTEMPTS:
-                raise
-            time.sleep(pause_s * attempt)
-        else:
-            return
+    _again(lambda: short_output(execute([*IN_POD, "submit", f"--bytes={len(task)}"], given=task)), pause_s)
 
 
 def short_output(pieces: Iterable[bytes], most_bytes: int = 1 << 16) -> bytes:
@@ -111,73 +90,41 @@ def short_output(pieces: Iterable[bytes], most_bytes: int = 1 << 16) -> bytes:
     return bytes(output)
 
 
-def _manifest(execute: Execute, folder: str, archive: str, pause_s: float) -> Manifest:
-    for attempt in range(1, _ATTEMPTS + 1):
+def _again(ask: Callable[[], T], pause_s: float) -> T:
+    """What `ask` returns, asked again where the connection breaks. Raises ClusterError."""
+    for attempt in range(1, _ATTEMPTS):
         try:
-            said = short_output(execute([*IN_POD, "export", folder, archive]), _LARGEST_MANIFEST)
-            return msgspec.json.decode(said, type=Manifest)
+            return ask()
         except TransientError:
-            if attempt == _ATTEMPTS:
-                raise
             time.sleep(pause_s * attempt)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise ClusterError(
-                f"the pod does not answer as it should: {one_line(str(error))}; use the image of this release"
-            ) from error
-    raise AssertionError
+    return ask()
 
 
-def _receive(
-    execute: Execute,
-    manifest: Manifest,
-    archive: str,
-    file: IO[bytes],
-    progress: Callable[[int, int], None],
-    pause_s: float,
-) -> None:
-    done = broken = 0
-    while done < len(manifest.chunks):
-        before = done
-        try:
-            start = done * manifest.chunk_bytes
-            for chunk in _chunks(execute([*IN_POD, "export_chunk", archive, f"--from={start}"]), manifest, done):
-                file.write(chunk)
-                done += 1
-                progress(min(done * manifest.chunk_bytes, manifest.size), manifest.size)
-            if done < len(manifest.chunks):
-                raise TransientError(f"the result ended after {done} of {len(manifest.chunks)} chunks")
-        except TransientError:
-            broken = 1 if done > before else broken + 1
-            if broken >= _ATTEMPTS:
-                raise
-            time.sleep(pause_s * broken)
+def _manifest(execute: Execute, folder: str, archive: str) -> Manifest:
+    try:
+        return msgspec.json.decode(short_output(execute([*IN_POD, "export", folder, archive])), type=Manifest)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ClusterError(
+            f"the pod does not answer as it should: {error_line(error)}; use the image of this release"
+        ) from error
 
 
-def _chunks(pieces: Iterator[bytes], manifest: Manifest, first: int) -> Iterator[bytes]:
-    """Whole chunks from number `first` on, each checked. Raises TransientError at one that is damaged."""
-    buffer = bytearray()
-    number = first
-    for piece in pieces:
-        buffer += piece
-        while number < len(manifest.chunks) and len(buffer) >= (length := _length(manifest, number)):
-            chunk = bytes(buffer[:length])
-            if hashlib.sha256(chunk).hexdigest() != manifest.chunks[number]:
-                raise TransientError(
-                    f"chunk {number + 1} of {len(manifest.chunks)} of the result was damaged on its way"
-                )
-            del buffer[:length]
-            number += 1
-            yield chunk
-        if number == len(manifest.chunks):
-            return  # whatever else is sent
-
-
-def _length(manifest: Manifest, number: int) -> int:
-    return min(manifest.chunk_bytes, manifest.size - number * manifest.chunk_bytes)
-
-
-def _check_whole(packed: Path, manifest: Manifest) -> None:
-    with packed.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != manifest.sha256:
-        raise ClusterError(f"the result has SHA-256 {found}, the pod said {manifest.sha256}; fetch it again")
+def _received(execute: Execute, size: int, archive: str, packed: Path, pause_s: float) -> str:
+    """Write `size` bytes of the archive to `packed`, however often the connection breaks; their SHA-256."""
+    broken = 0
+    with packed.open("w+b") as file:
+        while (start := file.tell()) < size:
+            try:
+                for piece in execute([*IN_POD, "export_chunk", archive, f"--from={start}"]):
+                    file.write(piece[: size - file.tell()])
+                    if file.tell() == size:
+                        break  # whatever else is sent
+                else:
+                    raise TransientError(f"the result ended after {file.tell()} of {size} bytes")
+            except TransientError:
+                broken = 1 if file.tell() > start else broken + 1
+                if broken >= _ATTEMPTS:
+                    raise
+                time.sleep(pause_s * broken)
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from profiler.cluster.api.errors import ClusterError
-from profiler.text import one_line
+from profiler.text import error_line, one_line
 
 _PIECE_BYTES: Final = 1 << 16
 _LONGEST_READ: Final = 1 << 20
@@ -54,7 +54,7 @@ def unpack(packed: Path, folder: Path, limits: Limits = Limits()) -> None:
         raise
     except _DAMAGED as error:
         shutil.rmtree(folder, ignore_errors=True)
-        problem = one_line(str(error)) or type(error).__name__
+        problem = error_line(error)
         raise ClusterError(f"the result of the pod cannot be unpacked: {problem}; run it again") from error
     finally:
         plain.unlink(missing_ok=True)

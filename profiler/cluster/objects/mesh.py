@@ -25,7 +25,6 @@ _PLACEHOLDERS: Final = ("workers", "ports", "pod")
 class Inject:
     """Labels and annotations that a pod with a sidecar gets, and one that must not have any (`plain_…`)."""
 
-    namespace_labels: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     plain_labels: Mapping[str, str] = field(default_factory=dict)
@@ -34,11 +33,10 @@ class Inject:
 
 @dataclass(frozen=True)
 class ProxyPlace:
-    """Where the proxy is found: container of the pod, name of its process, and where its program may be."""
+    """Where the proxy is found: container of the pod, and name of its process, which leads to its program."""
 
     container: str
     process: str
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Mesh:
-    """One mesh, as its file describes it."""
+    """One mesh, as its file describes it.
+
+    `version` is what its releases are called by; `program_version` is the version of the proxy's program, where that is
+    another one, by which its functions are known.
+    """
 
     name: str
     description: str
@@ -99,6 +101,7 @@ class Mesh:
     protocols: Mapping[str, MeshProtocol] = field(default_factory=dict)
     tls: Mapping[str, TlsMode] = field(default_factory=dict)
     version: Reading | None = None
+    program_version: Reading | None = None
     configuration: Reading | None = None
     control_plane: tuple[str, ...] = ()
 
@@ -180,13 +183,14 @@ def _made(content: Mapping[str, Any]) -> Mesh:
         description=content["description"],
         sidecar=content.get("sidecar", INJECTED),
         inject=Inject(**content.get("inject", {})),
-        proxy=ProxyPlace(proxy["container"], proxy["process"], tuple(proxy["paths"])) if proxy else None,
+        proxy=ProxyPlace(proxy["container"], proxy["process"]) if proxy else None,
         protocols={name: MeshProtocol(**entry) for name, entry in content.get("protocols", {}).items()},
         tls={
             name: TlsMode(entry.get("between_sidecars", True), tuple(entry.get("objects", ())))
             for name, entry in content.get("tls", {}).items()
         },
         version=Reading(**content["version"]) if "version" in content else None,
+        program_version=Reading(**content["program_version"]) if "program_version" in content else None,
         configuration=Reading(**content["configuration"]) if "configuration" in content else None,
         control_plane=tuple(content.get("control_plane", ())),
     )
@@ -208,7 +212,7 @@ def _check_texts(value: Any, path: Path, where: str = "") -> None:
 
 
 def _check_patterns(content: Mapping[str, Any], path: Path) -> None:
-    for key in ("version", "configuration"):
+    for key in ("version", "program_version", "configuration"):
         pattern = content.get(key, {}).get("pattern")
         if pattern is None:
             continue

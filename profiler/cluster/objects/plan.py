@@ -68,7 +68,6 @@ class ClusterPlan:
     prepared: bool = False
     client_node: str = ""
     server_node: str = ""
-    pull_policy: str = "IfNotPresent"
     profiler_argv: tuple[str, ...] = (*IN_POD, "idle")
     started_by: str = ""
     memory: Memory = field(default_factory=Memory)

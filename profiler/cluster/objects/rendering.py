@@ -1,9 +1,9 @@
 """Every object of a run, in the order in which they are created; `--dry-run` prints them."""
 
 import base64
-import json
 import tempfile
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Final
 
@@ -91,4 +91,4 @@ def _inside(plan: ClusterPlan, made: Object) -> Object:
 
 def _owned(reference: Object, made: Object) -> Object:
     # A copy each: YAML would print one object that stands in several places as a reference.
-    return {**made, "metadata": {**made["metadata"], "ownerReferences": [json.loads(json.dumps(reference))]}}
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": [deepcopy(reference)]}}

@@ -22,7 +22,7 @@ from profiler.cluster.run.leftovers import this_process
 from profiler.cluster.run.lifecycle import Place, decide_namespace, existing, wait_ready
 from profiler.cluster.run.progress import follow, spoken
 from profiler.errors import UsageError
-from profiler.text import one_line
+from profiler.text import error_line
 from profiler.workload.base import Answers
 
 
@@ -106,7 +106,7 @@ def attached_from(said: Mapping[str, Any]) -> Attached:
         return Attached.from_json(said)
     except (msgspec.ValidationError, TypeError) as error:
         raise ClusterError(
-            f"the profiler's pod does not answer as it should: {one_line(str(error))}; use the image of this release"
+            f"the profiler's pod does not answer as it should: {error_line(error)}; use the image of this release"
         ) from error
 
 

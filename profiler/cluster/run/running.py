@@ -172,7 +172,12 @@ def make_task(
         settings=settings,
         command=tuple(command),
         version=version,
-        proxy=MeshProxy(mesh.proxy.process if mesh.proxy else "", mesh.version, mesh.configuration),
+        proxy=MeshProxy(
+            mesh.proxy.process if mesh.proxy else "",
+            mesh.version,
+            mesh.configuration,
+            mesh.program_version or mesh.version,
+        ),
         places={hop.name: _place(session, plan, pods, hop) for hop in plan.hops},
         cluster=_facts(session, plan, pods),
         assistant=pods[plan.profiler_name(1)]["status"]["podIP"] if plan.across_nodes else None,
@@ -203,6 +208,7 @@ def _sidecar(pod: Object, mesh: Mesh) -> SidecarPlace | None:
         _image(pod, name),
         said_by_object(mesh.version, pod, name),
         said_by_object(mesh.configuration, pod, name),
+        said_by_object(mesh.program_version or mesh.version, pod, name),
     )
 
 

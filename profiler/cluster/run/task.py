@@ -9,7 +9,7 @@ import msgspec
 from profiler.cluster.objects.mesh import Reading
 from profiler.errors import MeshInsightError
 from profiler.planning.settings import ProfileSettings
-from profiler.text import one_line
+from profiler.text import error_line, one_line
 
 FORMAT: Final = "meshinsight-cluster-task"
 VERSION: Final = 3
@@ -21,13 +21,15 @@ ASSISTANT_PORT: Final = 15443
 class SidecarPlace:
     """A sidecar's container as the API server reports it: its id and image.
 
-    `version` and `configuration` are the proxy's where the pod's object tells them; empty where they have to be asked.
+    The other fields are the mesh's version, the proxy's configuration and the version of its program where the pod's
+    object tells them; empty where they have to be asked.
     """
 
     container: str
     image: str
     version: str = ""
     configuration: str = ""
+    program_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,15 @@ class HopPlace:
 
 @dataclass(frozen=True)
 class MeshProxy:
-    """The mesh's proxy: the name of its process, and how its version and configuration are asked of it."""
+    """The mesh's proxy: the name of its process, and how versions and configuration are asked of it.
+
+    `version` is the mesh's, `program_version` that of the proxy's program.
+    """
 
     process: str
     version: Reading | None = None
     configuration: Reading | None = None
+    program_version: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class Task:
             found = msgspec.convert(document, _Document)
             settings = ProfileSettings.from_json(found.settings)
         except (msgspec.ValidationError, ValueError) as error:
-            raise MeshInsightError(f"the task cannot be used: {one_line(str(error))}") from error
+            raise MeshInsightError(f"the task cannot be used: {error_line(error)}") from error
         return cls(
             settings=settings,
             command=found.command,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from profiler.errors import ProcessError
 from profiler.host.programs import first_line, require_program
-from profiler.text import one_line
+from profiler.text import error_line
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import HTTP1
 from profiler.workload.base import LoadResult, Target, UnansweredError
@@ -83,7 +83,7 @@ def _logged(log: Path) -> npt.NDArray[np.int64]:
             rows = np.loadtxt(log, dtype=np.int64, ndmin=2, encoding="utf-8")
     except (ValueError, OverflowError) as error:
         raise ProcessError(
-            f"{log.name}: not a log of h2load: {one_line(str(error))}; use the h2load of nghttp2"
+            f"{log.name}: not a log of h2load: {error_line(error)}; use the h2load of nghttp2"
         ) from error
     if not rows.size:
         raise UnansweredError("h2load answered no request")

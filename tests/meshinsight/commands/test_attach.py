@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from meshinsight.commands import attach as command
 from meshinsight.reports.formats import FORMATS
@@ -21,45 +23,21 @@ from profiler.attach.results import (
     COMPLETE,
     PARTIAL,
     Attached,
-    Component,
-    Direction,
-    MessageTimes,
-    Overhead,
-    TargetResult,
 )
 from profiler.errors import UsageError
+from tests.meshinsight.commands.attached import FOUND
 from tests.profiler.testbed.conftest import eventually
-
-TARGET = TargetResult(
-    label="pid 7 (envoy)",
-    pids=(7,),
-    program="/usr/bin/envoy",
-    proxy="envoy",
-    ended=False,
-    vcpus=0.5,
-    cpu_ns_per_message=50_000.0,
-    samples=1000,
-    probe_share=0.001,
-    components={
-        "other": Component(0.1, 0.2, 0.01, 10_000.0),
-        "socket_read": Component(0.4, 0.8, 0.01, 40_000.0),
-    },
-    messages=MessageTimes(10_000.0, 3000, 12, {"request": Direction(1500, 20_000.0, 40_000.0, 90_000.0)}),
-    warnings=("user time is not split",),
-)
-OVERHEAD = Overhead(0.01, 0.0084, 0.004, 0.003, 0.0014, 0.6, 70, 0.05, 300, 215.0, 60.0, 10_000.0)
-FOUND = Attached(COMPLETE, 30.0, 30.0, OVERHEAD, (TARGET,), {}, ())
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("500ms", 0.5), ("5m", 300), ("2", 2), ("1.5 s", 1.5)])
 def test_durations(text: str, seconds: float) -> None:
-    assert command.parse_duration_s(text) == seconds
+    assert command.read_duration_s(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0s", "-3s", "2h", "soon", "nan"])
 def test_wrong_durations(text: str) -> None:
     with pytest.raises(UsageError, match="expected a time from 500ms to 1h"):
-        command.parse_duration_s(text)
+        command.read_duration_s(text)
 
 
 @pytest.mark.parametrize(("text", "ratio"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02), ("50%", 0.5)])
@@ -84,8 +62,11 @@ def test_a_namespace_for_the_profiler_means_nothing_here() -> None:
 
 
 def test_unknown_format_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="-o xml"):
-        command.attach(pid=[1], output="xml")
+    app = typer.Typer()
+    command.register(app)
+    error = CliRunner().invoke(app, ["--pid", "1", "-o", "xml"]).exception
+    assert isinstance(error, UsageError)
+    assert str(error) == "--output: expected one of table, json, markdown; found 'xml'"
 
 
 def printed(found: Attached) -> str:
@@ -163,6 +144,7 @@ def measuring(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_program_that_is_no_proxy_is_looked_at_with_a_warning(
     busy: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
@@ -177,6 +159,7 @@ def test_a_program_that_is_no_proxy_is_looked_at_with_a_warning(
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_process_that_ends_gives_a_partial_result_and_one_line(
     busy: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
@@ -193,6 +176,7 @@ def test_a_process_that_ends_gives_a_partial_result_and_one_line(
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_what_there_is(
     busy: "subprocess.Popen[bytes]", tmp_path: Path, signum: signal.Signals
@@ -208,6 +192,7 @@ def test_a_signal_ends_it_with_what_there_is(
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_kill_leaves_nothing(busy: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     process = started(busy, tmp_path)
     measuring(process)

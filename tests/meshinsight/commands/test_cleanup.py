@@ -8,7 +8,7 @@ from meshinsight.commands.cleanup import cleanup
 from profiler.testbed import leftovers
 from profiler.testbed.leftovers import Leftover
 
-DEAD = Leftover("a1b2c3d4", Path("/run/x/a1b2c3d4"), 4711, (12, 13), ("mi-a1b2c3d4-client",), ())
+DEAD = Leftover("a1b2c3d4", Path("/run/x/a1b2c3d4"), (12, 13), ("mi-a1b2c3d4-client",), ())
 
 
 def refuse() -> list[Leftover]:

@@ -2,16 +2,21 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
-from meshinsight.commands import fit, profile, show
+from meshinsight import models
+from meshinsight.commands import fit, profile, report, show
 from predictor.models import fitting
-from profiler.errors import MeshInsightError, ProfileError, UsageError
-from profiler.profile.document import load_profile
+from profiler.errors import ProfileError, UsageError
+from profiler.measuring.profiling import Outcome
+from profiler.profile.document import load_profile, save_profile
 
 PROFILE = Path(__file__).parents[2] / "data" / "example-profile.json"
 
@@ -20,10 +25,25 @@ def run(*arguments: object) -> Result:
     return invoke("fit", *arguments)
 
 
+@pytest.fixture
+def many_sizes(tmp_path: Path) -> Path:
+    """The directory of a run that measured its first HTTP cell with several request sizes."""
+    document = json.loads(PROFILE.read_text())
+    (first,) = (cell for cell in document["cells"] if cell["id"].startswith("http1-both-hot"))
+    for size in (4096, 65_536):
+        slower = json.loads(json.dumps(first)) | {"id": f"q{size}", "request_bytes": size}
+        latency = slower["latency"]
+        latency["overhead_p50_ns"] += 2 * size
+        latency["with_p50_ns"] += 2 * size
+        document["cells"].append(slower)
+    (tmp_path / "profile.json").write_text(json.dumps(document))
+    return tmp_path
+
+
 def invoke(*arguments: object) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
-    for command in (fit, show):
+    for command in (fit, report, show):
         command.register(app)
     return CliRunner().invoke(app, list(map(str, arguments)))
 
@@ -52,7 +72,7 @@ def test_the_table_has_coefficients_components_and_errors() -> None:
 def test_json_is_a_model_that_reads_back(tmp_path: Path) -> None:
     stored = tmp_path / "model.json"
     stored.write_text(run(PROFILE, "-o", "json").output)
-    assert fit.load_model(stored).to_json() == json.loads(stored.read_text())
+    assert models.load_model(stored).to_json() == json.loads(stored.read_text())
 
 
 def test_an_unknown_output_format_is_refused() -> None:
@@ -62,7 +82,7 @@ def test_an_unknown_output_format_is_refused() -> None:
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(ProfileError):
-        fit.load_model(tmp_path / "x.json")
+        models.load_model(tmp_path / "x.json")
 
 
 def test_a_profile_without_usable_cells_says_what_to_measure(tmp_path: Path) -> None:
@@ -71,37 +91,37 @@ def test_a_profile_without_usable_cells_says_what_to_measure(tmp_path: Path) -> 
         cell["connections"] = 16
     (tmp_path / "profile.json").write_text(json.dumps(document))
     with pytest.raises(UsageError, match="meshinsight profile --connections 1"):
-        fit.load_model(tmp_path)
+        models.load_model(tmp_path)
 
 
 def test_a_damaged_model_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(run(PROFILE, "-o", "json").output[:5000])
     with pytest.raises(UsageError, match="damaged model"):
-        fit.load_model(tmp_path / "model.json")
+        models.load_model(tmp_path / "model.json")
 
 
 def test_a_stored_model_of_a_run_is_a_model_like_any_other(finished: Path) -> None:
-    first = fit.load_model(finished).to_json()
-    assert fit.load_model(finished / "model.json").to_json() == first
+    first = models.load_model(finished).to_json()
+    assert models.load_model(finished / "model.json").to_json() == first
 
 
 def test_a_finished_run_is_fitted_once(finished: Path, request: pytest.FixtureRequest) -> None:
-    first = fit.load_model(finished).to_json()
+    first = models.load_model(finished).to_json()
     request.getfixturevalue("no_fitting")
-    assert fit.load_model(finished).to_json() == first
-    assert fit.load_model(finished / "profile.json").to_json() == first
+    assert models.load_model(finished).to_json() == first
+    assert models.load_model(finished / "profile.json").to_json() == first
 
 
 def test_a_model_of_an_earlier_profile_is_made_again(finished: Path) -> None:
-    fit.load_model(finished)
+    models.load_model(finished)
     before = (finished / "model.json").read_bytes()
     (finished / "profile.json").write_text(PROFILE.read_text().replace('"run_id": "', '"run_id": "x'))
-    assert fit.load_model(finished).run_id.startswith("x")
+    assert models.load_model(finished).run_id.startswith("x")
     assert (finished / "model.json").read_bytes() != before
 
 
 def test_a_damaged_model_is_made_again_without_a_word(finished: Path) -> None:
-    first = fit.load_model(finished).to_json()
+    first = models.load_model(finished).to_json()
     sound = (finished / "model.json").read_bytes()
     (finished / "model.json").write_bytes(sound[:9000])
     done = run(finished, "-o", "json")
@@ -116,52 +136,80 @@ def test_where_nothing_can_be_written_it_is_fitted_each_time(finished: Path) -> 
 
 
 def test_a_lone_profile_gets_no_company(finished: Path) -> None:
-    assert fit.load_model(finished / "profile.json").configurations
+    assert models.load_model(finished / "profile.json").configurations
     assert [path.name for path in finished.iterdir()] == ["profile.json"]
 
 
 def test_a_run_that_ended_early_keeps_no_model(finished: Path) -> None:
     document = json.loads(PROFILE.read_text()) | {"status": "partial"}
     (finished / "profile.json").write_text(json.dumps(document))
-    assert fit.load_model(finished).configurations
+    assert models.load_model(finished).configurations
     assert not (finished / "model.json").exists()
 
 
-def test_a_run_keeps_the_error_in_its_profile_and_the_model_beside_it(
-    finished: Path, request: pytest.FixtureRequest
-) -> None:
-    kept = fit.keep_model(load_profile(finished), finished)
-    assert kept == load_profile(finished)
-    request.getfixturevalue("no_fitting")
-    model = fit.load_model(finished)
-    assert [entry["median"] for entry in kept["model_error"]] == [entry.median for entry in model.held_out]
+def test_show_and_fit_give_the_same_coefficients_and_errors() -> None:
+    model = models.load_model(PROFILE)
+    shown = json.loads(invoke("show", PROFILE, "-o", "json").output)
+    assert shown["coefficients"]
+    for entry in shown["coefficients"]:
+        (item,) = (item for item in model.configurations if item.name == entry["configuration"])
+        cost = item.cost(entry["currency"])
+        assert cost is not None
+        index = cost.terms.index(entry["term"])
+        assert entry["value"] == cost.coefficients[index].sum()
+        assert [entry["low"], entry["high"]] == np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5)).tolist()
+    terms = [len(cost.terms) for item in model.configurations for cost in (item.latency, item.cpu) if cost]
+    assert len(shown["coefficients"]) == sum(terms)
+    assert shown["model_error"] == [asdict(entry) for entry in model.held_out]
 
 
-def test_the_stored_error_is_shown(finished: Path) -> None:
-    document = load_profile(PROFILE)
+def test_show_report_and_fit_print_the_same_figures(many_sizes: Path) -> None:
+    line = re.compile(r"^(\S+-\S+) +(latency|cpu) +(base|request_bytes\S*) +(\S+) +(\S+ … \S+) +([0-9]+)$", re.M)
+    fitted = line.findall(run(many_sizes).output)
+    assert {row[2] for row in fitted} >= {"base", "request_bytes"}
+    shown = line.findall(invoke("show", many_sizes).output)
+    several = {row[:2] for row in fitted if row[2] != "base"}  # a base alone is what the cell shows
+    assert shown == [row for row in fitted if row[:2] in several]
+    assert invoke("report", many_sizes, "--out", many_sizes / "x.html").exit_code == 0
+    page = (many_sizes / "x.html").read_text()
+    assert all("".join(f"<td>{text}</td>" for text in row) in page for row in shown)
+
+
+def test_coefficients_that_an_earlier_version_stored_are_not_shown(finished: Path) -> None:
+    old: dict[str, object] = {"configuration": "old-one", "temperature": "hot", "currency": "cpu", "term": "per_header"}
+    old |= {"value": 1.0, "low": 0.0, "high": 2.0, "cells": 3}
     error = {"protocol": "grpc", "currency": "cpu", "median": 0.0731, "worst": 0.1234, "tested": 9, "untested": 4}
-    (finished / "profile.json").write_text(json.dumps(document | {"model_error": [error]}))
-    output = invoke("show", finished).output
-    assert "foretelling a cell from the others" in output
-    assert re.search(r"gRPC +cpu +7\.3 % +12\.3 % +9 +4", output)
-    assert "foretelling" not in invoke("show", PROFILE).output
+    document = json.loads(PROFILE.read_text()) | {"coefficients": [old], "model_error": [error]}
+    (finished / "profile.json").write_text(json.dumps(document))
+    assert models.load_model(finished).configurations  # it is still read
+    for output in ("table", "json"):
+        found = invoke("show", finished, "-o", output).output
+        assert "old-one" not in found
+        assert "gRPC" not in found
 
 
-def test_a_run_whose_cells_no_model_can_use_is_as_it_was(finished: Path) -> None:
-    document = load_profile(PROFILE)
-    for cell in document["cells"]:
-        cell["connections"] = 16
-    assert fit.keep_model(document, finished) == document
+def test_a_run_is_fitted_and_stored_once_and_saved_once(
+    finished: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile._show(Outcome(finished / "profile.json", load_profile(PROFILE), None), "json")
     assert (finished / "profile.json").read_bytes() == PROFILE.read_bytes()
+    request.getfixturevalue("no_fitting")
+    assert models.load_model(finished).configurations
+    assert json.loads(capsys.readouterr().out) == json.loads(invoke("show", finished, "-o", "json").output)
+
+
+def test_a_run_whose_cells_no_model_can_use_is_shown_without_one(finished: Path) -> None:
+    found = load_profile(PROFILE)
+    save_profile(replace(found, cells=[replace(cell, connections=16) for cell in found.cells]), finished)
+    done = invoke("show", finished)
+    assert done.exit_code == 0
+    assert "foretelling" not in done.output
+    assert not (finished / "model.json").exists()
 
 
 def test_a_model_that_cannot_be_written_is_no_reason_to_lose_a_run(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(document: object, directory: Path) -> None:
-        raise MeshInsightError(f"{directory}: cannot be written: No space left on device")
-
-    monkeypatch.setattr(fit, "keep_model", full)
-    document = load_profile(finished)
-    assert profile._with_model(document, finished) is document
-    assert "warning: the model is not stored" in capsys.readouterr().err
+    (finished / "model.json").mkdir()
+    profile._show(Outcome(finished / "profile.json", load_profile(finished), None), "table")
+    assert "saved: " in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """`meshinsight profile` as a user types it: what it refuses, and what it says when something fails under it."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,44 +10,33 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from profiler.profile.document import load_profile
+from profiler.profile.types import Cell, Cpu, Latency, Profile
+from tests.meshinsight.commands import own_runs
 
 SMALL = ("--topology", "both", "--temperature", "hot", "--repeats", "2", "--duration", "0.3")
 Command = "subprocess.Popen[str]"
 
 
 def meshinsight(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "meshinsight", *arguments]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=170, check=False, env=env)
+    with started(*arguments, **environment) as process:
+        out, err = process.communicate(timeout=170)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @contextmanager
-def started(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-m", "meshinsight", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(*arguments: str, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    command, env = [sys.executable, "-m", "meshinsight", *arguments], {**os.environ, **environment}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     try:
-        yield process
+        yield own_runs.noted(process)
     finally:
         process.kill()
         process.communicate()
-
-
-def run_processes(name: str) -> list[int]:
-    """Processes named `name` that belong to some run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            ours = b"MESHINSIGHT_RUN_ID=" in (path / "environ").read_bytes()
-            if ours and (path / "comm").read_text().strip() == name:
-                found.append(int(path.name))
-        except OSError:
-            continue
-    return found
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
@@ -55,49 +46,40 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def traces() -> dict[str, list[str]]:
-    """What a run could leave behind: processes, namespaces, rules and BPF programs."""
-    processes = [str(pid) for name in ("envoy", "haproxy", "h2load", "python") for pid in run_processes(name)]
+def traces() -> dict[str, object]:
+    """What the runs of this test could leave behind: processes, namespaces, rules and BPF programs."""
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout
     return {
-        "processes": processes,
-        "namespaces": sorted(path.name for path in Path("/run/netns").glob("mi-*")),
+        "processes": own_runs.processes(),
+        "namespaces": own_runs.namespaces(),
         "rules": [line for line in rules.splitlines() if line.startswith("-A")],
-        "bpf": sorted(_bpf_owners()),
-        "autogroup": [Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip()],
-        "directories": sorted(path.name for path in Path("/run/meshinsight").glob("[0-9a-f]*")),
+        "bpf": own_runs.bpf_owners(),
+        "autogroup": Path("/proc/sys/kernel/sched_autogroup_enabled").read_text(),
+        "directories": own_runs.directories(),
     }
-
-
-def _bpf_owners() -> set[str]:
-    owners = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if "bpf-prog" in str(link.readlink()) and int(link.parts[2]) != os.getpid():
-                owners.add(link.parts[2])
-        except OSError:
-            continue
-    return owners
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--protocol", "quic"), "--protocol: unknown protocol 'quic'; known: tcp, http1"),
+        (("--protocol", "quic"), "--protocol: expected one of tcp, http1, http2, grpc; found 'quic'"),
         (("--request-bytes", "-5"), "--request-bytes: -5 is outside 0 to 1048576"),
-        (("--response-bytes", "many"), "--response-bytes: 'many' is not a list of whole numbers, or sizes such as"),
-        (("--rate", "fast"), "--rate: 'fast' is not a number or max"),
-        (("-o", "xml"), "-o xml: unknown output format"),
-        (("--connections", "1.5"), "--connections: '1.5' is not a whole number"),
-        (("--headers", "abc"), "--headers: 'abc' is neither a number nor a number x bytes, as in 20x100"),
-        (("--headers", "20x"), "--headers: '20x' is neither"),
+        (
+            ("--response-bytes", "many"),
+            "--response-bytes: expected a size in bytes or with its unit, such as 4KiB; found 'many'",
+        ),
+        (("--rate", "fast"), "--rate: expected a number or max; found 'fast'"),
+        (("-o", "xml"), "--output: expected one of table, json; found 'xml'"),
+        (("--connections", "1.5"), "--connections: expected a whole number; found '1.5'"),
+        (("--headers", "abc"), "--headers: expected a number, or a number x bytes, as in 20x100; found 'abc'"),
+        (("--headers", "20x"), "as in 20x100; found '20x'"),
         (("--filter", "rback"), "--filter rback: unknown filter of envoy; known: access_log"),
         (("--filter", "rbac+"), "--filter : unknown filter"),
         (("--filter-file", "/no/such.yaml"), "--filter-file /no/such.yaml: no such file"),
-        (("--proxy", "squid"), "--proxy: unknown proxy 'squid'; known: envoy, haproxy, nginx"),
+        (("--proxy", "squid"), "--proxy: expected one of envoy, haproxy, nginx; found 'squid'"),
         (("--proxy-config", "/no/such.yaml"), "--proxy-config /no/such.yaml: no such file"),
         (("--tls", "mtls", "--topology", "client"), "--tls mtls: runs between two sidecars"),
-        (("--budget", "soon"), "--budget: 'soon' is not a length of time; write it as 90s, 10m or 1.5h"),
+        (("--budget", "soon"), "--budget: expected a time with its unit, such as 1.2ms; found 'soon'"),
         (("--budget", "10s"), "--budget 10s: the base load of all configurations takes"),
         (("--matrix", "no-such"), "--matrix no-such: no such file; give one, or a name that comes along: alternatives"),
         (("--resume", "/no/such"), "--resume /no/such: holds no unfinished run"),
@@ -178,25 +160,34 @@ def test_without_root_it_says_so() -> None:
     assert "root" in done.stderr or "Permission denied" in done.stderr
 
 
+def measured(cell: Cell) -> tuple[Latency, Cpu]:
+    assert cell.latency is not None
+    assert cell.cpu is not None
+    return cell.latency, cell.cpu
+
+
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_whole_run_is_saved_shown_and_leaves_nothing(tmp_path: Path) -> None:
     before = traces()
     done = meshinsight("profile", *SMALL, "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     profile = load_profile(tmp_path / "run")
-    assert profile["status"] == "complete"
-    assert {cell["protocol"] for cell in profile["cells"]} == {"tcp", "http1"}
-    assert all(cell["latency"]["components"]["ipc"]["samples"] > 100 for cell in profile["cells"])
-    assert all((tmp_path / "run" / name).stat().st_size > 0 for name in profile["files"].values())
+    assert profile.status == "complete"
+    assert not {"coefficients", "model_error"} & json.loads((tmp_path / "run" / "profile.json").read_text()).keys()
+    assert {cell.protocol for cell in profile.cells} == {"tcp", "http1"}
+    assert all(measured(cell)[0].components["ipc"].samples > 100 for cell in profile.cells)
+    assert all((tmp_path / "run" / name).stat().st_size > 0 for name in profile.files.values())
     assert traces() == before
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_an_envoy_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
     before = traces()
     with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
-        wait_for(lambda: bool(run_processes("h2load")))
-        os.kill(run_processes("envoy")[0], signal.SIGSEGV)
+        wait_for(lambda: bool(own_runs.processes("h2load")))
+        os.kill(own_runs.processes("envoy")[0], signal.SIGSEGV)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "sidecar" in stderr.splitlines()[-1]
@@ -205,11 +196,12 @@ def test_an_envoy_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_load_generator_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
     before = traces()
     with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:
-        wait_for(lambda: bool(run_processes("h2load")))
-        os.kill(run_processes("h2load")[0], signal.SIGKILL)
+        wait_for(lambda: bool(own_runs.processes("h2load")))
+        os.kill(own_runs.processes("h2load")[0], signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "load" in stderr.splitlines()[-1]
@@ -217,9 +209,10 @@ def test_a_load_generator_that_dies_ends_the_run_with_its_name(tmp_path: Path) -
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_second_run_is_told_who_is_measuring(tmp_path: Path) -> None:
     with started("profile", *SMALL, "--out", str(tmp_path / "one")) as first:
-        wait_for(lambda: bool(run_processes("envoy")))
+        wait_for(lambda: bool(own_runs.processes("envoy")))
         second = meshinsight("profile", *SMALL, "--out", str(tmp_path / "two"))
         assert second.returncode == 1
         assert f"pid {first.pid}" in second.stderr
@@ -227,14 +220,15 @@ def test_a_second_run_is_told_who_is_measuring(tmp_path: Path) -> None:
 
 
 PHASES = {
-    "setting up": lambda: any(Path("/run/netns").glob("mi-*")),
-    "sidecars up": lambda: bool(run_processes("envoy")),
-    "measuring latency": lambda: bool(run_processes("h2load")),
-    "measuring CPU": lambda: bool(run_processes("perf")),
+    "setting up": lambda: bool(own_runs.namespaces()),
+    "sidecars up": lambda: bool(own_runs.processes("envoy")),
+    "measuring latency": lambda: bool(own_runs.processes("h2load")),
+    "measuring CPU": lambda: bool(own_runs.processes("perf")),
 }
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 @pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_leaves_nothing_running(phase: str, tmp_path: Path) -> None:
     before = traces()
@@ -248,6 +242,7 @@ def test_ctrl_c_leaves_nothing_running(phase: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 @pytest.mark.parametrize("phase", PHASES)
 def test_after_kill_9_cleanup_removes_what_is_left(phase: str, tmp_path: Path) -> None:
     before = traces()
@@ -260,22 +255,33 @@ def test_after_kill_9_cleanup_removes_what_is_left(phase: str, tmp_path: Path) -
     assert traces() == before
 
 
+def wait_for_round(number: int, process: "subprocess.Popen[str]") -> None:
+    """Wait until the command says that it is in this round or a later one."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if (said := re.search(r"round (\d+) of", line)) and int(said[1]) >= number:
+            return
+    raise AssertionError(f"it ended with {process.wait()}")
+
+
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_ctrl_c_after_some_rounds_keeps_them_as_a_partial_profile(tmp_path: Path) -> None:
     arguments = ("--topology", "both", "--temperature", "hot", "--repeats", "60", "--duration", "0.2")
     with started("profile", *arguments, "--out", str(tmp_path / "run")) as process:
-        time.sleep(45)  # two rounds take about 20 s on a quiet machine
+        wait_for_round(3, process)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     profile = load_profile(tmp_path / "run")
-    assert profile["status"] == "partial"
-    assert profile["cells"]
+    assert profile.status == "partial"
+    assert profile.cells
     assert "saved:" in stderr
     assert not (tmp_path / "run" / "model.json").exists()
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -292,22 +298,27 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
     options = ("--protocol", "grpc", "--tls", "none,mtls", "--topology", "both", "--temperature", "hot")
     done = meshinsight("profile", *options, "--repeats", "2", "--duration", "0.3", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
-    cells = {cell["id"]: cell for cell in load_profile(tmp_path / "run")["cells"]}  # against the schema
+    cells = {cell.id: cell for cell in load_profile(tmp_path / "run").cells}  # against the types
     plain, secure = (cells[f"grpc-both{tls}-hot-q128-s1024-c1-max"] for tls in ("", "-mtls"))
-    assert [cell["reference"] for cell in (plain, secure)] == [False, False]
-    assert "tls" not in plain["latency"]["components"]
-    for part in (secure["latency"]["components"]["tls"], secure["cpu"]["components"]["tls"]):
-        low, high = part["ci95_ns"]
+    assert [cell.reference for cell in (plain, secure)] == [False, False]
+    (without, _), (latency, cpu) = map(measured, (plain, secure))
+    assert "tls" not in without.components
+    for part in (latency.components["tls"], cpu.components["tls"]):
+        assert part.ci95_ns is not None
+        low, high = part.ci95_ns
         assert low <= high
-        assert part["source"]
-    assert secure["cpu"]["components"]["tls"]["cpu_ns_per_request"] > 0
-    assert set(secure["cpu"]["perf_components"]) >= {"tls", "parsing", "proxy_core"}
-    assert secure["memory"]["rss_bytes"] > 20 << 20
-    assert all(abs(cell["latency"]["closure_residual"]) < 1 for cell in (plain, secure))
+        assert part.source
+    assert cpu.components["tls"].cpu_ns_per_request > 0
+    assert set(cpu.perf_components) >= {"tls", "parsing", "proxy_core"}
+    assert secure.memory is not None
+    assert secure.memory.rss_bytes > 20 << 20
+    residuals = [side.closure_residual for side in (without, latency)]
+    assert all(residual is not None and abs(residual) < 1 for residual in residuals)
 
 
 SMALL_BLOCKS = """
@@ -332,20 +343,13 @@ def in_small_blocks(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
         process.communicate()
 
 
-def as_measured(profile: dict[str, Any], topology: str) -> dict[str, Any]:
-    """A cell without what is scaled to the anchor of the whole run."""
-    cell: dict[str, Any] = next(cell for cell in profile["cells"] if cell["topology"] == topology)
-    components = cell["latency"]["components"]
-    return {
-        **cell,
-        "latency": {
-            **cell["latency"],
-            "components": {name: {**part, "anchored_median_ns": None} for name, part in components.items()},
-        },
-    }
+def as_measured(profile: Profile, topology: str) -> Cell:
+    """A cell without its scale to the anchor of the whole run."""
+    return replace(next(cell for cell in profile.cells if cell.topology == topology), anchor_factor=None)
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = ("--protocol", "tcp", "--topology", "client,server", "--temperature", "hot")
@@ -357,13 +361,13 @@ def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path
     assert process.returncode == 130
     assert f"go on with: meshinsight profile --resume {run}" in stderr
     first = load_profile(run)
-    assert first["status"] == "partial"
+    assert first.status == "partial"
     with in_small_blocks("profile", "--resume", str(run)) as process:
         _, stderr = process.communicate(timeout=100)
     assert process.returncode == 0, stderr
     whole = load_profile(run)
-    assert whole["status"] == "complete"
-    assert sorted(cell["topology"] for cell in whole["cells"]) == ["client", "server"]
+    assert whole.status == "complete"
+    assert sorted(cell.topology for cell in whole.cells) == ["client", "server"]
     assert as_measured(whole, "client") == as_measured(first, "client")
     assert not (run / "unfinished").exists()
-    assert all((run / name).stat().st_size > 0 for name in whole["files"].values())
+    assert all((run / name).stat().st_size > 0 for name in whole.files.values())

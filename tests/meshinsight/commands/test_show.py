@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from meshinsight import numbers
 from meshinsight.commands import show
 from meshinsight.reports.subjects import profile, profile_rows, summaries
-from profiler.attribution import bounds
 from profiler.errors import MeshInsightError, ProfileError, UsageError
-from profiler.profile.document import load_profile, save_profile
+from profiler.profile import bounds
+from profiler.profile.document import load_profile, plain, profile_of, save_profile
+from profiler.profile.types import Cell, Cpu, Latency, Profile
 
 DATA = Path(__file__).parents[2] / "data"
 EXAMPLE = DATA / "example-profile.json"
@@ -28,12 +30,20 @@ PARTIAL = DATA / "example-partial-profile.json"
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    return load_profile(EXAMPLE)
+    """The example as it lies on disk, of format version 1."""
+    found: dict[str, Any] = json.loads(EXAMPLE.read_text())
+    return found
 
 
 @pytest.fixture
-def partial() -> dict[str, Any]:
-    return load_profile(PARTIAL)
+def example() -> Profile:
+    return load_profile(EXAMPLE)
+
+
+def measured(cell: Cell) -> tuple[Latency, Cpu]:
+    assert cell.latency is not None
+    assert cell.cpu is not None
+    return cell.latency, cell.cpu
 
 
 def run_show(*arguments: str) -> Result:
@@ -49,10 +59,10 @@ def shown(*arguments: str) -> str:
     return result.output
 
 
-def rendered(document: dict[str, Any], width: int) -> list[str]:
+def rendered(found: Profile, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
     with console.capture() as capture:
-        profile.render_profile(document, console)
+        profile.render_profile(found, console)
     return capture.get().splitlines()
 
 
@@ -60,8 +70,31 @@ def csv_rows_of(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(shown(str(path), "-o", "csv"))))
 
 
-def test_json_is_the_document_as_it_is(document: dict[str, Any]) -> None:
-    assert json.loads(shown(str(EXAMPLE), "-o", "json")) == document
+def test_json_is_the_whole_profile_with_what_its_model_says(example: Profile) -> None:
+    found = json.loads(shown(str(EXAMPLE), "-o", "json"))
+    assert {key: found[key] for key in plain(example)} == plain(example)
+    assert found.keys() - plain(example).keys() == {"coefficients", "model_error"}
+    assert plain(profile_of(found, "shown")) == found
+
+
+def test_json_is_the_document_as_it_is_in_the_newest_version(document: dict[str, Any]) -> None:
+    found = json.loads(shown(str(EXAMPLE), "-o", "json"))
+    assert (document.pop("version"), found["version"]) == (1, 2)
+    for before, after in zip(document["cells"], found["cells"], strict=True):
+        for name, part in before["latency"]["components"].items():
+            assert "anchored_median_ns" not in after["latency"]["components"][name]
+            anchored_ns = after["anchor_factor"] * after["latency"]["components"][name]["median_ns"]
+            assert anchored_ns == pytest.approx(part.pop("anchored_median_ns"), rel=1e-4, abs=1)
+    assert holds(found, document)
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether all that is in `wanted` is in `found`, which may have more keys."""
+    if isinstance(wanted, dict):
+        return all(key in found and holds(found[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(holds, found, wanted))
+    return bool(found == wanted)
 
 
 def test_json_passes_through_any_locale() -> None:
@@ -84,7 +117,7 @@ def test_a_glob_without_match_names_the_cells_there_are() -> None:
 def test_an_unknown_output_format_is_a_usage_error_in_one_line() -> None:
     error = run_show(str(EXAMPLE), "-o", "xml").exception
     assert isinstance(error, UsageError)
-    assert str(error) == "-o xml: unknown output format; choose table, json or csv"
+    assert str(error) == "--output: expected one of table, json, csv; found 'xml'"
 
 
 def test_a_profile_that_cannot_be_read_is_left_to_the_entry_point(tmp_path: Path) -> None:
@@ -120,9 +153,31 @@ def test_csv_keeps_a_cell_that_holds_nothing() -> None:
 
 def test_csv_carries_every_number_of_a_component(document: dict[str, Any]) -> None:
     part = document["cells"][0]["latency"]["components"]["ipc"]
-    row = next(row for row in profile_rows.rows(document) if row["currency"] == "latency")
-    assert {key: row[key] for key in part if key != "ci95_ns"} == {k: v for k, v in part.items() if k != "ci95_ns"}
-    assert [row["ci95_low_ns"], row["ci95_high_ns"]] == part["ci95_ns"]
+    row = next(row for row in profile_rows.rows(profile_of(document, "x")) if row["currency"] == "latency")
+    assert row["component"] == "ipc"
+    assert row["anchored_median_ns"] == pytest.approx(part.pop("anchored_median_ns"), rel=1e-12)
+    assert [row["ci95_low_ns"], row["ci95_high_ns"]] == part.pop("ci95_ns")
+    assert {key: row[key] for key in part} == part
+
+
+def test_csv_of_a_profile_that_lacks_dimensions_has_what_was_taken_for_granted(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    further = ("proxy", "tls", "filters", "transport", "workers", "reference", "headers", "header_bytes", "messages")
+    for cell in document["cells"]:
+        for name in (*further, "application", "new_connections"):
+            del cell[name]
+    (tmp_path / "profile.json").write_text(json.dumps(document))
+    assert csv_rows_of(tmp_path) == csv_rows_of(EXAMPLE)
+    row = csv_rows_of(tmp_path)[0]
+    assert (row["proxy"], row["application"], row["tls"], row["messages"]) == ("envoy", "http1", "none", "1")
+
+
+def test_csv_of_a_cell_whose_speed_is_not_known_has_no_anchored_median(example: Profile) -> None:
+    unknown = replace(example, cells=[replace(cell, anchor_factor=None) for cell in example.cells])
+    found = [row for row in profile_rows.rows(unknown) if row["currency"] == "latency"]
+    assert {row["anchored_median_ns"] for row in found} == {None}
+    assert all(row["median_ns"] is not None for row in found)
 
 
 @pytest.mark.parametrize("path", [EXAMPLE, PARTIAL], ids=["complete", "partial"])
@@ -134,20 +189,22 @@ def test_the_table_stays_within_the_terminal(path: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_no_figure_is_cut_at_any_width(document: dict[str, Any], width: int) -> None:
-    lines = rendered(document, width)
+def test_no_figure_is_cut_at_any_width(example: Profile, width: int) -> None:
+    lines = rendered(example, width)
     text = "\n".join(lines)
-    for cell in document["cells"]:
-        assert numbers.micros(cell["latency"]["overhead_p50_ns"]) in text
+    for cell in example.cells:
+        assert numbers.micros(measured(cell)[0].overhead_p50_ns) in text
     # rich marks what it cuts with an ellipsis at the end of a word; the ellipsis of an interval stands free.
     assert not re.search(r"\S…", text)
 
 
-def test_output_that_is_no_terminal_is_plain_and_whole(partial: dict[str, Any]) -> None:
+def test_output_that_is_no_terminal_is_plain_and_whole() -> None:
     text = shown(str(PARTIAL))
     assert "\x1b" not in text
     assert not any(line.endswith(" ") for line in text.splitlines())
-    for _, problem in summaries.problems(partial):
+    problems = summaries.problems(load_profile(PARTIAL))
+    assert len(problems) == 7
+    for _, problem in problems:
         assert problem in text
 
 
@@ -188,19 +245,20 @@ def test_both_cpu_methods_and_their_disagreement_are_printed(document: dict[str,
     assert all(figure in row for figure in expected)
 
 
-def test_a_cell_without_sidecar_has_no_closure_to_judge(document: dict[str, Any]) -> None:
-    document["cells"][0]["latency"]["closure_residual"] = 7.5
-    assert summaries.closure(document["cells"][0], "latency") == 7.5
-    assert summaries.closure(document["cells"][0] | {"topology": "none"}, "latency") is None
+def test_a_cell_without_sidecar_has_no_closure_to_judge(example: Profile) -> None:
+    first = example.cells[0]
+    cell = replace(first, latency=replace(measured(first)[0], closure_residual=7.5))
+    assert summaries.closure(cell, "latency") == 7.5
+    assert summaries.closure(replace(cell, topology="none"), "latency") is None
 
 
 def test_a_residual_over_its_bound_is_marked(tmp_path: Path, document: dict[str, Any]) -> None:
     document["cells"][0]["latency"]["closure_residual"] = 0.123
-    assert "+12.3 % !" in shown(str(save_profile(document, tmp_path)))
+    assert "+12.3 % !" in shown(str(save_profile(profile_of(document, "x"), tmp_path)))
 
 
-def test_a_profile_without_cells_can_be_shown(tmp_path: Path, document: dict[str, Any]) -> None:
-    empty = save_profile(document | {"cells": [], "anchor": None, "probes": []}, tmp_path)
+def test_a_profile_without_cells_can_be_shown(tmp_path: Path, example: Profile) -> None:
+    empty = save_profile(replace(example, cells=[], anchor=None, probes=[]), tmp_path)
     assert "No cell was measured." in shown(str(empty))
     assert shown(str(empty), "-o", "csv").count("\n") == 1
 
@@ -208,25 +266,25 @@ def test_a_profile_without_cells_can_be_shown(tmp_path: Path, document: dict[str
 def test_a_profile_cannot_drive_the_terminal(tmp_path: Path, document: dict[str, Any]) -> None:
     document["warnings"] = ["\x1b[2Jgone [bold]not markup[/bold]"]
     document["environment"]["cpu_model"] = "\x1b]0;title\x07 CPU"
-    text = shown(str(save_profile(document, tmp_path)))
+    text = shown(str(save_profile(profile_of(document, "x"), tmp_path)))
     assert "\x1b" not in text
     assert "[bold]not markup[/bold]" in text
 
 
-def test_labels_name_what_differs_between_cells(document: dict[str, Any]) -> None:
-    labels = summaries.cell_labels(document["cells"])
+def test_labels_name_what_differs_between_cells(example: Profile) -> None:
+    labels = summaries.cell_labels(example.cells)
     assert labels["tcp-both-cold-q128-s1024-c1-max"] == "tcp-both-cold"
 
 
-def test_labels_fall_back_to_ids_where_they_would_be_the_same(document: dict[str, Any]) -> None:
-    twin = document["cells"][0] | {"id": "twin"}
-    assert summaries.cell_labels([document["cells"][0], twin])["twin"] == "twin"
+def test_labels_fall_back_to_ids_where_they_would_be_the_same(example: Profile) -> None:
+    twin = replace(example.cells[0], id="twin")
+    assert summaries.cell_labels([example.cells[0], twin])["twin"] == "twin"
 
 
-def test_cells_that_differ_only_in_temperature_stand_together(document: dict[str, Any]) -> None:
-    shuffled = document["cells"][::-1]
+def test_cells_that_differ_only_in_temperature_stand_together(example: Profile) -> None:
+    shuffled = example.cells[::-1]
     groups = summaries.by_temperature(shuffled)
-    assert [[cell["temperature"] for cell in group] for group in groups] == [["hot", "cold"]] * 4
+    assert [[cell.temperature for cell in group] for group in groups] == [["hot", "cold"]] * 4
 
 
 def test_other_components_come_before_other() -> None:
@@ -264,10 +322,10 @@ def test_numbers_read_as_people_write_them(text: str, expected: str) -> None:
     assert text == expected
 
 
-def test_a_rate_counts_as_reached_only_with_and_without_sidecar(document: dict[str, Any]) -> None:
-    cell = document["cells"][0] | {"rate_rps": 1000, "achieved_rps": 1000, "baseline_achieved_rps": 970}
+def test_a_rate_counts_as_reached_only_with_and_without_sidecar(example: Profile) -> None:
+    cell = replace(example.cells[0], rate_rps=1000, achieved_rps=1000, baseline_achieved_rps=970)
     assert not bounds.rate_reached(cell)
-    assert bounds.rate_reached(cell | {"baseline_achieved_rps": 990})
+    assert bounds.rate_reached(replace(cell, baseline_achieved_rps=990))
 
 
 def test_starting_the_command_costs_no_heavy_import() -> None:
@@ -276,10 +334,22 @@ def test_starting_the_command_costs_no_heavy_import() -> None:
     assert not {"matplotlib", "jinja2", "jsonschema", "pandas", "numpy", "bcc"}.intersection(loaded)
 
 
-def test_showing_works_without_root_bcc_and_heavy_libraries() -> None:
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['bcc', 'pandas', 'matplotlib', 'numpy', 'jinja2']))"
+def test_showing_a_run_works_without_root_bcc_and_heavy_libraries(tmp_path: Path) -> None:
+    """What is stored with a run is enough; a profile alone is fitted first, with scikit-learn."""
+    (tmp_path / "profile.json").write_bytes(EXAMPLE.read_bytes())
+    shown(str(tmp_path))
+    heavy = ["bcc", "pandas", "matplotlib", "scipy", "sklearn", "jinja2"]
     code = (
-        f"{blocked}\nfrom pathlib import Path\nfrom meshinsight.commands.show import show\nshow(Path({str(EXAMPLE)!r}))"
+        f"import sys; sys.modules.update(dict.fromkeys({heavy}))\nfrom pathlib import Path\n"
+        f"from meshinsight.commands.show import show\nshow(Path({str(tmp_path)!r}))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Components of latency, http1-both" in result.stdout
+
+
+def test_csv_needs_no_model() -> None:
+    blocked = "import sys; sys.modules.update(dict.fromkeys(['bcc', 'pandas', 'numpy', 'sklearn']))"
+    code = f"{blocked}\nfrom pathlib import Path\nfrom meshinsight.commands.show import show\n"
+    code += f"show(Path({str(EXAMPLE)!r}), output='csv')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "cpu_ebpf" in result.stdout

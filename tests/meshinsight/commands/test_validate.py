@@ -1,6 +1,5 @@
 """`meshinsight validate` as a user calls it: real services, real sidecars."""
 
-import contextlib
 import json
 import os
 import signal
@@ -12,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from profiler.host.netns import namespace_names
-from profiler.testbed.leftovers import STATE_DIR, run_directories
+from tests.meshinsight.commands import own_runs
 
 pytestmark = pytest.mark.timeout(450)  # windows are measured again while others take the CPU
 
@@ -47,15 +45,26 @@ def command(graph: Path, *options: object) -> list[str]:
     return [sys.executable, "-m", "meshinsight", "validate", str(PROFILE), str(graph), *map(str, options)]
 
 
+def started(graph: Path, *options: object, stdout: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    argv = command(graph, *options)
+    return own_runs.noted(subprocess.Popen(argv, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True))
+
+
 def run(graph: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(graph, *options), capture_output=True, text=True, check=False, cwd=ROOT, timeout=400)
+    with started(graph, *options, stdout=subprocess.PIPE) as process:
+        try:
+            out, err = process.communicate(timeout=400)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def leftovers() -> list[object]:
-    return [*run_directories(STATE_DIR), *namespace_names("mi-")]
+def leftovers() -> list[str]:
+    return [*own_runs.directories(), *own_runs.namespaces()]
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_graph_and_a_what_if_are_measured_and_scored(graph: Path, tmp_path: Path) -> None:
     what_if, out = tmp_path / "scenarios.yaml", tmp_path / "result.json"
     what_if.write_text(SCENARIOS)
@@ -81,14 +90,16 @@ def test_a_graph_and_a_what_if_are_measured_and_scored(graph: Path, tmp_path: Pa
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_interrupted_it_leaves_nothing(graph: Path) -> None:
-    process = subprocess.Popen(command(graph), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = started(graph)
     deadline = time.monotonic() + 60
-    while not namespace_names("mi-") and time.monotonic() < deadline:
+    while not own_runs.namespaces() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) == 130
+    process.communicate(timeout=60)
+    assert process.returncode == 130
     assert not leftovers()
 
 
@@ -101,27 +112,12 @@ def measuring(process: subprocess.Popen[str]) -> None:
     raise AssertionError(f"it ended with {process.wait()}")
 
 
-def started(graph: Path, *options: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command(graph, *options), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-
-
-def pids_of(program: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if program in (entry / "cmdline").read_text():
-                    found.append(int(entry.name))
-    return found
-
-
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_service_that_dies_ends_it_with_one_line(graph: Path) -> None:
     with started(graph, "--rate", 50) as process:
         measuring(process)
-        for pid in pids_of("profiler.workload.service.process"):
+        for pid in own_runs.processes("profiler.workload.service.process"):
             os.kill(pid, signal.SIGKILL)
         _, stderr = process.communicate(timeout=200)
     assert process.returncode == 1
@@ -131,6 +127,7 @@ def test_a_service_that_dies_ends_it_with_one_line(graph: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_rate_that_is_not_held_is_told(graph: Path) -> None:
     done = run(graph, "--rate", 100_000)
     assert done.returncode == 1
@@ -141,6 +138,7 @@ def test_a_rate_that_is_not_held_is_told(graph: Path) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_after_kill_9_cleanup_removes_what_is_left(graph: Path) -> None:
     with started(graph, "--rate", 50) as process:
         measuring(process)
@@ -149,17 +147,17 @@ def test_after_kill_9_cleanup_removes_what_is_left(graph: Path) -> None:
     assert leftovers()
     assert subprocess.run([sys.executable, "-m", "meshinsight", "cleanup"], cwd=ROOT, check=False).returncode == 0
     assert not leftovers()
-    assert not pids_of("profiler.workload.service.process")
+    assert not own_runs.processes("profiler.workload.service.process")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--temperature", "warm"), "--temperature warm"),
-        (("--rate", 0), "--rate 0"),
-        (("--rounds", 1), "--rounds 1"),
-        (("--out", "/nowhere/x.json"), "--out /nowhere/x.json"),
-        (("-o", "csv"), "-o csv"),
+        (("--temperature", "warm"), "--temperature: expected one of hot, cold, natural; found 'warm'"),
+        (("--rate", 0), "--rate: expected a number from 0.1 to 1e+06; found 0"),
+        (("--rounds", 1), "--rounds: expected a number from 4 to 1000; found 1"),
+        (("--out", "/nowhere/x.json"), "--out: directory /nowhere does not exist; create it"),
+        (("-o", "csv"), "--output: expected one of table, json, markdown; found 'csv'"),
     ],
 )
 def test_wrong_options_are_refused(graph: Path, options: tuple[object, ...], said: str) -> None:

@@ -1,6 +1,7 @@
 """Every subject in every format, and in one that is added as docs/adding-a-report-format.md says."""
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from meshinsight import models
 from meshinsight.commands import fit
 from meshinsight.reports.formats import FORMATS, text_formats
 from meshinsight.reports.renderers import csv_document, markdown, terminal
@@ -27,8 +29,8 @@ from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
 from predictor.what_if.comparison import compare
 from predictor.what_if.scenarios import parse_scenarios
-from tests.meshinsight.commands.test_attach import FOUND
-from tests.meshinsight.reports.test_validation_view import validation as validated
+from tests.meshinsight.commands.attached import FOUND
+from tests.meshinsight.reports.validations import validation as validated
 
 ROOT = Path(__file__).parents[3]
 PROFILE = ROOT / "tests" / "data" / "example-profile.json"
@@ -64,7 +66,7 @@ def made(tmp_path: Path) -> Made:
 
 @cache
 def _model() -> Any:
-    return fit.load_model(PROFILE)
+    return models.load_model(PROFILE)
 
 
 def _report(subject: str, graph: CallGraph) -> Report:
@@ -110,11 +112,14 @@ def test_a_format_that_is_added_renders_every_subject(
 
 
 def test_a_format_that_is_added_is_an_output_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, "asciidoc", example_format())
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    fit.register(app)
-    assert CliRunner().invoke(app, ["fit", str(PROFILE), "-o", "asciidoc"]).output.startswith("= Model of profile")
+    with monkeypatch.context() as patched:
+        patched.setitem(FORMATS, "asciidoc", example_format())
+        app = typer.Typer()
+        app.callback()(lambda: None)
+        importlib.reload(fit).register(app)
+        done = CliRunner().invoke(app, ["fit", str(PROFILE), "-o", "asciidoc"])
+    importlib.reload(fit)
+    assert done.output.startswith("= Model of profile")
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from predictor.batch.parquet import ParquetInput, write_graphs
+from predictor.batch.graphs import graph_table
+from predictor.batch.parquet import ParquetInput
 from predictor.graph.types import Call, CallGraph, Ingress, Service
 from profiler.errors import UsageError
 
@@ -19,7 +20,7 @@ GRAPH = CallGraph((Service("a"), Service("b")), (Call("a->b", "a", "b"),), (Ingr
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    write_graphs(tmp_path / "graphs.parquet", [("x", GRAPH), ("y", GRAPH)])
+    pq.write_table(graph_table([("x", GRAPH), ("y", GRAPH)]), tmp_path / "graphs.parquet")
     return tmp_path / "graphs.parquet"
 
 

@@ -138,14 +138,14 @@ def test_many_parallel_calls_take_the_longest() -> None:
 
 def test_graphs_that_cannot_be_predicted_tell_why_and_others_go_on() -> None:
     good = CallGraph((Service("a"), Service("b")), (Call("a->b", "a", "b"),), (Ingress("a", 1.0),))
-    circle = replace(good, calls=(*good.calls, Call("b->a", "b", "a")))
+    cycle = replace(good, calls=(*good.calls, Call("b->a", "b", "a")))
     lacking = replace(good, calls=(Call("a->b", "a", "b", protocol="http1", filters=("wasm",)),))
     unreached = replace(good, ingress=(Ingress("b", 1.0),))
     negative = replace(good, calls=(Call("a->b", "a", "b", request_bytes=-1.0),))
-    graphs = [circle, good, lacking, unreached, negative, good]
+    graphs = [cycle, good, lacking, unreached, negative, good]
     rows = batch([replace(graph, name=f"g{number}") for number, graph in enumerate(graphs)])
     errors = [row["error"] for row in rows]
-    assert "calls go in a circle: a -> b -> a" in errors[0]
+    assert "calls form a cycle: a -> b -> a" in errors[0]
     assert "the profile lacks" in errors[2]
     assert "no request reaches" in errors[3]
     assert errors[4].startswith("request_bytes: expected between 0 and ")
@@ -186,7 +186,7 @@ def test_filters_may_be_lists_or_joined() -> None:
         (({"rate_rps": None},), "rate_rps: not given"),
         (({}, {"callee": "ingress"}), "no service may be called 'ingress'"),
         (({}, {"caller": None}), "caller: not given"),
-        (({}, {"protocol": "quic"}), "protocol: expected one of tcp, http1, http2, grpc, found 'quic'"),
+        (({}, {"protocol": "quic"}), "protocol: expected one of tcp, http1, http2, grpc; found 'quic'"),
         (({}, {"calls_per_request": float("inf")}), "calls_per_request: expected 0 or more, found inf"),
         (({"caller": "x"},), "no request reaches"),
         (({}, {"caller": "ingress", "callee": "a", "rate_rps": 1.0}), "is there twice"),

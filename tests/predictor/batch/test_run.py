@@ -14,7 +14,7 @@ from predictor.batch import run
 from predictor.batch.chunks import chunks
 from predictor.batch.dask import DaskRunner
 from predictor.batch.graphs import graph_table
-from predictor.batch.parquet import ParquetInput, write_graphs
+from predictor.batch.parquet import ParquetInput
 from predictor.batch.predictor import BatchPredictor
 from predictor.batch.run import Outcome, here, predict_batch
 from predictor.batch.sources import BatchInput
@@ -39,7 +39,7 @@ def outcome(source: Path, out: Path, runner: Any = here) -> Outcome:
 @pytest.fixture
 def graphs(tmp_path: Path) -> Path:
     file = tmp_path / "graphs.parquet"
-    write_graphs(file, ((graph.name, graph) for graph in call_graphs(2, 60)))
+    pq.write_table(graph_table((graph.name, graph) for graph in call_graphs(2, 60)), file)
     return file
 
 
@@ -90,7 +90,7 @@ def directory(tmp_path: Path) -> Path:
     found.mkdir()
     for number, graph in enumerate(call_graphs(6, 3)):
         save_graph(graph, found / f"a{number}.yaml")
-    write_graphs(found / "b.parquet", ((graph.name, graph) for graph in call_graphs(7, 4)))
+    pq.write_table(graph_table((graph.name, graph) for graph in call_graphs(7, 4)), found / "b.parquet")
     calls = rpc("c1", "front", "back", 1_100, 300, "root", host="h")
     (found / "c.json").write_text(json.dumps(jaeger([ROOT, *calls], [ROOT])))
     (found / "d.json").write_text("[1, 2")
@@ -194,8 +194,8 @@ def test_without_dask_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_files_are_read_when_their_turn_comes(tmp_path: Path) -> None:
     """So memory holds a chunk, not the input."""
     for number in range(3):
-        write_graphs(tmp_path / f"{number}.parquet", [(f"g{number}", call_graphs(number, 1)[0])])
+        pq.write_table(graph_table([(f"g{number}", call_graphs(number, 1)[0])]), tmp_path / f"{number}.parquet")
     pieces = BatchInput(tmp_path, TRACES).pieces(20)
     next(pieces)
-    write_graphs(tmp_path / "2.parquet", [("late", call_graphs(2, 1)[0])])
+    pq.write_table(graph_table([("late", call_graphs(2, 1)[0])]), tmp_path / "2.parquet")
     assert [set(piece.table.column("graph").to_pylist()) for piece in pieces] == [{"g1"}, {"late"}]

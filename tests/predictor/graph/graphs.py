@@ -1,4 +1,4 @@
-"""Random call graphs for property tests: services in a row, calls only forward, so there is no circle."""
+"""Random call graphs for property tests: services in a row, calls only forward, so there is no cycle."""
 
 from hypothesis import strategies as st
 

@@ -12,7 +12,6 @@ from predictor.graph.plan import (
     call_rates,
     execution_plan,
     request_rates,
-    requests_per_ingress,
     sidecar_modes,
     topological_order,
 )
@@ -38,10 +37,6 @@ DIAMOND = CallGraph(
 def test_rates_multiply_along_every_way() -> None:
     assert request_rates(DIAMOND) == {"a": 10.0, "b": 20.0, "c": 6.0, "d": 66.0}
     assert call_rates(DIAMOND) == {"a->b": 20.0, "a->c": 5.0, "b->d": 60.0, "c->d": 6.0}
-
-
-def test_one_request_of_an_entry_reaches_only_what_is_below_it() -> None:
-    assert requests_per_ingress(DIAMOND, DIAMOND.ingress[1]) == {"a": 0.0, "b": 0.0, "c": 1.0, "d": 1.0}
 
 
 def test_stages_hold_what_runs_together_and_asynchronous_calls_stand_beside() -> None:
@@ -113,9 +108,8 @@ def test_requests_of_a_service_are_the_calls_to_it(graph: CallGraph) -> None:
 
 @given(call_graphs())
 def test_rates_scale_with_the_ingress(graph: CallGraph) -> None:
-    entry = graph.ingress[0]
-    shape = requests_per_ingress(graph, entry)
-    assert request_rates(graph) == pytest.approx({name: entry.rate_rps * share for name, share in shape.items()})
+    twice = replace(graph, ingress=tuple(replace(entry, rate_rps=2 * entry.rate_rps) for entry in graph.ingress))
+    assert request_rates(twice) == pytest.approx({name: 2 * rate for name, rate in request_rates(graph).items()})
 
 
 @given(call_graphs())

@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said_with_its_line(change: tuple[str, str], said: str)
     assert said in refusal(SMALL.replace(*change))
 
 
-def test_a_circle_is_named_with_its_path() -> None:
+def test_a_cycle_is_named_with_its_path() -> None:
     text = SMALL.replace("ingress:", "  - {caller: catalog, callee: frontend}\ningress:")
     assert "frontend -> catalog -> frontend" in refusal(text)
     assert "graph.yaml:7: calls[2]" in refusal(text)

@@ -1,6 +1,7 @@
 """Service times: means against numbers worked out another way, and bounds."""
 
 import math
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -55,3 +56,25 @@ def _rare(time: ServiceTime) -> float:
         return time.quantile_ns(1 - 1e-6)
     except OverflowError:
         return math.inf
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        ServiceTime.exponential(2e6),
+        ServiceTime.lognormal(2e6, 0.7),
+        ServiceTime.from_percentiles(((50.0, 1e6), (90.0, 2e6), (99.0, 9e6))),
+    ],
+    ids=lambda time: time.kind,
+)
+def test_the_mean_is_the_integral_of_the_quantiles(time: ServiceTime) -> None:
+    steps = 20_000
+    mean = sum(time.quantile_ns((step + 0.5) / steps) for step in range(steps)) / steps
+    assert mean == pytest.approx(time.mean_ns, rel=0.01)
+
+
+def test_two_percentiles_make_a_lognormal() -> None:
+    sigma = math.log(4) / NormalDist().inv_cdf(0.99)
+    time = ServiceTime.from_percentiles(((50.0, 1e6), (99.0, 4e6)))
+    assert time.mean_ns == pytest.approx(1e6 * math.exp(sigma**2 / 2))
+    assert time.quantile_ns(0.99) == pytest.approx(4e6)

@@ -1,4 +1,4 @@
-"""Circles are cut where they close, and whatever is reached stays reached."""
+"""Cycles are cut where they close, and whatever is reached stays reached."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def reached(start: str, callees: dict[str, list[str]], cut: set[tuple[str, str]]
 
 
 @given(EDGES)
-def test_what_is_left_has_no_circle_and_reaches_as_much(edges: set[tuple[int, int]]) -> None:
+def test_what_is_left_has_no_cycle_and_reaches_as_much(edges: set[tuple[int, int]]) -> None:
     callees = callees_of(edges)
     cut = set(closing_calls(["0", *callees], callees))
     assert reached("0", callees, cut) == reached("0", callees, set())
@@ -33,7 +33,7 @@ def test_what_is_left_has_no_circle_and_reaches_as_much(edges: set[tuple[int, in
         assert all(start not in reached(each, callees, cut) for each in below)
 
 
-def test_a_long_circle_is_shown_shortened() -> None:
+def test_a_long_cycle_is_shown_shortened() -> None:
     names = [f"s{number}" for number in range(40)]
     callees = {name: [names[(number + 1) % 40]] for number, name in enumerate(names)}
     assert list(closing_calls(names, callees).values()) == ["s0 -> s1 -> s2 -> s3 -> … -> s38 -> s39 -> s0"]

@@ -64,7 +64,10 @@ def test_sleeps_and_probabilities_and_repeats(tmp_path: Path) -> None:
         ("services: [{name: a, isEntrypoint: true, script: [{call: z}]}]", "unknown service 'z'"),
         ("services: [{name: a, isEntrypoint: true, script: [{call: a}]}]", "a -> a"),
         ("services: [{name: a, isEntrypoint: true, script: [{jump: b}]}]", "unknown command 'jump'"),
-        ("services: [{name: a, isEntrypoint: true, script: [{sleep: long}]}]", "expected a time such as 10ms"),
+        (
+            "services: [{name: a, isEntrypoint: true, script: [{sleep: long}]}]",
+            "expected a time with its unit, such as 1.2ms; found 'long'",
+        ),
         ("services: [{name: a, isEntrypoint: true, numReplicas: -1}]", "expected a whole number"),
         ("services: [{name: a}, {name: a}]", "is there twice"),
         ("services: [3]", "expected a service"),

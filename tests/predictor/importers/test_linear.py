@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from predictor.importers.streams import Source
-from predictor.importers.traces.calls.cycles import names_without_circles
+from predictor.importers.traces.calls.cycles import names_without_cycles
 from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.hops.halves import Half, parents_of, timed
 from predictor.importers.traces.spans.spans import CLIENT, SERVER
@@ -58,11 +58,11 @@ def test_a_chain_of_spans_without_times() -> None:
     assert grows(work, 500) < 5
 
 
-def test_a_chain_of_services_before_a_circle() -> None:
+def test_a_chain_of_services_before_a_cycle() -> None:
     def work(count: int) -> None:
         names = {number: f"s{number}" for number in range(count)}
         edges = [((number, number), (number + 1, number + 1), True) for number in range(count - 1)]
-        names_without_circles([(number, number) for number in range(count)], edges, names)
+        names_without_cycles([(number, number) for number in range(count)], edges, names)
 
     assert grows(work, 500) < 5
 

@@ -1,4 +1,4 @@
-"""Metrics as meshes report them: self-calls, circles, reporters, hosts outside, namespaces, TCP."""
+"""Metrics as meshes report them: self-calls, cycles, reporters, hosts outside, namespaces, TCP."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from predictor.importers.metrics.prometheus import read_prometheus
 from profiler.errors import UsageError
 from tests.counting import function_calls
 from tests.predictor.importers.field import FIELD, entries, names, per_request, rates, remarks
-from tests.predictor.importers.metrics.test_prometheus import line
+from tests.predictor.importers.metrics.lines import line
 
 
 def field(name: str) -> CallGraph:
@@ -40,10 +40,10 @@ def test_calls_to_itself_do_not_dilute_the_others_and_are_listed() -> None:
     assert "calls to itself (10 requests)" in remarks(graph, "calls.auth->auth")
 
 
-def test_a_cut_circle_does_not_dilute_the_others() -> None:
+def test_a_cut_cycle_does_not_dilute_the_others() -> None:
     graph = field("circle-halves-rates.prom")
     assert (rates(graph)["orders->stock"], rates(graph)["orders->audit"]) == (10, 20)
-    assert "closes the circle orders -> stock -> orders (10 requests)" in remarks(graph, "calls.stock->orders")
+    assert "closes the cycle orders -> stock -> orders (10 requests)" in remarks(graph, "calls.stock->orders")
 
 
 def test_hosts_outside_keep_their_names_and_have_no_sidecar() -> None:
@@ -98,7 +98,7 @@ def test_requests_that_never_arrived_count_at_their_sender() -> None:
     assert per_request(field("503-never-arrived.prom")) == {"web->stock": 1.0, "stock->sql": 0.6}
 
 
-def test_a_long_circle_keeps_every_measured_rate_but_the_cut_one(tmp_path: Path) -> None:
+def test_a_long_cycle_keeps_every_measured_rate_but_the_cut_one(tmp_path: Path) -> None:
     pairs = [("unknown", "a", 8.0), ("a", "b", 16.0), ("b", "c", 4.0), ("c", "a", 100.0), ("c", "d", 2.0)]
     graph = graph_of(tmp_path, *(request(*pair) for pair in pairs))
     assert {edge: rates(graph)[edge] for edge in per_request(graph)} == {"a->b": 16, "b->c": 4, "c->d": 2}

@@ -12,10 +12,10 @@ from predictor.graph.types import CallGraph
 from predictor.importers.traces.calls.merge import Rates
 from predictor.importers.traces.formats.jaeger import read_jaeger
 from predictor.importers.traces.formats.otlp import read_otlp
-from predictor.importers.traces.formats.synthetic import SyntheticSpan, as_jaeger, as_otlp, as_zipkin, traces_of
 from predictor.importers.traces.formats.zipkin import read_zipkin
 from predictor.importers.traces.reading import TraceOptions, import_traces
 from predictor.importers.traces.spans.spans import Vocabulary
+from tests.predictor.importers.traces.synthetic import SyntheticSpan, as_jaeger, as_otlp, as_zipkin, traces_of
 
 TRACES = 48
 FORMATS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {

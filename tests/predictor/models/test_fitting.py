@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from predictor.models.document import model_of
 from predictor.models.fitting import fit_profile
 from predictor.models.types import Cost, FittedModel
 from profiler.errors import UsageError
-from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile
+from profiler.profile.types import Cell
+from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, latency_of, profile, scaled
 
 
 def cost(model: FittedModel, currency: str = "latency") -> Cost:
@@ -29,8 +31,8 @@ def test_known_coefficients_are_found_in_both_currencies() -> None:
 
 def test_components_and_what_they_leave_unexplained_add_up_to_the_measured_overhead() -> None:
     single = cell(HTTP, (0, 0, 0, 0))
-    single["latency"]["overhead_p50_ns"] = 80e3
-    found = cost(fit_profile(profile([single])))
+    more = replace(single, latency=replace(latency_of(single), overhead_p50_ns=80e3))
+    found = cost(fit_profile(profile([more])))
     assert found.components[-1] == "unexplained"
     assert found.coefficients.sum() == pytest.approx(80e3)
 
@@ -78,13 +80,48 @@ def test_the_anchors_drift_widens_all_alike() -> None:
 def test_intervals_cover_the_truth() -> None:
     random, covered = np.random.default_rng(5), 0
     for trial in range(200):
-        one = cell(HTTP, LOADS[0], rounds=list(1 + 0.1 * random.standard_normal(5)))
-        one["latency"]["overhead_p50_ns"] = sum(np.mean(c["rounds_ns"]) for c in one["latency"]["components"].values())
-        for component in one["latency"]["components"].values():
-            component["median_ns"] = float(np.mean(component["rounds_ns"]))
+        one = as_rounds_say(cell(HTTP, LOADS[0], rounds=list(1 + 0.1 * random.standard_normal(5))))
         draws = cost(fit_profile(profile([one]), seed=trial)).draws.sum(axis=(1, 2))
         covered += np.percentile(draws, 2.5) <= 70e3 <= np.percentile(draws, 97.5)
     assert 0.90 <= covered / 200 <= 0.98
+
+
+def test_intervals_of_slopes_cover_the_truth() -> None:
+    terms = ("base", "request_bytes", "response_bytes", "headers", "new_connections")
+    truth = dict(zip(terms, map(sum, zip(*HTTP.values(), strict=True)), strict=True))
+    loads = (*LOADS, (1000, 1000, 0, 0), (0, 0, 20, 0), (0, 0, 0, 1), (4000, 0, 0, 0))
+    random, covered = np.random.default_rng(8), []
+    for trial in range(40):
+        cells = [as_rounds_say(cell(HTTP, load, rounds=list(1 + 0.05 * random.standard_normal(5)))) for load in loads]
+        found = cost(fit_profile(profile(cells), seed=trial))
+        for index, term in enumerate(found.terms):
+            if term in truth:
+                low, high = np.percentile(found.draws[:, index].sum(axis=1), (2.5, 97.5))
+                covered.append(low <= truth[term] <= high)
+    assert len(covered) > 40 * 4
+    assert 0.93 < np.mean(covered) < 0.995
+
+
+def as_rounds_say(one: Cell) -> Cell:
+    """The cell with the means of its rounds as latency."""
+    latency = latency_of(one)
+    components = {
+        name: replace(part, median_ns=float(np.mean(part.rounds_ns))) for name, part in latency.components.items()
+    }
+    total_ns = sum(part.median_ns for part in components.values())
+    return replace(one, latency=replace(latency, components=components, overhead_p50_ns=total_ns))
+
+
+def test_each_configuration_and_temperature_has_coefficients_of_its_own() -> None:
+    ways: list[dict[str, Any]] = [{}, {"temperature": "cold"}, {"tls": "mtls"}]
+    model = fit_profile(profile([cell(HTTP, load, **way) for way in ways for load in LOADS]))
+    assert [item.name for item in model.configurations] == ["http1-both-hot", "http1-both-cold", "http1-both-mtls-hot"]
+
+
+def test_a_currency_that_was_not_measured_has_no_coefficients() -> None:
+    (item,) = fit_profile(profile([cell(HTTP, LOADS[0], cpu=None)])).configurations
+    assert item.latency is not None
+    assert item.cpu is None
 
 
 def test_cells_with_errors_or_many_connections_say_nothing_about_costs() -> None:
@@ -105,22 +142,15 @@ def test_other_documents_are_refused(document: dict[str, object]) -> None:
 
 def test_a_profile_without_rounds_uses_its_intervals() -> None:
     one = cell({"ipc": (1e5, 0, 0, 0, 0)}, (0, 0, 0, 0))
-    one["latency"]["components"]["ipc"]["ci95_ns"] = [1e5 - 1.96e4, 1e5 + 1.96e4]
+    ipc = replace(latency_of(one).components["ipc"], ci95_ns=[1e5 - 1.96e4, 1e5 + 1.96e4])
+    one = replace(one, latency=replace(latency_of(one), components={"ipc": ipc}))
     assert cost(fit_profile(profile([one]))).draws.sum(axis=(1, 2)).std() == pytest.approx(1e4, rel=0.2)
 
 
-def at_speed(cell: dict[str, Any], speed: float, follows: float) -> dict[str, Any]:
+def at_speed(cell: Cell, speed: float, follows: float) -> Cell:
     """The cell as measured while the machine was slower by `speed`, of which it feels `follows`."""
     felt = speed**follows
-    latency, cpu = cell["latency"], cell["cpu"]
-    latency["overhead_p50_ns"] *= felt
-    cpu["with_cpu_ns_per_request"] *= felt
-    for part in latency["components"].values():
-        part["median_ns"] *= felt
-        part["anchored_median_ns"] = part["median_ns"] / speed
-    for part in cpu["components"].values():
-        part["cpu_ns_per_request"] *= felt
-    return cell
+    return replace(scaled(cell, latency=felt, cpu=felt), anchor_factor=1 / speed)
 
 
 @pytest.mark.parametrize("follows", [0.0, 0.5, 1.0])

@@ -54,7 +54,7 @@ def test_a_model_that_other_code_fitted_is_none(file: Path, monkeypatch: pytest.
     assert read_model(file, DIGEST) is None
 
 
-@pytest.mark.parametrize("name", ["fitting.py", "coefficients.py"])
+@pytest.mark.parametrize("name", ["fitting.py", "types.py", "components.py"])
 def test_a_change_of_the_fitting_code_makes_a_model_stale(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

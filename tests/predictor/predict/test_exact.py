@@ -13,7 +13,7 @@ from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
 from predictor.predict.types import Prediction
 from tests.predictor.graph.graphs import call_graphs
-from tests.predictor.models.profiles import HTTP, TCP, Coefficients, known_profile, value
+from tests.predictor.models.profiles import HTTP, TCP, Coefficients, known_profile, profile, scaled, value
 
 MODEL = fit_profile(known_profile())
 EXACT = Options(samples=0, load=False)
@@ -158,15 +158,10 @@ def test_mixed_sides_take_each_its_share() -> None:
 
 
 def test_temperatures_are_mixed() -> None:
-    document = known_profile()
-    cold = known_profile(temperature="cold")
-    for item in cold["cells"]:
-        for component in item["latency"]["components"].values():
-            component["median_ns"] *= 3
-        item["latency"]["overhead_p50_ns"] *= 3
-    document["cells"] += cold["cells"]
+    cold = [scaled(item, latency=3.0) for item in known_profile(temperature="cold").cells]
+    both = profile([*known_profile().cells, *cold])
     one = replace(graph([service("a"), service("b")], [call("a", "b")]), cold_weight=0.25)
-    assert added(predict(one, fit_profile(document), EXACT)) == pytest.approx(1.5 * hop(1024, 1024), rel=1e-9)
+    assert added(predict(one, fit_profile(both), EXACT)) == pytest.approx(1.5 * hop(1024, 1024), rel=1e-9)
 
 
 def test_waiting_grows_with_the_rate_as_pollaczek_and_khinchine_say() -> None:

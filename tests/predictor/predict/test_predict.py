@@ -12,7 +12,7 @@ from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
 from profiler.errors import UsageError
 from tests.counting import function_calls
-from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile, value
+from tests.predictor.models.profiles import HTTP, LOADS, cell, known_profile, profile
 
 MODEL = fit_profile(known_profile())
 POINT = Options(samples=0, load=False, intervals=False)
@@ -88,16 +88,13 @@ def test_a_missing_filter_names_its_command() -> None:
 
 
 def test_a_filter_measured_on_one_side_is_added_there() -> None:
-    document = known_profile()
-    document["cells"].append(
-        cell(
-            {"ipc": (1e4, 0, 0, 0, 0), "filter:lua": (7e3, 0, 0, 0, 0)},
-            (0, 0, 0, 0),
-            topology="server",
-            filters=["lua"],
-        )
+    filtered = cell(
+        {"ipc": (1e4, 0, 0, 0, 0), "filter:lua": (7e3, 0, 0, 0, 0)},
+        (0, 0, 0, 0),
+        topology="server",
+        filters=["lua"],
     )
-    model = fit_profile(document)
+    model = fit_profile(profile([*known_profile().cells, filtered]))
     options = Options(samples=0, load=False)
     plain, with_filter = (predict(pair(filters=names), model, options) for names in ((), ("lua",)))
     gained = with_filter.latency["mean"].overhead_ns.value - plain.latency["mean"].overhead_ns.value
@@ -140,12 +137,9 @@ def test_intervals_of_a_prediction_cover_the_truth() -> None:
         for load in LOADS:
             factor = 1 + 0.05 * random.standard_normal()
             rounds = factor * (1 + 0.08 * random.standard_normal(5))
-            one = cell({name: tuple(rounds.mean() * c for c in terms) for name, terms in HTTP.items()}, load)
-            for currency in ("latency", "cpu"):
-                for name, component in one[currency]["components"].items():
-                    exact = value(HTTP, load, name) * (1 if currency == "latency" else 2)
-                    component["rounds_ns"] = list(exact * rounds)
-            cells.append(one)
+            mean = float(rounds.mean())
+            off = {name: tuple(mean * c for c in terms) for name, terms in HTTP.items()}
+            cells.append(cell(off, load, list(rounds / mean)))
         drawn = predict(pair(request_bytes=2500, response_bytes=1500), fit_profile(profile(cells), seed=trial), SPREAD)
         for index, (found, true) in enumerate(
             (

@@ -1,9 +1,9 @@
 """Models at the speed that anchors tell."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from msgspec import structs
 
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
 from predictor.hop_costs.options import Options
@@ -15,7 +15,7 @@ from profiler.errors import UsageError
 from profiler.measuring.applications import AnchorCell, AnchorReading
 from tests.predictor.models.profiles import HTTP, TCP, known_profile, value
 
-PROFILE: dict[str, Any] = known_profile()
+PROFILE = known_profile()
 MODEL = fit_profile(PROFILE)
 
 
@@ -68,4 +68,4 @@ def test_cpu_goes_with_the_anchors_cpu() -> None:
 def test_a_profile_without_anchor_is_refused() -> None:
     model = replace(MODEL, configurations=())
     with pytest.raises(UsageError, match="no anchor cell"):
-        anchor_cells([graph("http1")], model, {**PROFILE, "anchor": None})
+        anchor_cells([graph("http1")], model, structs.replace(PROFILE, anchor=None))

@@ -13,6 +13,7 @@ from predictor.what_if.comparison import Comparison, Row, compare
 from predictor.what_if.scenario import Changes
 from predictor.what_if.scenarios import Scenario
 from profiler.errors import UsageError
+from profiler.profile.types import Profile
 from tests.predictor.models.profiles import HTTP, LOADS, TCP, cell, known_profile, profile
 
 GRAPH = CallGraph(
@@ -27,7 +28,7 @@ NOTHING = Changes(topology="none")
 ALL = ("ipc", "parsing")
 
 
-def noisy() -> dict[str, Any]:
+def noisy() -> Profile:
     """Rounds that differ, and a machine whose speed drifts."""
     cells = [cell(HTTP, load, rounds=(0.8, 1.0, 1.3)) for load in LOADS]
     return profile([*cells, *(cell(TCP, load, rounds=(0.9, 1.0, 1.1), protocol="tcp") for load in LOADS)], drift=0.2)

@@ -30,7 +30,7 @@ def test_server_side_sidecars_only() -> None:
 
 
 def test_a_wrong_value_is_one_line() -> None:
-    with pytest.raises(UsageError, match="expected none, mtls, found 'x'"):
+    with pytest.raises(UsageError, match="expected one of none, mtls; found 'x'"):
         changed(GRAPH, Changes(("a->b.tls=x",)))
 
 

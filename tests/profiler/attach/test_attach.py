@@ -36,7 +36,7 @@ from profiler.workload.base import LoadResult
 from profiler.workload.generators.own import OwnGenerator
 from tests.profiler.testbed.hops import Deployed, deploy
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timing]
 
 BOUND = 0.05
 LOOSE = 0.5

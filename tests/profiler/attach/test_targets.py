@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from profiler.attach.targets import Target, executable, local_targets, watched
-from profiler.attach.user_time import program_of
+from profiler.attach.targets import local_targets, watched
 from profiler.errors import UsageError
+from profiler.symbols.programs import executable
 
 NO_PID = 4_194_303
 SLEEP = ["sleep", "60"]
@@ -73,19 +73,6 @@ def test_waiting_ends_when_a_descriptor_is_readable() -> None:
         process.kill()
     os.close(read_end)
     os.close(write_end)
-
-
-@pytest.mark.parametrize(
-    ("user", "remedy"), [(0, "the kernel denies it even to root; name another process"), (1000, "run as root")]
-)
-def test_who_may_not_look_is_told_what_helps(monkeypatch: pytest.MonkeyPatch, user: int, remedy: str) -> None:
-    def refused(*_: object, **__: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(os, "open", refused)
-    with pytest.raises(UsageError, match=f"pid 1 .*Permission denied; {remedy}$"):
-        program_of(Target("pid 1 (init)", (1,))).__enter__()
 
 
 def status(tmp_path: Path, text: bytes) -> Path:

@@ -11,7 +11,6 @@ from profiler.attribution.latency import (
     LatencyRung,
     by_place,
     decompose,
-    per_round,
     pool,
     tabulate,
 )
@@ -73,7 +72,7 @@ FILTER, WAIT = "filter:ext_authz", "filter:ext_authz.wait"
 
 
 def medians(rounds: LatencyRounds) -> dict[str, float]:
-    return {name: entry["median_ns"] for name, entry in decompose(rounds, seed=1).items() if entry["median_ns"]}
+    return {name: part.median_ns for name, part in decompose(rounds, seed=1).items() if part.median_ns}
 
 
 def test_a_tcp_proxy_is_split_into_what_was_put_in() -> None:
@@ -101,24 +100,26 @@ def test_components_add_up_to_the_difference_of_the_medians() -> None:
 def test_an_exchange_that_the_machine_held_up_is_not_in_the_mean() -> None:
     held = table({APP_USER: 5100, PROXY_USER: 9000, PROXY_IPC: 14_000})
     held.time_ns[3] *= 1000
-    means = [decompose(LatencyRounds([one] * 3, [DIRECT] * 3), seed=1)[IPC]["mean_ns"] for one in (TCP, held)]
+    means = [decompose(LatencyRounds([one] * 3, [DIRECT] * 3), seed=1)[IPC].mean_ns for one in (TCP, held)]
     assert means == pytest.approx([14_000, 14_000])
 
 
 def test_places_add_up_to_the_components() -> None:
     rounds = LatencyRounds([HTTP] * 3, [DIRECT] * 3, LADDER, {IPC: 0.1})
-    summed = {name: sum(place["components"][name] for place in by_place(rounds)) for name in rounds.names}
+    summed = {name: sum(parts[name] for parts in by_place(rounds).values()) for name in rounds.names}
     assert {name: value for name, value in summed.items() if value} == pytest.approx(medians(rounds))
 
 
 def test_samples_losses_and_drops_are_summed_over_the_rounds() -> None:
-    entry = decompose(LatencyRounds([TCP] * 3, [DIRECT] * 3), seed=1)[IPC]
-    assert (entry["samples"], entry["lost"], entry["dropped"]) == (1500, 3, 6)
+    part = decompose(LatencyRounds([TCP] * 3, [DIRECT] * 3), seed=1)[IPC]
+    assert (part.samples, part.lost, part.dropped) == (1500, 3, 6)
 
 
 def test_an_interval_spans_what_the_rounds_differ_by() -> None:
     rounds = [table({PROXY_IPC: value}) for value in (10_000, 11_000, 12_000, 13_000, 14_000)]
-    low, high = decompose(LatencyRounds(rounds, [table({})] * 5), seed=1)[IPC]["ci95_ns"]
+    interval_ns = decompose(LatencyRounds(rounds, [table({})] * 5), seed=1)[IPC].ci95_ns
+    assert interval_ns is not None
+    low, high = interval_ns
     assert 10_000 <= low < 12_000 < high <= 14_000
 
 
@@ -174,12 +175,14 @@ def test_components_of_a_ladder_add_up_to_the_overhead(rounds: LatencyRounds) ->
 
 @pytest.mark.parametrize("rounds", [USER_TIME_ONLY, OUTSIDE, WAITING, WAITING_CAPTURED])
 def test_each_round_on_its_own_adds_up_too(rounds: LatencyRounds) -> None:
-    sums = np.sum(list(per_round(rounds).values()), axis=0)
+    sums = np.sum([part.rounds_ns for part in decompose(rounds, seed=1).values()], axis=0)
     assert sums == pytest.approx([ASKING.totals_ns[0] - DIRECT.totals_ns[0]] * 3)
 
 
 def test_places_of_a_ladder_add_up_to_its_components() -> None:
-    summed = {name: sum(p["components"][name] for p in by_place(WAITING_CAPTURED)) for name in WAITING_CAPTURED.names}
+    summed = {
+        name: sum(parts[name] for parts in by_place(WAITING_CAPTURED).values()) for name in WAITING_CAPTURED.names
+    }
     assert {name: value for name, value in summed.items() if value} == pytest.approx(medians(WAITING_CAPTURED))
 
 
@@ -191,7 +194,7 @@ def test_a_cell_has_only_the_components_that_its_ladder_has() -> None:
 
 
 def test_the_source_says_which_rungs_a_component_is_the_difference_of() -> None:
-    found = {name: entry["source"] for name, entry in decompose(WAITING, seed=1).items()}
+    found = {name: part.source for name, part in decompose(WAITING, seed=1).items()}
     assert found[PROXY_CORE] == "ladder: user time as TCP proxy"
     assert found[TLS] == "ladder: user time, with − without (tls above parsing)"
     assert found[WAIT] == "ladder: all time, with − without (filter:ext_authz above tls)"
@@ -204,6 +207,6 @@ def test_user_time_of_a_shared_proxy_is_that_of_a_sidecar() -> None:
 
 
 def test_the_tail_of_user_time_goes_to_its_largest_part() -> None:
-    p99 = {name: entry["p99_ns"] for name, entry in decompose(USER_TIME_ONLY, seed=1).items()}
+    p99 = {name: part.p99_ns or 0.0 for name, part in decompose(USER_TIME_ONLY, seed=1).items()}
     assert sum(p99[name] for name in (PROXY_CORE, PARSING, TLS, "filter:lua")) == pytest.approx(90_000)
     assert p99[TLS] == pytest.approx(15_000)

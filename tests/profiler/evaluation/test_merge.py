@@ -1,133 +1,128 @@
-from typing import Any
-
 import pytest
+from msgspec.structs import replace
 
-from profiler.evaluation.merge import merge
-
-
-def cell(name: str, reference: bool = False, anchored_ns: float | None = 1000.0, **more: Any) -> dict[str, Any]:
-    component = {"median_ns": 900.0, "anchored_median_ns": anchored_ns}
-    latency = {"components": {"ipc": component}}
-    return {"id": name, "temperature": "hot", "reference": reference, "latency": latency, **more}
+from profiler.evaluation.block_result import BlockResult
+from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
+from profiler.profile.types import Anchor, Cell, CoolingPoint, Noise
+from tests.profiler.evaluation.blocks import anchor, block_result, cell, probe
 
 
-def anchor(*medians_ns: float) -> dict[str, Any]:
-    rounds = [{"at_s": 10.0 * n, "with_p50_ns": ns, "baseline_p50_ns": 1.0} for n, ns in enumerate(medians_ns)]
-    return {
-        "protocol": "http1",
-        "topology": "both",
-        "temperature": "hot",
-        "rounds": rounds,
-        "median_with_p50_ns": sorted(medians_ns)[len(medians_ns) // 2],
-        "median_by_temperature_ns": {"hot": sorted(medians_ns)[len(medians_ns) // 2]},
-        "drift_ratio": 0.0,
-    }
+def cells_of(*results: BlockResult) -> list[Cell]:
+    return merged_cells(results, merged_anchor(results))
 
 
-def probe(name: str, hits: int, dropped: int = 0, attached: bool = True, error: str | None = None) -> dict[str, Any]:
-    return {
-        "program": "timeline",
-        "name": name,
-        "attached": attached,
-        "hits": hits,
-        "dropped": dropped,
-        "error": error,
-    }
+def factors(*results: BlockResult) -> list[float | None]:
+    return [entry.anchor_factor for entry in cells_of(*results)]
 
 
-def result(*cells: dict[str, Any], at_s: float = 0.0, **changes: Any) -> dict[str, Any]:
-    return {
-        "run_id": f"run-{at_s:g}",
-        "at_s": at_s,
-        "cells": list(cells),
-        "probe_hit_ns": {"in_a_loop": 100.0, "in_place": 200.0},
-        "anchor": anchor(100.0),
-        "noise": {"steal_ratio": 0.0, "psi_cpu_some_ratio": None, "noisy": False},
-        "probes": [],
-        "repeated_windows": 1,
-        "files": {},
-        **changes,
-    }
-
-
-def anchored(merged: dict[str, Any]) -> list[float | None]:
-    return [entry["latency"]["components"]["ipc"]["anchored_median_ns"] for entry in merged["cells"]]
+def anchor_of(*results: BlockResult) -> Anchor:
+    found = merged_anchor(results)
+    assert found is not None
+    return found
 
 
 def test_cells_come_in_the_order_of_measuring() -> None:
-    merged = merge([result(cell("b")), result(cell("a"), cell("c"))])
-    assert [entry["id"] for entry in merged["cells"]] == ["b", "a", "c"]
+    merged = cells_of(block_result([cell("b")]), block_result([cell("a"), cell("c")]))
+    assert [entry.id for entry in merged] == ["b", "a", "c"]
 
 
 def test_a_rung_is_replaced_by_the_cell_that_was_asked_for() -> None:
-    rung, asked = cell("a", reference=True, number=1), cell("a", number=2)
-    assert merge([result(rung), result(asked)])["cells"][0]["number"] == 2
-    assert merge([result(asked), result(rung)])["cells"][0]["number"] == 2
-    assert merge([result({**rung, "number": 3}), result(rung)])["cells"][0]["number"] == 3
+    rung, asked = cell("a", reference=True, rounds=1), cell("a", rounds=2)
+    assert [entry.rounds for entry in cells_of(block_result([rung]), block_result([asked]))] == [2]
+    assert [entry.rounds for entry in cells_of(block_result([asked]), block_result([rung]))] == [2]
+
+
+def test_of_two_rungs_the_first_is_kept() -> None:
+    first, second = (cell("a", reference=True, rounds=rounds) for rounds in (3, 1))
+    assert [entry.rounds for entry in cells_of(block_result([first]), block_result([second]))] == [3]
 
 
 def test_blocks_are_scaled_to_the_anchor_of_the_whole_run() -> None:
-    slow, fast = result(cell("slow"), anchor=anchor(200.0)), result(cell("fast"), anchor=anchor(100.0))
-    assert anchored(merge([slow, fast])) == pytest.approx([750.0, 1500.0])  # both at an anchor of 150
+    slow = block_result([cell("slow")], anchor=anchor(200.0))
+    fast = block_result([cell("fast", anchor_factor=0.8)], anchor=anchor(100.0))
+    assert factors(slow, fast) == pytest.approx([0.75, 1.2])  # both at an anchor of 150
 
 
-def test_a_block_without_anchor_or_anchored_medians_stays_as_it_is() -> None:
-    merged = merge([result(cell("a"), anchor=None), result(cell("b", anchored_ns=None))])
-    assert anchored(merged) == [1000.0, None]
+def test_a_block_without_anchor_or_factor_stays_as_it_is() -> None:
+    without, unknown = block_result([cell("a")], anchor=None), block_result([cell("b", anchor_factor=None)])
+    assert factors(without, unknown) == [1.0, None]
+
+
+def test_a_temperature_that_a_blocks_anchor_lacks_stays_as_it_is() -> None:
+    hot, cold = block_result([cell("a")]), block_result([cell("b", temperature="cold")], anchor=anchor(300.0))
+    assert factors(hot, cold) == pytest.approx([2.0, 1.0])
+
+
+def test_only_the_factor_of_a_cell_changes() -> None:
+    one, other = block_result([cell("a")], anchor=anchor(200.0)), block_result([cell("b")])
+    assert [replace(entry, anchor_factor=1.0) for entry in cells_of(one, other)] == [cell("a"), cell("b")]
 
 
 def test_a_cell_without_latency_is_kept() -> None:
-    assert merge([result({**cell("a"), "latency": None})])["cells"][0]["latency"] is None
+    assert cells_of(block_result([cell("a", latency=None)]))[0].latency is None
 
 
 def test_anchor_rounds_of_all_blocks_lie_on_one_time_axis() -> None:
-    merged = merge([result(anchor=anchor(100.0, 110.0)), result(at_s=60.0, anchor=anchor(120.0))])["anchor"]
-    assert [entry["at_s"] for entry in merged["rounds"]] == [0.0, 10.0, 60.0]
-    assert merged["median_with_p50_ns"] == 110.0
-    assert merged["drift_ratio"] == pytest.approx((118 - 102) / 110)
+    merged = anchor_of(block_result(anchor=anchor(100.0, 110.0)), block_result(at_s=60.0, anchor=anchor(120.0)))
+    assert [entry.at_s for entry in merged.rounds] == [0.0, 10.0, 60.0]
+    assert merged.median_with_p50_ns == 110.0
+    assert merged.drift_ratio == pytest.approx((118 - 102) / 110)
+
+
+def test_the_anchors_temperatures_are_medians_of_the_blocks_that_have_them() -> None:
+    medians = [{"hot": 100.0}, {"hot": 300.0, "cold": 500.0}, {"hot": 120.0}]
+    merged = anchor_of(*(block_result(anchor=anchor(1.0, median_by_temperature_ns=found)) for found in medians))
+    assert merged.median_by_temperature_ns == {"hot": 120.0, "cold": 500.0}
+
+
+def test_a_block_without_anchor_adds_no_rounds() -> None:
+    merged = anchor_of(block_result(anchor=None), block_result(at_s=5.0, anchor=anchor(120.0)))
+    assert [(entry.at_s, entry.with_p50_ns) for entry in merged.rounds] == [(5.0, 120.0)]
 
 
 def test_without_any_anchor_there_is_none() -> None:
-    assert merge([result(anchor=None)])["anchor"] is None
+    assert merged_anchor([block_result(anchor=None)]) is None
 
 
 def test_probes_add_up_their_hits_and_drops() -> None:
-    one = result(probes=[probe("a", 3, 1), probe("b", 5)])
-    other = result(probes=[probe("a", 4, 2), probe("b", 0, attached=False, error="gone")])
-    assert merge([one, other])["probes"] == [probe("a", 7, 3), probe("b", 5, attached=False, error="gone")]
+    one = block_result(probes=[probe("a", 3, 1), probe("b", 5)])
+    other = block_result(probes=[probe("a", 4, 2), probe("b", 0, attached=False, error="gone")])
+    assert merged_probes([one, other]) == [probe("a", 7, 3), probe("b", 5, attached=False, error="gone")]
 
 
 def test_noise_is_the_mean_and_judged_anew() -> None:
-    noises = [
-        {"steal_ratio": ratio, "psi_cpu_some_ratio": psi, "noisy": False} for ratio, psi in ((0.0, None), (0.9, 0.5))
-    ]
-    merged = merge([result(noise=noise) for noise in noises])["noise"]
-    assert merged == {"steal_ratio": 0.45, "psi_cpu_some_ratio": 0.5, "noisy": True}
+    noises = [Noise(steal_ratio=ratio, psi_cpu_some_ratio=psi) for ratio, psi in ((0.0, None), (0.9, 0.5))]
+    merged = merged_noise(noises)
+    assert (merged.steal_ratio, merged.psi_cpu_some_ratio, merged.noisy) == (0.45, 0.5, True)
+
+
+@pytest.mark.parametrize("steal", [None, 0.0])
+def test_noise_that_nobody_knows_stays_unknown(steal: float | None) -> None:
+    merged = merged_noise([Noise(steal_ratio=steal, psi_cpu_some_ratio=None)] * 2)
+    assert (merged.steal_ratio, merged.psi_cpu_some_ratio, merged.noisy) == (steal, None, False)
 
 
 def test_what_probes_cost_is_the_median_of_the_blocks() -> None:
     hits = [{"in_a_loop": value, "in_place": 2 * value} for value in (100.0, 500.0, 110.0)]
-    merged = merge([result(probe_hit_ns=hit) for hit in hits])
-    assert merged["calibration"] == {"probe_hit_ns": {"in_a_loop": 110.0, "in_place": 220.0}}
-
-
-def test_repeated_windows_add_up_and_files_are_all_named() -> None:
-    merged = merge([result(files={"cpu": "cpu.parquet"}), result(files={"cpu_2": "cpu_2.parquet"})])
-    assert merged["repeated_windows"] == 2
-    assert merged["files"] == {"cpu": "cpu.parquet", "cpu_2": "cpu_2.parquet"}
-
-
-def test_the_run_has_the_id_of_its_first_block() -> None:
-    assert merge([result(at_s=0.0), result(at_s=9.0)])["run_id"] == "run-0"
-
-
-def test_how_sidecars_cool_is_the_median_of_the_blocks() -> None:
-    point = {"temperature": "hot", "rate_rps": 50.0, "baseline_p50_ns": 10.0}
-    anchors = [{**anchor(100.0), "cooling": [{**point, "with_p50_ns": ns}]} for ns in (100.0, 300.0)]
-    merged = merge([result(cell(name), anchor=one) for name, one in zip("ab", anchors, strict=True)])
-    assert merged["anchor"]["cooling"] == [{**point, "with_p50_ns": 200.0}]
+    merged = merged_hit_ns([block_result(probe_hit_ns=hit) for hit in hits])
+    assert merged == {"in_a_loop": 110.0, "in_place": 220.0}
 
 
 def test_calibrations_that_not_all_blocks_have_are_left_out() -> None:
-    other = result(probe_hit_ns={"in_a_loop": 300.0})
-    assert merge([result(), other])["calibration"] == {"probe_hit_ns": {"in_a_loop": 200.0}}
+    other = block_result(probe_hit_ns={"in_a_loop": 300.0})
+    assert merged_hit_ns([block_result(), other]) == {"in_a_loop": 200.0}
+
+
+def test_how_sidecars_cool_is_the_median_of_the_blocks() -> None:
+    point = CoolingPoint(temperature="hot", rate_rps=50.0, with_p50_ns=0.0, baseline_p50_ns=10.0)
+    anchors = [anchor(100.0, cooling=[replace(point, with_p50_ns=ns)]) for ns in (100.0, 300.0)]
+    merged = anchor_of(*(block_result([cell(name)], anchor=one) for name, one in zip("ab", anchors, strict=True)))
+    assert merged.cooling == [replace(point, with_p50_ns=200.0)]
+
+
+def test_points_of_cooling_differ_by_rate_and_temperature() -> None:
+    points = [
+        CoolingPoint(temperature=temperature, rate_rps=rate, with_p50_ns=2.0, baseline_p50_ns=1.0)
+        for temperature, rate in (("hot", 50.0), ("hot", None), ("natural", 50.0))
+    ]
+    assert anchor_of(block_result(anchor=anchor(100.0, cooling=points))).cooling == points

@@ -116,6 +116,7 @@ def test_visiting_cpus_leaves_the_affinity_as_it_was() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.timing
 def test_a_busy_loop_is_seen_as_busy_time() -> None:
     machine = MachineCpu()
     first, ran = machine.read(), -time.thread_time_ns()

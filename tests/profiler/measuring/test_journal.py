@@ -6,7 +6,8 @@ import pytest
 from profiler.errors import UsageError
 from profiler.measuring.journal import Journal
 from profiler.planning.settings import ProfileSettings
-from tests.profiler.planning.test_cells import EVERYTHING
+from tests.profiler.evaluation.blocks import block_result, cell
+from tests.profiler.planning.examples import EVERYTHING
 
 
 def begun(directory: Path) -> Journal:
@@ -30,26 +31,32 @@ def test_what_it_was_begun_with_is_never_changed(tmp_path: Path) -> None:
 def test_results_come_back_in_the_order_they_were_saved(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     for number in range(11):
-        journal.save(f"{11 - number:012x}", {"number": number})
-    assert [result["number"] for result in Journal(tmp_path).results().values()] == list(range(11))
+        journal.save(f"{11 - number:012x}", block_result(repeated_windows=number))
+    assert [result.repeated_windows for result in Journal(tmp_path).results().values()] == list(range(11))
 
 
 @pytest.mark.parametrize("text", ["", '{"name": "b", "resu', "null", "{}", "[1]"])
 def test_a_damaged_file_counts_as_unfinished(tmp_path: Path, text: str) -> None:
     journal = begun(tmp_path)
     for name in ("a", "b", "c"):
-        journal.save(name, {"name": name})
+        journal.save(name, block_result())
     (tmp_path / "unfinished" / "001-b.json").write_text(text)
     assert list(Journal(tmp_path).results()) == ["a", "c"]
 
 
 def test_a_block_measured_again_replaces_its_damaged_file(tmp_path: Path) -> None:
     journal = begun(tmp_path)
-    journal.save("a", {})
-    journal.save("b", {})
+    journal.save("a", block_result())
+    journal.save("b", block_result())
     (tmp_path / "unfinished" / "000-a.json").write_text("{")
-    journal.save("a", {"again": True})
-    assert Journal(tmp_path).results()["a"] == {"again": True}
+    journal.save("a", block_result(run_id="again"))
+    assert Journal(tmp_path).results()["a"] == block_result(run_id="again")
+
+
+def test_a_result_comes_back_with_its_cells(tmp_path: Path) -> None:
+    journal = begun(tmp_path)
+    journal.save("a", block_result([cell("one"), cell("two", cpu=None)]))
+    assert Journal(tmp_path).results() == {"a": block_result([cell("one"), cell("two", cpu=None)])}
 
 
 def test_nothing_to_resume_is_a_usage_error(tmp_path: Path) -> None:
@@ -67,7 +74,7 @@ def test_a_note_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) 
 
 def test_a_complete_run_leaves_nothing_to_resume(tmp_path: Path) -> None:
     journal = begun(tmp_path)
-    journal.save("a", {})
+    journal.save("a", block_result())
     journal.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -111,6 +118,6 @@ def test_what_is_wrong_in_a_note_is_named(tmp_path: Path, change: dict[str, obje
 @pytest.mark.parametrize("text", ['{"name": 1, "result": {}}', '{"name": "b", "result": []}', "[" * 2000])
 def test_an_entry_of_another_form_counts_as_unfinished(tmp_path: Path, text: str) -> None:
     journal = begun(tmp_path)
-    journal.save("a", {})
+    journal.save("a", block_result())
     (tmp_path / "unfinished" / "001-b.json").write_text(text)
     assert list(Journal(tmp_path).results()) == ["a"]

@@ -2,7 +2,7 @@ from profiler.planning.blocks import make_blocks
 from profiler.planning.cells import ladder, make_plan
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.filters import filter_names
-from tests.profiler.planning.test_cells import EVERYTHING
+from tests.profiler.planning.examples import EVERYTHING
 
 FILTERS = ProfileSettings(
     protocols=("http1",), topologies=("server",), filters=((), *((name,) for name in filter_names("envoy")))

@@ -12,21 +12,10 @@ from profiler.proxies.filters import filter_names
 from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS
 from profiler.vocabulary.hop import Hop
 from profiler.vocabulary.load import Load
+from tests.profiler.planning.examples import EVERYTHING
 
 LOAD = Load(1, None, 128, 1024)
 DIRECT = ANCHOR_HOP.baseline
-EVERYTHING = ProfileSettings(
-    protocols=("tcp", "http1", "http2", "grpc"),
-    topologies=("none", "client", "server", "both", "shared"),
-    temperatures=("hot", "cold-25"),
-    tls=("none", "mtls"),
-    filters=((), ("tracing-10",), ("rbac", "jwt_authn")),
-    transports=("ip", "uds"),
-    workers=(1, 4),
-    headers=((0, 32), (40, 32)),
-    messages=(1, 10),
-    rates_rps=(None, 1.5),
-)
 
 
 def http(*filters: str, topology: str = "both", tls: str = "none") -> Hop:
@@ -35,7 +24,7 @@ def http(*filters: str, topology: str = "both", tls: str = "none") -> Hop:
 
 def id_pattern() -> str:
     text = resources.files("profiler.profile").joinpath("schema.json").read_text(encoding="utf-8")
-    return str(json.loads(text)["$defs"]["cell"]["properties"]["id"]["pattern"])
+    return str(json.loads(text)["$defs"]["Cell"]["properties"]["id"]["pattern"])
 
 
 def test_the_default_is_the_full_product_in_scenes() -> None:

@@ -4,15 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from profiler.errors import UsageError
 from profiler.measuring.loop import expected_seconds
 from profiler.planning.cells import Cell, make_plan
-from profiler.planning.coefficients import configuration_of
 from profiler.planning.design import Design, candidate_loads
+from profiler.planning.design_terms import measured
 from profiler.planning.matrix import load_matrix
 from profiler.planning.settings import ProfileSettings
-from tests.profiler.evaluation.synthetic import synthetic_cell
+from profiler.profile import types as profile
+from tests.profiler.planning.synthetic import synthetic_cell
 
 SETTINGS = ProfileSettings(
     protocols=("http1",),
@@ -27,7 +29,7 @@ SETTINGS = ProfileSettings(
 BUDGET = ProfileSettings(**load_matrix("budget"), budget_s=3600)
 
 
-def measured(cell: Cell, error: float = 0.05) -> dict[str, Any]:
+def as_measured(cell: Cell, error: float = 0.05) -> profile.Cell:
     """The cell as a profile has it, with that relative error."""
     load, hop = cell.scene.load, cell.hop
     return synthetic_cell(
@@ -84,8 +86,8 @@ def test_the_uncertain_configuration_comes_before_the_certain_one(certain: str, 
     settings = replace(SETTINGS, protocols=("http1", "http2"))
     design = Design(settings, expected_seconds)
     screening = next(entry.block.name for entry in design.rehearse())
-    cells = [measured(cell, 0.01) for cell in make_plan(settings).asked if cell.hop.protocol == certain]
-    block = design.next([screening], cells, 1000)
+    known = [measured(as_measured(cell, 0.01)) for cell in make_plan(settings).asked if cell.hop.protocol == certain]
+    block = design.next([screening], known, 1000)
     assert block is not None
     assert {cell.hop.protocol for cell in block.plan.asked} == {uncertain}
 
@@ -128,15 +130,14 @@ def test_measured_cells_of_a_users_filter_are_known_again(tmp_path: Any) -> None
         replace(SETTINGS, filters=((str(file),),), request_bytes=(128, 65_536), budget_s=3600), expected_seconds
     )
     (screening,) = [entry.block for entry in design.rehearse()][:1]
-    known = [{**measured(cell, 0.01), "filters": ["own"]} for cell in screening.plan.asked]
-    assert configuration_of(known[0]) == "http1-both-own"
+    known = [structs.replace(as_measured(cell, 0.01), filters=["own"]) for cell in screening.plan.asked]
     sizes = [
-        {**known[0], "request_bytes": 65_536},
-        {**known[0], "request_bytes": 32_768},
-        {**known[0], "headers": 40},
-        {**known[0], "new_connections": True},
+        structs.replace(known[0], request_bytes=65_536),
+        structs.replace(known[0], request_bytes=32_768),
+        structs.replace(known[0], headers=40),
+        structs.replace(known[0], new_connections=True),
     ]
-    block = design.next([screening.name], [*known, *sizes], 1000)
+    block = design.next([screening.name], list(map(measured, [*known, *sizes])), 1000)
     assert block is not None
     assert block.plan.asked[0].scene.load.response_bytes > 1024  # the one thing that nothing told about
 

@@ -7,7 +7,7 @@ import pytest
 
 from profiler.errors import UsageError
 from profiler.planning.settings import ProfileSettings
-from tests.profiler.planning.test_cells import EVERYTHING
+from tests.profiler.planning.examples import EVERYTHING
 
 
 def refused(**wrong: Any) -> str:
@@ -20,12 +20,15 @@ def refused(**wrong: Any) -> str:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"protocols": ("quic",)}, "--protocol: unknown protocol 'quic'; known: tcp, http1"),
-        ({"topologies": ("left",)}, "--topology: unknown topology 'left'"),
-        ({"temperatures": ("warm",)}, "--temperature: unknown temperature 'warm'"),
-        ({"idle": "deep"}, "--idle: unknown idle 'deep'"),
-        ({"tls": ("simple",)}, "--tls: unknown tls 'simple'; known: none, mtls"),
-        ({"transports": ("ib",)}, "--transport: unknown transport 'ib'; known: ip, uds"),
+        ({"protocols": ("quic",)}, "--protocol: expected one of tcp, http1, http2, grpc; found 'quic'"),
+        ({"topologies": ("left",)}, "--topology: expected one of none, client, server, both, shared; found 'left'"),
+        (
+            {"temperatures": ("warm",)},
+            "--temperature: expected one of hot, cold-25, cold-50, cold-75, cold, natural; found 'warm'",
+        ),
+        ({"idle": "deep"}, "--idle: expected one of awake, natural; found 'deep'"),
+        ({"tls": ("simple",)}, "--tls: expected one of none, mtls; found 'simple'"),
+        ({"transports": ("ib",)}, "--transport: expected one of ip, uds; found 'ib'"),
         ({"request_bytes": (-1,)}, "--request-bytes: -1 is outside 0 to 1048576"),
         ({"response_bytes": (1 << 21,)}, "--response-bytes: 2097152 is outside"),
         ({"connections": (0,)}, "--connections: 0 is outside 1 to 1000"),
@@ -51,7 +54,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(wrong: dict[str, Any], m
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"proxies": ("squid",)}, "--proxy: unknown proxy 'squid'; known: envoy, haproxy, nginx"),
+        ({"proxies": ("squid",)}, "--proxy: expected one of envoy, haproxy, nginx; found 'squid'"),
         ({"proxies": ("nginx",), "protocols": ("http2",)}, "--proxy nginx: cannot proxy http2 here; it does tcp"),
         ({"proxies": ("nginx",), "workers": (2,)}, "--workers 2: nginx runs with 1 here at most"),
         ({"proxies": ("haproxy",), "filters": (("rbac",),)}, "--filter rbac: no filters are known for haproxy"),

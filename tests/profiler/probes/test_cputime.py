@@ -160,6 +160,7 @@ def await_command(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_roles_and_states_add_up_to_wall_time_times_cpus(cputime: CpuTime) -> None:
     outer_ns = -time.monotonic_ns()
     cputime.reset()
@@ -192,17 +193,20 @@ def burn_error(cputime: CpuTime) -> float:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_200_ms_of_user_time_are_200_ms(cputime: CpuTime) -> None:
     assert burn_error(cputime) < 0.02
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_200_ms_of_user_time_are_200_ms_where_not_all_is_split() -> None:
     with CpuTime() as counting:
         assert burn_error(counting) < 0.02
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_thread_that_slept_in_a_call_when_it_was_named_is_known_to_be_in_it(cputime: CpuTime) -> None:
     with child(WRITES.format(count=5)) as process:
         cputime.detach()
@@ -214,6 +218,7 @@ def test_a_thread_that_slept_in_a_call_when_it_was_named_is_known_to_be_in_it(cp
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_time_before_a_change_of_role_stays_with_the_old_role(cputime: CpuTime) -> None:
     with child(SPIN) as process:
         window(cputime, process, CLIENT_APP)
@@ -230,6 +235,7 @@ def test_time_before_a_change_of_role_stays_with_the_old_role(cputime: CpuTime) 
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_process_that_is_not_named_any_more_is_rest(cputime: CpuTime) -> None:
     with child(SPIN) as process:
         window(cputime, process, NEIGHBOUR)
@@ -260,6 +266,7 @@ def test_every_probe_is_attached_and_was_hit(cputime: CpuTime) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_time_while_detached_is_in_no_window(cputime: CpuTime) -> None:
     cputime.detach()
     time.sleep(0.2)
@@ -268,6 +275,7 @@ def test_time_while_detached_is_in_no_window(cputime: CpuTime) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_an_idle_cpu_is_halted_rather_than_in_the_idle_loop(cputime: CpuTime) -> None:
     cputime.reset()
     time.sleep(0.3)
@@ -276,6 +284,7 @@ def test_an_idle_cpu_is_halted_rather_than_in_the_idle_loop(cputime: CpuTime) ->
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_fast_work_that_is_drawn_stands_for_the_work_that_is_not() -> None:
     split, inferred = {}, {}
     for sample_one_of in (1, 8):

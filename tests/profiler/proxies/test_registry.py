@@ -12,7 +12,7 @@ def test_every_proxy_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_proxy_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="--proxy: unknown proxy 'squid'; known: envoy, haproxy, nginx"):
+    with pytest.raises(UsageError, match="--proxy: expected one of envoy, haproxy, nginx; found 'squid'"):
         find_proxy("squid")
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from profiler.probes.perf_sampling import PerfSampling, SampledTimes
-from profiler.symbols.histogram import user_histogram
+from profiler.symbols.histogram import by_function, user_histogram
 from profiler.symbols.tables import FunctionTables
 from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR
 from profiler.vocabulary.cpu_states import USER
 
 pytestmark = [
+    pytest.mark.timing,
     pytest.mark.kernel,
     pytest.mark.skipif(not shutil.which("gcc"), reason="gcc, which makes the program to sample, is not installed"),
 ]
@@ -63,7 +64,7 @@ def test_samples_of_a_busy_loop_are_in_its_function(tmp_path: Path, around: list
     program = compiled(tmp_path)
     with spinning([*around, str(program)]) as process:
         times = sampled(process.pid)
-    found = user_histogram(times.user, times.user_samples, 1000.0, FunctionTables())
+    found = user_histogram(by_function(times.user, FunctionTables()), times.user_samples, 1000.0)
     assert times.user_samples > 100
     by_name = {function.name: spent_ns for function, spent_ns in found.cpu_ns.items() if function.dso == str(program)}
     assert by_name["busy_loop"] > 980
@@ -74,7 +75,7 @@ def test_without_symbols_all_samples_are_in_one_range_of_the_same_start(tmp_path
     with spinning([str(program)]) as process:
         times = sampled(process.pid)
     (named, nameless) = (
-        user_histogram(times.user, times.user_samples, 1000.0, FunctionTables(hide_symbols=hide))
+        user_histogram(by_function(times.user, FunctionTables(hide_symbols=hide)), times.user_samples, 1000.0)
         for hide in (False, True)
     )
     assert {(entry.dso, entry.start) for entry in named.cpu_ns} == {

@@ -66,6 +66,7 @@ def test_services_at_the_same_time_follow_one_another_round_the_cpus() -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("application", ["http1", "http2", "grpc"])
+@pytest.mark.timing
 def test_services_without_sidecars_answer_and_take_their_time(run: Run, application: str) -> None:
     deployed = deploy(run, chain("", "", application))
     result = load(run, deployed)
@@ -76,6 +77,7 @@ def test_services_without_sidecars_answer_and_take_their_time(run: Run, applicat
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("application", ["http1", "http2", "grpc"])
+@pytest.mark.timing
 def test_requests_pass_both_sidecars_of_each_call(run: Run, application: str) -> None:
     deployed = deploy(run, chain(application, application, application))
     result = load(run, deployed)
@@ -85,6 +87,7 @@ def test_requests_pass_both_sidecars_of_each_call(run: Run, application: str) ->
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_sidecars_of_one_service_treat_its_edges_differently(run: Run) -> None:
     edges = (
         Edge("a->b", "b", "http1", "http1", "http1", tls="mtls", filters=("rbac",)),
@@ -102,6 +105,7 @@ def test_sidecars_of_one_service_treat_its_edges_differently(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_only_the_captured_direction_meets_a_sidecar(run: Run) -> None:
     deployed = deploy(run, chain("", "http1"))
     assert load(run, deployed).failed == 0
@@ -110,6 +114,7 @@ def test_only_the_captured_direction_meets_a_sidecar(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_over_sockets(run: Run) -> None:
     deployed = deploy(run, replace(chain("http1", "http1"), transport="uds"))
     assert load(run, deployed).failed == 0
@@ -117,6 +122,7 @@ def test_over_sockets(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_one_proxy_for_all(run: Run) -> None:
     deployed = deploy(run, chain("shared", "shared"))
     assert load(run, deployed).failed == 0
@@ -125,6 +131,7 @@ def test_one_proxy_for_all(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_calls_are_made_as_often_and_in_such_order_as_the_graph_says(run: Run) -> None:
     edges = (
         Edge("a->b", "b", "http1", "http1", "http1", calls_per_request=2.0),

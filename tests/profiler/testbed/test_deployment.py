@@ -14,11 +14,8 @@ from profiler.proxies.filters import filter_names
 from profiler.testbed.run import Run
 from profiler.vocabulary.addresses import SERVER_NAME
 from profiler.vocabulary.components import (
-    CLIENT_APP,
-    CLIENT_SIDECAR,
     FILTER_SERVICE,
     SERVER_APP,
-    SERVER_SIDECAR,
     SHARED_PROXY,
 )
 from profiler.vocabulary.hop import Hop
@@ -59,6 +56,7 @@ OTHER_HOPS = [
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("hop", HTTP_HOPS, ids=lambda hop: str(hop.name))
+@pytest.mark.timing
 def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> None:
     hop_up = deploy(run, hop)
     answer = hop_up.curl("/1024", "--include", "--data", "q" * 300)
@@ -70,6 +68,7 @@ def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("hop", OTHER_HOPS, ids=lambda hop: str(hop.name))
+@pytest.mark.timing
 def test_http2_and_grpc_pass_the_proxies(run: Run, hop: Hop) -> None:
     hop_up = deploy(run, hop)
     before = [process.run_time_ns() for process in hop_up.deployment.sidecars]
@@ -86,6 +85,7 @@ def test_http2_and_grpc_pass_the_proxies(run: Run, hop: Hop) -> None:
     [Hop("http2", "both", "http2", transport="uds"), Hop("http2", "both", "http2"), Hop("grpc", "both", "grpc")],
     ids=lambda hop: str(hop.name),
 )
+@pytest.mark.timing
 def test_a_mebibyte_passes_both_ways_without_waiting(run: Run, hop: Hop) -> None:
     result = deploy(run, hop).load(Load(1, 10, 1 << 20, 1 << 20, new_connections=True), 1.0)
     assert (len(result.due_ns), result.failed) == (10, 0)
@@ -93,12 +93,14 @@ def test_a_mebibyte_passes_both_ways_without_waiting(run: Run, hop: Hop) -> None
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_ten_messages_pass_as_a_stream(run: Run) -> None:
     result = deploy(run, Hop("grpc", "both", "grpc", tls="mtls")).load(Load(1, None, 0, 1024, messages=10))
     assert (len(result.due_ns) > 50, result.failed) == (True, 0)
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_captured_connections_really_go_through_both_sidecars(run: Run) -> None:
     hop_up = deploy(run, Hop("tcp", "both"))
     before = [process.run_time_ns() for process in hop_up.deployment.sidecars]
@@ -182,6 +184,7 @@ ALL_FILTERS = tuple("tracing-100" if name == "tracing" else name for name in fil
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_all_filters_in_one_chain_do_their_work(run: Run) -> None:
     hop_up = deploy(run, Hop("http1", "server", filters=ALL_FILTERS))
     token = ("--header", f"authorization: Bearer {hop_up.secrets.token.token}")
@@ -197,6 +200,7 @@ def test_all_filters_in_one_chain_do_their_work(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_closed_loop_passes_all_filters(run: Run) -> None:
     hop_up = deploy(run, Hop("grpc", "both", "grpc", filters=ALL_FILTERS, tls="mtls"))
     lines = ("authorization: Bearer ${token}",)
@@ -205,6 +209,7 @@ def test_a_closed_loop_passes_all_filters(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_each_filter_runs_once_on_the_servers_side(run: Run) -> None:
     hop_up = deploy(run, Hop("http1", "both", filters=("access_log",)))
     assert hop_up.status("/1024") == "200"
@@ -234,33 +239,6 @@ def test_a_port_that_is_taken_is_named_by_who_wanted_it(run: Run) -> None:
 
     with pytest.raises(ProcessError, match=r"tcp-server-.*[Aa]ddress already in use"):
         watch()
-
-
-def test_each_process_runs_on_the_cpu_after_its_predecessors() -> None:
-    hop = Hop("http1", "both")
-    chain = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
-    assert [hop.cpu_of(place, [0, 1]) for place in chain] == [0, 1, 0, 1]
-    assert [hop.cpu_of(place, [2, 3, 5, 7]) for place in chain] == [2, 3, 5, 7]
-
-
-def test_the_server_of_a_filter_runs_on_the_cpu_after_the_filters() -> None:
-    hop = Hop("http1", "both", filters=("ext_authz",))
-    assert hop.cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 7
-    assert Hop("http1", "shared", filters=("ext_authz",)).cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 5
-
-
-def test_filters_are_on_the_servers_side_where_there_is_one() -> None:
-    places = {
-        topology: Hop("http1", topology, filters=("rbac",)).filter_place for topology in ("client", "both", "shared")
-    }
-    assert places == {"client": CLIENT_SIDECAR, "both": SERVER_SIDECAR, "shared": SHARED_PROXY}
-    assert Hop("http1", "both").filter_place is None
-
-
-def test_a_hop_is_named_by_what_is_not_as_usual() -> None:
-    hop = Hop("tcp", "both", "grpc", "nginx", "mtls", ("rbac", "/x/own.yaml"), "uds", 4, "/y/boot.yaml")
-    assert hop.name == "tcp-both-for-grpc-nginx-mtls-rbac+own-uds-w4-own.boot"
-    assert (Hop("http2", "both", "http2").name, DIRECT.name) == ("http2-both", "direct")
 
 
 @pytest.mark.kernel

@@ -109,6 +109,7 @@ class TestLock:
 
 @pytest.mark.kernel
 class TestOtherUsers:
+    @pytest.mark.timing
     def test_none_can_keep_runs_from_starting(self, state_dir: Path) -> None:
         with Run.start(state_dir) as run:
             # All that another user can open is held by it.

@@ -97,6 +97,7 @@ def test_they_share_the_scheduling_group_of_those_they_give_way_to(neighbours: N
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_a_busy_process_keeps_its_cpu(neighbours: Neighbours) -> None:
     neighbours.awake()
     burn = "import os, time\nos.sched_setaffinity(0, {0})\nwhile time.process_time() < 0.3: pass"
@@ -108,6 +109,7 @@ def test_a_busy_process_keeps_its_cpu(neighbours: Neighbours) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(("chosen", "other"), [("awake", "cold"), ("cold", "awake")])
+@pytest.mark.timing
 def test_only_the_chosen_mode_runs(neighbours: Neighbours, chosen: str, other: str) -> None:
     getattr(neighbours, chosen)()
     assert eventually(lambda: sum(process.is_paused() for process in neighbours.processes) == 1)
@@ -117,6 +119,7 @@ def test_only_the_chosen_mode_runs(neighbours: Neighbours, chosen: str, other: s
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_off_means_that_none_runs(neighbours: Neighbours) -> None:
     neighbours.cold()
     neighbours.off()
@@ -127,6 +130,7 @@ def test_off_means_that_none_runs(neighbours: Neighbours) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_switching_takes_less_than_a_millisecond(neighbours: Neighbours) -> None:
     taken_ns = []
     for _ in range(20):
@@ -147,6 +151,7 @@ def test_steps_walk_their_part_of_the_cache(run: Run) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("mode", COLD_STEPS)
+@pytest.mark.timing
 def test_a_step_runs_alone(run: Run, mode: Mode) -> None:
     neighbours = Neighbours(run, [0], ["awake", *COLD_STEPS])
     neighbours.cold(mode)
@@ -160,6 +165,7 @@ def test_modes_that_are_not_asked_for_are_not_started(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
 def test_cold_evicts_what_awake_leaves_in_the_cache(neighbours: Neighbours) -> None:
     times_ns: dict[str, list[float]] = {"awake": [], "cold": []}
 

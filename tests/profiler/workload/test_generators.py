@@ -24,6 +24,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("application", APPLICATIONS)
 @pytest.mark.parametrize("generator", [OwnGenerator(), H2load()], ids=lambda generator: str(generator.name))
+@pytest.mark.timing
 def test_a_closed_loop_is_answered(place: Place, generator: LoadGenerator, application: str) -> None:
     result = place.load(generator, place.target(application), Load(2, None, 128, 1024))
     assert result.failed == 0
@@ -31,6 +32,7 @@ def test_a_closed_loop_is_answered(place: Place, generator: LoadGenerator, appli
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
+@pytest.mark.timing
 def test_an_open_loop_is_on_schedule(place: Place, application: str) -> None:
     result = place.load(OwnGenerator(), place.target(application), Load(2, 200, 128, 1024))
     assert (len(result.due_ns), result.failed) == (80, 0)
@@ -39,6 +41,7 @@ def test_an_open_loop_is_on_schedule(place: Place, application: str) -> None:
 
 @pytest.mark.parametrize("application", [HTTP1, HTTP2])
 @pytest.mark.parametrize("generator", [OwnGenerator(), H2load()], ids=lambda generator: str(generator.name))
+@pytest.mark.timing
 def test_unix_sockets_are_answered_without_the_network(
     place: Place, generator: LoadGenerator, application: str
 ) -> None:
@@ -50,6 +53,7 @@ def test_unix_sockets_are_answered_without_the_network(
 
 @pytest.mark.parametrize("rate_rps", [None, 50.0], ids=["closed", "open"])
 @pytest.mark.parametrize("application", APPLICATIONS)
+@pytest.mark.timing
 def test_a_new_connection_for_every_request(place: Place, application: str, rate_rps: float | None) -> None:
     def opened() -> int:
         text = place.pod.namespace.run(["nstat", "-asz", "TcpActiveOpens"])
@@ -64,6 +68,7 @@ def test_a_new_connection_for_every_request(place: Place, application: str, rate
 
 @pytest.mark.parametrize("application", APPLICATIONS)
 @pytest.mark.parametrize("generator", [OwnGenerator(), H2load()], ids=lambda generator: str(generator.name))
+@pytest.mark.timing
 def test_a_mebibyte_goes_both_ways_whole(place: Place, generator: LoadGenerator, application: str) -> None:
     before = place.received_bytes()
     result = place.load(generator, place.target(application), Load(1, None, MIB, MIB), 1.0)
@@ -74,6 +79,7 @@ def test_a_mebibyte_goes_both_ways_whole(place: Place, generator: LoadGenerator,
 
 
 @pytest.mark.parametrize("application", [HTTP2, GRPC])
+@pytest.mark.timing
 def test_a_mebibyte_on_a_new_connection_passes_the_first_windows(place: Place, application: str) -> None:
     result = place.load(OwnGenerator(), place.target(application), Load(1, None, MIB, 0, new_connections=True), 1.0)
     assert result.failed == 0
@@ -81,6 +87,7 @@ def test_a_mebibyte_on_a_new_connection_passes_the_first_windows(place: Place, a
 
 
 @pytest.mark.parametrize("generator", [OwnGenerator(), H2load()], ids=lambda generator: str(generator.name))
+@pytest.mark.timing
 def test_a_stream_of_ten_messages_comes_whole(place: Place, generator: LoadGenerator) -> None:
     before = place.received_bytes()
     result = place.load(generator, place.target(GRPC), Load(1, None, 0, 1024, messages=10))
@@ -90,6 +97,7 @@ def test_a_stream_of_ten_messages_comes_whole(place: Place, generator: LoadGener
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
+@pytest.mark.timing
 def test_many_headers_pass(place: Place, application: str) -> None:
     load = Load(1, None, 0, 1024, headers=90, header_bytes=200)
     result = place.load(OwnGenerator(), place.target(application), load, 0.2)

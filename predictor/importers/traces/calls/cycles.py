@@ -1,17 +1,17 @@
-"""Names for services seen at several depths, such that calls never go in a circle. Pure."""
+"""Names for services seen at several depths, such that calls never form a cycle. Pure."""
 
 from collections.abc import Iterable
 
 from predictor.importers.traces.calls.statistics import Edge, Node
 
 
-def names_without_circles(nodes: Iterable[Node], edges: Iterable[Edge], services: dict[int, str]) -> dict[Node, str]:
+def names_without_cycles(nodes: Iterable[Node], edges: Iterable[Edge], services: dict[int, str]) -> dict[Node, str]:
     """A name of the graph for each service at each depth.
 
-    One service is one name, unless it lies on a circle of calls (it asks itself again, however indirectly): then each
-    depth where it occurs gets its own, `auth`, `auth~2`, and so on; calls lead from depth to depth: no circle is left.
+    One service is one name, unless it lies on a cycle of calls (it asks itself again, however indirectly): then each
+    depth where it occurs gets its own, `auth`, `auth~2`, and so on; calls lead from depth to depth: no cycle is left.
     """
-    circular = _on_circles({(services[caller[0]], services[callee[0]]) for caller, callee, _ in edges})
+    circular = _on_cycles({(services[caller[0]], services[callee[0]]) for caller, callee, _ in edges})
     names: dict[Node, str] = {}
     taken = set(services.values())
     depths: dict[str, list[int]] = {}
@@ -29,8 +29,8 @@ def names_without_circles(nodes: Iterable[Node], edges: Iterable[Edge], services
     return names
 
 
-def _on_circles(edges: set[tuple[str, str]]) -> set[str]:
-    """Services on a circle of calls, or between two: what is left when all that begin or end nothing are taken away.
+def _on_cycles(edges: set[tuple[str, str]]) -> set[str]:
+    """Services on a cycle of calls, or between two: what is left when all that begin or end nothing are taken away.
 
     Each call is looked at once from either side.
     """

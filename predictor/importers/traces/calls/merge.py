@@ -15,6 +15,7 @@ from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import (
     INGRESS,
     PROTOCOLS,
+    SIZE_BYTES,
     Assumption,
     Call,
     CallGraph,
@@ -24,15 +25,14 @@ from predictor.graph.types import (
     Sidecar,
     edge_id,
 )
-from predictor.graph.units import format_duration
 from predictor.importers.traces.calls import statistics as st
-from predictor.importers.traces.calls.cycles import names_without_circles
+from predictor.importers.traces.calls.cycles import names_without_cycles
 from predictor.importers.traces.calls.order import EdgeKey, MeanCall, Partly, stages_of
 from predictor.importers.traces.calls.statistics import Edge, Node, Statistics
 from predictor.importers.traces.spans.names import display_names
 from predictor.importers.traces.spans.spans import FloatArray, Names, Vocabulary
+from profiler.files.units import format_duration
 
-SIZE_BYTES: Final = 1024.0
 ENOUGH: Final = 20
 """From so many requests on, percentiles say more than a mean."""
 PERCENTS: Final = (50.0, 90.0, 99.0)
@@ -96,12 +96,12 @@ def merge(found: Statistics, words: Vocabulary, rates: Rates) -> CallGraph:
 
 def service_names(found: Statistics, words: Vocabulary) -> dict[Node, str]:
     """The name in the graph of each service at each depth."""
-    return names_without_circles(found.nodes, found.edges, _display(found, words.services))
+    return names_without_cycles(found.nodes, found.edges, _display(found, words.services))
 
 
 def _join(found: Statistics, services: Names) -> _Joined:
     display = _display(found, services)
-    names = names_without_circles(found.nodes, found.edges, display)
+    names = names_without_cycles(found.nodes, found.edges, display)
     joined = _Joined({}, {}, {}, names, display, {}, {})
     for node in sorted(found.nodes, key=lambda node: (node[1], node[0])):
         name = names[node]

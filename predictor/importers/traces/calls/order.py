@@ -172,7 +172,7 @@ def _in_order(
     ]
     free = [mean for mean in means if not waiting[mean[-1]]]
     heapify(free)
-    forced = iter(sorted(means))  # where majorities go in a circle
+    forced = iter(sorted(means))  # where majorities form a cycle
     done: dict[int, None] = {}
     while len(done) < len(groups):
         index = heappop(free)[-1] if free else next(forced)[-1]

@@ -1,6 +1,6 @@
 """What many traces have in common: sums and counts by service and by edge. Their size does not grow with the traces.
 
-Services count by their depth, too: a service that is asked again further down must not close a circle, and which depths
+Services count by their depth, too: a service that is asked again further down must not close a cycle, and which depths
 can be joined again is known only at the end (`merge`).
 """
 

@@ -14,7 +14,7 @@ import msgspec
 
 from predictor.importers.streams import Source, input_files, open_source
 from predictor.importers.traces.formats.jaeger_model import is_model, model_records
-from predictor.importers.traces.formats.json_elements import ElementReader, short
+from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.formats.recognise import refuse_links
 from predictor.importers.traces.spans.assemble import Record, assemble
 from predictor.importers.traces.spans.attributes import CATEGORICAL, SIZES, interpret, message_sizes, sizes
@@ -23,6 +23,7 @@ from predictor.importers.traces.spans.names import clean, is_own_address
 from predictor.importers.traces.spans.operations import telling
 from predictor.importers.traces.spans.spans import LOST_PARENT, NO_PARENT, UNKNOWN, SpanBatch, SpanBuffer, Vocabulary
 from profiler.errors import UsageError
+from profiler.text import error_line
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 SPANS_PER_BATCH: Final = 32_768
@@ -207,7 +208,7 @@ class _Gatherer:
         try:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UsageError(f"{self._origin}: {place}: {short(error)}; correct it or remove it") from error
+            raise UsageError(f"{self._origin}: {place}: {error_line(error)}; correct it or remove it") from error
 
     def _add_all(self, traces: Sequence[_Element], spans: list[_Span], rows: dict[str, int]) -> None:
         """Add traces whose spans all have their own ids. A parent in another trace is none: the batch sees to that."""

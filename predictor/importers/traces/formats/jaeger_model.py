@@ -10,17 +10,18 @@ from typing import Any, Final
 import msgspec
 
 from predictor.importers.streams import Source
-from predictor.importers.traces.formats.json_elements import ElementReader, short
+from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.spans.assemble import Record
 from predictor.importers.traces.spans.attributes import CATEGORICAL, SIZES, interpret, message_sizes, sizes
 from predictor.importers.traces.spans.names import clean
 from predictor.importers.traces.spans.operations import telling
 from profiler.errors import UsageError
+from profiler.files.units import parse_duration_ns
+from profiler.text import error_line
 
 _HEAD_BYTES: Final = 2**14
 _MODEL: Final = re.compile(rb'"(?:startTime|start_time)"\s*:\s*"\d{4}-\d\d-\d\dT')
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z")
-_DURATION: Final = re.compile(r"(-?)(\d{1,12})(\.\d{1,9})?s\Z")
 _HOSTS: Final = ("ip", "hostname", "host.name", "k8s.pod.name", "service.instance.id")
 _BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,10 +95,10 @@ def model_records(source: Source) -> Iterator[Record]:
 
 def _record(span: _Element, origin: str) -> Record:
     try:
-        start_ns, duration_ns = _time_ns(span.start_time), _duration_ns(span.duration)
+        start_ns, duration_ns = _time_ns(span.start_time), round(parse_duration_ns(span.duration))
     except ValueError as error:
         raise UsageError(
-            f"{origin}: span {clean(span.span_id)!r}: {short(error)}; give Jaeger's JSON, or correct it"
+            f"{origin}: span {clean(span.span_id)!r}: {error_line(error)}; give Jaeger's JSON, or correct it"
         ) from error
     process = span.process or _Process()
     tags = {pair.key: str(pair.value) for pair in process.tags or ()}
@@ -142,14 +143,6 @@ def _time_ns(text: str) -> int:
         raise ValueError(f"startTime {text[:40]!r} is no time")
     moment = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
     return (moment - _BEGIN) // timedelta(seconds=1) * 10**9 + _fraction_ns(found[2])
-
-
-def _duration_ns(text: str) -> int:
-    found = _DURATION.match(text)
-    if not found:
-        raise ValueError(f"duration {text[:40]!r} is no duration")
-    length = int(found[2]) * 10**9 + _fraction_ns(found[3])
-    return -length if found[1] else length
 
 
 def _fraction_ns(text: str | None) -> int:

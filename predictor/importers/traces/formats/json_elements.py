@@ -13,7 +13,7 @@ import msgspec
 
 from predictor.importers.streams import Source
 from profiler.errors import UsageError
-from profiler.text import one_line
+from profiler.text import error_line
 
 CHUNK_BYTES: Final = 2**17
 """Small enough for a core's own cache: every byte is looked at several times."""
@@ -164,7 +164,7 @@ class ElementReader:
         try:
             return self._one.decode(element)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._wrong(f"element {self._count + 1}: {short(error)}", "correct it or remove it") from error
+            raise self._wrong(f"element {self._count + 1}: {error_line(error)}", "correct it or remove it") from error
 
     def _element_end(self) -> int:
         """Where the JSON value at the start of the buffer ends; 0 after more was read."""
@@ -183,7 +183,7 @@ class ElementReader:
                 self._more(error, len(text))
                 return 0
             except (RecursionError, ValueError) as error:
-                raise self._wrong(short(error), "give a trace file") from error
+                raise self._wrong(error_line(error), "give a trace file") from error
 
     def _more(self, error: json.JSONDecodeError, length: int) -> None:
         """Read on, as the element seems to. Raises `UsageError` where it is damaged, or the file ends within it."""
@@ -198,8 +198,3 @@ class ElementReader:
 
     def _wrong(self, problem: str, remedy: str) -> UsageError:
         return UsageError(f"{self._source.name}: after byte {self._passed}: {problem}; {remedy}")
-
-
-def short(error: Exception) -> str:
-    """An error's text on one line, not too long."""
-    return one_line(str(error), 120)

@@ -14,13 +14,14 @@ from typing import Any, Final, cast
 import msgspec
 
 from predictor.importers.streams import ZSTD, Source, input_files, open_source, unpack_zstd
-from predictor.importers.traces.formats.json_elements import ElementReader, short
+from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.formats.otlp_protobuf import LENGTH_BYTES, is_protobuf, read_protobuf
 from predictor.importers.traces.formats.otlp_words import KINDS, add_times, process_of, sizes_of
 from predictor.importers.traces.spans.assemble import SpanColumns
 from predictor.importers.traces.spans.meanings import Meanings, remember
 from predictor.importers.traces.spans.spans import INTERNAL, SpanBatch, Vocabulary
 from profiler.errors import UsageError
+from profiler.text import error_line
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".pb", ".bin", ".binpb", ".otlp", ".proto")
 REMEDY: Final = "give OTLP traces"
@@ -186,7 +187,7 @@ class _JsonReader:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> UsageError:
-        return UsageError(f"{self._source.name}: not OTLP JSON: {short(error)}; {REMEDY}")
+        return UsageError(f"{self._source.name}: not OTLP JSON: {error_line(error)}; {REMEDY}")
 
     def _process(self, resource: bytes) -> int:
         process = self._processes.get(resource)

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from predictor.importers.streams import Source, input_files, open_source
-from predictor.importers.traces.formats.json_elements import ElementReader, short
+from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.formats.recognise import refuse_links
 from predictor.importers.traces.spans.assemble import SpanColumns
 from predictor.importers.traces.spans.attributes import KINDS
@@ -15,6 +15,7 @@ from predictor.importers.traces.spans.meanings import Meanings, remember
 from predictor.importers.traces.spans.names import clean
 from predictor.importers.traces.spans.spans import CLIENT, INTERNAL, PRODUCER, SpanBatch, Vocabulary
 from profiler.errors import UsageError
+from profiler.text import error_line
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 _NULL: Final = msgspec.Raw(b"null")
@@ -175,7 +176,7 @@ class _Reader:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             place = f"{self._source.name}: span {clean(span.id)!r}"
-            raise UsageError(f"{place}: {short(error)}; correct it or remove it") from error
+            raise UsageError(f"{place}: {error_line(error)}; correct it or remove it") from error
 
     def _nanoseconds(self, microseconds: list[int | float | None]) -> list[int | None]:
         times = [each for each in microseconds if each is not None]

@@ -92,7 +92,7 @@ def _around(span: Half, recorded: Half, start: int, end: int) -> Half:
 
 
 def _children_first(parents: Sequence[int]) -> list[int]:
-    """All places, each after its children; those on a circle are not among them."""
+    """All places, each after its children; those on a cycle are not among them."""
     waiting = [0] * len(parents)
     for parent in parents:
         if parent >= 0:

@@ -3,9 +3,7 @@
 It prints one JSON object a line: `{"say"}`, and at last `{"attached"}`.
 """
 
-import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +12,17 @@ from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import Target
 from profiler.cluster.agent.containers import container_pids, named
-from profiler.cluster.agent.task_file import awaited_task
+from profiler.cluster.agent.task_file import awaited_task, say
 from profiler.errors import MeshInsightError
 
 
 def main(arguments: Sequence[str]) -> None:
     """Raises MeshInsightError where nothing could be looked at."""
-    order = json.loads(awaited_task())
+    order = awaited_task()
     cgroups = Path(os.environ.get("MESHINSIGHT_CGROUPS", "/sys/fs/cgroup"))
     targets = [_target(one, cgroups) for one in order["targets"]]
-    found, _ = attach(targets, Settings(order["duration_s"], order["max_ratio"]), lambda text: _say({"say": text}))
-    _say({"attached": found.as_json()})
+    found, _ = attach(targets, Settings(order["duration_s"], order["max_ratio"]), lambda text: say({"say": text}))
+    say({"attached": found.as_json()})
 
 
 def _target(order: Mapping[str, Any], cgroups: Path) -> Target:
@@ -33,8 +31,3 @@ def _target(order: Mapping[str, Any], cgroups: Path) -> Target:
     if not chosen:
         raise MeshInsightError(f"{order['label']}: has no process called {order['process']}")
     return Target(order["label"], tuple(chosen))
-
-
-def _say(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()

@@ -1,17 +1,14 @@
-"""`pack FOLDER ARCHIVE`: put a folder into one file and print its checksums, the whole's and one a chunk, as JSON."""
+"""`export FOLDER ARCHIVE`: put a folder into one file and print its size and SHA-256 as JSON."""
 
 import argparse
 import hashlib
-import json
 import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from profiler.errors import MeshInsightError
-
-DEFAULT_CHUNK_BYTES: Final = 1 << 20
+from profiler.files.json_text import json_line
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,13 +16,12 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="export")
     parser.add_argument("folder", type=Path)
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--chunk-bytes", type=int, default=DEFAULT_CHUNK_BYTES)
     given = parser.parse_args(arguments)
-    sys.stdout.write(json.dumps(pack(given.folder, given.archive, given.chunk_bytes)) + "\n")
+    sys.stdout.write(json_line(pack(given.folder, given.archive)))
 
 
-def pack(folder: Path, archive: Path, chunk_bytes: int) -> dict[str, object]:
-    """Write the archive, unless it is there: an answer that was lost is asked for again. Returns the checksums."""
+def pack(folder: Path, archive: Path) -> dict[str, object]:
+    """Write the archive, unless it is there: an answer that was lost is asked for again. Returns what it prints."""
     if not folder.is_dir():
         raise MeshInsightError(f"{folder}: no such folder in the pod; the profiler has written no result")
     if not archive.exists():
@@ -33,15 +29,5 @@ def pack(folder: Path, archive: Path, chunk_bytes: int) -> dict[str, object]:
         with tarfile.open(partial, "w:gz", compresslevel=1) as tar:
             tar.add(folder, arcname=".")
         partial.replace(archive)
-    whole = hashlib.sha256()
-    chunks = []
     with archive.open("rb") as file:
-        while chunk := file.read(chunk_bytes):
-            whole.update(chunk)
-            chunks.append(hashlib.sha256(chunk).hexdigest())
-    return {
-        "size": archive.stat().st_size,
-        "sha256": whole.hexdigest(),
-        "chunk_bytes": chunk_bytes,
-        "chunks": chunks,
-    }
+        return {"size": archive.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

@@ -1,4 +1,4 @@
-"""`send ARCHIVE --from BYTE`: print the rest of a file."""
+"""`export_chunk ARCHIVE --from BYTE`: print the rest of a file."""
 
 import argparse
 import shutil

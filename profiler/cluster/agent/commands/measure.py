@@ -6,15 +6,13 @@ It prints one JSON object a line: `{"label", "left_s"}` before each step, and at
 `result` is a folder, and `error` what ended the run early or null.
 """
 
-import json
 import math
 import os
 import signal
-import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from profiler.cluster.agent.task_file import FETCHED, FOLDER, PID, RESULT, awaited_task, wait_for
+from profiler.cluster.agent.task_file import FETCHED, FOLDER, PID, RESULT, awaited_task, say, wait_for
 from profiler.cluster.agent.testbed import InPods
 from profiler.cluster.run.task import Task
 from profiler.errors import MeshInsightError
@@ -29,11 +27,11 @@ def main(arguments: Sequence[str]) -> None:
     """Raises MeshInsightError where there is nothing to fetch."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     PID.write_text(str(os.getpid()))
-    early = _measured(Task.from_json(json.loads(awaited_task())))
+    early = _measured(Task.from_json(awaited_task()))
     error = None if early is None else str(early)
     if not RESULT.exists():
         raise MeshInsightError(error or "nothing was measured")
-    _say({"result": str(RESULT), "error": error})
+    say({"result": str(RESULT), "error": error})
     evicted = isinstance(early, Interrupted) and early.signum == signal.SIGTERM
     wait_for(FETCHED, _FETCHED_WITHIN_S if evicted else math.inf)  # or for the pod's deadline
 
@@ -42,12 +40,7 @@ def _measured(task: Task) -> BaseException | None:
     """Measure into RESULT. Returns what ended the run early, None if nothing did."""
     try:
         profiling = Profiling(task.settings, Invocation(task.command, task.version), testbed=InPods(task))
-        outcome = profiling.run(RESULT, lambda label, left_s: _say({"label": label, "left_s": left_s}))
+        outcome = profiling.run(RESULT, lambda label, left_s: say({"label": label, "left_s": left_s}))
     except (MeshInsightError, Interrupted) as error:
         return error
     return outcome.interrupted
-
-
-def _say(what: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()

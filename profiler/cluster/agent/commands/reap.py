@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from profiler.errors import MeshInsightError
+from profiler.text import one_line
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LIMIT_S: Final = 20.0
@@ -50,4 +51,4 @@ def delete(path: str, account: Path = _ACCOUNT) -> None:
     finally:
         connection.close()
     if answer.status not in _DONE:
-        raise MeshInsightError(f"DELETE {path}: the API server answers {answer.status}: {' '.join(said.split())[:300]}")
+        raise MeshInsightError(f"DELETE {path}: the API server answers {answer.status}: {one_line(said, 300)}")

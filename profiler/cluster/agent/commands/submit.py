@@ -1,4 +1,4 @@
-"""`begin --bytes N`: hand the task on standard input to the `measure` or `look` that waits in the same container.
+"""`submit --bytes N`: hand the task on standard input to the `measure` or `look` that waits in the same container.
 
 Not as an argument, of which Linux takes 128 KiB at most. The input stays open, so its length is said before.
 """

@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 
 from predictor.importers.metrics.prometheus import read_prometheus
 from profiler.errors import UsageError
-
-
-def line(metric: str, source: str, destination: str, value: float, reporter: str = "destination", **more: str) -> str:
-    labels = {"reporter": reporter, "source_workload": source, "destination_workload": destination, **more}
-    inner = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    return f"{metric}{{{inner}}} {value}\n"
-
+from tests.predictor.importers.metrics.lines import line
 
 TEXT = "".join(
     [
@@ -64,7 +58,7 @@ def test_services_that_call_each_other_lose_one_call_and_it_is_said(tmp_path: Pa
     (tmp_path / "m.txt").write_text("".join(line("istio_requests_total", *pair) for pair in pairs))
     graph = read_prometheus([tmp_path / "m.txt"])
     assert [call.id for call in graph.calls] == ["a->b"]
-    assert any("closes the circle a -> b -> a" in item.why for item in graph.assumed)
+    assert any("closes the cycle a -> b -> a" in item.why for item in graph.assumed)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
 from pathlib import Path
@@ -17,43 +17,9 @@ from profiler.cluster.agent.rpc import Caller, decode, encode
 from profiler.cluster.agent.rpc_server import serve
 from profiler.cluster.names import ASSISTANT, PROFILER, WORKLOAD
 from profiler.errors import MeshInsightError, ProbeError, ProcessError
-from profiler.measuring.instruments import CpuAccount
-from profiler.probes.cputime import CpuTimes
-from profiler.probes.perf_sampling import SampledTimes
-from profiler.symbols.maps import UserAddress
 from profiler.testbed.certificates import make_role_certificates
 from profiler.vocabulary.addresses import Certificates
-from profiler.vocabulary.timeline_events import TimelineEvents
-
-TIMES = SampledTimes(
-    "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1
-)
-
-
-class Callee:
-    """What is served: the kinds of values that instruments have."""
-
-    def __init__(self) -> None:
-        self.roles: dict[int, str] = {}
-
-    def set_roles(self, roles: Mapping[int, str], probed: bool = True) -> None:
-        self.roles = {pid: f"{role} {probed}" for pid, role in roles.items()}
-
-    def events(self) -> TimelineEvents:
-        count = np.arange(3, dtype=np.int64)
-        return TimelineEvents(count, count + 1, count + 2, count + 3, {7: "client_app"}, 2)
-
-    def samples(self) -> SampledTimes:
-        return TIMES
-
-    def reading(self) -> CpuAccount:
-        return CpuAccount(CpuTimes({("rest", "user"): 5}, {}, 9), 1.25)
-
-    def fail(self) -> None:
-        raise ProbeError("sys_enter: not attached")
-
-    def _hidden(self) -> int:
-        return 1
+from tests.profiler.cluster.agent.callee import FUNCTIONS, TIMES, Callee
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +71,7 @@ def test_values_come_over_as_they_are(caller: Caller, callee: Callee) -> None:
     assert [events.stamp_ns.tolist(), events.value.tolist()] == [[0, 1, 2], [3, 4, 5]]
     assert (events.places, events.dropped, events.tid.dtype.name) == ({7: "client_app"}, 2, "int64")
     assert stub.samples() == TIMES
+    assert stub.functions() == FUNCTIONS
     assert stub.reading() == callee.reading()
     stub.set_roles({3: "rest"}, False)
     assert callee.roles == {3: "rest False"}

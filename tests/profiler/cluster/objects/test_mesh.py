@@ -13,7 +13,7 @@ name: own
 description: A mesh of the user's.
 inject:
   labels: {mesh: "on"}
-proxy: {container: p, process: p, paths: [/p]}
+proxy: {container: p, process: p}
 protocols:
   http1: {port_name: http}
 tls:

@@ -66,6 +66,7 @@ def run(port: int, load: Load, directory: Path, seconds: float = 0.5) -> LoadRes
     return OwnGenerator().result(directory)
 
 
+@pytest.mark.timing
 def test_every_request_is_due_on_schedule(tmp_path: Path) -> None:
     with server() as port:
         result = run(port, Load(2, 200, 128, 1024), tmp_path)
@@ -73,6 +74,7 @@ def test_every_request_is_due_on_schedule(tmp_path: Path) -> None:
     assert np.all(np.abs(np.diff(result.due_ns) - 5_000_000) <= 1)
 
 
+@pytest.mark.timing
 def test_requests_that_wait_behind_a_stall_carry_the_wait(tmp_path: Path) -> None:
     with server(stall_once_s=0.2) as port:
         result = run(port, Load(1, 100, 0, 10), tmp_path)
@@ -81,6 +83,7 @@ def test_requests_that_wait_behind_a_stall_carry_the_wait(tmp_path: Path) -> Non
     assert late[10] >= 90  # due 100 ms after the first, sent only when that was answered: no coordinated omission
 
 
+@pytest.mark.timing
 def test_large_bodies_arrive_whole(tmp_path: Path) -> None:
     with server() as port:
         result = run(port, Load(1, 20, 300_000, 300_000), tmp_path)
@@ -98,6 +101,7 @@ def test_missing_samples_are_an_error(tmp_path: Path) -> None:
         OwnGenerator().result(tmp_path)
 
 
+@pytest.mark.timing
 def test_a_closed_loop_sends_as_soon_as_it_has_the_answer(tmp_path: Path) -> None:
     with server() as port:
         result = run(port, Load(1, None, 0, 10), tmp_path)
@@ -107,6 +111,7 @@ def test_a_closed_loop_sends_as_soon_as_it_has_the_answer(tmp_path: Path) -> Non
     assert 0 <= np.median(gaps_ns) < 1_000_000
 
 
+@pytest.mark.timing
 def test_a_closed_loop_goes_on_after_failures(tmp_path: Path) -> None:
     with server(status=404) as port:
         result = run(port, Load(2, None, 0, 10), tmp_path, seconds=1)
@@ -114,12 +119,14 @@ def test_a_closed_loop_goes_on_after_failures(tmp_path: Path) -> None:
     assert result.failed > 2  # more than one on each of its connections
 
 
+@pytest.mark.timing
 def test_a_request_that_is_never_answered_is_a_failure(tmp_path: Path) -> None:
     with server(stall_once_s=4) as port:
         result = run(port, Load(1, 10, 0, 10), tmp_path, seconds=0.2)
     assert (len(result.due_ns), result.failed) == (0, 2)
 
 
+@pytest.mark.timing
 def test_sigterm_ends_it_in_good_order(tmp_path: Path) -> None:
     with server() as port:
         target = Target(Address("127.0.0.1", port), HTTP1)

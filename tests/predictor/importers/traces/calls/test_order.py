@@ -66,7 +66,7 @@ def test_optional_calls_keep_the_order_that_requests_show(tmp_path: Path) -> Non
     assert {call.callee: call.stage for call in graph.calls} == {"a": 0, "b": 1, "c": 2}
 
 
-def test_a_circle_of_majorities_still_is_an_order() -> None:
+def test_a_cycle_of_majorities_still_is_an_order() -> None:
     means = {key(name): MeanCall(start, start + 1.0, start) for name, start in (("a", 0.0), ("b", 1.0), ("c", 2.0))}
     follows = {(key(one), key(other)): 2 for one, other in (("a", "b"), ("b", "c"), ("c", "a"))}
     stage, partly = stages_of(means, {}, follows)

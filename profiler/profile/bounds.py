@@ -1,6 +1,8 @@
 """How far a figure may go before the reports mark it. Pure: no I/O."""
 
-from typing import Any, Final
+from typing import Final
+
+from profiler.profile.types import Cell
 
 CLOSURE_RATIO: Final = 0.10
 """Largest share by which the components may miss the measured difference."""
@@ -26,29 +28,29 @@ def closes(residual: float | None) -> bool:
     return residual is None or abs(residual) <= CLOSURE_RATIO
 
 
-def latency_undisturbed(cell: dict[str, Any]) -> bool:
+def latency_undisturbed(cell: Cell) -> bool:
     """Whether the probes raised median latency by no more than the bound of the cell's protocol."""
-    ratio = cell["perturbation"]["latency_ratio"]
-    return ratio is None or ratio <= LATENCY_RATIO.get(cell["protocol"], LATENCY_RATIO_OTHERS)
+    ratio = cell.perturbation.latency_ratio
+    return ratio is None or ratio <= LATENCY_RATIO.get(cell.protocol, LATENCY_RATIO_OTHERS)
 
 
-def throughput_undisturbed(cell: dict[str, Any]) -> bool:
+def throughput_undisturbed(cell: Cell) -> bool:
     """Whether the probes left enough of the throughput."""
-    ratio = cell["perturbation"]["throughput_ratio"]
+    ratio = cell.perturbation.throughput_ratio
     return ratio is None or ratio >= THROUGHPUT_RATIO
 
 
-def undisturbed(cell: dict[str, Any]) -> bool:
+def undisturbed(cell: Cell) -> bool:
     """Whether the probes changed neither median latency nor throughput beyond their bounds."""
     return latency_undisturbed(cell) and throughput_undisturbed(cell)
 
 
-def rate_reached(cell: dict[str, Any]) -> bool:
+def rate_reached(cell: Cell) -> bool:
     """Whether the load was really sent, with the sidecar and without; a closed loop offers no rate to miss."""
-    offered = cell["rate_rps"]
+    offered = cell.rate_rps
     if offered is None:
         return True
-    achieved = [value for value in (cell["achieved_rps"], cell["baseline_achieved_rps"]) if value is not None]
+    achieved = [value for value in (cell.achieved_rps, cell.baseline_achieved_rps) if value is not None]
     return bool(achieved) and min(achieved) >= REACHED_RATIO * offered
 
 

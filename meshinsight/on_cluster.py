@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshinsight.console import print_line, write_document
-from profiler.errors import UsageError
+from meshinsight.options.cluster import ClusterOptions
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
@@ -15,29 +14,6 @@ if TYPE_CHECKING:
     from profiler.cluster.run.running import Where
     from profiler.measuring.profiling import Outcome
     from profiler.planning.settings import ProfileSettings
-
-
-@dataclass(frozen=True)
-class ClusterOptions:
-    """What the command line says of the cluster; None where it says nothing."""
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    namespace: str | None = None
-    allow_foreign: bool = False
-    node: str | None = None
-    server_node: str | None = None
-    mesh: str | None = None
-    image: str | None = None
-
-    def require_cluster(self, by: str = "--cluster") -> None:
-        """Raise UsageError for options that mean nothing without that which asks for a cluster."""
-        names = ("kubeconfig", "context", "namespace", "node", "server_node", "mesh", "image")
-        given = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) is not None]
-        if self.allow_foreign:
-            given.append("--allow-foreign-namespace")
-        if given:
-            raise UsageError(f"{given[0]}: is for runs on a cluster; add {by}")
 
 
 def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
@@ -69,7 +45,7 @@ def _where(options: ClusterOptions) -> "Where":
         namespace=options.namespace or "",
         node=options.node or "",
         server_node=options.server_node or "",
-        allow_foreign=options.allow_foreign,
+        allow_foreign=options.allow_foreign_namespace,
     )
 
 

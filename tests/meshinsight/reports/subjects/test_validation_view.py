@@ -9,37 +9,10 @@ from typer.testing import CliRunner, Result
 
 from meshinsight.commands import report
 from meshinsight.reports.subjects.validation import document
-from predictor.predict.types import Estimate
-from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
 from profiler.errors import UsageError
-from profiler.measuring.applications import AnchorCell, AnchorReading
+from tests.meshinsight.reports.validations import validation
 
-PROFILE = Path(__file__).parents[3] / "tests" / "data" / "example-profile.json"
-
-
-def estimate(value: float) -> Estimate:
-    return Estimate(value, 0.9 * value, 1.1 * value)
-
-
-def score(predicted: float, measured: float) -> Score:
-    return Score(estimate(predicted), estimate(1.25 * predicted), estimate(measured))
-
-
-def variant(name: str, predicted: float, measured: float) -> Variant:
-    latency = {key: score(predicted, measured) for key in ("p50", "p90", "p99")}
-    cpu = score(predicted * 1e-6, measured * 1e-6)
-    return Variant(name, latency, {"a": latency["p50"]}, cpu, {"a": cpu}, {"network": cpu}, ())
-
-
-def validation(graph: str) -> Validation:
-    cpu = score(0.05, 0.06)
-    saving = Saving("plain", score(30e3, 40e3), cpu)
-    anchor = Anchor(AnchorCell("http1", "hot"), AnchorReading(200e3, 400e3), (AnchorReading(250e3, 440e3),))
-    variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
-    return Validation(
-        graph, "hot", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, (anchor,),
-        variants, (saving,), {}, "abc",
-    )  # fmt: skip
+PROFILE = Path(__file__).parents[4] / "tests" / "data" / "example-profile.json"
 
 
 def run(*arguments: object) -> Result:
@@ -83,7 +56,7 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-HOSTILE = Path(__file__).parents[2] / "data" / "hostile"
+HOSTILE = Path(__file__).parents[3] / "data" / "hostile"
 
 
 def refusal(file: Path, out: Path) -> str:
@@ -114,7 +87,7 @@ def test_hostile_validations_are_one_line(tmp_path: Path, name: str) -> None:
         ),
         (("cpu", "anchored_ci95_vcpu"), [], "cpu.anchored_ci95_vcpu: expected array of length 2"),
         (("anchor", "factor"), 1e300, "anchor.factor: expected float <="),
-        (("what_if", "plain"), {}, "what_if[...].latency is missing"),
+        (("what_if", "plain"), {}, "what_if.plain.latency is missing"),
         (("version",), True, "version: expected a whole number"),
     ],
 )

@@ -12,15 +12,16 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from typer.testing import CliRunner, Result
 
 from meshinsight import numbers
 from meshinsight.commands import predict as predict_command
 from meshinsight.commands import report as report_command
-from meshinsight.commands.fit import load_model
 from meshinsight.graph_drawing.choice import MOST_EDGES, MOST_LAYERS, choose
 from meshinsight.graph_drawing.drawing import HEAT_STEPS, draw
 from meshinsight.graph_drawing.layout import Box, Layout, Link, layout
+from meshinsight.models import load_model
 from meshinsight.reports.renderers import html
 from meshinsight.reports.subjects import graph_view
 from meshinsight.reports.subjects.graph_view import Predicted
@@ -32,9 +33,9 @@ from predictor.predict.predict import predict
 from predictor.predict.types import Prediction
 from profiler.errors import UsageError
 from profiler.profile.document import load_profile, save_profile
-from tests.meshinsight.reports.test_html import Page, contrast
+from tests.meshinsight.reports.pages import Page, contrast
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PROFILE = ROOT / "tests" / "data" / "example-profile.json"
 CSS = ROOT / "meshinsight" / "reports" / "renderers" / "templates"
 
@@ -208,8 +209,8 @@ def test_without_a_graph_nothing_of_it_is_in_the_page(tmp_path: Path) -> None:
 def test_foreign_names_are_escaped(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>'\"&"
     text = MOVED.replace("slow", json.dumps(attack)).replace("name: shop", f"name: {json.dumps(attack)}")
-    document = load_profile(PROFILE) | {"cells": [], "anchor": None, "probes": []}
-    page = html.render(document, None, Predicted(*predicted(tmp_path, text), Prices()))
+    profile = structs.replace(load_profile(PROFILE), cells=[], anchor=None, probes=[])
+    page = html.render(profile, None, Predicted(*predicted(tmp_path, text), Prices()))
     assert "<script" not in page
     assert attack in Page(page).text
 
@@ -234,9 +235,9 @@ def test_what_cannot_be_predicted_is_one_line_and_writes_nothing(tmp_path: Path)
 
 def test_a_profile_without_usable_cells_says_what_to_measure(tmp_path: Path) -> None:
     (tmp_path / "graph.yaml").write_text(MOVED)
-    document = load_profile(PROFILE)
-    document["cells"] = [cell | {"connections": 7} for cell in document["cells"]]
-    save_profile(document, tmp_path)
+    profile = load_profile(PROFILE)
+    cells = [structs.replace(cell, connections=7) for cell in profile.cells]
+    save_profile(structs.replace(profile, cells=cells), tmp_path)
     message = refused(tmp_path, "--graph", tmp_path / "graph.yaml", "--out", tmp_path / "report.html")
     assert "--connections 1 --rate max" in message
 

@@ -1,13 +1,12 @@
 from typing import Any
 
 from meshinsight.reports.subjects import summaries
+from profiler.profile.types import Cell
+from tests.predictor.models.profiles import cell
 
 
-def mutual_tls(tls_ns: float, **changes: Any) -> dict[str, Any]:
-    common = {"protocol": "tcp", "topology": "both", "proxy": "envoy", "temperature": "hot", "tls": "mtls"}
-    load = {"request_bytes": 0, "response_bytes": 1024, "connections": 1, "rate_rps": None, "headers": 0, "messages": 1}
-    latency = {"components": {"tls": {"median_ns": tls_ns}}}
-    return {**common, **load, "filters": [], "new_connections": False, "latency": latency, **changes}
+def mutual_tls(tls_ns: float, **changes: Any) -> Cell:
+    return cell({"tls": (tls_ns, 0, 0, 0, 0)}, (0, 1024, 0, 0), **{"protocol": "tcp", "tls": "mtls", **changes})
 
 
 def test_records_cost_the_slope_from_the_smallest_to_the_largest_message() -> None:

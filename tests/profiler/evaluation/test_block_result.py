@@ -1,36 +1,37 @@
 """A finished block is continued from only if a profile can be put together from it."""
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from profiler.measuring.block_result import is_whole
+from profiler.errors import UsageError
+from profiler.evaluation.block_result import BlockResult
+from profiler.files.typed import typed
+from tests.profiler.evaluation.blocks import EXAMPLE, anchor, block_result
 
-PROFILE = json.loads((Path(__file__).parents[2] / "data" / "example-profile.json").read_text())
-ROUND = {"at_s": 1.0, "with_p50_ns": 2e5, "baseline_p50_ns": 1e5}
-RESULT: dict[str, Any] = {
-    "run_id": "abcdef01",
-    "at_s": 0.0,
-    "took_s": 9.0,
-    "cells": PROFILE["cells"],
-    "probe_hit_ns": {"in_a_loop": 50.0, "in_place": 60.0},
-    "anchor": {
-        "protocol": "http1", "topology": "both", "temperature": "hot", "rounds": [ROUND],
-        "median_by_temperature_ns": {"hot": 2e5}, "cooling": [],
-    },
-    "noise": {"steal_ratio": 0.0, "psi_cpu_some_ratio": None},
-    "probes": PROFILE["probes"],
-    "repeated_windows": 0,
-    "files": {"cpu": "cpu.parquet"},
-}  # fmt: skip
+RESULT: dict[str, Any] = msgspec.to_builtins(
+    block_result(EXAMPLE.cells, anchor=anchor(2e5), probes=EXAMPLE.probes, files={"cpu": "cpu.parquet"})
+)
+
+
+def is_whole(result: dict[str, Any]) -> bool:
+    try:
+        typed(result, BlockResult, "block")
+    except UsageError:
+        return False
+    return True
 
 
 def test_a_result_as_a_run_saves_it_is_whole() -> None:
     assert is_whole(RESULT)
     assert is_whole({**RESULT, "anchor": None, "cells": []})
+
+
+def test_a_result_is_read_as_it_was_saved() -> None:
+    result = block_result(EXAMPLE.cells, anchor=anchor(2e5), probes=EXAMPLE.probes)
+    assert msgspec.json.decode(msgspec.json.encode(result), type=BlockResult) == result
 
 
 @pytest.mark.parametrize("name", list(RESULT))

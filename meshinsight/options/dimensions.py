@@ -1,0 +1,148 @@
+"""What `profile` measures: its options, and the settings that they give."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from profiler.errors import UsageError
+from profiler.text import one_line
+
+T = TypeVar("T")
+_HEADERS: Final = re.compile(r"(?P<count>[0-9]{1,9})(x(?P<bytes>[0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The options as they were given; None and False where they were not."""
+
+    protocol: Annotated[str | None, typer.Option(metavar="NAME,..", help="tcp, http1, http2, grpc.")] = None
+    topology: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Sides with a sidecar: none, client, server, both; shared.")
+    ] = None
+    proxy: Annotated[str | None, typer.Option(metavar="NAME,..", help="envoy, haproxy, nginx.")] = None
+    tls: Annotated[str | None, typer.Option(metavar="NAME,..", help="Between sidecars: none, mtls.")] = None
+    filter: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="NAME", help="Measure this filter (several: each on its own; a+b: a chain)."),
+    ] = None
+    filter_file: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Measure an Envoy filter of your own, as YAML.")
+    ] = None
+    proxy_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure this complete Envoy bootstrap as it is.")
+    ] = None
+    transport: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Between application and sidecar: ip, uds (Unix socket).")
+    ] = None
+    request_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the request body.")] = None
+    response_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the response body.")] = None
+    headers: Annotated[
+        str | None, typer.Option(metavar="N,..", help="Further request headers; 20x100 is 20 of 100 bytes each.")
+    ] = None
+    messages: Annotated[
+        str | None, typer.Option(metavar="N,..", help="Messages per gRPC answer: 1 unary, more server streaming.")
+    ] = None
+    rate: Annotated[
+        str | None, typer.Option(metavar="R,..|max", help="Requests per second (open loop), or max (closed loop).")
+    ] = None
+    connections: Annotated[str | None, typer.Option(metavar="N,..", help="Numbers of connections.")] = None
+    new_connections: Annotated[
+        bool, typer.Option("--new-connections", help="A new connection for every request, instead of keep-alive.")
+    ] = False
+    workers: Annotated[str | None, typer.Option(metavar="N,..", help="Worker threads of the proxy.")] = None
+    duration: Annotated[float | None, typer.Option(metavar="S", help="Seconds measured per round and cell.")] = None
+    repeats: Annotated[int | None, typer.Option(metavar="N", help="Rounds.")] = None
+    idle: Annotated[str | None, typer.Option(metavar="MODE", help="awake (default) or natural.")] = None
+    temperature: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Caches: hot, cold-25, cold-50, cold-75, cold, natural.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What was given, as keyword arguments of ProfileSettings. Raises UsageError for text that cannot be read."""
+        found: dict[str, Any] = {}
+        for option, (setting, read) in _SETTINGS.items():
+            value = getattr(self, option)
+            if value is None or value is False:
+                continue
+            try:
+                found[setting] = read(value)
+            except ValueError as error:
+                raise UsageError(f"--{option.replace('_', '-')}: {error}") from None
+        if self.filter or self.filter_file:
+            chains = [tuple(part.strip() for part in name.split("+")) for name in self.filter or ()]
+            # The plain proxy is measured too, as the reference.
+            found["filters"] = ((), *chains, *((str(file.resolve()),) for file in self.filter_file or ()))
+        return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _each(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Reads a list with commas."""
+    return lambda text: tuple(read(part.strip()) for part in text.split(","))
+
+
+def _size(text: str) -> int:
+    from profiler.files.units import parse_whole_bytes
+
+    return parse_whole_bytes(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a whole number; found {one_line(text)!r}") from None
+
+
+def _rate(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number or max; found {one_line(text)!r}") from None
+
+
+def _headers(text: str) -> tuple[int, int]:
+    from profiler.planning.matrix import DEFAULT_HEADER_BYTES
+
+    found = _HEADERS.fullmatch(text)
+    if not found:
+        raise ValueError(f"expected a number, or a number x bytes, as in 20x100; found {one_line(text)!r}")
+    return int(found["count"]), int(found["bytes"] or DEFAULT_HEADER_BYTES)
+
+
+def _as_it_is(value: T) -> T:
+    return value
+
+
+_SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "protocol": ("protocols", _names),
+    "topology": ("topologies", _names),
+    "proxy": ("proxies", _names),
+    "tls": ("tls", _names),
+    "proxy_config": ("proxy_config", lambda file: str(file.resolve())),
+    "transport": ("transports", _names),
+    "request_bytes": ("request_bytes", _each(_size)),
+    "response_bytes": ("response_bytes", _each(_size)),
+    "headers": ("headers", _each(_headers)),
+    "messages": ("messages", _each(_whole)),
+    "rate": ("rates_rps", _each(_rate)),
+    "connections": ("connections", _each(_whole)),
+    "new_connections": ("new_connections", lambda given: (given,)),
+    "workers": ("workers", _each(_whole)),
+    "duration": ("duration_s", _as_it_is),
+    "repeats": ("repeats", _as_it_is),
+    "idle": ("idle", _as_it_is),
+    "temperature": ("temperatures", _names),
+    "seed": ("seed", _as_it_is),
+}
+"""For each option the setting that it gives, and how its text is read; filters come from two options."""
