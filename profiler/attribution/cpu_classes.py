@@ -13,6 +13,7 @@ from profiler.vocabulary.components import (
     FILTER_SERVICE,
     IPC,
     OTHER,
+    PLACES,
     REDIRECT,
     SIDECARS,
     SOCKET_READ,
@@ -26,6 +27,7 @@ from profiler.vocabulary.cpu_states import (
     NEIGHBOUR,
     REST,
     SOFTIRQ_NET_RX,
+    SOFTIRQ_OTHER,
     SYSCALL_OTHER,
     TOOL,
     USER,
@@ -89,6 +91,27 @@ def _by_role(time_ns: Mapping[tuple[str, str], float], components: Mapping[str, 
         parts = found.setdefault(role, {})
         parts[component] = parts.get(component, 0.0) + spent_ns
     return found
+
+
+def without_probes(
+    time_ns: Mapping[tuple[str, str], float], entries: Mapping[tuple[str, str], int], hits: int, hit_ns: float
+) -> dict[tuple[str, str], float]:
+    """Tracepoint times by (role, state) without what the probes took, where a hit takes `hit_ns`.
+
+    A system call has two hits, of which half is in it and half around it, in user time; a softirq has both in it. The
+    other hits (switches, wake-ups, the ends of halts) are part of handing over, so they are taken off network receive
+    work in proportion. No time gets below zero.
+    """
+    taken: dict[tuple[str, str], float] = {}
+    for (role, state), count in entries.items():
+        for kind in (state, state if state in (SOFTIRQ_NET_RX, SOFTIRQ_OTHER) else USER):
+            taken[role, kind] = taken.get((role, kind), 0.0) + count * hit_ns
+    others = max(0, hits - 2 * sum(entries.values()))
+    received = {key: spent_ns for key, spent_ns in time_ns.items() if key[0] in PLACES and key[1] == SOFTIRQ_NET_RX}
+    total_ns = sum(received.values())
+    for key, spent_ns in received.items():
+        taken[key] = taken.get(key, 0.0) + (others * hit_ns * spent_ns / total_ns if total_ns else 0.0)
+    return {key: max(0.0, spent_ns - taken.get(key, 0.0)) for key, spent_ns in time_ns.items()}
 
 
 def is_foreign(role: str, kind: str) -> bool:

@@ -21,7 +21,7 @@ from profiler.attribution.cpu import (
     sampled,
     traced,
 )
-from profiler.attribution.cpu_classes import components_from_samples, components_from_states, is_foreign
+from profiler.attribution.cpu_classes import components_from_samples, components_from_states, without_probes
 from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose
 from profiler.attribution.statistics import bootstrap_interval, spread_ties
 from profiler.evaluation.readings import Point, Readings
@@ -62,6 +62,24 @@ class Assembly:
         self._seed = seed
         self._user_splits = UserSplits(readings)
         self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
+        self._cpu_hit_ns = self._cpu_hit_cost_ns()
+
+    def _cpu_hit_cost_ns(self) -> float:
+        """CPU time that one hit of a CPU probe costs: busy time with probes less that without.
+
+        As for latency, only hops without sidecars calibrate. Windows weigh by their hits: at a low rate, as beside cold
+        neighbours, what else the machine does outweighs the probes.
+        """
+        points = [point for point in self._readings.cpu if _direct(point)]
+        windows = [window for point in points for window in self._readings.cpu[point]]
+        hits = sum(window.times.hits for window in windows)
+        cost_ns = sum(
+            window.traced_busy_ns - window.busy_ns * window.requests / window.free_requests for window in windows
+        )
+        return max(0.0, cost_ns / hits) if hits else 0.0
+
+    def _cpu_rounds_of(self, windows: Sequence[CpuWindow]) -> list[CpuRound]:
+        return [_cpu_round(window, self._cpu_hit_ns) for window in windows]
 
     def _in_place_hit_ns(self) -> float | None:
         """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
@@ -117,7 +135,7 @@ class Assembly:
             cpu=cpu,
             perturbation=self._perturbation(cell),
             noise=noise,
-            warnings=_window_warnings(windows, cpu_windows, noise),
+            warnings=_window_warnings(windows, cpu_windows, noise, bool(cpu and cpu.perf_components)),
             errors=[],
         )
         errors = _errors(found, windows, baseline)
@@ -190,13 +208,13 @@ class Assembly:
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            of_rung = [_cpu_round(window) for window in self._readings.cpu[rung.hop, cell.scene]]
+            of_rung = self._cpu_rounds_of(self._readings.cpu[rung.hop, cell.scene])
             server = _wait_component(rung, filter_server_component)
             share, error = (found.share, found.error) if found else (None, 0.0)
             rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
         if not windows or not baseline or not all(rung.rounds for rung in rungs):
             return None
-        with_sidecar, without = ([_cpu_round(window) for window in part] for part in (windows, baseline))
+        with_sidecar, without = (self._cpu_rounds_of(part) for part in (windows, baseline))
         return CpuRounds(with_sidecar, without, tuple(rungs))
 
     def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
@@ -226,16 +244,19 @@ class Assembly:
             for name, part in describe(rounds, traced, "tracepoints", self._seed, shares).items()
         }
         samples = [window.samples for window in windows if window.samples]
-        sampled_parts = describe(rounds, sampled, "perf samples", self._seed) if samples else {}
+        perf = describe(rounds, sampled, "perf samples", self._seed) if samples else {}
+        missed = residual((part.cpu_ns_per_request for part in perf.values()), with_ns - baseline_ns)
+        if cell.hop.topology != NONE and not bounds.closes(missed):
+            perf = {}  # they do not add up to what was measured without perf
         return profile.Cpu(
             rate_rps=self._readings.cpu_rates_rps[cell.scene],
             achieved_rps=float(np.median([window.achieved_rps for window in windows])),
             baseline_cpu_ns_per_request=baseline_ns,
             with_cpu_ns_per_request=with_ns,
             components=components,
-            perf_components={name: profile.CpuComponent(**asdict(part)) for name, part in sampled_parts.items()},
+            perf_components={name: profile.CpuComponent(**asdict(part)) for name, part in perf.items()},
             user_split=self._user_splits.split(cell),
-            disagreement_points=disagreement(rounds) if samples else {},
+            disagreement_points=disagreement(rounds) if perf else {},
             perf_unresolved_share=float(np.mean([part.unresolved_share for part in samples])) if samples else None,
             perf_samples=sum(part.samples for part in samples),
             closure_residual=residual((part.cpu_ns_per_request for part in components.values()), with_ns - baseline_ns),
@@ -367,18 +388,26 @@ def _loaded(spent_ns: float, interval: list[float] | None, samples: int) -> prof
     )
 
 
-def _cpu_round(window: CpuWindow) -> CpuRound:
-    times_ns, samples = window.times.time_ns, window.samples
+def _cpu_round(window: CpuWindow, hit_ns: float) -> CpuRound:
+    """A window's sums as if its phases had answered as many requests as those with tracepoints."""
+    times, samples = window.times, window.samples
     # Cycles are no time: they are scaled to the busy time that the tracepoints saw.
     clock = samples is None or samples.event == CPU_CLOCK
-    busy_ns = None if clock else float(sum(spent for (role, _), spent in times_ns.items() if role != IDLE))
-    foreign_ns = sum(spent_ns for (role, state), spent_ns in times_ns.items() if is_foreign(role, state))
+    traced_ns = None if clock else float(sum(spent for (role, _), spent in times.time_ns.items() if role != IDLE))
+    per_sampled = window.requests / window.sampled_requests if clock and window.sampled_requests else 1.0
+
+    def sampled_ns(folded: bool) -> dict[str, float]:
+        if samples is None:
+            return {}
+        found = components_from_samples(samples.time_ns(folded=folded, busy_ns=traced_ns))
+        return {name: spent_ns * per_sampled for name, spent_ns in found.items()}
+
     return CpuRound(
         window.requests,
-        window.busy_ns - foreign_ns,
-        components_from_states(times_ns),
-        components_from_samples(samples.time_ns(busy_ns=busy_ns)) if samples else {},
-        components_from_samples(samples.time_ns(folded=True, busy_ns=busy_ns)) if samples else {},
+        window.busy_ns * window.requests / window.free_requests,
+        components_from_states(without_probes(times.time_ns, times.entries, times.hits, hit_ns)),
+        sampled_ns(False),
+        sampled_ns(True),
     )
 
 
@@ -433,9 +462,9 @@ def _noise(windows: Sequence[Noise]) -> profile.Noise:
 
 
 def _window_warnings(
-    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: profile.Noise
+    windows: Sequence[LatencyWindow], cpu_windows: Sequence[CpuWindow], noise: profile.Noise, perf_shown: bool
 ) -> list[str]:
-    found = []
+    found = list(dict.fromkeys(window.problem for window in cpu_windows if window.problem))
     unsteady = sum(not window.steady for window in windows)
     if unsteady > len(windows) // 2:
         found.append(f"{unsteady} of {len(windows)} rounds saw no steady state; use a longer --duration")
@@ -445,6 +474,11 @@ def _window_warnings(
         )
     if cpu_windows and not any(window.samples for window in cpu_windows):
         found.append("perf is not installed, so CPU was accounted by one method only; run `make setup`")
+    elif cpu_windows and not perf_shown:
+        found.append(
+            "cpu: perf's samples are not shown, since they do not add up to the overhead measured without perf "
+            f"(bound ±{bounds.CLOSURE_RATIO:.0%}); repeat with more --repeats"
+        )
     if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
         found.append(
             f"other processes used up to {others:.0%} of the CPUs during this cell; stop builds and tests and repeat"

@@ -60,7 +60,7 @@ def _likely_cause(cell: Cell, currency: Currency) -> str:
     measured = abs(_measured_ns(cell, currency))
     if measured < bounds.SMALL_OVERHEAD_NS:
         return f"the overhead of {measured / 1000:.1f} µs is small beside what the method can resolve"
-    return "the load between the probed and the free phases differed; no other cause was recorded"
+    return "of a cause that was not recorded"
 
 
 def _measured_ns(cell: Cell, currency: Currency) -> float:

@@ -67,16 +67,23 @@ class LatencyWindow:
 
 @dataclass(frozen=True)
 class CpuWindow:
-    """What a window told about CPU in its probed phase: requests answered, and who used the CPUs for what.
+    """What a window told about CPU: requests answered in its phases, and who used the CPUs for what.
 
-    `busy_ns` is the kernel's own account of all non-idle time, without the neighbours and this tool.
+    `busy_ns` is the CPU time of the mesh, its applications and the kernel in the phases without probes, in which
+    `free_requests` were answered: what users see. In the phases with tracepoints `requests` were answered in
+    `traced_busy_ns`, which `times` split; in the one with samples `sampled_requests`, of which `samples` tell.
+    `problem` says why `busy_ns` is not to be trusted, empty if it is.
     """
 
     requests: float
     achieved_rps: float
     busy_ns: float
     times: CpuTimes
+    free_requests: float
+    traced_busy_ns: float
+    sampled_requests: float
     samples: SampledTimes | None
     proxy_ns_unprobed: float
     proxy_ns_probed: float
     noise: Noise
+    problem: str = ""

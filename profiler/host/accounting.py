@@ -14,7 +14,7 @@ Which source is precise, tried on Linux 6.18 with tick accounting and without CO
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -113,6 +113,22 @@ def run_time_ns(process: int) -> int:
         return time.clock_gettime_ns(cpu_clock(process))
     except OSError:
         return 0
+
+
+def strangers_ns(known: Collection[int], proc: Path = Path("/proc")) -> dict[int, int]:
+    """CPU time so far of every process that is neither `known` nor a kernel thread, by process id, in nanoseconds."""
+    others = {int(path.name): path for path in proc.iterdir() if path.name.isdecimal() and int(path.name) not in known}
+    return {pid: run_time_ns(pid) for pid, path in others.items() if not _is_kernel_thread(path)}
+
+
+def _is_kernel_thread(process: Path) -> bool:
+    try:
+        (process / "exe").readlink()
+    except FileNotFoundError:  # or it has ended
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @dataclass(frozen=True)

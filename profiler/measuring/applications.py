@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attribution.cpu_classes import components_from_states, is_foreign
+from profiler.attribution.cpu_classes import components_from_states
 from profiler.errors import ProcessError
 from profiler.host.accounting import Noise
 from profiler.measuring.bench import START_WITHIN_S, wait_until_sending
@@ -42,6 +42,9 @@ from profiler.workload.servers.haproxy import HaproxyServer
 
 _SETTLE_S: Final = 0.2
 _TAIL_S: Final = 0.15
+_ATTACHING_S: Final = 0.25
+_TRACED: Final = 1 / 3
+"""The part of a window of CPU time that is split into components; the rest is measured without probes."""
 _CONNECTIONS: Final = 8
 
 
@@ -98,8 +101,8 @@ class LatencyReading:
 class CpuReading:
     """CPU of a window: requests from outside that were answered, and ns.
 
-    `busy_ns` is all that is not idle, without neighbours, this tool and foreign processes; `components_ns` splits it,
-    with `user` of the sidecars as one; `by_service_ns` is the run time of each service with its sidecar.
+    `busy_ns` is what `BusyTime` counts, without probes; `components_ns` splits as many requests with probes, with
+    `user` of the sidecars as one; `by_service_ns` is the run time of each service with its sidecar.
     """
 
     requests: float
@@ -139,6 +142,7 @@ class ApplicationBench:
             temperatures = {self._temperature, *(cell.temperature for cell in self._anchor_cells)}
             modes: list[Mode] = ["awake", "cold"] if COLD in temperatures else ["awake"]
             self.neighbours = Neighbours(self._run, modes=modes)
+            self._cputime.watch_neighbours(self.neighbours.steps)
             network = PodNetwork(self._run)
             secrets = Secrets(make_certificates(self._run.add_directory("certificates")), make_token())
             self.deployments = {
@@ -193,35 +197,40 @@ class ApplicationBench:
         return LatencyReading(latencies, failed, noise, answered_rps, deployment.answer_times_ns(start_ns, end_ns))
 
     def cpu(self, variant: str, rate_rps: float, seconds: float) -> CpuReading:
-        """Account for all CPU time for so many seconds at the rate."""
+        """Account for all CPU time for so many seconds at the rate: first without probes, then with them."""
         self.neighbours.set_temperature(self._temperature)
         deployment = self.deployments[variant]
         before = Noise.read()
         loads = self._loads(deployment, rate_rps)
-        with self._loaded(loads, deployment, _SETTLE_S + seconds + _TAIL_S) as start_ns, ExitStack() as stack:
+        with self._loaded(loads, deployment, _SETTLE_S + seconds + _ATTACHING_S + _TAIL_S), ExitStack() as stack:
+            roles = self._roles(deployment)
+            busy, own_ns = BusyTime(self.neighbours, [], roles), _run_times(deployment)
+            free = _asleep((1 - _TRACED) * seconds)
+            busy_ns = busy.read_ns(free[1] - free[0])
+            spent_ns = {name: ns - own_ns[name] for name, ns in _run_times(deployment).items()}
             stack.callback(self._cputime.detach)
             self._cputime.attach()
-            self._cputime.set_roles(self._roles(deployment))
-            busy, own_ns = BusyTime(self.neighbours), _run_times(deployment)
+            self._cputime.set_roles(roles)
             self._cputime.reset()
-            start_ns = time.monotonic_ns()
-            time.sleep(seconds)
-            end_ns = time.monotonic_ns()
+            traced = _asleep(_TRACED * seconds)
             times_ns = self._cputime.measure().time_ns
-            busy_ns = busy.read_ns()
-            spent_ns = {name: ns - own_ns[name] for name, ns in _run_times(deployment).items()}
             deployment.check()
-        foreign_ns = sum(spent for (role, state), spent in times_ns.items() if is_foreign(role, state))
-        requests = sum(self._result(entry).rate_rps(start_ns, end_ns) for entry in self._shares) * seconds
-        if requests <= 0:
+            self.neighbours.check()
+        requests, traced_requests = (self._answered(*times) for times in (free, traced))
+        if requests <= 0 or traced_requests <= 0:
             raise ProcessError(f"{variant}: no request was answered in {seconds:g} s at {rate_rps:g}/s")
+        components_ns = components_from_states(times_ns)
         return CpuReading(
             requests,
-            busy_ns - foreign_ns,
-            components_from_states(times_ns),
+            busy_ns,
+            {name: spent * requests / traced_requests for name, spent in components_ns.items()},
             spent_ns,
             Noise.between(before, Noise.read()),
         )
+
+    def _answered(self, start_ns: int, end_ns: int) -> float:
+        rate_rps = sum(self._result(entry).rate_rps(start_ns, end_ns) for entry in self._shares)
+        return rate_rps * (end_ns - start_ns) / 1e9
 
     def anchors(self, seconds: float) -> dict[AnchorCell, AnchorReading]:
         """What the anchor cells cost, windows so long: how fast the machine is now. Raises ProcessError."""
@@ -254,11 +263,10 @@ class ApplicationBench:
         try:
             wait_until_sending(generator, directory, process)
             time.sleep(_SETTLE_S)
-            busy = BusyTime(self.neighbours)
-            start_ns = time.monotonic_ns()
-            time.sleep(seconds)
-            end_ns = time.monotonic_ns()
-            busy_ns = busy.read_ns()
+            measured = [process.pid, *(pid for here in deployment.places for pid in here)]
+            busy = BusyTime(self.neighbours, [], measured)
+            start_ns, end_ns = _asleep(seconds)
+            busy_ns = busy.read_ns(end_ns - start_ns)
             process.wait(seconds + START_WITHIN_S)
         finally:
             process.stop(grace_s=0.5)
@@ -330,6 +338,13 @@ class ApplicationBench:
         roles |= {process.pid: CLIENT_APP for process in self._generators.values()}
         roles |= {process.pid: NEIGHBOUR for process in self.neighbours.processes}
         return {**roles, os.getpid(): TOOL}
+
+
+def _asleep(seconds: float) -> tuple[int, int]:
+    """Wait so long; returns the monotonic time before and after."""
+    start_ns = time.monotonic_ns()
+    time.sleep(seconds)
+    return start_ns, time.monotonic_ns()
 
 
 def _run_times(deployment: ApplicationDeployment) -> dict[str, float]:

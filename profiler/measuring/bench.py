@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
-from profiler.attribution.statistics import steady_from
+from profiler.attribution.statistics import middle, steady_from
 from profiler.errors import ProbeError, ProcessError
 from profiler.evaluation.windows import GUARD_NS, CpuWindow, LatencyWindow, Phase
 from profiler.host.process import Process
 from profiler.measuring.instruments import CpuAccount
-from profiler.measuring.machines import Places
+from profiler.measuring.machines import Places, added_times
 from profiler.measuring.testbeds import DeployedHop, LocalTestbed, Testbed
 from profiler.planning.cells import Plan, Scene, blamed, paced
 from profiler.planning.settings import ProfileSettings
@@ -61,8 +61,29 @@ _FUNCTION_FREQUENCY_HZ: Final = 9973
 _MEMORY_CONNECTIONS: Final = 200
 _MEMORY_S: Final = 0.4
 
+FREE: Final = "free"
+TRACED: Final = "traced"
+SAMPLED: Final = "sampled"
+_CPU_PHASES: Final = {FREE: 6, TRACED: 5, SAMPLED: 4}
+"""The kinds of phases of a window of CPU time, and how many sixteenths of it they take; probes take the rest.
+
+Short phases by turns, since what a request costs drifts within seconds (tried: by up to 30 %), and some are spoiled.
+"""
+_FEWEST_REQUESTS: Final = 20
+"""Expected in a phase, or there are fewer and longer ones."""
+
 START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
+
+
+@dataclass(frozen=True)
+class _CpuPhase:
+    """A phase of a window of CPU time, with what its proxies used."""
+
+    kind: str
+    phase: Phase
+    account: CpuAccount
+    proxy_ns: float
 
 
 @dataclass(frozen=True)
@@ -178,7 +199,7 @@ class Bench:
         )
 
     def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
-        """Load `hop` and account for all CPU time, in a phase with and one without the probes.
+        """Load `hop` and account for all CPU time, in phases without probes, with tracepoints, and with samples.
 
         A window in which the host took too much of the CPUs, or nothing was answered, is measured again, a few times,
         and counted in `repeated_windows`: stolen time passes for CPU time. Raises UnansweredError at last.
@@ -201,27 +222,36 @@ class Bench:
                 stack.enter_context(self.machines.sampling())
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + 2 * seconds + _SLACK_S))
             roles = _with_client(deployment, generator)
-            readings = {}
-            for probed in self._random.permutation([False, True]).tolist():
-                readings[probed] = self._cpu_phase(deployment, roles, probed, seconds)
+            kinds = self._cpu_phases(load, 2 * seconds, sample)
+            parts = {kind: _CPU_PHASES[kind] / 16 / kinds.count(kind) for kind in kinds}
+            readings = [self._cpu_phase(deployment, roles, kind, 2 * seconds * parts[kind]) for kind in kinds]
             deployment.check()
             generator.signal(signal.SIGTERM)
             generator.wait(_END_WITHIN_S)
             samples = self.machines.samples(roles) if sample else None
         result = self._result(hop, load)
-        if not all(_answered(result, reading[0]) for reading in readings.values()):
+        if not all(_answered(result, reading.phase) for reading in readings):
             raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
-        per_request = {probed: proxy_ns / _answered(result, phase) for probed, (phase, _, proxy_ns) in readings.items()}
-        phase, reading, _ = readings[True]
+
+        def per_request(reading: _CpuPhase) -> float:
+            return reading.account.busy_ns / _answered(result, reading.phase)
+
+        by_kind = [[reading for reading in readings if reading.kind == kind] for kind in _CPU_PHASES]
+        free, traced, sampled = (middle(part, per_request) for part in by_kind)
+        answered = [sum(_answered(result, reading.phase) for reading in part) for part in (free, traced, sampled)]
         return CpuWindow(
-            requests=_answered(result, phase),
-            achieved_rps=_answered(result, phase) / phase.seconds,
-            busy_ns=reading.busy_ns,
-            times=reading.times,
+            requests=answered[1],
+            achieved_rps=answered[0] / sum(reading.phase.seconds for reading in free),
+            busy_ns=sum(reading.account.busy_ns for reading in free),
+            times=added_times([reading.account.times for reading in traced]),
+            free_requests=answered[0],
+            traced_busy_ns=sum(reading.account.busy_ns for reading in traced),
+            sampled_requests=answered[2],
             samples=samples,
-            proxy_ns_unprobed=per_request[False],
-            proxy_ns_probed=per_request[True],
+            proxy_ns_unprobed=sum(reading.proxy_ns for reading in free) / answered[0],
+            proxy_ns_probed=sum(reading.proxy_ns for reading in traced) / answered[1],
             noise=self.machines.noise_since(before),
+            problem=readings[0].account.problem,
         )
 
     def function_window(self, hop: Hop, load: Load, seconds: float) -> UserFunctions:
@@ -245,6 +275,14 @@ class Bench:
         first = bool(self._random.integers(2))
         return [first, not first, not first, first]  # a linear drift cancels out
 
+    def _cpu_phases(self, load: Load, window_s: float, sample: bool) -> list[str]:
+        """The kinds of a window's phases in their order, so that a linear drift cancels out."""
+        first, second = self._random.permutation([FREE, TRACED]).tolist()
+        few = load.rate_rps is not None and load.rate_rps * window_s / 16 < _FEWEST_REQUESTS
+        turns = [first, second, second, first] * (1 if few else 3)
+        half = len(turns) // 2
+        return [*turns[:half], *([SAMPLED] if sample else []), *turns[half:]]
+
     def _timeline_phase(self, probed: bool, seconds: float) -> Phase:
         bursts = []
         start_ns = time.monotonic_ns()
@@ -263,17 +301,15 @@ class Bench:
         self.machines.detach()
         return first_ns, last_ns
 
-    def _cpu_phase(
-        self, deployment: DeployedHop, roles: Places, probed: bool, seconds: float
-    ) -> tuple[Phase, CpuAccount, float]:
-        self.machines.begin_cpu(roles, probed)
+    def _cpu_phase(self, deployment: DeployedHop, roles: Places, kind: str, seconds: float) -> "_CpuPhase":
+        self.machines.begin_cpu(roles, kind == TRACED, kind == SAMPLED)
         proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
         start_ns = time.monotonic_ns()
         time.sleep(seconds)
         end_ns = time.monotonic_ns()
-        reading = self.machines.end_cpu()
+        account = self.machines.end_cpu()
         proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
-        return Phase(probed, start_ns, end_ns), reading, proxy_ns
+        return _CpuPhase(kind, Phase(kind == TRACED, start_ns, end_ns), account, proxy_ns)
 
     def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:
         events = self.machines.events()

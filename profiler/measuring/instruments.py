@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from profiler.host.accounting import MachineCpu, Noise, NoiseReading, run_time_ns
+from profiler.host.accounting import MachineCpu, Noise, NoiseReading, run_time_ns, strangers_ns
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
@@ -24,34 +24,52 @@ from profiler.vocabulary.timeline_events import TimelineEvents
 
 @dataclass(frozen=True)
 class CpuAccount:
-    """CPU time between `begin_cpu` and `end_cpu`: by role and state, and the kernel's own account of all that was busy.
+    """CPU time between `begin_cpu` and `end_cpu`: by role and state, and all that was busy by `BusyTime`.
 
-    `busy_ns` is without the neighbours and this tool.
+    `problem` says why the neighbours did not time themselves, empty if they did.
     """
 
     times: CpuTimes
     busy_ns: float
+    problem: str = ""
 
 
 class BusyTime:
-    """The kernel's own account of non-idle CPU time since it was made, without the neighbours and what measures.
+    """CPU time since it was made that the mesh, its applications and the kernel used. Needs no probe.
 
-    What measures is this process, and those of `tools`.
+    It is wall time x CPUs less the kernel's idle clocks, what the neighbours measured of themselves, the scheduler's
+    run time of what measures and of strangers, and of the remainder the share of time that the kernel calls stolen.
+
+    Args:
+        tools: processes that measure; this one does, too.
+        measured: those of the mesh and its applications. All others are strangers.
     """
 
-    def __init__(self, neighbours: Neighbours, tools: Sequence[int] = ()) -> None:
+    def __init__(self, neighbours: Neighbours, tools: Sequence[int], measured: Collection[int]) -> None:
         self._neighbours = neighbours
         self._tools = tools
+        own = [process.pid for process in neighbours.processes]
+        self._known = {os.getpid(), *tools, *measured, *own}
         self._machine = MachineCpu()
-        self._uncounted_before_ns, self._idle = self._uncounted_ns(), self._machine.read()
+        self._idle = self._machine.read()
+        self._steal_ns = Noise.read().steal_ns
+        self._uncounted_before_ns = self._uncounted_ns()
+        self._strangers_ns = strangers_ns(self._known)
 
-    def read_ns(self) -> float:
-        """Nanoseconds so far."""
-        return sum(self._machine.read().busy_ns_since(self._idle)) - (self._uncounted_ns() - self._uncounted_before_ns)
+    def read_ns(self, window_ns: float | None = None) -> float:
+        """Nanoseconds so far; with `window_ns` those in so long a time, as reading takes time itself."""
+        now = self._machine.read()
+        # In the order of the first reading, so that all cover equally long times.
+        steal_ns = Noise.read().steal_ns - self._steal_ns
+        running_ns, uncounted_ns = sum(now.busy_ns_since(self._idle)), self._uncounted_ns() - self._uncounted_before_ns
+        # What the host took while a neighbour or a tool had the CPU is in their time already.
+        busy_ns = (running_ns - uncounted_ns) * (1 - min(1.0, steal_ns / max(1, running_ns)))
+        strangers = strangers_ns(self._known)
+        busy_ns -= sum(ran_ns - self._strangers_ns.get(pid, 0) for pid, ran_ns in strangers.items())
+        return busy_ns if window_ns is None else busy_ns * window_ns / max(1, now.at_ns - self._idle.at_ns)
 
     def _uncounted_ns(self) -> float:
-        neighbours_ns = sum(process.run_time_ns() for process in self._neighbours.processes)
-        return neighbours_ns + time.process_time_ns() + sum(run_time_ns(pid) for pid in self._tools)
+        return self._neighbours.used_ns() + time.process_time_ns() + sum(run_time_ns(pid) for pid in self._tools)
 
 
 class Instruments:
@@ -60,6 +78,7 @@ class Instruments:
     Args:
         run: whose processes the neighbours are.
         modes: the neighbours that will be needed.
+        cpus: of the neighbours, all that this process may use by default.
         place_neighbours: puts them where they give way at once to the processes that are measured.
 
     Attributes: `timeline`, `cputime` and `neighbours`, for what needs one of them alone.
@@ -73,14 +92,16 @@ class Instruments:
         run: Run,
         modes: Sequence[Mode] = ("awake",),
         place_neighbours: Callable[[Sequence[int]], None] = lambda _: None,
+        cpus: Sequence[int] | None = None,
     ) -> None:
         self._run = run
         self._modes = modes
         self._place_neighbours = place_neighbours
+        self._cpus = cpus
         self._stack = ExitStack()
         self._sampling = ExitStack()
         self._perf: PerfSampling | None = None
-        self._began: tuple[int, BusyTime, bool] | None = None
+        self._began: tuple[int, BusyTime, bool, bool] | None = None
         self._sampled_ns = (0, 0)
         self._cputime_probes: dict[str, ProbeStatus] = {}
 
@@ -91,7 +112,8 @@ class Instruments:
             self.cputime = stack.enter_context(CpuTime())
             self.cputime.detach()
             self._directory = self._run.add_directory("samples")
-            self.neighbours = Neighbours(self._run, modes=self._modes)
+            self.neighbours = Neighbours(self._run, self._cpus, self._modes)
+            self.cputime.watch_neighbours(self.neighbours.steps)
             if self._modes:
                 self._place_neighbours([process.pid for process in self.neighbours.processes])
             stack.callback(self.end_sampling)
@@ -131,36 +153,42 @@ class Instruments:
         """What was recorded since `trace`."""
         return self.timeline.read()
 
-    def begin_cpu(self, roles: Mapping[int, str], probed: bool) -> None:
+    def begin_cpu(self, roles: Mapping[int, str], probed: bool, sampled: bool = False) -> None:
         """Begin a window of CPU time. `roles` is process id → role; only a probed window tells them apart.
 
-        What samples there are to be is sampled in probed windows.
+        A sampled window is that of the samples that `begin_sampling` got ready for.
         """
         if probed:
             self.cputime.attach()
             self.cputime.set_roles({**roles, **self.other_roles()})
-            if self._perf:
-                self._perf.start()
-        busy = BusyTime(self.neighbours, [self._perf.process_id] if self._perf else [])
+        if sampled and self._perf:
+            self._perf.start()
+        busy = BusyTime(self.neighbours, [self._perf.process_id] if self._perf else [], roles)
         if probed:
             self.cputime.reset()
-        self._began = time.monotonic_ns(), busy, probed
+        self._began = time.monotonic_ns(), busy, probed, sampled
 
     def end_cpu(self) -> CpuAccount:
-        """End the window that `begin_cpu` began. Raises ProbeError where a probe saw nothing."""
+        """End the window that `begin_cpu` began.
+
+        Raises:
+            ProbeError: a probe saw nothing. ProcessError: a neighbour has ended, so that its CPU was not kept awake.
+        """
         if self._began is None:
             raise ValueError("no window of CPU time was begun")
-        (start_ns, busy, probed), self._began = self._began, None
+        (start_ns, busy, probed, sampled), self._began = self._began, None
         end_ns = time.monotonic_ns()
         times = self.cputime.measure() if probed else CpuTimes({}, {}, 0)
-        busy_ns = busy.read_ns()
+        busy_ns = busy.read_ns(end_ns - start_ns)
+        times = times.scaled((end_ns - start_ns) * (os.cpu_count() or 1))  # reading it has taken time
+        if sampled and self._perf:
+            self._perf.pause()
+            self._sampled_ns = (start_ns, end_ns)
         if probed:
-            if self._perf:
-                self._perf.pause()
-                self._sampled_ns = (start_ns, end_ns)
             self._count_cputime_hits()
             self.cputime.detach()
-        return CpuAccount(times, busy_ns)
+        self.neighbours.check()
+        return CpuAccount(times, busy_ns, self.neighbours.coarse or "")
 
     def begin_sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
         """Get ready to sample, by the best event by default. Raises MissingError, ProcessError."""

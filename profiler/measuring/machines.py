@@ -91,23 +91,17 @@ class Machines:
         there = self._second.instruments.events()
         return TwoTimelines(here, there, self._second.offset_ns, syscall_families())
 
-    def begin_cpu(self, roles: Places, probed: bool) -> None:
+    def begin_cpu(self, roles: Places, probed: bool, sampled: bool = False) -> None:
         """As `Instruments.begin_cpu`."""
         for machine, here in self._with(roles):
-            machine.begin_cpu(here, probed)
+            machine.begin_cpu(here, probed, sampled)
 
     def end_cpu(self) -> CpuAccount:
         """As `Instruments.end_cpu`, added up."""
         readings = [machine.end_cpu() for machine in self._apart]
-        return CpuAccount(
-            CpuTimes(
-                _added([reading.times.time_ns for reading in readings]),
-                _added([reading.times.entries for reading in readings]),
-                sum(reading.times.capacity_ns for reading in readings),
-                sum(reading.times.inferred_ns for reading in readings),
-            ),
-            sum(reading.busy_ns for reading in readings),
-        )
+        times = added_times([reading.times for reading in readings])
+        problem = next((reading.problem for reading in readings if reading.problem), "")
+        return CpuAccount(times, sum(reading.busy_ns for reading in readings), problem)
 
     @contextmanager
     def sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ) -> Iterator[None]:
@@ -152,6 +146,17 @@ class Machines:
         if len(self._apart) == 1:
             return [(self.first, {pid: role for here in roles for pid, role in here.items()})]
         return list(zip(self._apart, roles, strict=False))
+
+
+def added_times(times: Sequence[CpuTimes]) -> CpuTimes:
+    """All of them together."""
+    return CpuTimes(
+        _added([part.time_ns for part in times]),
+        _added([part.entries for part in times]),
+        sum(part.capacity_ns for part in times),
+        sum(part.inferred_ns for part in times),
+        sum(part.hits for part in times),
+    )
 
 
 def _added(tables: Sequence[Mapping[Key, Number]]) -> dict[Key, Number]:

@@ -93,18 +93,24 @@ def _latency_rounds(readings: Readings, names: dict[Point, str]) -> Iterator[tup
 
 
 def _cpu(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
-    """One row per window, method, role and state (or sample class): CPU time in ns, with the window's requests."""
+    """One row per window, method, role and state (or sample class): CPU time in ns, with the requests of its phases.
+
+    State `busy` of role `all` is what was not idle, the neighbours' or this tool's, by clocks that need no probe.
+    """
     import pandas as pd
 
     rows = []
     for point, name in names.items():
         for number, window in enumerate(readings.cpu.get(point, [])):
-            common = {"cell": name, "round": number, "requests": window.requests, "busy_ns": window.busy_ns}
-            for (role, state), spent_ns in window.times.time_ns.items():
-                rows.append({**common, "method": "tracepoints", "role": role, "state": state, "cpu_ns": spent_ns})
-            for (role, kind), weight in (window.samples.weights if window.samples else {}).items():
-                rows.append({**common, "method": "perf", "role": role, "state": kind, "cpu_ns": weight})
-    columns = ["cell", "round", "requests", "busy_ns", "method", "role", "state", "cpu_ns"]
+            methods = {
+                "none": (window.free_requests, {("all", "busy"): window.busy_ns}),
+                "tracepoints": (window.requests, {("all", "busy"): window.traced_busy_ns, **window.times.time_ns}),
+                "perf": (window.sampled_requests, window.samples.weights if window.samples else {}),
+            }
+            for method, (requests, times_ns) in methods.items():
+                common = {"cell": name, "round": number, "requests": requests, "method": method}
+                rows += [{**common, "role": role, "state": kind, "cpu_ns": ns} for (role, kind), ns in times_ns.items()]
+    columns = ["cell", "round", "requests", "method", "role", "state", "cpu_ns"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,5 +1,6 @@
 """Where the hops of a plan are deployed: on this machine, or on a cluster that is there already."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import Token, make_token
 from profiler.vocabulary.addresses import Address
-from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.hop import Hop, cpus_used
 from profiler.vocabulary.temperature import Mode
 from profiler.workload.base import Answers, Server, Target
 
@@ -133,8 +134,8 @@ class LocalTestbed:
 
     @contextmanager
     def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:
-        """This one. Neighbours are in the control group of the hops already."""
-        with Instruments(run, modes) as instruments:
+        """This one. Neighbours are in the control group of the hops already, and on their CPUs only."""
+        with Instruments(run, modes, cpus=cpus_used(sorted(os.sched_getaffinity(0)))) as instruments:
             yield Machines(instruments)
 
 

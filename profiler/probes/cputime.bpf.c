@@ -8,6 +8,9 @@
 // the return from an event wait, a tick) faster than every FAST_NS, only one piece in SAMPLE_ONE_OF, drawn at random, is split
 // into states; of the others only the whole is timed, and user space splits it like those drawn. Time by role and the
 // counts of entries stay exact.
+// A CPU that a neighbour holds works for a woken thread before any tracepoint there sees it: the interrupt's way in comes
+// first; and the way back to the neighbour comes after the last. The neighbour notes the time of its steps in its memory,
+// so what its slice holds outside of them counts with the receive work of the thread that runs next.
 // Caveats: hard interrupts and page faults count for the state they interrupt; the entry and exit code of a system call
 // outside its tracepoints counts as user. read and write of files count like those of sockets. The program's own cost
 // lands in the states it watches. A softirq arriving inside another program's few instructions between reading and
@@ -53,6 +56,14 @@ struct slot {
     u64 entries;
 };
 
+// What a neighbour writes down, see testbed/neighbour.py.
+struct steps {
+    u64 used_ns;
+    u64 usual_ns; // how long a step takes
+    u64 last_ns;  // end of the last step
+    u64 back_ns;  // end of the last step in which it lost the CPU
+};
+
 struct cpu {
     u64 since_ns; // end of the last slice, 0 before the first
     u64 piece_ns; // begin of the current piece of work
@@ -64,6 +75,10 @@ struct cpu {
     u8 fast;      // the piece before was short, so this one is subject to the draw
     u8 skipped;   // and was not drawn
     u8 waking;    // a reschedule interrupt came, and what it woke does not run yet
+    u64 slice_from_ns; // begin of the slice that ended last
+    u64 noted_ns;      // when the slice of a neighbour ended that is before the thread that is to run, 0 if none is
+    u64 outside_ns;    // what of that slice was outside the neighbour's steps
+    u64 taken_ns;      // of the neighbours' time, what is counted for other threads
     u32 hits[MAX_HITS]; // these wrap around
     struct slot slots[2 * MAX_ROLES * MAX_STATES]; // of pieces not subject to the draw, then of those drawn
     u64 skipped_ns[MAX_ROLES];                     // of those not drawn
@@ -71,6 +86,7 @@ struct cpu {
 
 BPF_PERCPU_ARRAY(cpus, struct cpu, 1);
 BPF_HASH(roles, u32, u32, 4096);        // process id -> role
+BPF_HASH(neighbours, u32, u64, 4096);   // process id -> where its struct steps is
 BPF_HASH(threads, u32, u32, 65536);     // thread id -> state | softirq << 8, while it does not run
 
 #define WIDE(number) WIDE_(number)
@@ -112,6 +128,16 @@ static __always_inline u32 role_of(u32 process)
     return role ? *role : ROLE_REST;
 }
 
+// Gives the running thread what the neighbour before it held of the CPU outside its steps.
+static __always_inline void take_from_neighbour(struct cpu *cpu)
+{
+    if (cpu->role < ROLE_NEIGHBOUR) {
+        cpu->taken_ns += cpu->outside_ns;
+        cpu->slots[(cpu->role & (MAX_ROLES - 1)) * MAX_STATES + STATE_NET_RX].time_ns += cpu->outside_ns;
+    }
+    cpu->noted_ns = 0;
+}
+
 // Who runs here, in which state was it when it last stopped?
 static __always_inline void resolve(struct cpu *cpu)
 {
@@ -122,6 +148,8 @@ static __always_inline void resolve(struct cpu *cpu)
     cpu->state = saved ? *saved & 0xff : STATE_KERNEL;
     cpu->softirq = saved ? *saved >> 8 : 0;
     cpu->resolved = 1;
+    if (cpu->noted_ns)
+        take_from_neighbour(cpu);
 }
 
 // Closes the slice that ends now. `revealed` is the state that this event shows the thread was in, for one whose system
@@ -135,6 +163,7 @@ static __always_inline struct cpu *close_slice(u32 hit, u32 revealed)
     u64 since_ns = cpu->since_ns, now_ns = 0;
     if (!cpu->skipped) {
         now_ns = bpf_ktime_get_ns();
+        cpu->slice_from_ns = since_ns;
         cpu->since_ns = now_ns;
     }
     cpu->hits[hit]++;
@@ -159,7 +188,32 @@ static __always_inline void close_skipped(struct cpu *cpu)
         return;
     u64 now_ns = bpf_ktime_get_ns();
     cpu->skipped_ns[cpu->role & (MAX_ROLES - 1)] += now_ns - cpu->since_ns;
+    cpu->slice_from_ns = cpu->since_ns;
     cpu->since_ns = now_ns;
+}
+
+// After close_slice and close_skipped: a neighbour held the CPU until now, and another thread is to run. An interrupted
+// step is half done on either side, on average.
+static __always_inline void note_neighbour(struct cpu *cpu)
+{
+    if (cpu->role != ROLE_NEIGHBOUR || (cpu->noted_ns && cpu->since_ns - cpu->noted_ns < WAKE_UP_NS))
+        return;
+    u32 process = bpf_get_current_pid_tgid() >> 32;
+    u64 *address = neighbours.lookup(&process);
+    struct steps steps = {};
+    if (!address || bpf_probe_read_user(&steps, sizeof(steps), (void *)*address))
+        return;
+    u64 outside_ns = 0, from_ns = cpu->slice_from_ns, half_ns = steps.usual_ns / 2;
+    if (steps.back_ns > from_ns + half_ns && steps.back_ns < cpu->since_ns) {
+        outside_ns = steps.back_ns - from_ns - half_ns;
+        from_ns = steps.back_ns;
+    }
+    if (steps.last_ns + half_ns > from_ns)
+        from_ns = steps.last_ns + half_ns;
+    if (from_ns < cpu->since_ns)
+        outside_ns += cpu->since_ns - from_ns;
+    cpu->noted_ns = cpu->since_ns;
+    cpu->outside_ns = outside_ns;
 }
 
 // After close_slice, where the CPU turns to another piece of work.
@@ -231,6 +285,7 @@ int on_sched_switch(struct bpf_raw_tracepoint_args *ctx)
             threads.update(&thread, &value);
     }
     next_piece(cpu);
+    note_neighbour(cpu);
     cpu->leaving = 0;
     cpu->resolved = 0;
     return 0;
@@ -265,6 +320,7 @@ int on_reschedule_entry(struct bpf_raw_tracepoint_args *ctx)
     if (!cpu || (cpu->role != ROLE_NEIGHBOUR && cpu->role != ROLE_IDLE))
         return 0;
     close_skipped(cpu);
+    note_neighbour(cpu);
     cpu->fast = 0;
     cpu->skipped = 0;
     cpu->waking = 1;

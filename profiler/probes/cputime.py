@@ -65,13 +65,26 @@ class CpuTimes:
 
     `time_ns` holds on-CPU time and `entries` the number of times that a system call or softirq began, both by (role,
     state) and only where not zero. `capacity_ns` is the time the CPUs had: the sum of `time_ns` must equal it.
-    `inferred_ns` is the part of it that was split into states like other work of its role.
+    `inferred_ns` is the part of it that was split into states like other work of its role. `hits` counts how often a
+    probe was hit.
     """
 
     time_ns: dict[tuple[str, str], int]
     entries: dict[tuple[str, str], int]
     capacity_ns: int
     inferred_ns: int = 0
+    hits: int = 0
+
+    def scaled(self, capacity_ns: int) -> "CpuTimes":
+        """The same at the same rates in another time."""
+        factor = capacity_ns / max(1, self.capacity_ns)
+        return CpuTimes(
+            {key: round(spent_ns * factor) for key, spent_ns in self.time_ns.items()},
+            {key: round(count * factor) for key, count in self.entries.items()},
+            capacity_ns,
+            round(self.inferred_ns * factor),
+            round(self.hits * factor),
+        )
 
 
 def cputime_defines(sample_one_of: int = DEFAULT_SAMPLE_ONE_OF) -> dict[str, int]:
@@ -191,6 +204,12 @@ class CpuTime:
         """
         self.set_roles({**self._roles, **roles})
 
+    def watch_neighbours(self, steps: Mapping[int, int]) -> None:
+        """Say where neighbours note their steps in their memory (process id → address), from now on."""
+        table = self._bpf[b"neighbours"]
+        for process, address in steps.items():
+            table[ctypes.c_uint(process)] = ctypes.c_ulonglong(address)
+
     def reset(self) -> None:
         """Begin a new window."""
         self._start = self._totals()
@@ -206,6 +225,7 @@ class CpuTime:
             for role in ROLES
             for state, spent_ns in split_alike(plain[role], drawn[role], skipped[role]).items()
         }
+        _take(time_ns, NEIGHBOUR, window.taken_ns)
         counts = (_by_role(window.entries[:half]), _by_role(window.entries[half:]))
         entries = {
             (role, state): count
@@ -213,7 +233,7 @@ class CpuTime:
             for state in STATES
             if (count := sum(half[role].get(state, 0) for half in counts))
         }
-        return CpuTimes(time_ns, entries, window.clock_ns, sum(skipped.values()))
+        return CpuTimes(time_ns, entries, window.clock_ns, sum(skipped.values()), sum(window.hits))
 
     def read(self) -> dict[tuple[str, str], int]:
         """On-CPU nanoseconds by (role, state) since the last `reset`, which goes on."""
@@ -283,6 +303,7 @@ class CpuTime:
             _sum_rows(cpu.skipped_ns for cpu in cpus),
             _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
             sum(cpu.since_ns for cpu in cpus),
+            sum(cpu.taken_ns for cpu in cpus),
         )
 
 
@@ -301,6 +322,13 @@ def split_alike(plain: Mapping[str, int], drawn: Mapping[str, int], skipped_ns: 
         added[max(model, key=model.__getitem__)] += skipped_ns - sum(added.values())
     found = {state: plain.get(state, 0) + drawn.get(state, 0) + added.get(state, 0) for state in STATES}
     return {state: spent_ns for state, spent_ns in found.items() if spent_ns}
+
+
+def _take(time_ns: dict[tuple[str, str], int], role: str, taken_ns: int) -> None:
+    """Take so much off the largest state of a role, which counted it although it belongs to others."""
+    key = max((key for key in time_ns if key[0] == role), key=time_ns.__getitem__, default=None)
+    if key is not None and taken_ns:
+        time_ns[key] -= taken_ns
 
 
 def available_tracepoints() -> tuple[str, ...]:
@@ -343,13 +371,14 @@ def run_on_cpu(program_fd: int, cpu: int) -> None:
 
 @dataclass(frozen=True)
 class _Totals:
-    """Sums since the program was loaded: per (role, state) slot, per probe, and of the CPUs' clocks."""
+    """Sums since the program was loaded: per (role, state) slot, per probe, of clocks, and not the neighbours'."""
 
     time_ns: list[int]
     entries: list[int]
     skipped_ns: list[int]
     hits: list[int]
     clock_ns: int
+    taken_ns: int
 
     def __sub__(self, earlier: "_Totals") -> "_Totals":
         return _Totals(
@@ -358,6 +387,7 @@ class _Totals:
             [now - then for now, then in zip(self.skipped_ns, earlier.skipped_ns, strict=True)],
             [(now - then) % _HITS_WRAP for now, then in zip(self.hits, earlier.hits, strict=True)],
             self.clock_ns - earlier.clock_ns,
+            self.taken_ns - earlier.taken_ns,
         )
 
 

@@ -95,6 +95,12 @@ class Hop:
         return cpus[chain.index(place) % len(cpus)]
 
 
+def cpus_used(cpus: Sequence[int]) -> list[int]:
+    """Those of `cpus` that some hop's processes may be on, by `Hop.cpu_of`: on a large machine not all."""
+    longest = 2 + max(len(places) for places in _PLACES_OF.values())  # with client and server
+    return list(cpus[: longest + 1])  # the filters' service may be on one more
+
+
 def label_of(name: str) -> str:
     """How a filter is called in a profile: its name, or that of the user's file."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", Path(name).stem)[:64] if is_file(name) else name

@@ -11,6 +11,7 @@ from profiler.attribution.cpu_classes import (
     disagreement_points,
     is_foreign,
     shares,
+    without_probes,
 )
 from profiler.probes.stack_classes import classify
 from profiler.vocabulary.components import (
@@ -243,3 +244,25 @@ def test_disagreement_is_the_difference_of_shares_in_points() -> None:
 
 def test_shares_of_nothing_are_no_shares() -> None:
     assert shares({USER: 0.0}) == {}
+
+
+def test_what_probes_took_is_taken_off_where_they_were_hit() -> None:
+    times_ns = {
+        (CLIENT_SIDECAR, USER): 10_000.0,
+        (CLIENT_SIDECAR, SOCKET_READ): 5_000.0,
+        (CLIENT_SIDECAR, SOFTIRQ_NET_RX): 3_000.0,
+        (SERVER_SIDECAR, SOFTIRQ_NET_RX): 1_000.0,
+    }
+    entries = {(CLIENT_SIDECAR, SOCKET_READ): 10, (CLIENT_SIDECAR, SOFTIRQ_NET_RX): 5}
+    found = without_probes(times_ns, entries, hits=38, hit_ns=100.0)
+    assert found[CLIENT_SIDECAR, USER] == 10_000 - 1_000
+    assert found[CLIENT_SIDECAR, SOCKET_READ] == 5_000 - 1_000
+    assert found[CLIENT_SIDECAR, SOFTIRQ_NET_RX] == 3_000 - 2 * 500 - 600
+    assert found[SERVER_SIDECAR, SOFTIRQ_NET_RX] == 1_000 - 200
+    assert sum(times_ns.values()) - sum(found.values()) == 38 * 100
+
+
+def test_probes_take_no_more_than_there_is() -> None:
+    assert without_probes({(CLIENT_APP, SOCKET_READ): 50.0}, {(CLIENT_APP, SOCKET_READ): 9}, 18, 100.0) == {
+        (CLIENT_APP, SOCKET_READ): 0.0
+    }

@@ -25,7 +25,7 @@ def readings(proxy: str | None = "envoy", version: str = "1.30.1") -> Readings:
     nameless = CODEC._replace(name=None)
     for number, rung in enumerate(ladder(CELL.hop), 1):
         times = CpuTimes({(CLIENT_SIDECAR, USER): number * 1000 * 10}, {}, 0)
-        window = CpuWindow(10, 10.0, 0.0, times, None, 0.0, 0.0, Noise(0.0, None))
+        window = CpuWindow(10, 10.0, 0.0, times, 10, 0.0, 0.0, None, 0.0, 0.0, Noise(0.0, None))
         found.cpu[rung.hop, CELL.scene].append(window)
         weights = [SampledFunction(CLIENT_SIDECAR, CODEC, nameless, 100.0)]
         found.functions[rung.hop, request_of(CELL.scene.load)] = UserFunctions(weights, 100, proxy, version)

@@ -16,6 +16,7 @@ from profiler.host.accounting import (
     Noise,
     NoiseReading,
     run_time_ns,
+    strangers_ns,
     visit_cpus,
 )
 
@@ -159,3 +160,20 @@ def test_files_of_the_kernel_may_hold_any_bytes(proc: Path) -> None:
         (proc / name).write_bytes(b"\xff\n" + (proc / name).read_bytes())
     assert MachineCpu(proc).read().source == TIMER_LIST
     assert Noise.read(proc).cpus == 2
+
+
+def test_strangers_are_processes_that_are_neither_known_nor_kernel_threads(tmp_path: Path) -> None:
+    for pid in (os.getpid(), os.getppid(), 4_000_001):
+        (tmp_path / str(pid)).mkdir()
+    for pid in (os.getpid(), os.getppid()):
+        (tmp_path / str(pid) / "exe").symlink_to("/bin/sh")
+    (tmp_path / "self").mkdir()
+    assert set(strangers_ns([], tmp_path)) == {os.getpid(), os.getppid()}
+    assert set(strangers_ns([os.getppid()], tmp_path)) == {os.getpid()}
+
+
+def test_a_stranger_is_charged_what_it_ran() -> None:
+    before = strangers_ns([])[os.getpid()]
+    while time.process_time_ns() < 30_000_000:
+        pass
+    assert strangers_ns([])[os.getpid()] > before

@@ -2,6 +2,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from profiler.evaluation.windows import CpuWindow, LatencyWindow, Phase
@@ -104,3 +105,20 @@ def test_a_window_without_answers_is_measured_again_a_few_times(monkeypatch: pyt
     assert once.repeated_windows == 1
     with pytest.raises(UnansweredError):
         measure(HeldUp(9))
+
+
+def cpu_phases(load: Load, sample: bool = True) -> list[str]:
+    bench = Bench.__new__(Bench)
+    bench._random = np.random.default_rng(1)
+    return bench._cpu_phases(load, 1.6, sample)
+
+
+def test_phases_of_cpu_time_take_turns_so_that_a_linear_drift_cancels_out() -> None:
+    kinds = cpu_phases(ONE)
+    assert kinds == kinds[::-1]
+    assert [kinds.count(kind) for kind in ("free", "traced", "sampled")] == [6, 6, 1]
+    assert "sampled" not in cpu_phases(ONE, sample=False)
+
+
+def test_at_low_rates_phases_are_fewer_and_longer() -> None:
+    assert len(cpu_phases(replace(ONE, rate_rps=50.0))) == 5

@@ -318,3 +318,8 @@ def target(path: Path) -> str:
         return str(path.readlink())
     except FileNotFoundError:  # the descriptor of the directory itself
         return ""
+
+
+def test_times_of_a_longer_reading_are_brought_to_the_window() -> None:
+    found = CpuTimes({("rest", "user"): 50}, {("rest", "socket_read"): 4}, 200, 10, 8).scaled(100)
+    assert found == CpuTimes({("rest", "user"): 25}, {("rest", "socket_read"): 2}, 100, 5, 4)

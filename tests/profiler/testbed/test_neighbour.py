@@ -10,7 +10,7 @@ import pytest
 
 from profiler.errors import ProcessError
 from profiler.host.programs import run_tool
-from profiler.testbed.neighbour import Neighbours, l2_bytes
+from profiler.testbed.neighbour import Clock, Neighbours, l2_bytes, new_clock, run_steps, too_coarse
 from profiler.testbed.run import Run
 from profiler.vocabulary.temperature import COLD_STEPS, Mode
 from tests.profiler.testbed.conftest import eventually
@@ -195,3 +195,59 @@ def test_one_that_dies_is_noticed(run: Run) -> None:
 def test_one_that_cannot_start_says_why(run: Run) -> None:
     with pytest.raises(ProcessError, match=r"neighbour-awake-9999 .*Invalid argument"):
         Neighbours(run, [9999])
+
+
+def stepped(stamps_ns: list[int], switches: list[int], usual_ns: int = 100) -> list[int]:
+    """What a neighbour has written down after steps that end at these times."""
+    words = [0] * 5
+    stamps, counts = iter(stamps_ns), iter(switches)
+    run_steps(range(len(stamps_ns) - 1), lambda: next(stamps), lambda: next(counts), words, usual_ns)
+    return words
+
+
+def test_a_neighbour_adds_up_its_steps() -> None:
+    assert stepped([1000, 1100, 1190, 1300], [7])[0] == 300
+
+
+def test_a_step_that_lost_the_cpu_counts_as_a_usual_one() -> None:
+    used_ns, _, last_ns, back_ns, _ = stepped([0, 100, 50_100, 50_200], [7, 8])
+    assert (used_ns, last_ns, back_ns) == (300, 50_200, 50_100)
+
+
+def test_a_long_step_in_which_nobody_else_ran_is_the_neighbours() -> None:
+    used_ns, _, _, back_ns, _ = stepped([0, 100, 5_100, 5_200], [7, 7])
+    assert (used_ns, back_ns) == (5_200, 0)
+
+
+def test_the_kernel_is_asked_after_long_steps_only() -> None:
+    assert stepped([0, 799, 1598, 2397], [7])[0] == 2397
+
+
+def test_a_clock_is_read_from_its_file(tmp_path: Path) -> None:
+    words = new_clock(tmp_path / "clock")
+    words[0], words[1], words[4] = 5, 90, 4096
+    clock = Clock(tmp_path / "clock")
+    assert (clock.used_ns, clock.usual_step_ns, clock.address) == (5, 90, 4096)
+    words[0] = 6
+    assert clock.used_ns == 6
+
+
+def test_a_coarse_clock_is_said_with_its_source_and_the_fallback(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("acpi_pm\n")
+    line = too_coarse(4200, tmp_path / "source")
+    assert "4.2 µs with clock source acpi_pm" in line
+    assert "the scheduler's account instead" in line
+    assert "clock source unknown" in too_coarse(4200, tmp_path / "none")
+
+
+@pytest.mark.kernel
+def test_a_neighbour_that_nobody_disturbs_knows_how_long_it_ran(neighbours: Neighbours) -> None:
+    def agrees() -> bool:
+        neighbours.awake()
+        before = neighbours.used_ns(), run_times_ns(neighbours)["awake"]
+        time.sleep(0.3)
+        own_ns, scheduled_ns = neighbours.used_ns() - before[0], run_times_ns(neighbours)["awake"] - before[1]
+        neighbours.off()
+        return abs(own_ns / scheduled_ns - 1) < 0.02
+
+    assert eventually(agrees, within_s=20)
