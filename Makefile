@@ -127,9 +127,8 @@ lint: $(PIP_STAMP) ## check style, format, types and the import contract
 	$(BIN)/lint-imports
 
 .PHONY: schema
-schema: $(PIP_STAMP) ## write the JSON Schema of profiles again after a change of their types
-	@$(BIN)/python -c 'import json; from profiler.profile.document import schema; print(json.dumps(schema(), indent=1))' \
-	  >profiler/profile/schema.json
+schema: $(PIP_STAMP) ## print the JSON Schema of profiles, which is generated from their types
+	@$(BIN)/python -c 'import json; from profiler.profile.document import schema; print(json.dumps(schema(), indent=1))'
 
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from predictor.graph.reader import FORMAT, VERSION
 from predictor.graph.service_time import ServiceTime
@@ -25,9 +26,9 @@ def graph_text(graph: CallGraph) -> str:
     return _HEADER + yaml_text(graph_document(graph))
 
 
-def graph_document(graph: CallGraph) -> dict[str, Any]:
+def graph_document(graph: CallGraph) -> dict[str, object]:
     """The graph as the plain values of its file; what is the same as saying nothing is left out."""
-    document: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    document: dict[str, object] = {"format": FORMAT, "version": VERSION}
     if graph.name:
         document["name"] = graph.name
     document["services"] = [_service(service) for service in graph.services]
@@ -52,8 +53,8 @@ def graph_document(graph: CallGraph) -> dict[str, Any]:
     return document
 
 
-def _service(service: Service) -> dict[str, Any]:
-    written: dict[str, Any] = {"name": service.name}
+def _service(service: Service) -> dict[str, object]:
+    written: dict[str, object] = {"name": service.name}
     if service.workload:
         written["workload"] = service.workload
     written["replicas"] = service.replicas
@@ -66,15 +67,15 @@ def _service(service: Service) -> dict[str, Any]:
     return written
 
 
-def _service_time(time: ServiceTime) -> dict[str, Any]:
+def _service_time(time: ServiceTime) -> Mapping[str, object]:
     if time.kind == "percentiles":
         points = {f"p{plain(percent)}": format_duration(ns) for percent, ns in time.percentiles}
         return {"mean": format_duration(time.mean_ns)} | points
-    written: dict[str, Any] = {"mean": format_duration(time.mean_ns), "distribution": time.kind}
+    written: dict[str, object] = {"mean": format_duration(time.mean_ns), "distribution": time.kind}
     return written | ({"cv": _number(time.cv)} if time.kind == "lognormal" else {})
 
 
-def _calls(calls: tuple[Call, ...]) -> list[dict[str, Any]]:
+def _calls(calls: tuple[Call, ...]) -> list[dict[str, object]]:
     """Stages of a caller in the order of the file, so each caller's calls are written in order of their stage."""
     order = {caller: index for index, caller in enumerate(dict.fromkeys(call.caller for call in calls))}
     together = Counter((call.caller, call.stage) for call in calls)
@@ -82,8 +83,8 @@ def _calls(calls: tuple[Call, ...]) -> list[dict[str, Any]]:
     return [_call(call, together[call.caller, call.stage] > 1) for call in ordered]
 
 
-def _call(call: Call, in_group: bool) -> dict[str, Any]:
-    written: dict[str, Any] = {"caller": call.caller, "callee": call.callee}
+def _call(call: Call, in_group: bool) -> dict[str, object]:
+    written: dict[str, object] = {"caller": call.caller, "callee": call.callee}
     name = call.id.removeprefix(f"{call.caller}->{call.callee}").removeprefix(":")
     if name:
         written["name"] = name
@@ -113,14 +114,14 @@ def _without_retries(call: Call) -> float:
     return next((each for each in near if each * attempts == call.calls_per_request), number)
 
 
-def _edge(edge: Call | Ingress) -> dict[str, Any]:
-    written: dict[str, Any] = {"protocol": edge.protocol, "tls": edge.tls}
+def _edge(edge: Call | Ingress) -> dict[str, object]:
+    written: dict[str, object] = {"protocol": edge.protocol, "tls": edge.tls}
     if edge.filters:
         written["filters"] = list(edge.filters)
     return written | {"request_bytes": _number(edge.request_bytes), "response_bytes": _number(edge.response_bytes)}
 
 
-def _ingress(entry: Ingress) -> dict[str, Any]:
+def _ingress(entry: Ingress) -> dict[str, object]:
     return {"service": entry.service, "rate_rps": _number(entry.rate_rps), **_edge(entry), **_bypass(entry)}
 
 

@@ -23,7 +23,7 @@ def load_checked(path: Path, option: str, package: str, schema: str) -> dict[str
     # JSON Schema takes 1.0 for an integer; what follows does not.
     whole = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator = extend(Draft202012Validator, type_checker=whole)  # type: ignore[no-untyped-call] # it has no types
-    error = best_match(validator(_schema(package, schema)).iter_errors(found.value))
+    error = best_match(validator(read_schema(package, schema)).iter_errors(found.value))
     if error is None:
         content: dict[str, Any] = found.value
         return content
@@ -44,7 +44,8 @@ def read_yaml(path: Path, option: str) -> Any:
 
 
 @cache
-def _schema(package: str, name: str) -> dict[str, Any]:
+def read_schema(package: str, name: str) -> dict[str, Any]:
+    """The JSON Schema in the file `name` of a package of ours."""
     text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

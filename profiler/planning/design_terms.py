@@ -4,7 +4,7 @@ Coefficients themselves are fitted by `predictor.models`, which chooses its knot
 before that, so its terms are fixed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from profiler.planning.cells import Cell
 from profiler.profile import types as profile
-from profiler.vocabulary.hop import label_of
+from profiler.vocabulary.hop import Hop, label_of
 from profiler.vocabulary.protocols import GRPC
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +28,11 @@ _SCALE: Final = np.array([1.0, 64.0, 64.0, 40.0, 10.0, 1.0, 960.0, 960.0])
 
 TERMS: Final = len(_SCALE)
 """Base, KiB of request and response, headers, further messages, new connection, both sizes beyond the bend."""
+
+_OF_HOP: Final = tuple(
+    entry.name for entry in fields(Hop) if entry.name != "filters" and entry.name in profile.Cell.__struct_fields__
+)
+"""Dimensions of a hop that a cell has under the same name and in the same form."""
 
 _Z95: Final = 1.96
 
@@ -50,20 +55,18 @@ def planned(cell: Cell) -> DesignPoint:
     filters = tuple(label_of(name) for name in hop.filters)
     messages = load.messages if hop.application == GRPC else 1
     return DesignPoint(
-        (hop.protocol, hop.topology, hop.proxy, hop.tls, hop.transport, hop.workers, hop.application,
-         cell.scene.temperature, filters),
+        (*(getattr(hop, name) for name in _OF_HOP), filters, cell.scene.temperature),
         _row(load.request_bytes, load.response_bytes, load.headers, messages, load.new_connections),
-    )  # fmt: skip
+    )
 
 
 def measured(cell: profile.Cell) -> DesignPoint:
     """A cell that was measured."""
     return DesignPoint(
-        (cell.protocol, cell.topology, cell.proxy, cell.tls, cell.transport, cell.workers, cell.application,
-         cell.temperature, tuple(cell.filters)),
+        (*(getattr(cell, name) for name in _OF_HOP), tuple(cell.filters), cell.temperature),
         _row(cell.request_bytes, cell.response_bytes, cell.headers, cell.messages, cell.new_connections),
         _relative_error(cell),
-    )  # fmt: skip
+    )
 
 
 def _row(request_bytes: int, response_bytes: int, headers: int, messages: int, new_connections: bool) -> Floats:

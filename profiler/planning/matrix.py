@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import UsageError
-from profiler.files.checked_yaml import load_checked
+from profiler.files.checked_yaml import load_checked, read_schema
 from profiler.files.reading import read_text
 from profiler.files.units import parse_duration_s, parse_whole_bytes
 from profiler.files.yaml_text import parse_document
@@ -15,15 +15,10 @@ from profiler.text import one_line
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
+_SCHEMA: Final = "matrix.schema.json"
 _BLAMED: Final = re.compile(r"--(?P<option>[a-z-]+):? (?P<problem>.*)", re.DOTALL)
-_KEYS: Final = {
-    "protocol": "protocols", "topology": "topologies", "temperature": "temperatures", "idle": "idle", "tls": "tls",
-    "transport": "transports", "request-bytes": "request_bytes", "response-bytes": "response_bytes",
-    "connections": "connections", "rate": "rates", "headers": "headers", "messages": "messages", "workers": "workers",
-    "duration": "duration_s", "repeats": "repeats", "seed": "seed", "proxy": "proxies", "filter": "filters",
-    "filter-file": "filters", "budget": "budget",
-}  # fmt: skip
-"""The key of a matrix for each option."""
+_KEYS: Final = {"duration": "duration_s", "filter-file": "filters"}
+"""The key of a matrix for an option that is not the option's name or its plural."""
 
 _SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s"}
 """Names of settings that differ from their keys."""
@@ -52,7 +47,7 @@ def load_matrix(name: str) -> dict[str, Any]:
             raise UsageError(
                 f"{_OPTION} {name}: no such file; give one, or a name that comes along: {', '.join(shipped_matrices())}"
             )
-    return _settings(load_checked(path, _OPTION, "profiler.planning", "matrix.schema.json"), path)
+    return _settings(load_checked(path, _OPTION, "profiler.planning", _SCHEMA), path)
 
 
 def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> UsageError:
@@ -61,7 +56,7 @@ def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> Us
     `elsewhere` are names of settings that the command line gave instead.
     """
     option = _BLAMED.match(str(error))
-    key = _KEYS.get(option["option"]) if option else None
+    key = _key(option["option"]) if option else None
     if option is None or key is None or name in shipped_matrices() or _SETTINGS.get(key, key) in elsewhere:
         return error
     origin = f"{_OPTION} {name}"
@@ -69,6 +64,13 @@ def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> Us
     if key not in document.value:
         return error
     return UsageError(f"{origin}:{document.line((key,))}: {key}: {option['problem']}")
+
+
+def _key(option: str) -> str | None:
+    """The key of a matrix for an option, None where a matrix has none."""
+    name = _KEYS.get(option, option.replace("-", "_"))
+    known = read_schema("profiler.planning", _SCHEMA)["properties"]
+    return next((key for key in (name, f"{name}s", f"{name[:-1]}ies") if key in known), None)
 
 
 def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -274,7 +274,9 @@ def matrices() -> Sequence[bytes]:
 
 def meshes() -> Sequence[bytes]:
     """Descriptions of meshes."""
-    return *recorded("*.yaml", under=PACKAGES / "profiler" / "cluster" / "meshes"), *recorded("hostile/mesh-*.yaml")
+    return *recorded("*.yaml", under=PACKAGES / "profiler" / "cluster" / "objects" / "meshes"), *recorded(
+        "hostile/mesh-*.yaml"
+    )
 
 
 def filter_files() -> Sequence[bytes]:

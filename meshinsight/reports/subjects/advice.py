@@ -1,7 +1,7 @@
 """What is shown of advice: its limits and changes, and in words what they bring and give up. Pure: no I/O."""
 
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
@@ -49,7 +49,7 @@ def report(found: Advice, check: str) -> Report:
     )
 
 
-def document(found: Advice, check: str) -> dict[str, Any]:
+def document(found: Advice, check: str) -> dict[str, object]:
     """Advice as plain JSON values; times in ns, CPU in vCPU, memory in bytes."""
     from predictor.graph.writer import graph_document
 
@@ -184,7 +184,7 @@ def _holds_zero(step: Step) -> bool:
     return bool(spans) and all(low <= 0.0 <= high for low, high in spans)
 
 
-def _limit(item: Outcome) -> dict[str, Any]:
+def _limit(item: Outcome) -> dict[str, object]:
     return {
         "option": item.limit.text,
         "figure": item.limit.figure,
@@ -197,7 +197,7 @@ def _limit(item: Outcome) -> dict[str, Any]:
     }
 
 
-def _without_change(step: Step) -> dict[str, Any]:
+def _without_change(step: Step) -> dict[str, object]:
     return {
         "describes": KINDS[step.change.kind],
         "gives_up": step.gives_up,
@@ -212,6 +212,6 @@ def _without_change(step: Step) -> dict[str, Any]:
     }
 
 
-def _figures(found: Prediction) -> dict[str, Any]:
+def _figures(found: Prediction) -> dict[str, object]:
     latency = {name: part.document() for name, part in found.latency.items()}
     return {"latency": latency, "vcpu": asdict(found.vcpu), "memory_bytes": found.memory_bytes}

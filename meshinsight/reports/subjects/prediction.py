@@ -6,7 +6,7 @@ CSV has one row per scope, name, quantity and component.
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
@@ -61,7 +61,7 @@ def sections(found: Prediction, prices: Prices) -> list[Section]:
     return [table for table in tables if table.rows]
 
 
-def document(found: Prediction, prices: Prices) -> dict[str, Any]:
+def document(found: Prediction, prices: Prices) -> dict[str, object]:
     """The prediction as plain JSON values."""
     values = asdict(replace(found, draws={}))
     del values["draws"]  # as many numbers again as all others
@@ -164,11 +164,11 @@ def _counted(title: str, shown: int, all_: int) -> str:
     return title if shown == all_ else f"{title}, {shown} of {all_}"
 
 
-def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, Any]]:
+def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, object]]:
     graph = {"scope": "graph", "name": found.graph}
     for name, part in found.latency.items():
         over = part.shown_overhead_ns
-        row = {**graph, "quantity": f"latency_{name}", "unit": "ns"}
+        row: dict[str, object] = {**graph, "quantity": f"latency_{name}", "unit": "ns"}
         row |= {} if over is None else _row(graph, f"latency_{name}", "ns", over)
         yield {**row, "without": part.without_ns, "with": part.shown_with_ns}
     for name, value in found.latency_by_component_ns.items():
@@ -193,5 +193,5 @@ def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, Any]]:
             yield {**whose, "quantity": "latency_per_call", "component": name, "unit": "ns", "overhead": ns}
 
 
-def _row(whose: dict[str, str], quantity: str, unit: str, value: Estimate) -> dict[str, Any]:
+def _row(whose: dict[str, str], quantity: str, unit: str, value: Estimate) -> dict[str, object]:
     return {**whose, "quantity": quantity, "unit": unit, "overhead": value.value, "low": value.low, "high": value.high}

@@ -1,7 +1,7 @@
 """What is shown of a validation; its JSON is what `report --validation` reads. Pure: no I/O."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
@@ -19,7 +19,7 @@ _VCPUS: Final = 1.0, 4
 """Factor to the unit shown, and decimals."""
 
 
-def document(found: Validation) -> dict[str, Any]:
+def document(found: Validation) -> dict[str, object]:
     """The validation as plain JSON values: the graph as it is at the top, what-ifs below it."""
     first, *others = found.variants
     savings = {saving.name: saving for saving in found.savings}
@@ -48,7 +48,7 @@ def document(found: Validation) -> dict[str, Any]:
     }
 
 
-def anchor_figures(anchor: Anchor) -> dict[str, Any]:
+def anchor_figures(anchor: Anchor) -> dict[str, object]:
     """An anchor cell in the document."""
     return {
         "profiled_ns": anchor.profiled.latency_ns,
@@ -62,7 +62,7 @@ def anchor_figures(anchor: Anchor) -> dict[str, Any]:
     }
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
+def _variant(variant: Variant) -> dict[str, object]:
     return {
         "latency": {
             key: value for name, score in variant.latency.items() for key, value in _latency(name, score).items()
@@ -80,7 +80,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _latency(name: str, score: Score) -> dict[str, Any]:
+def _latency(name: str, score: Score) -> dict[str, object]:
     """Figures of one percentile; errors of the median have no percentile in their name."""
     ending = "" if name == "p50" else f"_{name}"
     return {
@@ -94,7 +94,7 @@ def _latency(name: str, score: Score) -> dict[str, Any]:
     }
 
 
-def _vcpu(score: Score) -> dict[str, Any]:
+def _vcpu(score: Score) -> dict[str, object]:
     return {
         "predicted_vcpu": score.predicted.value,
         "predicted_ci95_vcpu": list(score.predicted.interval),
@@ -106,7 +106,7 @@ def _vcpu(score: Score) -> dict[str, Any]:
     }
 
 
-def _errors(score: Score, ending: str) -> dict[str, Any]:
+def _errors(score: Score, ending: str) -> dict[str, object]:
     return {
         f"error_ratio{ending}": score.error_ratio,
         f"anchored_error_ratio{ending}": score.anchored_error_ratio,
@@ -114,7 +114,7 @@ def _errors(score: Score, ending: str) -> dict[str, Any]:
     }
 
 
-def _saving(saving: Saving) -> dict[str, Any]:
+def _saving(saving: Saving) -> dict[str, object]:
     return {"latency": _latency("p50", saving.latency), "cpu": _vcpu(saving.cpu)}
 
 

@@ -314,7 +314,9 @@ def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
         assert low <= high
         assert part.source
     assert cpu.components["tls"].cpu_ns_per_request > 0
-    assert set(cpu.perf_components) >= {"tls", "parsing", "proxy_core"}
+    # perf is shown where it adds up to what was measured without it, else the cell says why not
+    untold = any(text.startswith("cpu: perf's samples are not shown") for text in secure.warnings)
+    assert untold != (set(cpu.perf_components) >= {"tls", "parsing", "proxy_core"})
     assert secure.memory is not None
     assert secure.memory.rss_bytes > 20 << 20
     residuals = [side.closure_residual for side in (without, latency)]

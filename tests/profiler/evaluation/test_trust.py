@@ -107,7 +107,7 @@ WIDE = [OVERHEAD_NS - 10_000, OVERHEAD_NS + 10_000]
             {"latency": latency(0.2, overhead_p50_ns=4000.0, overhead_ci95_ns=None)},
             "the overhead of 4.0 µs is small beside what the method can resolve",
         ),
-        ({}, "the load between the probed and the free phases differed; no other cause was recorded"),
+        ({}, "of a cause that was not recorded"),
     ],
 )
 def test_the_likely_cause_is_what_was_recorded_of_the_cell(changes: dict[str, Any], cause: str) -> None:
@@ -137,7 +137,7 @@ def test_the_spread_of_cpu_is_that_of_its_largest_interval() -> None:
 
 def test_few_exchanges_or_disturbed_latency_are_no_cause_for_cpu() -> None:
     closure, _ = trust_warnings(cell(latency=latency(samples=1), cpu=cpu(0.2), perturbation=DISTURBED))
-    assert "no other cause was recorded" in closure
+    assert "a cause that was not recorded" in closure
 
 
 def test_an_overhead_of_nothing_does_not_spread() -> None:
@@ -147,7 +147,9 @@ def test_an_overhead_of_nothing_does_not_spread() -> None:
 
 
 def test_steal_that_nobody_knows_is_no_cause() -> None:
-    assert "no other cause" in warning(cell(latency=latency(0.2), noise=replace(QUIET, steal_ratio=None)))
+    assert "a cause that was not recorded" in warning(
+        cell(latency=latency(0.2), noise=replace(QUIET, steal_ratio=None))
+    )
 
 
 @pytest.mark.parametrize(
