@@ -38,29 +38,31 @@ def _closure_warnings(cell: Cell) -> Iterator[str]:
         if value is not None and not bounds.closes(value):
             yield (
                 f"{currency}: the components add up to {1 + value:.0%} of the measured overhead "
-                f"(bound ±{bounds.CLOSURE_RATIO:.0%}), likely because {_likely_cause(cell, currency)}; "
+                f"(bound ±{bounds.CLOSURE_RATIO:.0%}), {_cause(cell, currency)}; "
                 "repeat on a quieter machine or with more --repeats"
             )
 
 
-def _likely_cause(cell: Cell, currency: Currency) -> str:
+def _cause(cell: Cell, currency: Currency) -> str:
     """What was recorded of the cell that most probably keeps its sum from closing."""
     steal = cell.noise.steal_ratio or 0.0
     if steal > bounds.QUIET_STEAL_RATIO:
-        return f"the host took {steal:.0%} of the CPU time, which passes for the message's or a process's"
+        return (
+            f"likely because the host took {steal:.0%} of the CPU time, which passes for that of messages"
+        )
     spread = _spread(cell, currency)
     if spread > bounds.CLOSURE_RATIO:
-        return f"its rounds spread by ±{spread:.0%}: the machine was not the same in all of them"
+        return f"likely because its rounds spread by ±{spread:.0%}: the machine was not the same in all of them"
     components = cell.latency.components if cell.latency else {}
     samples = min((part.samples for part in components.values()), default=0)
     if currency == "latency" and samples < bounds.FEWEST_EXCHANGES:
-        return f"only {samples} exchanges were followed"
+        return f"likely because only {samples} exchanges were followed"
     if currency == "latency" and not bounds.latency_undisturbed(cell):
-        return "the probes changed what they measured"
+        return "likely because the probes changed what they measured"
     measured = abs(_measured_ns(cell, currency))
     if measured < bounds.SMALL_OVERHEAD_NS:
-        return f"the overhead of {measured / 1000:.1f} µs is small beside what the method can resolve"
-    return "of a cause that was not recorded"
+        return f"likely because the overhead of {measured / 1000:.1f} µs is small beside what the method can resolve"
+    return "and no cause was recorded"
 
 
 def _measured_ns(cell: Cell, currency: Currency) -> float:
