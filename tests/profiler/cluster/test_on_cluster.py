@@ -426,7 +426,7 @@ def test_the_profiler_finds_the_processes_of_a_sidecar(cluster: Session, run: Ca
     echo = wait_ready(cluster, wanted)[wanted.echo_pod(hop).name]
     container = container_statuses(echo)["sidecar"]["containerID"]
     code = (
-        "import json,os;from pathlib import Path;from profiler.cluster import containers as c;"
+        "import json,os;from pathlib import Path;from profiler.cluster.agent import containers as c;"
         f"p=c.container_pids({container!r},Path(os.environ['MESHINSIGHT_CGROUPS']));"
         "n=c.network_namespace(p);from profiler.cluster.agent.commands.wait_for_ports import listening_ports as l;"
         "t=n.call(lambda:Path('/proc/thread-self/net/tcp').read_text());"
