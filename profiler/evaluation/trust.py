@@ -47,9 +47,7 @@ def _cause(cell: Cell, currency: Currency) -> str:
     """What was recorded of the cell that most probably keeps its sum from closing."""
     steal = cell.noise.steal_ratio or 0.0
     if steal > bounds.QUIET_STEAL_RATIO:
-        return (
-            f"likely because the host took {steal:.0%} of the CPU time, which passes for that of messages"
-        )
+        return f"likely because the host took {steal:.0%} of the CPU time, which passes for that of messages"
     spread = _spread(cell, currency)
     if spread > bounds.CLOSURE_RATIO:
         return f"likely because its rounds spread by ±{spread:.0%}: the machine was not the same in all of them"

@@ -155,6 +155,8 @@ def _cpu_bars(cells: Sequence[Cell], labels: Mapping[str, str]) -> dict[str, lis
         if cell.cpu is None:
             continue
         for method, components in (("eBPF", cell.cpu.components), ("perf", cell.cpu.perf_components)):
+            if not components:  # perf is shown only where it adds up
+                continue
             parts = {name: part.cpu_ns_per_request for name, part in components.items()}
             total = cell.cpu.overhead_ns / 1000
             bar = Bar(group=labels[cell.id], label=method, parts=_micros(parts), total=total)
