@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from profiler.errors import MeshInsightError
-from profiler.text import printable
+from profiler.text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +41,7 @@ def print_note(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Print an error as one line on standard error, whatever is in it."""
-    line = " ".join(printable(text[: 4 * _LONGEST_ERROR]).split())
-    print_note(f"meshinsight: error: {line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + '…'}")
+    print_note(f"meshinsight: error: {one_line(text, _LONGEST_ERROR)}")
 
 
 def write_document(text: str, stream: TextIO) -> None:

@@ -58,7 +58,7 @@ def profile_model(path: Path, profile: "Profile | None" = None) -> "FittedModel"
 
 
 def _given(path: Path) -> "FittedModel | None":
-    """The model in a file, None if it is none; its format is told within its first characters."""
+    """The model in a file, None if it is none; its first characters name its format."""
     try:
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING)

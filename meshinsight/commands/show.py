@@ -12,6 +12,7 @@ from meshinsight.console import write_json_document
 from meshinsight.options.checks import output_format
 from meshinsight.options.prediction import Profile
 from profiler.errors import UsageError
+from profiler.text import some_of
 
 if TYPE_CHECKING:
     from profiler.profile.types import Cell
@@ -46,7 +47,7 @@ def show(
 def _matching(cells: "list[Cell]", pattern: str) -> "list[Cell]":
     chosen = [cell for cell in cells if fnmatchcase(cell.id, pattern)]
     if not chosen:
-        known = ", ".join(cell.id for cell in cells[:8]) + (", …" if len(cells) > 8 else "")
+        known = some_of((cell.id for cell in cells), 8)
         raise UsageError(f"--cell {pattern}: no cell of this profile matches; it has {known or 'no cells'}")
     return chosen
 

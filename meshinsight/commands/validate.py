@@ -28,7 +28,11 @@ def validate(
     rate: Annotated[
         float | None,
         number(
-            "--rate", least=0.1, most=1e6, metavar="R", help="Requests per second from outside; else found by itself."
+            "--rate",
+            least=0.1,
+            most=1e6,
+            metavar="R",
+            help="Requests per second from outside; chosen automatically if not given.",
         ),
     ] = None,
     duration: Annotated[
@@ -46,7 +50,7 @@ def validate(
             "--temperature",
             choices=APPLICATION_TEMPERATURES,
             metavar="NAME",
-            help="CPUs beside it: hot (kept awake), cold (caches evicted), natural.",
+            help="CPUs: hot (kept awake), cold (caches evicted), natural.",
         ),
     ] = "hot",
     output: Annotated[str, output_format(*text_formats())] = "table",

@@ -12,7 +12,7 @@ from typing import Final
 from predictor.graph.types import SidecarMode
 from predictor.models.types import POSITIONS, Configuration, FittedModel
 from profiler.errors import UsageError
-from profiler.vocabulary.usual import PROXY
+from profiler.vocabulary.usual import PROXY, usual_application
 
 CLIENT: Final = 0
 SERVER: Final = 1
@@ -194,7 +194,7 @@ def _topology(kind: Kind) -> str:
 
 
 def _unusual(item: Configuration) -> tuple[bool, int, int]:
-    usual = "http1" if item.protocol == "tcp" else item.protocol
+    usual = usual_application(item.protocol)
     return item.application != usual, len(item.extra_headers), item.workers
 
 

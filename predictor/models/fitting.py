@@ -85,10 +85,6 @@ def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> F
     )
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _configuration(
     key: Sequence[Any], cells: Sequence[Cell], error: float, machine: Floats, random: np.random.Generator,
     followed: Followed,

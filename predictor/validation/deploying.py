@@ -13,7 +13,8 @@ from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster
 from profiler.errors import UsageError
 from profiler.testbed.application import NO_SIDECAR, SHARED, Application, Edge, Microservice
-from profiler.vocabulary.protocols import HTTP1, TCP
+from profiler.vocabulary.protocols import TCP
+from profiler.vocabulary.usual import usual_application
 
 _GOLDEN: Final = 0.6180339887498949
 """Multiples of it, modulo one, fill the unit interval evenly however many are taken."""
@@ -25,7 +26,7 @@ _LARGEST_BYTES: Final = 16 << 20
 def applications_of(graph: CallGraph) -> dict[str, str]:
     """What the services on the two ends of each edge speak, by edge id. A TCP edge carries HTTP/1.1, as in profiles."""
     edges = (*graph.calls, *(entry.as_call() for entry in graph.ingress))
-    return {call.id: HTTP1 if call.protocol == TCP else call.protocol for call in edges}
+    return {call.id: usual_application(call.protocol) for call in edges}
 
 
 def plain_entries(graph: CallGraph) -> CallGraph:

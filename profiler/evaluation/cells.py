@@ -67,7 +67,7 @@ class Assembly:
     def _cpu_hit_cost_ns(self) -> float:
         """CPU time that one hit of a CPU probe costs: busy time with probes less that without.
 
-        As for latency, only hops without sidecars calibrate. Windows weigh by their hits: at a low rate, as beside cold
+        As for latency, only hops without sidecars calibrate. Windows weigh by their hits: at a low rate, as with cold
         neighbours, what else the machine does outweighs the probes.
         """
         points = [point for point in self._readings.cpu if _direct(point)]

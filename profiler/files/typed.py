@@ -48,10 +48,10 @@ def typed(
         problem = one_line(problem.replace("`", ""))
         if of_key:
             problem = f"unknown key; {problem[:1].lower()}{problem[1:]}"
-        told = f"{where}: {problem[:1].lower()}{problem[1:]}" if where and problem else f"{where} is missing"
-        told = told if where else f"{problem[:1].lower()}{problem[1:]}"
+        message = f"{where}: {problem[:1].lower()}{problem[1:]}" if where and problem else f"{where} is missing"
+        message = message if where else f"{problem[:1].lower()}{problem[1:]}"
         ending = f"; {remedy}" if remedy else ""
-        raise error(f"{origin}: {line}{told}{ending}") from wrong
+        raise error(f"{origin}: {line}{message}{ending}") from wrong
 
 
 def _steps(path: str) -> list[str | int]:

@@ -23,6 +23,7 @@ from profiler.attribution.statistics import middle, steady_from
 from profiler.errors import ProbeError, ProcessError
 from profiler.evaluation.windows import GUARD_NS, CpuWindow, LatencyWindow, Phase
 from profiler.host.process import Process
+from profiler.host.waiting import wait_until
 from profiler.measuring.instruments import CpuAccount
 from profiler.measuring.machines import Places, added_times
 from profiler.measuring.testbeds import DeployedHop, LocalTestbed, Testbed
@@ -418,12 +419,8 @@ def _with_client(deployment: DeployedHop, generator: Process) -> Places:
 
 def wait_until_sending(generator: LoadGenerator, directory: Path, process: Process) -> None:
     """Wait until the generator that runs as `process` and writes to `directory` has begun. Raises ProcessError."""
-    deadline_s = time.monotonic() + START_WITHIN_S
-    while not generator.started(directory):
-        process.check()
-        if time.monotonic() > deadline_s:
-            raise ProcessError(f"{generator.name} sent nothing within {START_WITHIN_S:g} s; is the machine busy?")
-        time.sleep(0.002)
+    if not wait_until(lambda: generator.started(directory), START_WITHIN_S, every_s=0.002, check=process.check):
+        raise ProcessError(f"{generator.name} sent nothing within {START_WITHIN_S:g} s; is the machine busy?")
 
 
 def _modes(plan: Plan) -> list[Mode]:

@@ -188,7 +188,7 @@ class Instruments:
             self._count_cputime_hits()
             self.cputime.detach()
         self.neighbours.check()
-        return CpuAccount(times, busy_ns, self.neighbours.coarse or "")
+        return CpuAccount(times, busy_ns, self.neighbours.coarse)
 
     def begin_sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ, event: str | None = None) -> None:
         """Get ready to sample, by the best event by default. Raises MissingError, ProcessError."""

@@ -224,7 +224,7 @@ def _hops(settings: ProfileSettings) -> list[Hop]:
         Hop(
             protocol,
             topology,
-            HTTP1 if protocol == TCP else protocol,
+            usual.usual_application(protocol),
             proxy,
             tls,
             filters,

@@ -14,7 +14,7 @@ _DIMENSIONS: Final = (
 
 
 def upgraded(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as this version has it; what is wrong in it stays wrong, to be told when it is checked."""
+    """The document as this version has it; what is wrong in it stays wrong and is reported when it is checked."""
     if document.get("version") != 1:
         return document
     found = {**document, "version": VERSION}

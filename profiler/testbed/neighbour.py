@@ -10,8 +10,8 @@ in their session. They are started paused, and paused and resumed by signals.
 Each neighbour times itself: it works in steps of less than a microsecond, reads the clock after each, and adds up the
 steps in which it kept the CPU; after a long one it asks the kernel whether it did. So the time of the neighbours is
 known without probes, and without the scheduler, which gives a woken thread all the time since its wake-up although a
-neighbour still had the CPU for a part of it. What a tick or the host takes
-while a neighbour has the CPU is its own time.
+neighbour still had the CPU for a part of it. What a tick or the host takes while a neighbour has the CPU is its own
+time.
 
 Run as a program: `python -m profiler.testbed.neighbour --mode awake|cold|cold-N --cpu N --clock FILE [--walk-bytes B]`.
 """
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from profiler.errors import ProcessError
 from profiler.files.writing import PRIVATE, write_new
 from profiler.host.interpreter import module_command
+from profiler.host.waiting import wait_until
 from profiler.vocabulary.temperature import COLD_STEPS, MODES, Mode
 
 if TYPE_CHECKING:  # the program itself stays small
@@ -48,7 +49,7 @@ _CHUNK_BYTES: Final = 2048
 LONG: Final = 8
 """A step that takes so many times the usual one may have lost the CPU.
 
-Tried on an AMD EPYC guest beside a ping-pong at 500/s and at saturation: usual steps of 0.15 µs (awake) and 0.26 µs
+Tried on an AMD EPYC guest next to a ping-pong at 500/s and at saturation: usual steps of 0.15 µs (awake) and 0.26 µs
 (cold); those that lost the CPU take 16 to 64 µs.
 """
 COARSEST_STEP_NS: Final = 3000
@@ -64,8 +65,9 @@ _CLOCK_SOURCE: Final = Path("/sys/devices/system/clocksource/clocksource0/curren
 class Neighbours:
     """The neighbours of a run, one of each mode asked for per CPU; off at first.
 
-    Attributes: `mode`, `walk_bytes` per CPU, `processes` (their run time is never part of a result), and where each of
-    them notes its steps in its memory, `steps` (process id → address).
+    Attributes: `mode`, `walk_bytes` per CPU, `processes` (their run time is never part of a result), where each of them
+    notes its steps in its memory, `steps` (process id → address), and why they cannot time themselves, `coarse` (empty
+    where they can), so that `used_ns` is the scheduler's account.
     """
 
     def __init__(
@@ -87,6 +89,8 @@ class Neighbours:
         for process in self.processes:
             _await_paused(process, deadline_s)
         self._clocks = [Clock(path) for path in clocks.values()]
+        usual_ns = max((clock.usual_step_ns for clock in self._clocks), default=0)
+        self.coarse = too_coarse(usual_ns) if usual_ns > COARSEST_STEP_NS else ""
         self.steps = dict(
             zip((process.pid for process in self.processes), (c.address for c in self._clocks), strict=True)
         )
@@ -116,12 +120,6 @@ class Neighbours:
             self.off()
         else:
             self.awake()
-
-    @property
-    def coarse(self) -> str | None:
-        """Why they cannot time themselves, so that `used_ns` is the scheduler's account; None where they can."""
-        usual_ns = max((clock.usual_step_ns for clock in self._clocks), default=0)
-        return too_coarse(usual_ns) if usual_ns > COARSEST_STEP_NS else None
 
     def used_ns(self) -> int:
         """CPU time that all of them have used so far, in nanoseconds: by their own clocks where these are fast."""
@@ -213,7 +211,7 @@ def run_steps(
 
 
 def _switches() -> int:
-    """How often this process lost the CPU, by itself or not."""
+    """How often this process lost the CPU, voluntarily or not."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_nvcsw + usage.ru_nivcsw
 
@@ -272,11 +270,8 @@ def _spawn(run: "Run", mode: Mode, cpu: int, walk_bytes: int, clock: Path) -> "P
 
 
 def _await_paused(process: "Process", deadline_s: float) -> None:
-    while not process.is_paused():
-        process.check()
-        if time.monotonic() > deadline_s:
-            raise ProcessError(f"{process.name} (pid {process.pid}) was not ready within {_READY_WAIT_S:g} s")
-        time.sleep(0.002)
+    if not wait_until(process.is_paused, deadline_s - time.monotonic(), every_s=0.002, check=process.check):
+        raise ProcessError(f"{process.name} (pid {process.pid}) was not ready within {_READY_WAIT_S:g} s")
 
 
 def _size_bytes(text: str) -> int:

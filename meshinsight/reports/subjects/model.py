@@ -1,4 +1,4 @@
-"""What is shown of a fitted model: coefficients with intervals, and how well cells foretell one another."""
+"""What is shown of a fitted model: coefficients with intervals, and the leave-one-out errors of its cells."""
 
 import dataclasses
 from collections.abc import Iterator
