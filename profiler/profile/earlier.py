@@ -1,11 +1,13 @@
 """Profiles of earlier format versions, made into the present one. Pure.
 
-Version 1 had an anchored median for every component instead of the factor of the cell, and could lack dimensions.
+Version 2 had no placement: all processes were pinned apart. Version 1 had an anchored median for every component
+instead of the factor of the cell, and could lack dimensions.
 """
 
 from typing import Any, Final
 
 from profiler.profile.types import VERSION
+from profiler.vocabulary.hop import APART
 
 _DIMENSIONS: Final = (
     "proxy", "application", "tls", "filters", "transport", "workers", "reference", "headers", "header_bytes",
@@ -15,15 +17,21 @@ _DIMENSIONS: Final = (
 
 def upgraded(document: dict[str, Any]) -> dict[str, Any]:
     """The document as this version has it; what is wrong in it stays wrong and is reported when it is checked."""
-    if document.get("version") != 1:
+    version = document.get("version")
+    if version not in (1, 2):
         return document
     found = {**document, "version": VERSION}
     if isinstance(cells := document.get("cells"), list):
-        found["cells"] = [_cell(cell) for cell in cells]
+        found["cells"] = [_pinned(cell if version == 2 else _of_first(cell)) for cell in cells]
     return found
 
 
-def _cell(cell: Any) -> Any:
+def _pinned(cell: Any) -> Any:
+    return {**cell, "placement": APART} if isinstance(cell, dict) else cell
+
+
+def _of_first(cell: Any) -> Any:
+    """A cell of version 1."""
     if not isinstance(cell, dict):
         return cell
     found = {name: value for name, value in cell.items() if value is not None or name not in _DIMENSIONS}

@@ -1,4 +1,4 @@
-"""What a profile is, format version 2, as types: the schema is generated from them, and reading checks against them.
+"""What a profile is, format version 3, as types: the schema is generated from them, and reading checks against them.
 
 Times are ns, sizes bytes, rates per second; a share is a fraction. None is what is not known. What each field means is
 in docs/profile-format.md. A default is what people take for granted of a dimension.
@@ -14,7 +14,7 @@ from profiler.vocabulary.components import COMPONENTS, DIRECTIONS, PLACES, filte
 from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN
 
 FORMAT: Final = "meshinsight-profile"
-VERSION: Final = 2
+VERSION: Final = 3
 """The newest format version that this package reads, and the one it writes."""
 
 _LARGEST: Final = 1e18
@@ -154,12 +154,37 @@ class LatencyComponent(Closed, frozen=True, kw_only=True):
     source: str
 
 
+class HandOvers(Closed, frozen=True, kw_only=True):
+    """Hand-overs of an exchange from one thread to the next, means per exchange.
+
+    `crossed` of the `count` went to another CPU, and of these `cores` to another core and `caches` to one that shares
+    no last-level cache; None where the topology of the CPUs is not known. `rounds_crossed` is each round on its own.
+    """
+
+    count: Positive
+    crossed: Positive
+    cores: Positive | None = None
+    caches: Positive | None = None
+    rounds_crossed: list[Positive] = []
+
+    @property
+    def share(self) -> float:
+        """The share that went to another CPU, 0 to 1."""
+        return self.crossed / self.count if self.count else 0.0
+
+
 class Place(Closed, frozen=True, kw_only=True):
-    """The components of one process in one direction, at the median."""
+    """The components of one process in one direction, at the median.
+
+    `hand_overs` is how many hand-overs to it there were per exchange in that direction, and `crossed` how many of them
+    went to another CPU.
+    """
 
     place: Annotated[str, Meta(pattern=f"^({'|'.join(PLACES)})$")]
     direction: Annotated[str, Meta(pattern=f"^({'|'.join(DIRECTIONS)})$")]
     components: dict[Component, Signed]
+    hand_overs: Positive = 0.0
+    crossed: Positive = 0.0
 
 
 class Latency(Closed, frozen=True, kw_only=True):
@@ -174,6 +199,8 @@ class Latency(Closed, frozen=True, kw_only=True):
     components: dict[Component, LatencyComponent]
     by_place: list[Place]
     closure_residual: Signed | None
+    hand_overs: HandOvers | None = None
+    baseline_hand_overs: HandOvers | None = None
 
 
 class CpuComponent(Closed, frozen=True, kw_only=True):
@@ -250,6 +277,7 @@ class Cell(Closed, frozen=True, kw_only=True):
     filters: list[str] = []
     transport: str = IP
     workers: AtLeastOne = usual.WORKERS
+    placement: str = usual.PLACEMENT
     proxy_config: str | None = None
     reference: bool = False
     request_bytes: Count
@@ -334,7 +362,7 @@ class Profile(Closed, frozen=True, kw_only=True):
     """What one run of `meshinsight profile` found."""
 
     format: Literal["meshinsight-profile"] = FORMAT
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
     status: Literal["complete", "partial"]
     run_id: RunId
     created: UtcTime

@@ -25,6 +25,10 @@ TLS_MODES: Final = (PLAIN, MTLS)
 IP, UDS = "ip", "uds"
 TRANSPORTS: Final = (IP, UDS)
 """How an application and its own sidecar reach each other."""
+APART, TOGETHER, FREE = "apart", "together", "free"
+PLACEMENTS: Final = (FREE, APART, TOGETHER)
+"""On which CPUs the processes of a hop run: where the scheduler puts them; each pinned to the CPU after that of the one
+before it, so that every hand-over goes to another CPU; or all pinned to one CPU, so that none does."""
 _PLACES_OF: Final = {
     CLIENT: (CLIENT_SIDECAR,),
     SERVER: (SERVER_SIDECAR,),
@@ -50,6 +54,7 @@ class Hop:
     transport: str = IP
     workers: int = usual.WORKERS
     bootstrap: str = ""
+    placement: str = usual.PLACEMENT
 
     @property
     def name(self) -> str:
@@ -65,6 +70,7 @@ class Hop:
             "" if self.transport == IP else self.transport,
             "" if self.workers == usual.WORKERS else f"w{self.workers}",
             f"own.{label_of(self.bootstrap)}" if self.bootstrap else "",
+            "" if self.placement == usual.PLACEMENT else self.placement,
         ]
         return "-".join(part for part in parts if part)
 

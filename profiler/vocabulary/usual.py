@@ -6,6 +6,8 @@ from profiler.vocabulary.protocols import HTTP1, TCP
 
 PROXY: Final = "envoy"
 WORKERS: Final = 1
+PLACEMENT: Final = "free"
+"""Processes run where the scheduler puts them, as in a pod."""
 CONNECTIONS: Final = 1
 REQUEST_BYTES: Final = 128
 RESPONSE_BYTES: Final = 1024
