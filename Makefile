@@ -60,13 +60,15 @@ experiments: setup ## measure what experiments/ shows (EXPERIMENT=name for one, 
 	for name in $(or $(EXPERIMENT),$$all); do
 	  run=experiments/$$name/run.py given=()
 	  [ -f "$$run" ] || $(call fail,no experiment is called $$name; there are: $$(echo $$all))
-	  if grep -q 'add_argument("profile", type=Path)' "$$run"; then
+	  option=$$(sed -nE 's/.*add_argument\("((--)?profile)", type=Path\)$$/\1/p' "$$run")
+	  if [ -n "$$option" ]; then
 	    if [ -z '$(PROFILE)' ]; then
 	      [ -z '$(EXPERIMENT)' ] || $(call fail,$$name needs the profile that its README.md names; give PROFILE=DIR)
 	      echo "experiments: $$name is left out: it needs a profile; give PROFILE=DIR"
 	      continue
 	    fi
 	    given=('$(PROFILE)')
+	    [ "$$option" = profile ] || given=("$$option" '$(PROFILE)')
 	  fi
 	  echo "experiments: $$name"
 	  $(BIN)/python "$$run" "$${given[@]}"

@@ -15,8 +15,8 @@ HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "results.md"
 ORDER: Final = (
     "headline", "components", "size_sweep", "rate_sweep", "connection_sweep", "filter_costs", "proxies",
-    "temperature", "application_graphs", "what_ifs", "own_overhead", "attach_overhead", "cluster_agreement",
-    "repeatability", "load_generators", "user_time", "import_speed", "batch_speed",
+    "temperature", "application_graphs", "what_ifs", "independent_harness", "own_overhead", "attach_overhead",
+    "cluster_agreement", "repeatability", "load_generators", "user_time", "import_speed", "batch_speed",
 )  # fmt: skip
 INTRODUCTION: Final = """\
 # Results

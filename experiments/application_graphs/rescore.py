@@ -29,6 +29,7 @@ from predictor.validation.types import Anchor, Score
 from profiler.measuring.applications import AnchorCell, AnchorReading
 from profiler.profile.document import load_profile
 from profiler.profile.types import Profile
+from profiler.vocabulary.hop import APART
 from profiler.vocabulary.temperature import COLD
 
 
@@ -53,7 +54,7 @@ def main() -> None:
 
 def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: Profile) -> None:
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
-    model = model_of(model, entry["temperature"])
+    model = model_of(model, entry["temperature"], entry.get("placement", APART))
     profiled = anchor_cells([load_graph(file)], model, profile)
     found = anchors(entry, profiled)
     entry["anchors"] = {one.cell.name: anchor_figures(one) for one in found}

@@ -13,7 +13,16 @@ import typer
 
 from meshinsight.models import load_model
 from meshinsight.options.checks import out_file, output_format
-from meshinsight.options.prediction import CpuModel, Graph, ProfileOrModel, Proxy, Samples, Seed, Transport
+from meshinsight.options.prediction import (
+    CpuModel,
+    CrossingShare,
+    Graph,
+    ProfileOrModel,
+    Proxy,
+    Samples,
+    Seed,
+    Transport,
+)
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import UsageError
 
@@ -61,6 +70,7 @@ def advise(
     seed: Seed = 1,
     samples: Samples = 10_000,
     cpu_model: CpuModel = None,
+    crossing_share: CrossingShare = None,
 ) -> None:
     """Find the fewest changes that meet limits of latency, CPU and memory, in order of what each saves.
 
@@ -76,7 +86,7 @@ def advise(
 
     loaded = load_graph(graph)
     chosen = rules(loaded, allow or (), keep or ())
-    options = Options(proxy=proxy, transport=transport, samples=samples, seed=seed, cpu_model=cpu_model)
+    options = Options(proxy, transport, samples, seed, cpu_model, crossing_share=crossing_share)
     found = advising(loaded, load_model(profile), limits, chosen, options)
     if out is not None:
         save_graph(found.graph, out)
@@ -110,6 +120,7 @@ def _check(found: "Advice", profile: Path, graph: Path, out: Path | None, option
     words += ["--transport", found.transport] if found.transport != "ip" else []
     words += ["--proxy", options.proxy] if options.proxy is not None else []
     words += ["--cpu-model", options.cpu_model] if options.cpu_model is not None else []
+    words += ["--crossing-share", str(options.crossing_share)] if options.crossing_share is not None else []
     words += ["--seed", str(options.seed)] if options.seed != 1 else []
     words += ["--samples", str(options.samples)] if options.samples != 10_000 else []
     return shlex.join(words)

@@ -177,8 +177,9 @@ def _write(graph: "CallGraph", out: Path) -> None:
 
 def _describe(graph: "CallGraph", stream: TextIO) -> None:
     """What a graph has, and what in it is assumed."""
-    rate = sum(entry.rate_rps for entry in graph.ingress)
-    counts = f"{len(graph.services)} services, {len(graph.calls)} calls, {rate:g} requests per second from outside"
+    closed, rate = graph.closed_loop, sum(entry.rate_rps for entry in graph.ingress)
+    load = f"{rate:g} requests per second" if closed is None else f"requests over {closed.connections} connections"
+    counts = f"{len(graph.services)} services, {len(graph.calls)} calls, {load} from outside"
     print_line(counts, stream)
     if graph.assumed:
         print_line(f"assumed ({len(graph.assumed)}):", stream)

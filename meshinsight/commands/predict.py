@@ -11,6 +11,7 @@ from meshinsight.models import load_model
 from meshinsight.options.checks import output_format
 from meshinsight.options.prediction import (
     CpuModel,
+    CrossingShare,
     Graph,
     PricePerGibHour,
     PricePerVcpuHour,
@@ -47,6 +48,7 @@ def predict(
     seed: Seed = 1,
     samples: Samples = 10_000,
     cpu_model: CpuModel = None,
+    crossing_share: CrossingShare = None,
     speedup: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What if components were faster: YAML, parsing: {C: 0.5, L: 0.5}."),
@@ -71,7 +73,9 @@ def predict(
     from predictor.what_if.scenario import Changes, changed
 
     loaded = changed(load_graph(graph), Changes(tuple(change or ()), tuple(drop_filter or ()), topology))
-    options = Options(proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup))
+    options = Options(
+        proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup), crossing_share=crossing_share
+    )
     prices = Prices(price_per_vcpu_hour, price_per_gib_hour)
     if scenarios is None:
         _predict(loaded, profile, options, prices, output)

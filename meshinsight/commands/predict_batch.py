@@ -12,7 +12,7 @@ import typer
 from meshinsight.console import print_line, print_note
 from meshinsight.models import load_model
 from meshinsight.options.checks import number, out_file
-from meshinsight.options.prediction import CpuModel, ProfileOrModel, Proxy, Seed, Transport
+from meshinsight.options.prediction import CpuModel, CrossingShare, ProfileOrModel, Proxy, Seed, Transport
 from profiler.errors import MeshInsightError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def predict_batch(
     proxy: Proxy = None,
     transport: Transport = "ip",
     cpu_model: CpuModel = None,
+    crossing_share: CrossingShare = None,
     rate: Annotated[
         float, number("--rate", least=0, most=1e12, metavar="RPS", help="Requests per second of each trace.")
     ] = 1.0,
@@ -66,7 +67,8 @@ def predict_batch(
     from predictor.importers.traces.reading import TraceOptions
 
     source = BatchInput(graphs, TraceOptions(Rates(rate)))
-    options = Options(proxy, transport, samples if percentiles else 0, seed, cpu_model)
+    count = samples if percentiles else 0
+    options = Options(proxy, transport, count, seed, cpu_model, crossing_share=crossing_share)
     predictor = BatchPredictor(load_model(profile), options)
     began = time.monotonic()
 

@@ -1,5 +1,6 @@
 """`meshinsight profile`: measure sidecars on this machine, save the profile, show it."""
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from profiler.measuring.profiling import Outcome
     from profiler.planning.settings import ProfileSettings
 
-QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.5}
+QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.4}
 """What `--quick` changes of the defaults: a first answer within two minutes."""
 
 BUDGET_MATRIX: Final = "budget"
@@ -70,6 +71,7 @@ def profile(
         _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), output)
         return
     settings = _settings(run, chosen)
+    settings = replace(settings, ends=()) if cluster else settings.on(len(os.sched_getaffinity(0)))
     if run.dry_run:
         if cluster:
             print_objects(settings, place)
@@ -85,13 +87,16 @@ def _settings(run: Run, given: dict[str, Any]) -> "ProfileSettings":
     """Defaults, then what `--quick` or a matrix says, then what single options say."""
     from profiler.planning.matrix import load_matrix, matrix_error, parse_budget_s
     from profiler.planning.settings import ProfileSettings
+    from profiler.vocabulary.hop import ENDS
 
-    chosen: dict[str, Any] = dict(QUICK) if run.quick else {}
+    chosen: dict[str, Any] = dict(QUICK) if run.quick else {"ends": ENDS}
     if run.matrix is not None or run.budget is not None:
         chosen.update(load_matrix(run.matrix or BUDGET_MATRIX))
     if run.budget is not None:
         chosen["budget_s"] = parse_budget_s("--budget", run.budget)
     chosen.update(given)
+    if "placements" in chosen:
+        chosen["ends"] = ()  # these are all placements that are wanted
     try:
         return ProfileSettings(**chosen)
     except UsageError as error:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,7 +11,21 @@ from meshinsight.models import load_model
 from meshinsight.options.checks import number, one_of, out_file, output_format
 from meshinsight.options.prediction import Graph, Profile
 from meshinsight.reports.formats import FORMATS, text_formats
+from profiler.vocabulary.hop import APART, FREE
 from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
+
+_TEMPERATURE: Final = one_of(
+    "--temperature",
+    choices=APPLICATION_TEMPERATURES,
+    metavar="NAME",
+    help="CPUs: hot (kept awake), cold (caches evicted), natural.",
+)
+_PLACEMENT: Final = one_of(
+    "--placement",
+    choices=(FREE, APART),
+    metavar="NAME",
+    help="CPUs of processes: free (as the scheduler chooses), apart (pinned, each to the next CPU).",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -44,15 +58,8 @@ def validate(
     rounds: Annotated[
         int, number("--rounds", least=4, most=1000, metavar="N", help="Windows of each variant, interleaved.")
     ] = 16,
-    temperature: Annotated[
-        str,
-        one_of(
-            "--temperature",
-            choices=APPLICATION_TEMPERATURES,
-            metavar="NAME",
-            help="CPUs: hot (kept awake), cold (caches evicted), natural.",
-        ),
-    ] = "hot",
+    temperature: Annotated[str, _TEMPERATURE] = "hot",
+    placement: Annotated[str, _PLACEMENT] = FREE,
     output: Annotated[str, output_format(*text_formats())] = "table",
     out: Annotated[Path | None, out_file(metavar="FILE", help="Keep the result as JSON, for report.")] = None,
 ) -> None:
@@ -70,7 +77,7 @@ def validate(
     loaded = load_graph(graph)
     document = load_profile(profile)
     scenarios = load_scenarios(what_if) if what_if else ()
-    settings = Settings(rate, rounds, duration, temperature)
+    settings = Settings(rate, rounds, duration, temperature, placement)
     with Progress() as progress:
         found = run(loaded, document, load_model(profile), scenarios, Options(), settings, progress.update)
     shown = report(found)

@@ -90,7 +90,8 @@ def draw(graph: CallGraph, found: Prediction, chosen: Chosen) -> Drawing:
     marks = (frozenset(found.path_before), frozenset(found.path_after))
     services = {service.name: service for service in graph.services}
     predicted = {service.name: service for service in found.services}
-    rate_rps = sum(entry.rate_rps for entry in graph.ingress)
+    entries = {entry.id for entry in graph.ingress}
+    rate_rps = sum(edge.rate_rps for edge in found.edges if edge.id in entries)
     return Drawing(
         width=math.ceil(placed.width + 2 * _MARGIN),
         height=math.ceil(placed.height + 2 * _MARGIN),

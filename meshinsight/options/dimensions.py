@@ -54,6 +54,9 @@ class Dimensions:
         bool, typer.Option("--new-connections", help="A new connection for every request, instead of keep-alive.")
     ] = False
     workers: Annotated[str | None, typer.Option(metavar="N,..", help="Worker threads of the proxy.")] = None
+    placement: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Processes on CPUs: free (default), apart, together.")
+    ] = None
     duration: Annotated[float | None, typer.Option(metavar="S", help="Seconds measured per round and cell.")] = None
     repeats: Annotated[int | None, typer.Option(metavar="N", help="Rounds.")] = None
     idle: Annotated[str | None, typer.Option(metavar="MODE", help="awake (default) or natural.")] = None
@@ -139,6 +142,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "connections": ("connections", _each(_whole)),
     "new_connections": ("new_connections", lambda given: (given,)),
     "workers": ("workers", _each(_whole)),
+    "placement": ("placements", _names),
     "duration": ("duration_s", _as_it_is),
     "repeats": ("repeats", _as_it_is),
     "idle": ("idle", _as_it_is),

@@ -29,6 +29,16 @@ CpuModel = Annotated[
     str | None,
     typer.Option("--cpu-model", metavar="TEXT", help="CPU of the nodes, as the profile would name it."),
 ]
+CrossingShare = Annotated[
+    float | None,
+    number(
+        "--crossing-share",
+        least=0,
+        most=1,
+        metavar="S",
+        help="Share of hand-overs between processes that go to another CPU; if not given, as profiled.",
+    ),
+]
 PricePerVcpuHour = Annotated[
     float | None,
     number("--price-per-vcpu-hour", least=0, most=_MOST_MONEY, metavar="MONEY", help="Gives money per month (730 h)."),

@@ -22,7 +22,7 @@ from predictor.advise.types import Advice, Outcome, Step
 from predictor.graph.types import CallGraph
 from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
-from predictor.predict.predict import predict
+from predictor.predict.predict import predict, with_rate
 from predictor.predict.types import Prediction
 from profiler.errors import UsageError
 
@@ -74,12 +74,16 @@ class _Answer:
 def advise(
     graph: CallGraph, model: FittedModel, limits: Sequence[Limit], rules: Rules, options: Options | None = None
 ) -> Advice:
-    """The fewest changes that meet all limits. Raises `UsageError` where the profile lacks what the graph needs."""
+    """The fewest changes that meet all limits. Raises `UsageError` where the profile lacks what the graph needs.
+
+    A closed loop keeps the rate that it has as it is: figures with other changes are compared at one rate.
+    """
     options = options or Options()
     if not limits:
         raise UsageError("no limit given; give one or more of --slo, --max-overhead, --max-cpu, --max-memory")
     if any(limit.timed and limit.statistic != "mean" for limit in limits) and options.samples < 1:
         raise UsageError("--samples 0: percentiles are limited, and they come from samples; leave it out")
+    graph = with_rate(graph, model, options)
     case = _Case(graph, model, limits, options, predict(graph, model, options))
     missed = case.excess(case.before)
     candidates = _candidates(case, rules)

@@ -12,8 +12,9 @@ import numpy as np
 from predictor.advise.changes import Change, Edges
 from predictor.advise.prices import Priced, Prices
 from predictor.advise.tail import Indices, Requests
-from predictor.graph.plan import call_rates, execution_plan
+from predictor.graph.plan import edge_rates, execution_plan, met_rates
 from predictor.graph.types import CallGraph
+from predictor.hop_costs.hops import CLIENT
 from predictor.hop_costs.load import SATURATED, Load, at_work, graph_owners, sidecar_load
 from predictor.models.types import Floats
 from predictor.predict.latency import Answer, Hops, answer
@@ -59,8 +60,9 @@ class Figures:
         self._plan = execution_plan(graph)
         self._own = {service.name: service.service_time.mean_ns for service in graph.services}
         self._own_variances = {service.name: variance_ns2(service.service_time) for service in graph.services}
-        rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
-        self.rates = np.array([rates[call.id] for call in self.edges.calls])
+        self.rates, self._met_rates = (
+            np.array([rates[call.id] for call in self.edges.calls]) for rates in (edge_rates(graph), met_rates(graph))
+        )
         self.touching = self._touching()
         pairs = [(edge, bit, change) for edge, own in enumerate(self.touching) for bit, change in enumerate(own)]
         self._effects: dict[int, list[tuple[int, int]]] = {number: [] for number in range(len(changes))}
@@ -168,13 +170,16 @@ class Figures:
         busy_one = self._prices.busy[rows]
         return self.hops_of(self._prices.latency_ns[rows], busy_one)
 
-    def varying(self, rows: Indices) -> tuple[Floats, Floats]:
-        """Variance of each edge's overhead in ns², and what of it is waiting, as `hop_waits` says."""
+    def varying(self, rows: Indices) -> tuple[Floats, Floats, Floats]:
+        """Variance of each edge's overhead in ns², what of it is waiting (`hop_waits`), and the client side's share."""
         load, work = self._load(self._prices.busy[rows])
         busy = at_work(self._owners, np.minimum(load.utilisation, SATURATED), work)
         waits = load.waits_ns.T
         variances = hop_variance(self._prices.latency_ns[rows], self._prices.sigmas[rows], waits, busy.T)
-        return variances, hop_waits(waits, busy.T)
+        sides = self._prices.latency_ns[rows]
+        hops = (sides + waits).sum(axis=1)
+        shares = np.divide(sides[:, CLIENT], hops, out=np.zeros_like(hops), where=hops > 0.0)
+        return variances, hop_waits(waits, busy.T), shares
 
     def waits(self, rows: Indices) -> Floats:
         """Waiting of each edge's call in ns."""
@@ -217,13 +222,13 @@ class Figures:
 
     def _load(self, busy_one: Floats) -> tuple[Load, Floats]:
         work = busy_one.T * self._workers * 1e9
-        return sidecar_load(self._owners, self.rates, work, np.full(work.shape, float(self._workers))), work
+        return sidecar_load(self._owners, self._met_rates, work, np.full(work.shape, float(self._workers))), work
 
-    def answer(self, hop_ns: Floats, varying: tuple[Floats, Floats]) -> Answer:
+    def answer(self, hop_ns: Floats, varying: tuple[Floats, Floats, Floats]) -> Answer:
         """Mean latency and what it waits for; hops vary as `varying` says."""
-        variances, waits = varying
+        variances, waits, shares = varying
         by_edge = dict(zip((call.id for call in self.edges.calls), waits.T, strict=True))
-        hops = Hops(self._by_edge(hop_ns), self._by_edge(variances), by_edge)
+        hops = Hops(self._by_edge(hop_ns), self._by_edge(variances), by_edge, self._by_edge(shares))
         return answer(self._plan, self._graph.ingress, self._own, hops, self._own_variances)
 
     def _by_edge(self, values: Floats) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Percentiles for a search: the same requests for every choice, and how much each edge decides of a percentile. Pure.
 
 All that is random is drawn once. So a change that makes a hop shorter never makes a sampled request longer, and the
-difference of two choices is no noise. Hops vary by one lognormal shape, many calls in a row by a few of them: the
-search corrects for both with real predictions.
+difference of two choices is no noise. Hops vary by one lognormal shape, many calls in a row by a few of them, and calls
+at the same time do not wait for their caller's sidecar: the search corrects for all three with real predictions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from predictor.graph.plan import execution_plan
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph
 from predictor.models.types import Floats
+from predictor.predict.schedule import uneven
 
 _MOST_REPEATS: Final = 8
 _WINDOW: Final = 0.01
@@ -79,8 +80,9 @@ class Requests:
         for name in self._plan.order:
             for stage in self._plan.handlings[name].stages:
                 longest = np.max([calls[call.id] for call in stage.calls], axis=0)
-                full = self._work(stage.calls, calls) > longest
-                left, each = np.where(full, 0.0, waited[name]), np.where(full, waited[name] / self._plan.cpus, 0.0)
+                full = self._work(stage.calls, calls, longest) > longest
+                left = np.where(full, uneven(self._plan.cpus), 1.0) * waited[name]
+                each = np.where(full, waited[name] / self._plan.cpus, 0.0)
                 for call in stage.calls:
                     edge = self._edges[call.id]
                     mine = np.where(calls[call.id] >= longest, left, 0.0)
@@ -90,11 +92,13 @@ class Requests:
                         found[edge] += self._back(call, each, waited[call.callee], calls, hop_ns, whole=True)
         return found
 
-    def _work(self, stage: Sequence[Call], calls: Mapping[str, Floats]) -> Floats:
-        """The least time of calls at the same time: that of all of them over the CPUs; 0 where those are not known."""
-        if self._plan.cpus == np.inf:
+    def _work(self, stage: Sequence[Call], calls: Mapping[str, Floats], longest: Floats) -> Floats:
+        """What calls at the same time take on the CPUs; 0 where those are not known, or there is one call."""
+        alone = len(stage) == 1 and (stage[0].repeat == "sequential" or stage[0].calls_per_request <= 1.0)
+        if self._plan.cpus == np.inf or alone:
             return np.zeros(self._count)
-        return np.asarray(np.sum([calls[f"work {call.id}"] for call in stage], axis=0) / self._plan.cpus)
+        work = np.sum([calls[f"work {call.id}"] for call in stage], axis=0) / self._plan.cpus
+        return np.asarray(work + uneven(self._plan.cpus) * longest)
 
     def _forward(self, hop_ns: Floats) -> tuple[Floats, dict[str, Floats]]:
         answers: dict[str, Floats] = {}
@@ -106,7 +110,7 @@ class Requests:
                     found = self._call(call, hop_ns[self._edges[call.id]], answers[call.callee])
                     calls[call.id], calls[f"work {call.id}"] = found
                 longest = np.max([calls[call.id] for call in stage.calls], axis=0)
-                total += np.maximum(longest, self._work(stage.calls, calls))
+                total += np.maximum(longest, self._work(stage.calls, calls, longest))
             answers[name] = total
             calls[f"answer {name}"] = total
         times = np.zeros(self._count)

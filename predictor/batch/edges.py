@@ -138,18 +138,18 @@ def endless_graphs(rows: Rows, flow: Flow, requests: Requests, endless: Booleans
 
 
 def mean_latency(
-    rows: Rows, flow: Flow, requests: Requests, hop_ns: Floats, hop_variances: Floats, waits: Floats
+    rows: Rows, flow: Flow, requests: Requests, hops: tuple[Floats, Floats, Floats, Floats]
 ) -> dict[str, Floats]:
-    """Means by graph; `weights`, `hop_ns`, `hop_variances` and `waits` by row."""
+    """Means by graph; `weights` by row, and so are `hops`, which are as in `Requests.answers`."""
     order, entries = flow.order, flow.order[flow.calls :]
     graph, rates = rows.graph[entries], flow.rates[entries]
     total = np.bincount(graph, rates, rows.graphs)[graph]
     count = np.bincount(graph, minlength=rows.graphs)[graph]
     share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
     own = rows.numbers["service_time_ns"]
-    found = requests.answers(
-        own, (hop_ns[order], hop_variances[order], waits[:, order]), rows.callee[entries], share, graph, rows.graphs
-    )
+    means, variances, waits, client_shares = hops
+    ordered = means[order], variances[order], waits[:, order], client_shares[order]
+    found = requests.answers(own, ordered, rows.callee[entries], share, graph, rows.graphs)
     waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)
     weights = np.empty(len(order))
     weights[order] = found.edge_weights

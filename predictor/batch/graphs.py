@@ -11,12 +11,21 @@ from predictor.graph.plan import passed_sidecars
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import INGRESS, SIDES, Call, CallGraph, Cluster, Ingress, Service, Sidecar, edge_id
 from predictor.hop_costs.temperature import given_weights
+from profiler.errors import UsageError
 
 Row = dict[str, Any]
 
 
 def graph_rows(graph: CallGraph, name: str) -> list[Row]:
-    """The rows of a graph: its entries, then its calls. A deployment's temperature is its first service's."""
+    """The rows of a graph: its entries, then its calls. A deployment's temperature is its first service's.
+
+    Raises `UsageError` for a closed loop, whose rate is not known.
+    """
+    if graph.closed_loop is not None:
+        raise UsageError(
+            f"{graph.closed_loop.id}: predict-batch takes no connections; give the rate_rps that predict works out of "
+            "them"
+        )
     services = {service.name: service for service in graph.services}
     cold = given_weights(graph)
     edges = [(entry.as_call(), entry.rate_rps) for entry in graph.ingress]

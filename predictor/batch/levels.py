@@ -13,6 +13,7 @@ import numpy as np
 from predictor.batch.decode import Booleans, Indices
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
+from predictor.predict.schedule import CALLER_SHARE, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ class Answers:
 class _Times:
     """Means and variances of nodes with their calls, rows of means × nodes; the rest is of the last row, by call.
 
-    A call is waited for `factor` × its mean + `excess` ns. Of the variance of its stage it has `part`, of which
-    `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's.
+    A call is waited for `factor` × its mean + `excess` ns + `hop_factor` × its hop. Of the variance of its stage it has
+    `part`, of which `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's.
     """
 
     mean: Floats
@@ -116,6 +117,7 @@ class _Times:
     part: Floats
     by_chance: Floats
     of_hop: Floats
+    hop_factor: Floats
 
 
 class Requests:
@@ -145,6 +147,7 @@ class Requests:
         self._often = np.minimum(waited, 1.0)
         self._times = np.where(parallel, 1.0, np.maximum(times, 1.0))
         self._least = None if cpus is None else waited / (self._times * cpus)
+        self._uneven = None if cpus is None else uneven(cpus)
         self._levels = [
             _Level(
                 slice(*span),
@@ -158,17 +161,21 @@ class Requests:
     def answers(
         self,
         own_ns: Floats,
-        hops: tuple[Floats, Floats, Floats],
+        hops: tuple[Floats, Floats, Floats, Floats],
         entries: Indices,
         share: Floats,
         entry_graph: Indices,
         graphs: int,
     ) -> Answers:
-        """The answers; `hops` are means, variances and waits (`hop_waits`) and have the entries behind the calls."""
-        hop_ns, hop_variances, waits = hops
+        """The answers; `hops` are means, variances, waits (`hop_waits`) and the caller's sidecar's shares of the means.
+
+        They have the entries behind the calls.
+        """
+        hop_ns, hop_variances, waits, client_shares = hops
         calls = len(hop_ns) - len(entries)
         means = np.stack([np.zeros(calls), hop_ns[:calls]])
-        times = self._answered(own_ns, means, np.stack([np.zeros(calls), hop_variances[:calls]]), waits[:, :calls])
+        variances = np.stack([np.zeros(calls), hop_variances[:calls]])
+        times = self._answered(own_ns, means, variances, waits[:, :calls], client_shares[:calls])
         reached, above = np.zeros(len(own_ns)), np.zeros(len(own_ns))
         np.add.at(reached, entries, share)
         weights = np.empty(len(hop_ns))
@@ -182,6 +189,7 @@ class Requests:
             np.add.at(reached, level.callee, counted)
             rest = 1.0 - times.by_chance[level.edges] - times.of_hop[level.edges]
             np.add.at(above, level.callee, more * rest)
+            counted += reached[level.caller] * times.hop_factor[level.edges]
             weights[level.edges] = counted + _ratio(more * times.of_hop[level.edges], means[-1, level.edges])
         reached += _ratio(_ratio(above, variance) * self._own_variances, own_ns)
         before = np.bincount(entry_graph, share * times.mean[0, entries], graphs)
@@ -191,7 +199,7 @@ class Requests:
     def without_hops(self, own_ns: Floats) -> Floats:
         """How long each node takes with its calls but without hops, in ns."""
         nothing = np.zeros((1, len(self._often)))
-        return np.asarray(self._answered(own_ns, nothing, nothing, None).mean[0])
+        return np.asarray(self._answered(own_ns, nothing, nothing, None, nothing[0]).mean[0])
 
     def reaching(self, calls: Booleans, nodes: int) -> Booleans:
         """The nodes whose requests wait for one of the `calls`, themselves or further on."""
@@ -201,7 +209,9 @@ class Requests:
             np.logical_or.at(found, level.caller, waits)
         return found
 
-    def _answered(self, own_ns: Floats, hops: Floats, hop_variances: Floats, waits: Floats | None) -> _Times:
+    def _answered(
+        self, own_ns: Floats, hops: Floats, hop_variances: Floats, waits: Floats | None, client_shares: Floats
+    ) -> _Times:
         """How long nodes take with their calls, one row for each of `hops`; how calls are waited for in the last.
 
         `waits` are of the last row: hops of the others take no time.
@@ -210,14 +220,17 @@ class Requests:
         found = _Times(
             np.tile(own_ns, (rows, 1)),
             np.tile(self._own_variances, (rows, 1)),
-            *(np.zeros(calls) for _ in range(6)),
+            *(np.zeros(calls) for _ in range(7)),
         )
         for level in reversed(self._levels):
-            self._answer(level, found, hops[:, level.edges], hop_variances[:, level.edges], waits)
+            chosen = hops[:, level.edges], hop_variances[:, level.edges], client_shares[level.edges]
+            self._answer(level, found, chosen, waits)
         return found
 
-    def _answer(self, level: _Level, found: _Times, hops: Floats, hop_variances: Floats, waits: Floats | None) -> None:
-        edges = level.edges
+    def _answer(
+        self, level: _Level, found: _Times, of_hops: tuple[Floats, Floats, Floats], waits: Floats | None
+    ) -> None:
+        edges, (hops, hop_variances, client_shares) = level.edges, of_hops
         times, often, rest = self._times[edges], self._often[edges], self._rest[edges]
         one = hops + np.take(found.mean, level.callee, axis=1)
         variance = hop_variances + np.take(found.variance, level.callee, axis=1)
@@ -226,17 +239,18 @@ class Requests:
         decides = np.tile(often, (len(taken), 1))
         chance = rest * (1.0 - rest) * one**2
         stage = self._number[edges] * variance + chance  # of calls in a row
-        excess = np.zeros_like(taken)
+        excess, behind = np.zeros_like(taken), np.zeros_like(taken)
         whole = variance + _ratio(chance, np.broadcast_to(self._number[edges], chance.shape))
         part = stage.copy()
         if least is not None:
             np.maximum(decides, least, out=decides)
         for rows in level.shared:
-            self._at_once(edges.start, rows, (one, variance, taken), (decides, excess, part), least, waits)
+            clients = hops * client_shares
+            self._at_once(edges.start, rows, (one, variance, taken, clients), (decides, excess, part, behind), waits)
             _share(rows, decides * times * whole, part)
-        total = decides * taken + excess
+        total = decides * taken + excess + behind * hops * client_shares
         found.one[edges], found.factor[edges], found.excess[edges] = one[-1], decides[-1] * times, excess[-1]
-        found.part[edges] = part[-1]
+        found.part[edges], found.hop_factor[edges] = part[-1], behind[-1] * client_shares
         found.by_chance[edges] = np.where(whole[-1] > 0.0, _ratio(whole[-1] - variance[-1], whole[-1]), 1.0)
         found.of_hop[edges] = _ratio(hop_variances[-1], whole[-1])
         for side in range(len(taken)):
@@ -247,17 +261,17 @@ class Requests:
         self,
         start: int,
         rows: Indices,
-        given: tuple[Floats, Floats, Floats],
-        found: tuple[Floats, Floats, Floats],
-        least: Floats | None,
+        given: tuple[Floats, Floats, Floats, Floats],
+        found: tuple[Floats, Floats, Floats, Floats],
         waits: Floats | None,
     ) -> None:
         """Calls at the same time, stages in `rows`: how often each decides, by how much above its mean, and variances.
 
-        `given` are means and variances of one call, and times of all in a row; the last of `found`, the variance of a
-        stage, is left at its first call.
+        `given` are means and variances of one call, times of all in a row, and what the caller's sidecar takes for one
+        call. Of `found`, the variance of a stage is left at its first call, and the last is how many of the times that
+        the caller's sidecar takes for one call come on top.
         """
-        (one, variance, taken), (decides, excess, part) = given, found
+        (one, variance, taken, clients), (decides, excess, part, behind) = given, found
         places = start + rows
         often, number, sequential = self._often[places], self._number[places], ~self._together[places]
         _longest_of_means(taken, self._often[start : start + taken.shape[1]], rows, decides)
@@ -282,13 +296,19 @@ class Requests:
                 longer = np.flatnonzero(more.mean > mean[varying])
                 decides[side, chosen[longer]], excess[side, chosen[longer]] = more.decides[longer], more.excess[longer]
                 mean[varying[longer]], stage[varying[longer]] = more.mean[longer], more.variance[longer]
-            if least is not None:
-                bound = (least[rows] * taken[side, rows]).sum(axis=1) > mean
-                decides[side, rows] = np.where(bound[:, None], least[rows], decides[side, rows])
-                excess[side, rows[bound]] = 0.0
-                cpus = _ratio(number, self._times[places] * least[rows]).max(axis=1)
+            others = np.maximum(number - decides[side, rows] * self._times[places], 0.0)
+            behind[side, rows] = CALLER_SHARE * others
+            mean = mean + (behind[side, rows] * clients[side, rows]).sum(axis=1)
+            if self._least is not None and self._uneven is not None:
+                least, uneven_part = self._least[places], self._uneven[places[:, 0]]
+                bound = (least * taken[side, rows]).sum(axis=1) > (1.0 - uneven_part) * mean
+                kept = np.where(bound, uneven_part, 1.0)
+                decides[side, rows] = np.where(bound[:, None], least, 0.0) + kept[:, None] * decides[side, rows]
+                excess[side, rows] *= kept[:, None]
+                behind[side, rows] *= kept[:, None]
+                cpus = _ratio(number, self._times[places] * least).max(axis=1)
                 full = _ratio((number * variance[side, rows]).sum(axis=1), cpus**2)
-                stage = np.where(bound, full, stage)
+                stage = np.where(bound, full, 0.0) + kept**2 * stage
             part[side, rows] = 0.0
             part[side, rows[:, 0]] = stage
 

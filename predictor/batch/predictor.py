@@ -28,8 +28,9 @@ from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, STATISTICS, result_table
 from predictor.batch.temperature import temperatures
 from predictor.graph.checks import check_graph
+from predictor.hop_costs.crossing import at_share, needed_placements
 from predictor.hop_costs.forms import Forms
-from predictor.hop_costs.hops import Kind, Part, Resolver
+from predictor.hop_costs.hops import CLIENT, Kind, Part, Resolver
 from predictor.hop_costs.load import SATURATED, at_work, sidecar_load
 from predictor.hop_costs.options import Options
 from predictor.models.natural import between_ends
@@ -50,11 +51,12 @@ class BatchPredictor:
     """Predicts chunks. `options.samples` above 0 asks for percentiles, which are sampled graph by graph."""
 
     def __init__(self, model: FittedModel, options: Options) -> None:
-        model = between_ends(model)
+        model = between_ends(at_share(model, options.crossing_share))
         self._model = model
         self._options = options
         self._forms = Forms(model, options)
-        self._resolver = Resolver(model, options.proxy, options.transport)
+        placements = needed_placements(options.crossing_share)
+        self._resolver = Resolver(model, options.proxy, options.transport, placements)
         self._reduced: dict[tuple[int, tuple[str, ...]], Reduced] = {}
         self._parts: dict[Kind, tuple[Part, ...] | str] = {}
         cells = (cost for item in model.configurations for cost in (item.latency, item.cpu) if cost)
@@ -149,7 +151,9 @@ class BatchPredictor:
         busy = at_work(edges.owners, np.minimum(load.utilisation, SATURATED), costs.work)
         variances = hop_variance(costs.latency.T, costs.spread.T, side_waits.T, busy.T)
         by_row_waits = np.stack([edges.by_row(values) for values in hop_waits(side_waits.T, busy.T)])
-        found = mean_latency(rows, flow, requests, edges.by_row(hop_ns), edges.by_row(variances), by_row_waits)
+        shares = np.divide(costs.latency[CLIENT], hop_ns, out=np.zeros_like(hop_ns), where=hop_ns > 0.0)
+        by_row_hops = edges.by_row(hop_ns), edges.by_row(variances), by_row_waits, edges.by_row(shares)
+        found = mean_latency(rows, flow, requests, by_row_hops)
         cpu_ns = costs.cpu.sum(axis=0)
         overhead = found["latency_with_ns"] - found["latency_without_ns"]
         vcpu = sums(edges.graph, edges.rates * cpu_ns, rows.graphs) * _NS

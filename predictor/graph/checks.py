@@ -9,6 +9,7 @@ from predictor.graph.types import (
     INGRESS,
     MOST_BYTES,
     MOST_CALLS_PER_REQUEST,
+    MOST_CONNECTIONS,
     MOST_REPLICAS,
     MOST_RPS,
     Call,
@@ -44,6 +45,7 @@ def check_graph(graph: CallGraph, where: Where = in_memory) -> None:
     _unique("ingress", (entry.service for entry in graph.ingress), where, "add up their rates")
     if not graph.ingress:
         raise UsageError(f"{where(('ingress',))}: no ingress; say where requests come in: service and rate_rps")
+    _closed_loop_alone(graph, where)
     _required(graph, where)
     cycle = find_cycle(graph)
     if cycle:
@@ -93,6 +95,8 @@ def _wrong_call(call: Call) -> str:
 def _wrong_entry(entry: Ingress) -> str:
     if not 0.0 <= entry.rate_rps <= MOST_RPS:
         return f"{entry.id}: {entry.rate_rps:g} requests per second are not between 0 and {MOST_RPS:g}"
+    if entry.connections is not None and not 1 <= entry.connections <= MOST_CONNECTIONS:
+        return f"{entry.id}: {entry.connections} connections are not between 1 and {MOST_CONNECTIONS}"
     if 0.0 <= entry.request_bytes <= MOST_BYTES and 0.0 <= entry.response_bytes <= MOST_BYTES:
         return ""
     return _wrong_sizes(entry)
@@ -130,6 +134,13 @@ def _known(graph: CallGraph, where: Where) -> None:
 
 def _known_names(names: set[str]) -> str:
     return f"add it under 'services:', which has {some_of(sorted(names))}"
+
+
+def _closed_loop_alone(graph: CallGraph, where: Where) -> None:
+    closed = [index for index, entry in enumerate(graph.ingress) if entry.connections is not None]
+    if closed and len(graph.ingress) > 1:
+        place = where(("ingress", closed[0]))
+        raise UsageError(f"{place}: an entry with connections must be the only one; give this one a rate_rps")
 
 
 def _required(graph: CallGraph, where: Where) -> None:

@@ -100,10 +100,11 @@ class Fields:
         """A number that may be missing, which says nothing is known."""
         return self.number(key, least=least, most=most) if self.has(key) else None
 
-    def whole(self, key: str, default: Any = _MISSING, *, least: int = 1) -> int:
+    def whole(self, key: str, default: Any = _MISSING, *, least: int = 1, most: int = MOST_REPLICAS) -> int:
         value = self.raw(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least or value > MOST_REPLICAS:
-            raise self.refuse(f"expected a whole number, {least} or more, found {shown(value)}", key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least or value > most:
+            bounds = f", {least} or more" if most == MOST_REPLICAS else f" between {least} and {most}"
+            raise self.refuse(f"expected a whole number{bounds}, found {shown(value)}", key)
         return value
 
     def size_bytes(self, key: str, default: float, *, binary: bool = False) -> float:

@@ -6,7 +6,7 @@ is the same wherever its request comes from, and the plan holds it once.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from predictor.graph.types import Call, CallGraph, Cluster, Service, SidecarMode
 
@@ -105,6 +105,23 @@ def call_rates(graph: CallGraph) -> dict[str, float]:
     """Calls per second on each edge, by its id: ingress rate times the multiplicities on the way to it."""
     rates = request_rates(graph)
     return {call.id: rates[call.caller] * call.calls_per_request for call in graph.calls}
+
+
+def edge_rates(graph: CallGraph) -> dict[str, float]:
+    """Calls per second on each edge, by its id, entries first."""
+    return {entry.id: entry.rate_rps for entry in graph.ingress} | call_rates(graph)
+
+
+def met_rates(graph: CallGraph) -> dict[str, float]:
+    """The part of `edge_rates` that a request meets on its way, entries first.
+
+    One of the connections of a closed loop meets the requests of the others, never one of its own.
+    """
+    entry = graph.closed_loop
+    if entry is None or entry.connections is None:
+        return edge_rates(graph)
+    met = replace(entry, rate_rps=entry.rate_rps * (1.0 - 1.0 / entry.connections))
+    return edge_rates(replace(graph, ingress=(met,)))
 
 
 def sidecar_modes(graph: CallGraph) -> dict[str, tuple[SidecarMode, SidecarMode]]:

@@ -13,6 +13,7 @@ from predictor.graph.services import SERVICE_FIELDS, Defaulted, read_service, re
 from predictor.graph.types import (
     EDGE_TLS_MODES,
     MOST_CALLS_PER_REQUEST,
+    MOST_CONNECTIONS,
     MOST_RETRY_RATE,
     PROTOCOLS,
     REPEATS,
@@ -44,7 +45,7 @@ _CALL: Final = (
     "caller", "callee", "name", *_EDGE, "calls_per_request", "group", "repeat", "asynchronous", "headers",
     "new_connections", "required", "bypass", "retry_rate",
 )  # fmt: skip
-_INGRESS: Final = ("service", "rate_rps", *_EDGE, "bypass")
+_INGRESS: Final = ("service", "rate_rps", "connections", *_EDGE, "bypass")
 _WHY: Final = {
     "replicas": "not given; 1",
     "sidecar": "not given; http on both sides",
@@ -112,7 +113,7 @@ def _elements(
 ) -> Iterator[Fields]:
     """The elements of a list with the defaults for their kind; a bare text stands for `{missing_name: text}`."""
     shared = defaults.below(kind)
-    shared.only({"service": SERVICE_FIELDS[1:], "call": _CALL[3:], "ingress": _INGRESS[2:]}[kind])
+    shared.only({"service": SERVICE_FIELDS[1:], "call": _CALL[3:], "ingress": _INGRESS[3:]}[kind])
     for path, value in items(document, (key,), top.raw(key, None, note=False)):
         if isinstance(value, str) and missing_name:
             value = {missing_name: value}
@@ -187,8 +188,12 @@ _ENTRY_VALUES: Final = {**_EDGE_VALUES, "tls": lambda fields, key: fields.choice
 def _ingress(fields: Fields, missing: Defaulted) -> Ingress:
     fields.only(_INGRESS)
     service = fields.text("service")
-    rate_rps = fields.rate_rps("rate_rps")
-    return Ingress(service=service, rate_rps=rate_rps, **_given(fields, _ENTRY_VALUES, "ingress", service, missing))
+    values = _given(fields, _ENTRY_VALUES, "ingress", service, missing)
+    if not fields.has("connections"):
+        return Ingress(service=service, rate_rps=fields.rate_rps("rate_rps"), **values)
+    if fields.has("rate_rps"):
+        raise fields.refuse("both connections and rate_rps are given; remove one of them", "connections")
+    return Ingress(service=service, connections=fields.whole("connections", most=MOST_CONNECTIONS), **values)
 
 
 def _one_way(entries: Iterable[Ingress]) -> Iterator[Assumption]:

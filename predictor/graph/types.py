@@ -31,6 +31,7 @@ MOST_CALLS_PER_REQUEST: Final = 1e9
 MOST_RETRY_RATE: Final = 1000.0
 MOST_BYTES: Final = 2.0**50
 MOST_RPS: Final = 1e12
+MOST_CONNECTIONS: Final = 1000
 """The largest values that a graph may hold, wherever it comes from."""
 
 ONE_MILLISECOND: Final = ServiceTime.constant(1e6)
@@ -110,17 +111,21 @@ class Call:
 class Ingress:
     """Requests from outside to `service`, `rate_rps` per second; the rest as in `Call`.
 
+    With `connections` the load is a closed loop: each of them sends a request as soon as the one before is answered,
+    so the rate follows from the latency, and `rate_rps` is 0 until a prediction has worked it out. Such an entry is the
+    only one of its graph.
     `tls` may be `simple`: only the server has a certificate. Its costs are taken for those of mTLS on that side.
     """
 
     service: str
-    rate_rps: float
+    rate_rps: float = 0.0
     protocol: Protocol = "http1"
     tls: EdgeTls = "none"
     filters: tuple[str, ...] = ()
     request_bytes: float = SIZE_BYTES
     response_bytes: float = SIZE_BYTES
     bypass: tuple[Side, ...] = ()
+    connections: int | None = None
 
     @property
     def id(self) -> str:
@@ -176,6 +181,11 @@ class CallGraph:
     cluster: Cluster = Cluster()
     cold_weight: float | None = None
     assumed: tuple[Assumption, ...] = ()
+
+    @property
+    def closed_loop(self) -> Ingress | None:
+        """The entry whose load is a closed loop; None where load has a rate."""
+        return next((entry for entry in self.ingress if entry.connections is not None), None)
 
     def service(self, name: str) -> Service:
         """The service of that name; raises `KeyError`."""

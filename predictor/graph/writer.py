@@ -122,7 +122,8 @@ def _edge(edge: Call | Ingress) -> dict[str, object]:
 
 
 def _ingress(entry: Ingress) -> dict[str, object]:
-    return {"service": entry.service, "rate_rps": _number(entry.rate_rps), **_edge(entry), **_bypass(entry)}
+    load = {"rate_rps": _number(entry.rate_rps)} if entry.connections is None else {"connections": entry.connections}
+    return {"service": entry.service, **load, **_edge(entry), **_bypass(entry)}
 
 
 def _bypass(edge: Call | Ingress) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import Final
 from predictor.graph.types import SidecarMode
 from predictor.models.types import POSITIONS, Configuration, FittedModel
 from profiler.errors import UsageError
+from profiler.vocabulary.hop import PLACEMENTS
 from profiler.vocabulary.usual import PROXY, usual_application
 
 CLIENT: Final = 0
@@ -59,14 +60,18 @@ class Missing:
 
 
 class Resolver:
-    """Finds the parts of hops in a model. `notes` collects what had to be assumed."""
+    """Finds the parts of hops in a model. `notes` collects what had to be assumed.
 
-    def __init__(self, model: FittedModel, proxy: str | None, transport: str) -> None:
+    `placements` are those that a missing configuration is to be measured with; empty: the usual one.
+    """
+
+    def __init__(self, model: FittedModel, proxy: str | None, transport: str, placements: tuple[str, ...] = ()) -> None:
         known = list(dict.fromkeys(item.proxy for item in model.configurations))
         self._proxy = proxy or (PROXY if PROXY in known or not known else known[0])
         if known and self._proxy not in known:
             raise UsageError(f"--proxy {self._proxy}: the profile has {', '.join(known)}")
         self._transport = transport
+        self._placements = placements
         self._index: dict[tuple[str, str, str, tuple[str, ...]], list[Configuration]] = {}
         for item in model.configurations:
             if item.proxy == self._proxy and item.transport == transport:
@@ -165,6 +170,7 @@ class Resolver:
             given["tls"] = [_joined(item.tls for item in missing)]
         given["filter"] = [name for name in dict.fromkeys("+".join(item.filters) for item in missing) if name]
         given["proxy"] = [self._proxy] if self._proxy != PROXY else []
+        given["placement"] = [",".join(self._placements)] if self._placements else []
         given["transport"] = [self._transport] if self._transport != "ip" else []
         return f"the profile lacks {names}; measure with: {profile_command(given)}"
 
@@ -193,9 +199,10 @@ def _topology(kind: Kind) -> str:
     return "both" if "none" not in (kind.client, kind.server) else "client" if kind.server == "none" else "server"
 
 
-def _unusual(item: Configuration) -> tuple[bool, int, int]:
+def _unusual(item: Configuration) -> tuple[bool, int, int, int]:
     usual = usual_application(item.protocol)
-    return item.application != usual, len(item.extra_headers), item.workers
+    placement = PLACEMENTS.index(item.placement)  # free, as pods run, before pinned ones
+    return item.application != usual, len(item.extra_headers), item.workers, placement
 
 
 def _first(point: tuple[float, Configuration]) -> float:

@@ -9,7 +9,8 @@ class Options:
     """How to predict. `proxy` None: Envoy if it was measured. `samples` 0: no percentiles.
 
     `cpu_model` is that of the nodes, where known: another one than the profile's widens the interval. `load` adds
-    waiting at the sidecars' workers. Without `intervals` each is its figure alone, which is faster.
+    waiting at the sidecars' workers. Without `intervals` each is its figure alone, which is faster. `crossing_share` is
+    the share of hand-overs that go to another CPU, 0 to 1; None: as profiled.
     """
 
     proxy: str | None = None
@@ -20,6 +21,7 @@ class Options:
     load: bool = True
     intervals: bool = True
     speedup: Mapping[str, "Factors"] | None = None
+    crossing_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from predictor.models.types import (
     VERSION,
     Configuration,
     Cost,
+    Crossing,
     FittedModel,
     Floats,
     HeldOut,
@@ -67,7 +68,7 @@ class CostDocument(msgspec.Struct):
 
 
 class ConfigurationDocument(msgspec.Struct):
-    """`Configuration`."""
+    """`Configuration`. Models of versions 1 and 2 have no placement: their profiles pinned all processes apart."""
 
     proxy: Word
     protocol: Literal["tcp", "http1", "http2", "grpc"]
@@ -87,6 +88,21 @@ class ConfigurationDocument(msgspec.Struct):
     headers: Positive
     rss_bytes: Positive | None
     per_connection_bytes: Annotated[float, Meta(ge=-LARGEST, le=LARGEST)] | None
+    placement: Literal["free", "apart", "together"] = "apart"
+    hand_overs: Figure | None = None
+    crossed: Figure | None = None
+
+
+class CrossingDocument(msgspec.Struct):
+    """`Crossing`."""
+
+    currency: Literal["latency", "cpu"]
+    temperature: str
+    protocol: Text
+    cost_ns: Figure
+    draws: Annotated[list[Figure], Meta(min_length=1, max_length=_MOST_DRAWS)]
+    local_ns: Figure | None
+    cells: Count
 
 
 class HeldOutDocument(msgspec.Struct):
@@ -98,6 +114,7 @@ class HeldOutDocument(msgspec.Struct):
     worst: Positive | None
     tested: Count
     untested: Count
+    follows: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
 
 
 class ModelDocument(msgspec.Struct):
@@ -115,6 +132,7 @@ class ModelDocument(msgspec.Struct):
     cooling: list[tuple[Positive, Positive]] = []
     natural_cooling: list[tuple[Positive, Positive]] = []
     natural_hot: Annotated[float, Meta(gt=0.0, le=1e6)] = 1.0
+    crossings: list[CrossingDocument] = []
 
 
 def model_of(document: object, origin: str) -> FittedModel:
@@ -137,7 +155,8 @@ def model_of(document: object, origin: str) -> FittedModel:
     configurations = [
         _configuration(item, f"configurations[{number}]", refuse) for number, item in enumerate(found.configurations)
     ]
-    _check_together(configurations, refuse)
+    crossings = tuple(_crossing(item) for item in found.crossings)
+    _check_together(configurations, crossings, refuse)
     for name, curve in (("cooling", found.cooling), ("natural_cooling", found.natural_cooling)):
         if any(later[0] <= earlier[0] for earlier, later in pairwise(curve)):
             raise refuse(name, "times do not rise from point to point")
@@ -152,6 +171,7 @@ def model_of(document: object, origin: str) -> FittedModel:
         cooling=tuple(found.cooling),
         natural_cooling=tuple(found.natural_cooling),
         natural_hot=found.natural_hot,
+        crossings=crossings,
     )
 
 
@@ -172,6 +192,10 @@ def _configuration(item: ConfigurationDocument, where: str, refuse: _Refuse) -> 
         if (cost := values[currency]) is not None:
             values[currency] = _cost(cost, f"{where}.{currency}", refuse)
     return Configuration(**{**values, "filters": tuple(item.filters), "extra_headers": tuple(item.extra_headers)})
+
+
+def _crossing(item: CrossingDocument) -> Crossing:
+    return Crossing(**{**msgspec.structs.asdict(item), "draws": np.array(item.draws)})
 
 
 def _cost(cost: CostDocument, where: str, refuse: _Refuse) -> Cost:
@@ -227,10 +251,11 @@ def _unpacked(values: PackedArray) -> Floats:
     return array
 
 
-def _check_together(configurations: Sequence[Configuration], refuse: _Refuse) -> None:
+def _check_together(configurations: Sequence[Configuration], crossings: Sequence[Crossing], refuse: _Refuse) -> None:
     """Each configuration once, and all with as many draws: draws of the same place belong together."""
     seen: dict[tuple[Any, ...], int] = {}
     draws = {len(cost.draws) for item in configurations for cost in (item.latency, item.cpu) if cost is not None}
+    draws |= {len(item.draws) for item in crossings}
     if len(draws) > 1:
         raise refuse("configurations", f"numbers of draws differ: {', '.join(map(str, sorted(draws)))}")
     for number, item in enumerate(configurations):

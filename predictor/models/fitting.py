@@ -4,24 +4,29 @@ Every component of a configuration is fitted with the same terms and weights, so
 those of the total. Cells are taken at the run's median speed as far as a protocol goes along with the anchor cell,
 which leaving cells out decides (`_followed`).
 
-Intervals: each round measured its components once, and rounds are drawn again, all components of a round together;
-each cell moves by what the fit leaves unexplained; and the machine's speed, which the anchor tells, moves all cells
-together. For few rounds the spread is widened by Student's factor: two rounds alone claim too much.
+Intervals hold another run's estimate, as those of cells do (`profiler.attribution.intervals`): each draw is what
+another run might give. Components of a cell move as they scatter over its rounds, all of a round together, and by
+errors that the rounds do not show; each cell moves by what the fit leaves unexplained; and the machine's speed, which
+the anchor tells, moves all cells together.
 """
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
 from predictor.models.cooling import cooling_curve, natural_curve
 from predictor.models.estimator import HingeRegressor
+from predictor.models.hand_overs import fit_crossings
 from predictor.models.readings import (
     Reading,
     client_shares,
     configuration_key,
     feature_row,
+    hand_overs,
     mean_ratio,
     memory,
     reading,
@@ -33,12 +38,14 @@ from predictor.models.types import (
     CONFIGURATION_KEY,
     CURRENCIES,
     FEATURES,
+    UNEXPLAINED,
     Configuration,
     Cost,
     FittedModel,
     Floats,
     HeldOut,
 )
+from profiler.attribution.intervals import TWO_RUNS
 from profiler.profile.types import Cell, Profile
 
 DRAWS: Final = 200
@@ -47,9 +54,6 @@ DRAWS: Final = 200
 _SEED: Final = 20230
 _LEAST_RELATIVE_ERROR: Final = 0.01
 _HINGES: Final = (FEATURES.index("request_bytes"), FEATURES.index("response_bytes"))
-_STUDENT: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
-"""Student's t at 97.5 % for 1, 2, … degrees of freedom; 1.96 in the limit."""
-
 _FOLLOWS: Final = (0.0, 0.5, 1.0)
 _FEWEST_TO_TELL: Final = 4
 
@@ -62,7 +66,7 @@ def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> F
     """The model of a profile (as `load_profile` gives it). A profile without usable cells gives none."""
     error = profile.anchor.machine_error if profile.anchor else 0.0
     random = np.random.default_rng(seed)
-    machine = random.standard_normal(draws)
+    machine = TWO_RUNS * _normals(1, draws, random)[0]
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in profile.cells:
         if usable(cell) and not cell.proxy_config:
@@ -82,6 +86,7 @@ def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> F
         cooling=cooling_curve(profile.anchor),
         natural_cooling=natural_cooling,
         natural_hot=natural_hot,
+        crossings=fit_crossings(chain.from_iterable(groups.values()), followed, error, machine, random),
     )
 
 
@@ -96,6 +101,7 @@ def _configuration(
         costs[currency] = _cost(readings, error, machine, random) if readings else None
     features = np.array([feature_row(cell) for cell in cells])
     rss, per_connection = memory(cells)
+    added, crossed = hand_overs(cells)
     headers = features[:, FEATURES.index("headers")]
     return Configuration(
         **dict(zip(CONFIGURATION_KEY, key, strict=True)),
@@ -109,6 +115,8 @@ def _configuration(
         headers=float(headers.min()),
         rss_bytes=rss,
         per_connection_bytes=per_connection,
+        hand_overs=added,
+        crossed=crossed,
     )
 
 
@@ -150,17 +158,25 @@ def _label(term: Term) -> str:
 
 
 def _moved(entry: Reading, names: Sequence[str], draws: int, random: np.random.Generator) -> Floats:
-    """By how much a cell's components might have come out otherwise: draws × components, ns."""
+    """By how much a cell's components might come out otherwise in another run: draws × components, ns."""
+    errors = np.array([entry.errors.get(name, 0.0) for name in names])[:, None] * _normals(len(names), draws, random)
+    moved = TWO_RUNS * errors.T
+    whole = TWO_RUNS * entry.total_error * _normals(1, draws, random)[0]
+    moved[:, names.index(UNEXPLAINED)] += whole - moved.sum(axis=1)  # how the parts are told apart moves no total
     if entry.rounds:
         table = np.array([list(entry.rounds.get(name, ())) or [0.0] * _count(entry) for name in names])
         count = table.shape[1]
-        chosen = random.integers(0, count, (draws, count))
-        student = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else 1.96
-        factor = student / 1.96 * np.sqrt(count / (count - 1))
-        moved = factor * (table[:, chosen].mean(axis=2) - table.mean(axis=1)[:, None]).T
-        return np.asarray(moved)
-    errors = np.array([entry.errors.get(name, 0.0) for name in names])
-    return np.asarray(random.standard_normal((draws, len(names))) * errors)
+        deviations = table - table.mean(axis=1)[:, None]
+        scale = TWO_RUNS * entry.student / np.sqrt(count * (count - 1))  # squares of deviations add up to count − 1
+        moved += scale * (deviations @ _normals(count, draws, random)).T
+    return np.asarray(moved)
+
+
+def _normals(rows: int, draws: int, random: np.random.Generator) -> Floats:
+    """Rows of normal draws, each the quantiles of the distribution in random order: none is wider by chance."""
+    quantiles = [NormalDist().inv_cdf((index + 0.5) / draws) for index in range(draws)]
+    spread = np.array(quantiles) / np.std(quantiles)
+    return random.permuted(np.tile(spread, (rows, 1)), axis=1)
 
 
 def _count(entry: Reading) -> int:
@@ -200,6 +216,7 @@ def _held_out(groups: Groups, error: float, followed: Followed) -> Iterable[Held
             worst=float(np.max(tested)) if tested else None,
             tested=len(tested),
             untested=len(errors) - len(tested),
+            follows=follows,
         )
 
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from predictor.models.types import CONFIGURATION_KEY, UNEXPLAINED, Floats
-from profiler.profile.types import Cell, CpuComponent, Latency, LatencyComponent
+from profiler.attribution.intervals import FEWEST_ROUNDS, student
+from profiler.profile.intervals import Figure, component_figures, overhead_figure
+from profiler.profile.types import Cell, Latency
 from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 from profiler.vocabulary.hop import NONE
-
-_Z95: Final = 1.96
 
 
 def configuration_key(cell: Cell) -> tuple[Any, ...]:
@@ -41,13 +41,16 @@ def usable(cell: Cell) -> bool:
 class Reading:
     """One cell in one currency: `values` by component in ns, `rounds` the same for each round (empty: not kept).
 
-    `errors` are standard errors by component from the profile's intervals, for profiles that did not keep the rounds.
+    `errors` are standard errors by component that the rounds do not show, `total_error` that of the sum. `student` is
+    by how much few rounds widen what they show.
     """
 
     features: tuple[float, ...]
     values: Mapping[str, float]
     rounds: Mapping[str, Sequence[float]]
     errors: Mapping[str, float]
+    total_error: float
+    student: float
 
     @property
     def total(self) -> float:
@@ -57,9 +60,9 @@ class Reading:
     def error(self) -> float:
         """Standard error of the total over the rounds, 0 where it is not known."""
         if not self.rounds:
-            return float(np.sqrt(sum(error**2 for error in self.errors.values())))
+            return self.total_error
         totals = np.sum([list(rounds) for rounds in self.rounds.values()], axis=0)
-        return float(np.std(totals, ddof=1) / np.sqrt(len(totals))) if len(totals) > 1 else 0.0
+        return float(np.hypot(np.std(totals, ddof=1) / np.sqrt(len(totals)), self.total_error))
 
 
 def reading(cell: Cell, currency: str, follows: float = 0.0) -> Reading | None:
@@ -77,17 +80,56 @@ def reading(cell: Cell, currency: str, follows: float = 0.0) -> Reading | None:
         values, total = {name: entry.cpu_ns_per_request for name, entry in part.components.items()}, part.overhead_ns
     values[UNEXPLAINED] = total - sum(values.values())
     factor = (cell.anchor_factor or 1.0) ** follows
-    components: Mapping[str, LatencyComponent | CpuComponent] = part.components
-    rounds = {name: entry.rounds_ns for name, entry in components.items() if entry.rounds_ns}
-    lengths = {len(entries) for entries in rounds.values()}
-    kept = rounds if len(lengths) == 1 and min(lengths) > 1 else {}
-    spans = {name: entry.ci95_ns for name, entry in components.items() if entry.ci95_ns}
+    whole, figures = overhead_figure(part), component_figures(part)
+    rounds = _rounds(whole, figures)
     return Reading(
         tuple(feature_row(cell)),
         {name: value * factor for name, value in values.items()},
-        {name: [value * factor for value in entries] for name, entries in kept.items()},
-        {name: abs(span[1] - span[0]) / (2 * _Z95) * factor for name, span in spans.items()},
+        {name: [value * factor for value in entries] for name, entries in rounds.items()},
+        {name: figure.unseen_ns * factor for name, figure in figures.items()},
+        whole.unseen_ns * factor,
+        student(len(whole.rounds_ns), whole.lent_ns) if rounds else 1.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Hand-overs that sidecars add to an exchange, means; `rounds_crossed` where both counted every round."""
+
+    count: float
+    crossed: float
+    rounds_crossed: tuple[float, ...]
+
+
+def added_hand_overs(cell: Cell) -> Added | None:
+    """Those of a cell, None where they were not counted."""
+    with_, without = (cell.latency.hand_overs, cell.latency.baseline_hand_overs) if cell.latency else (None, None)
+    if with_ is None or without is None:
+        return None
+    rounds = with_.rounds_crossed, without.rounds_crossed
+    both = zip(*rounds, strict=True) if len(rounds[0]) == len(rounds[1]) else ()
+    return Added(
+        with_.count - without.count, with_.crossed - without.crossed, tuple(above - below for above, below in both)
+    )
+
+
+def hand_overs(cells: Iterable[Cell]) -> tuple[float | None, float | None]:
+    """How many hand-overs sidecars add to an exchange, and how many of them cross: medians; None where not counted."""
+    found = [added for cell in cells if (added := added_hand_overs(cell)) is not None]
+    if not found:
+        return None, None
+    return float(np.median([one.count for one in found])), float(np.median([one.crossed for one in found]))
+
+
+def _rounds(whole: Figure, figures: Mapping[str, Figure]) -> dict[str, Sequence[float]]:
+    """Components in each round, and the overhead that they leave unexplained there; empty where they were not kept."""
+    kept: dict[str, Sequence[float]] = {name: figure.rounds_ns for name, figure in figures.items() if figure.rounds_ns}
+    lengths = {len(entries) for entries in kept.values()}
+    if len(lengths) != 1 or min(lengths) < FEWEST_ROUNDS:
+        return {}
+    if len(whole.rounds_ns) in lengths:
+        kept[UNEXPLAINED] = (np.array(whole.rounds_ns) - np.sum(list(kept.values()), axis=0)).tolist()
+    return kept
 
 
 def mean_ratio(cells: Iterable[Cell]) -> float:

@@ -22,6 +22,8 @@ from profiler.files.writing import write_whole
 FILE_NAME: Final = "model.json"
 
 _ELSEWHERE: Final = (
+    "profiler/attribution/intervals.py",
+    "profiler/profile/intervals.py",
     "profiler/profile/types.py",
     "profiler/vocabulary/components.py",
     "profiler/vocabulary/hop.py",

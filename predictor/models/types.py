@@ -4,7 +4,7 @@ A model holds one `Configuration` for everything that has coefficients of its ow
 (latency, at the median) or CPU ns per request, per unit of their term: bytes, headers, connections.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.vocabulary.hop import IP, PLAIN
-from profiler.vocabulary.usual import PROXY, WORKERS, usual_application
+from profiler.vocabulary.usual import PLACEMENT, PROXY, WORKERS, usual_application
 
 Floats = npt.NDArray[np.float64]
 
 FORMAT: Final = "meshinsight-model"
-VERSION: Final = 2
+VERSION: Final = 3
 """The newest version of the stored model that this package reads, and the one it writes."""
 
 BASE: Final = "base"
@@ -67,9 +67,14 @@ def _column(term: str, features: Floats) -> Floats:
 
 CONFIGURATION_KEY: Final = (
     "proxy", "protocol", "topology", "tls", "filters", "transport", "temperature", "application", "extra_headers",
-    "workers",
+    "workers", "placement",
 )  # fmt: skip
 """The fields by which configurations differ: everything that is measured but load."""
+
+
+def but_placement(key: Sequence[Any]) -> tuple[Any, ...]:
+    """A configuration's key without its placement."""
+    return tuple(value for name, value in zip(CONFIGURATION_KEY, key, strict=True) if name != "placement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class Configuration:
 
     `client_share` is by component: the fraction of its latency on the client's side. `ranges` are the lowest and
     highest measured value by feature. `mean_ratio` is the mean overhead over the median one. Memory is per proxy, in
-    bytes, None where not measured.
+    bytes, None where not measured. Of the `hand_overs` that sidecars add to an exchange, `crossed` went to another CPU;
+    None where they were not counted.
     """
 
     proxy: str
@@ -91,6 +97,7 @@ class Configuration:
     application: str
     extra_headers: tuple[str, ...]
     workers: int
+    placement: str
     latency: Cost | None
     cpu: Cost | None
     mean_ratio: float
@@ -99,13 +106,16 @@ class Configuration:
     headers: float
     rss_bytes: float | None
     per_connection_bytes: float | None
+    hand_overs: float | None = None
+    crossed: float | None = None
 
     @property
     def name(self) -> str:
         """The configuration in a word, what is usual left out: `http1-both-mtls-hot`."""
-        usual = {PROXY, PLAIN, IP, f"w{WORKERS}", usual_application(self.protocol)}
+        usual = {PROXY, PLAIN, IP, f"w{WORKERS}", usual_application(self.protocol), PLACEMENT}
         further = (self.proxy, self.tls, *self.filters, self.transport, f"w{self.workers}", self.application)
         further += tuple(f"with.{header}" for header in self.extra_headers)
+        further += (self.placement,)
         return "-".join((self.protocol, self.topology, *(p for p in further if p not in usual), self.temperature))
 
     @property
@@ -123,10 +133,29 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """What a hand-over to another CPU costs more than one on the same CPU, in ns of one currency.
+
+    It is that of a temperature, and of a protocol or (empty) of all together. `draws` is what another run might have
+    given. `local_ns` is what a hand-over on the same CPU costs, None where no cell placed all on one CPU. `cells` told.
+    """
+
+    currency: str
+    temperature: str
+    protocol: str
+    cost_ns: float
+    draws: Floats
+    local_ns: float | None
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeldOut:
     """Error of predicting a cell from the others, over the cells of a protocol, as fractions of what was measured.
 
     `untested` cells are alone with a value of some dimension: without them the others say nothing about them.
+    `follows` is how far their figures are anchored: 0 as measured, 1 all of the anchor's drift taken off; None where a
+    model does not say.
     """
 
     protocol: str
@@ -135,6 +164,7 @@ class HeldOut:
     worst: float | None
     tested: int
     untested: int
+    follows: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +185,7 @@ class FittedModel:
     cooling: tuple[tuple[float, float], ...] = ()
     natural_cooling: tuple[tuple[float, float], ...] = ()
     natural_hot: float = 1.0
+    crossings: tuple[Crossing, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The model as plain JSON values."""
@@ -171,6 +202,7 @@ class FittedModel:
             "cooling": [list(point) for point in self.cooling],
             "natural_cooling": [list(point) for point in self.natural_cooling],
             "natural_hot": self.natural_hot,
+            "crossings": [{**asdict(item), "draws": item.draws.tolist()} for item in self.crossings],
         }
 
 

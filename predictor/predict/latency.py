@@ -6,8 +6,8 @@ a weighted sum of own times and hops, and the weights say what a request waits f
 the mean of the longest of them is above the longest of their means: variances are handed up with the means
 (`predictor.predict.longest`), and what the longest takes above its mean goes, down again, to what varies.
 
-Calls at the same time need CPUs at the same time. Where it is known how many there are, a stage takes no less than the
-work of its calls over the CPUs (Graham's bound), services and sidecars taken to be on the CPU all of their time.
+Calls at the same time share CPUs, where it is known how many there are, and their caller's sidecar
+(`predictor.predict.schedule`); services and sidecars are taken to be on the CPU all of their time.
 """
 
 import math
@@ -20,6 +20,7 @@ from predictor.graph.plan import Plan
 from predictor.graph.types import Call, Ingress
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
+from predictor.predict.schedule import CALLER_SHARE, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hops:
-    """Hops by edge: means in ns, variances in ns², and columns of `hop_waits`. What is left out does not vary."""
+    """Hops by edge: means in ns, variances in ns², and columns of `hop_waits`. What is left out does not vary.
+
+    `client_shares` is the part of each mean in which the caller's sidecar works; what is left out has none.
+    """
 
     means: Mapping[str, float]
     variances: Mapping[str, float] = field(default_factory=dict)
     waits: Mapping[str, Floats] = field(default_factory=dict)
+    client_shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Waited:
-    """A call as its caller's requests wait for it: `factor` × mean of one call + `excess` ns.
+    """A call as its caller's requests wait for it: `factor` × mean of one call + `excess` ns + `hop_factor` × its hop.
 
     Of the variance of its stage it has `variance`, of which the parts `by_chance` (whether it happens), `of_hop` and
     the rest, the callee's.
@@ -61,6 +66,7 @@ class _Waited:
     variance: float = 0.0
     by_chance: float = 0.0
     of_hop: float = 0.0
+    hop_factor: float = 0.0
 
 
 class _Times:
@@ -106,14 +112,28 @@ class _Times:
             found = _longest(calls, ones, [self._hops.waits.get(call.id) for call in calls])
             if found[0] > total:
                 total, variance, deciding, excess = found
+        behind = [
+            CALLER_SHARE * self._hops.client_shares.get(call.id, 0.0)
+            * max(call.calls_per_request - decides * _times(call), 0.0)
+            for call, decides in zip(calls, deciding, strict=True)
+        ]  # fmt: skip
+        total += sum(each * self._hops.means[call.id] for call, each in zip(calls, behind, strict=True))
         work = sum(call.calls_per_request * mean for call, (mean, _) in zip(calls, ones, strict=True))
-        if work > self._cpus * total:
-            total, excess = work / self._cpus, [0.0] * len(calls)
-            deciding = [call.calls_per_request / _times(call) / self._cpus for call in calls]
+        part = uneven(self._cpus)
+        if work > self._cpus * (1.0 - part) * total:
+            total = work / self._cpus + part * total
+            excess, behind = ([part * each for each in parts] for parts in (excess, behind))
+            deciding = [
+                call.calls_per_request / _times(call) / self._cpus + part * decides
+                for call, decides in zip(calls, deciding, strict=True)
+            ]
             numbers = [call.calls_per_request for call in calls]
-            variance = sum(n * v for n, (_, v) in zip(numbers, ones, strict=True)) / self._cpus**2
+            variance *= part**2
+            variance += sum(n * v for n, (_, v) in zip(numbers, ones, strict=True)) / self._cpus**2
         for call, (mean, one_variance), decides, above in zip(calls, ones, deciding, excess, strict=True):
             self._note(call, mean, one_variance, decides * _times(call), above)
+        for call, each in zip(calls, behind, strict=True):
+            self.calls[call.id].hop_factor = each
         self._share(calls, variance)
         first = max(range(len(calls)), key=lambda place: deciding[place] * means[place] + excess[place])
         return total, variance, calls[first]
@@ -214,7 +234,7 @@ def answer(
                 above[call.callee] += more * (1.0 - one.by_chance - one.of_hop)
             services[call.callee] += counted
             of_hop = more * one.of_hop / hop_ns[call.id] if hop_ns[call.id] > 0.0 else 0.0
-            edge_weights[call.id] = counted + of_hop
+            edge_weights[call.id] = counted + of_hop + weight * one.hop_factor
     return Answer(mean, services, edge_weights, _path(entries, shares, times), times.mean)
 
 

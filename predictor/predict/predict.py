@@ -7,19 +7,23 @@ of the point estimate.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
-from predictor.graph.plan import Plan, call_rates, execution_plan, sidecar_modes
+from predictor.graph.plan import Plan, edge_rates, execution_plan, met_rates, sidecar_modes
 from predictor.graph.types import Call, CallGraph, Service
 from predictor.hop_costs import temperature
 from predictor.hop_costs.costs import CostTable, EdgeCosts, kinds_of
+from predictor.hop_costs.crossing import at_share, crossing_share, needed_placements, placements_of, share_note
 from predictor.hop_costs.forms import worker_components
 from predictor.hop_costs.hops import CLIENT, SERVER, Part, Resolver
 from predictor.hop_costs.load import (
     SATURATED,
     Indices,
     Load,
+    Owners,
     at_work,
     carried_rps,
     graph_owners,
@@ -29,6 +33,7 @@ from predictor.hop_costs.load import (
 from predictor.hop_costs.options import Options
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
+from predictor.predict.closed_loop import at_its_rate, closed_loop_of
 from predictor.predict.counts import check_counts, check_figures
 from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
 from predictor.predict.latency import Answer, Hops, answer
@@ -86,7 +91,9 @@ class _Work:
         variances = hop_variance(means, self.costs.spread, waits.T, self.busy.T)
         hops = self.hop_ns + (self.endless_ns.sum(axis=0) if endless else 0.0)
         waiting = dict(zip((call.id for call in self.edges), hop_waits(waits.T, self.busy.T).T, strict=True))
-        found = Hops(self.by_edge(hops), self.by_edge(variances), waiting)
+        clients = means[:, CLIENT]
+        shares = np.divide(clients, hops, out=np.zeros_like(hops), where=hops > 0.0)
+        found = Hops(self.by_edge(hops), self.by_edge(variances), waiting, self.by_edge(shares))
         return answer(self.plan, self.graph.ingress, self.own_ns, found, self.own_variances)
 
     def by_edge(self, values: Floats) -> dict[str, float]:
@@ -99,27 +106,35 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
 
     Raises `UsageError` where the model lacks something, or figures are beyond what can be predicted.
     """
-    check_counts(graph, execution_plan(graph))
+    graph = with_rate(graph, model, options)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, in words
         found = _predicted(graph, model, options or Options())
     check_figures(found)
-    return found
+    return closed_loop_of(graph, found)
+
+
+def with_rate(graph: CallGraph, model: FittedModel, options: Options | None = None) -> CallGraph:
+    """The graph with the rate that its closed loop has, where it has one. Raises `UsageError` as `predict`."""
+    check_counts(graph, execution_plan(graph))
+    plain = replace(options or Options(), samples=0, intervals=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return at_its_rate(graph, partial(_predicted, model=model, options=plain))
 
 
 def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Prediction:
     edges = (*(entry.as_call() for entry in graph.ingress), *graph.calls)
-    rates = call_rates(graph) | {entry.id: entry.rate_rps for entry in graph.ingress}
-    model = between_ends(model)
-    resolver = Resolver(model, options.proxy, options.transport)
+    rates = edge_rates(graph)
+    model = between_ends(at_share(model, options.crossing_share))
+    resolver = Resolver(model, options.proxy, options.transport, needed_placements(options.crossing_share))
     kinds = kinds_of(edges, sidecar_modes(graph))
     found = resolver.resolve(kinds)
     names, owners = graph_owners(graph, edges)
-    edge_rates = np.array([rates[call.id] for call in edges])
+    each_rate = np.array([rates[call.id] for call in edges])
     plan = execution_plan(graph)
     own = {service.name: service.service_time.mean_ns for service in graph.services}
     varying = {service.name: variance_ns2(service.service_time) for service in graph.services}
     before = answer(plan, graph.ingress, own, Hops(dict.fromkeys((call.id for call in edges), 0.0)), varying)
-    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, edge_rates, before.response_ns, model.cooling)
+    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, each_rate, before.response_ns, model.cooling)
     table = CostTable(model, edges, options)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
     for kind, chosen in kinds.items():
@@ -128,25 +143,30 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
             parts[index] = found[kind]
     costs = table.costs()
     work_ns = np.maximum(costs.values["cpu"][:, :, worker_components(costs.components)].sum(axis=2), 0.0)
-    load = sidecar_load(owners, edge_rates, work_ns.T, costs.workers.T)
-    if not options.load:
-        load = replace(load, waits_ns=np.zeros_like(load.waits_ns))
-    endless = load.waits_ns * at_work(owners, np.where(load.utilisation > SATURATED, 1.0, 0.0), work_ns.T)
+    load = sidecar_load(owners, each_rate, work_ns.T, costs.workers.T)
+    met = _met(graph, owners, load, (work_ns.T, costs.workers.T))
+    load = replace(load, waits_ns=met.waits_ns if options.load else np.zeros_like(met.waits_ns))
+    # The requests of a closed loop cannot queue without end: there are no more of them than connections.
+    full = (load.utilisation > SATURATED) & (graph.closed_loop is None)
+    endless = load.waits_ns * at_work(owners, np.where(full, 1.0, 0.0), work_ns.T)
     load = replace(load, waits_ns=load.waits_ns - endless)
     costs.values["latency"][:, :, costs.components.index(QUEUEING)] += load.waits_ns.T
-    busy = at_work(owners, np.minimum(load.utilisation, SATURATED), work_ns.T)
+    busy = at_work(owners, np.minimum(met.utilisation, SATURATED), work_ns.T)
     utilisation = dict(zip(names, load.utilisation.tolist(), strict=True))
     foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
     draws = next((len(c.draws) for item in model.configurations for c in (item.latency, item.cpu) if c), 1)
     draws = draws if options.intervals else 1
     work = _Work(
-        graph, plan, before, own, edges, edge_rates, costs, load, busy, utilisation,
+        graph, plan, before, own, edges, each_rate, costs, load, busy, utilisation,
         costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
         endless, varying,
     )  # fmt: skip
     memory, memory_notes = memory_bytes(graph, names, owners, parts)
     notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
+    placements = placements_of(chain.from_iterable(found.values()))
+    share = crossing_share(found.values(), [float(each_rate[chosen].sum()) for chosen in kinds.values()])
     notes += [
+        *((share_note(placements, share, options.crossing_share),) if placements else ()),
         *(cold_notes if any(parts) else ()),
         *memory_notes,
         "baseline CPU: a service is on the CPU for all of its service time",
@@ -156,8 +176,26 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
         if foreign
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
-    warnings = overload_warnings(utilisation, sum(entry.rate_rps for entry in graph.ingress))
-    return _prediction(work, options, temperatures, memory, notes, (*costs.warnings, *warnings))
+    warnings = (*costs.warnings, *_overload(graph, utilisation))
+    predicted = _prediction(work, options, temperatures, memory, notes, warnings)
+    return replace(predicted, placements=placements, crossing_share=share)
+
+
+def _overload(graph: CallGraph, utilisation: Mapping[str, float]) -> tuple[str, ...]:
+    """What to say of overloaded sidecars; a closed loop overloads none."""
+    if graph.closed_loop is not None:
+        return ()
+    return overload_warnings(utilisation, sum(entry.rate_rps for entry in graph.ingress))
+
+
+def _met(graph: CallGraph, owners: Owners, load: Load, proxies: tuple[Floats, Floats]) -> Load:
+    """What a request meets of the load: all of it, unless it is one of a closed loop.
+
+    `proxies` are the work of a call in ns and the workers, each sides × edges.
+    """
+    if graph.closed_loop is None:
+        return load
+    return sidecar_load(owners, np.array(list(met_rates(graph).values())), *proxies)
 
 
 def _prediction(

@@ -17,6 +17,7 @@ from predictor.graph.plan import Plan
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, Ingress, Service
 from predictor.models.types import Floats
+from predictor.predict.schedule import CALLER_SHARE, uneven
 
 _MOST_DRAWN: Final = 32
 """From so many calls on, the sum of calls in a row is taken as normal, the longest of calls at once by its rank."""
@@ -71,7 +72,19 @@ class Sampler:
             time, more = self._call(call, answers[call.callee])
             work = work + more if cpus < np.inf else work
             np.maximum(longest, time, out=longest)
-        return np.maximum(longest, work / cpus, out=longest) if cpus < np.inf else longest
+        longest[1] += CALLER_SHARE * self._behind_ns(calls)
+        if cpus < np.inf and (len(calls) > 1 or (calls[0].repeat == "parallel" and calls[0].calls_per_request > 1.0)):
+            np.maximum(longest, work / cpus + uneven(cpus) * longest, out=longest)
+        return longest
+
+    def _behind_ns(self, calls: Sequence[Call]) -> float:
+        """What the caller's sidecar does for calls of a stage that are not the longest, on average."""
+        whole = [call.calls_per_request * self._hops[0][self._edges[call.id]][0] for call in calls]
+        in_a_row = [
+            number if call.repeat == "sequential" else number / max(call.calls_per_request, 1.0)
+            for call, number in zip(calls, whole, strict=True)
+        ]
+        return float(sum(whole) - max(in_a_row))
 
     def _call(self, call: Call, answers: Floats) -> tuple[Floats, Floats]:
         """Time of all calls of an edge that one request waits for, and the sum of their times."""

@@ -111,6 +111,19 @@ class ServicePrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """The load of an entry that has connections instead of a rate: requests per second, without and with sidecars.
+
+    All figures of the prediction are at the rate with sidecars.
+    """
+
+    entry: str
+    connections: int
+    without_rps: float
+    with_rps: float
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The overhead of a call graph. Components of latency and `hidden_ns` add up to the mean overhead.
 
@@ -119,7 +132,8 @@ class Prediction:
     the imagined runs behind the intervals, of the mean overhead in ns (`latency`) and of vCPU (`cpu`): those of two
     predictions from one model belong together by their place. `carried_rps` is about how many requests per second from
     outside the sidecars can carry, None where they have no work; above it no latency is finite, and the figures of
-    services, calls and components leave out waiting at the overloaded sidecars.
+    services, calls and components leave out waiting at the overloaded sidecars. `placements` are those of the cells
+    that stand for the calls, `crossing_share` the share of hand-overs that go to another CPU, None where not counted.
     """
 
     graph: str
@@ -138,6 +152,9 @@ class Prediction:
     extrapolations: tuple[str, ...]
     warnings: tuple[str, ...]
     carried_rps: float | None = None
+    placements: tuple[str, ...] = ()
+    crossing_share: float | None = None
+    closed_loop: ClosedLoop | None = None
     draws: Mapping[str, Floats] = field(default_factory=dict, compare=False, repr=False)
 
 

@@ -14,12 +14,14 @@ from typing import Final
 import numpy as np
 
 from predictor.graph.types import CallGraph
-from predictor.models.types import FEATURES, POSITIONS, Configuration, FittedModel
+from predictor.models.types import FEATURES, POSITIONS, Configuration, FittedModel, but_placement
 from predictor.validation.types import Anchor
 from profiler.errors import UsageError
 from profiler.measuring.applications import AnchorCell, AnchorReading
 from profiler.planning.cells import ANCHOR_SCENE
 from profiler.profile.types import Profile
+from profiler.vocabulary import usual
+from profiler.vocabulary.hop import PLACEMENTS
 from profiler.vocabulary.protocols import HTTP1, TCP
 from profiler.vocabulary.temperature import COLD, HOT, NATURAL
 
@@ -31,8 +33,10 @@ _COLD: Final = AnchorCell(HTTP1, COLD)
 _IDLE: Final = AnchorCell(HTTP1, HOT, _IDLE_RPS)
 
 
-def model_of(model: FittedModel, temperature: str) -> FittedModel:
+def model_of(model: FittedModel, temperature: str, placement: str) -> FittedModel:
     """What of the model speaks of a testbed at `temperature`: natural is not between hot and cold, but apart.
+
+    Configurations of another placement than that of the testbed are taken where that was not measured.
 
     Raises `UsageError`: natural was not measured.
     """
@@ -43,27 +47,36 @@ def model_of(model: FittedModel, temperature: str) -> FittedModel:
             "--temperature natural: the profile has no cells of it; measure some with: meshinsight profile "
             "--temperature natural"
         )
-    return replace(model, configurations=chosen)
+    measured = {but_placement(item.key) for item in chosen if item.placement == placement}
+    same = (item for item in chosen if item.placement == placement or but_placement(item.key) not in measured)
+    return replace(model, configurations=tuple(same))
 
 
 def anchor_cells(graphs: Sequence[CallGraph], model: FittedModel, profile: Profile) -> dict[AnchorCell, AnchorReading]:
     """The cells to measure for graphs, HTTP/1.1's first, with what they cost in the profile.
 
-    `model` is what `model_of` gives. Raises `UsageError`: the profile has no anchor.
+    Each is placed as in the profile, since the two are compared. `model` is what `model_of` gives.
+
+    Raises `UsageError`: the profile has no anchor.
     """
     protocols = (HTTP1, TCP) if any(map(_with_tcp, graphs)) else (HTTP1,)
-    found = {
-        cell: cost
-        for cell in (
-            AnchorCell(protocol, temperature) for protocol in protocols for temperature in (HOT, COLD, NATURAL)
-        )
-        if (cost := _modelled(model, cell)).latency_ns > 0.0
-    }
-    known = found or {ANCHOR: AnchorReading(_profiled_ns(profile), 0.0)}
+    found = {}
+    for cell in (AnchorCell(protocol, temperature) for protocol in protocols for temperature in (HOT, COLD, NATURAL)):
+        item = _configuration_of(model, cell)
+        if item is not None and (cost := _modelled(item)).latency_ns > 0.0:
+            found[replace(cell, placement=item.placement)] = cost
+    placement = next((cell.placement for cell in found if cell == ANCHOR), _placement(model))
+    known = found or {replace(ANCHOR, placement=placement): AnchorReading(_profiled_ns(profile), 0.0)}
     if model.cooling and {ANCHOR, _COLD} <= set(found):
         hot_ns, cold_ns = found[ANCHOR].latency_ns, found[_COLD].latency_ns
-        known[_IDLE] = AnchorReading(hot_ns + _idle_position(model) * (cold_ns - hot_ns), 0.0)
+        idle_ns = hot_ns + _idle_position(model) * (cold_ns - hot_ns)
+        known[replace(_IDLE, placement=placement)] = AnchorReading(idle_ns, 0.0)
     return known
+
+
+def _placement(model: FittedModel) -> str:
+    """That of the model's cells, or of the first of them."""
+    return next((item.placement for item in model.configurations), usual.PLACEMENT)
 
 
 def _with_tcp(graph: CallGraph) -> bool:
@@ -113,22 +126,28 @@ def _factor(item: Configuration, factors: Mapping[AnchorCell, float]) -> float:
     return 1.0
 
 
-def _modelled(model: FittedModel, cell: AnchorCell) -> AnchorReading:
-    """What the model says of an anchor cell; 0 where it was not measured."""
-    hop, load = cell.hop, ANCHOR_SCENE.load
-    features = {"request_bytes": float(load.request_bytes), "response_bytes": float(load.response_bytes)}
-    for item in model.configurations:
+def _configuration_of(model: FittedModel, cell: AnchorCell) -> Configuration | None:
+    """The configuration that an anchor cell is of, in the first placement that was measured."""
+    hop = cell.hop
+    for item in sorted(model.configurations, key=lambda item: PLACEMENTS.index(item.placement)):
         same = (item.proxy, item.protocol, item.topology, item.tls, item.transport, item.workers, item.application) == (
             hop.proxy, hop.protocol, hop.topology, hop.tls, hop.transport, hop.workers, hop.application,
         )  # fmt: skip
         plain = not item.filters and not item.extra_headers
         if same and plain and item.temperature == cell.temperature:
-            row = np.array([[features.get(name, 0.0) for name in FEATURES]])
-            latency_ns, cpu_ns = (
-                float((cost.rows(row) @ cost.coefficients).sum()) if cost else 0.0 for cost in (item.latency, item.cpu)
-            )
-            return AnchorReading(latency_ns, cpu_ns)
-    return AnchorReading(0.0, 0.0)
+            return item
+    return None
+
+
+def _modelled(item: Configuration) -> AnchorReading:
+    """What a configuration costs at the anchor's load; 0 where that was not measured."""
+    load = ANCHOR_SCENE.load
+    features = {"request_bytes": float(load.request_bytes), "response_bytes": float(load.response_bytes)}
+    row = np.array([[features.get(name, 0.0) for name in FEATURES]])
+    latency_ns, cpu_ns = (
+        float((cost.rows(row) @ cost.coefficients).sum()) if cost else 0.0 for cost in (item.latency, item.cpu)
+    )
+    return AnchorReading(latency_ns, cpu_ns)
 
 
 def _profiled_ns(profile: Profile) -> float:

@@ -14,7 +14,7 @@ from predictor.graph.types import Call, CallGraph, Cluster
 from profiler.errors import UsageError
 from profiler.testbed.application import NO_SIDECAR, SHARED, Application, Edge, Microservice
 from profiler.vocabulary.protocols import TCP
-from profiler.vocabulary.usual import usual_application
+from profiler.vocabulary.usual import PLACEMENT, usual_application
 
 _GOLDEN: Final = 0.6180339887498949
 """Multiples of it, modulo one, fill the unit interval evenly however many are taken."""
@@ -34,7 +34,9 @@ def plain_entries(graph: CallGraph) -> CallGraph:
     return replace(graph, ingress=tuple(replace(entry, tls="none") for entry in graph.ingress))
 
 
-def application(graph: CallGraph, spoken: Mapping[str, str], proxy: str, transport: str = "ip") -> Application:
+def application(
+    graph: CallGraph, spoken: Mapping[str, str], proxy: str, transport: str = "ip", placement: str = PLACEMENT
+) -> Application:
     """The graph as it is deployed.
 
     `spoken` is as `applications_of` gives it for the graph without any what-if: a change of what sidecars proxy an
@@ -52,7 +54,7 @@ def application(graph: CallGraph, spoken: Mapping[str, str], proxy: str, transpo
         for number, name in enumerate(plan.order)
     )
     entries = tuple(_edge(entry.as_call(), modes[entry.id], spoken[entry.id]) for entry in graph.ingress)
-    return Application(services, entries, proxy, transport)
+    return Application(services, entries, proxy, transport, placement)
 
 
 def without_mesh(deployed: Application) -> Application:
@@ -62,7 +64,7 @@ def without_mesh(deployed: Application) -> Application:
         return replace(edge, client=NO_SIDECAR, server=NO_SIDECAR, tls="none", filters=(), shared="")
 
     services = tuple(replace(one, edges=tuple(map(bare, one.edges))) for one in deployed.services)
-    return Application(services, tuple(map(bare, deployed.entries)), deployed.proxy)
+    return Application(services, tuple(map(bare, deployed.entries)), deployed.proxy, placement=deployed.placement)
 
 
 def as_deployed(

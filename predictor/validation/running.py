@@ -18,18 +18,25 @@ from predictor.validation.types import Anchor, Validation
 from predictor.what_if.comparison import saving
 from predictor.what_if.scenarios import AS_IT_IS, Scenario
 from profiler.errors import MeshInsightError, UsageError
+from profiler.host.cpu_siblings import cpus_for_hops, warnings_of_cpus
 from profiler.host.environment import describe_environment
 from profiler.measuring.applications import AnchorCell, AnchorReading, ApplicationBench
 from profiler.profile.types import Profile
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
 from profiler.testbed.run import Run, measuring_lock
+from profiler.vocabulary.hop import APART, FREE, TOGETHER
 from profiler.vocabulary.temperature import COLD, HOT
-from profiler.vocabulary.usual import PROXY
+from profiler.vocabulary.usual import PLACEMENT, PROXY
 
 _SERVICE_BYTES: Final = 30 << 20
 _SIDECAR_BYTES: Final = 70 << 20
 _LEAST_RPS: Final = 1.0
+_PLACED: Final = {
+    FREE: "left processes to the scheduler",
+    APART: "pinned processes apart",
+    TOGETHER: "pinned processes to one CPU",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Settings:
     rounds: int = 16
     seconds: float = 0.5
     temperature: str = HOT
+    placement: str = PLACEMENT
     seed: int = 1
 
 
@@ -64,12 +72,16 @@ def validate(
         UsageError: what cannot be deployed or predicted, before anything is started.
         MeshInsightError: the run failed.
     """
-    model = model_of(model, settings.temperature)
-    cases, deployed = _cases(graph, scenarios, options)
+    _require_rates(graph)
+    model = model_of(model, settings.temperature, settings.placement)
+    cases, deployed = _cases(graph, scenarios, options, settings.placement)
     profiled = anchor_cells([case.graph for case in cases], model, profile)
-    for case in cases:  # what the profile lacks is told before anything is started
-        predict(case.graph, model, replace(case.options, samples=0, intervals=False))
-    warnings = _other_build(profile, options.proxy or PROXY)
+    # What the profile lacks is told before anything is started.
+    first = [predict(case.graph, model, replace(case.options, samples=0, intervals=False)) for case in cases]
+    warnings = (
+        *_other_build(profile, options.proxy or PROXY),
+        *_other_placement([name for one in first for name in one.placements], settings.placement),
+    )
     _require_memory(deployed)
     wanted_rps = settings.rate_rps or sum(entry.rate_rps for entry in graph.ingress)
     shares = {entry.id: entry.rate_rps for entry in graph.ingress}
@@ -88,6 +100,7 @@ def validate(
             if rate < _LEAST_RPS and rate < wanted_rps:
                 raise MeshInsightError(f"{graph.name}: this machine holds less than one request per second of it")
             _require_carried(cases, model, rate, cpus)
+            warnings += (*filter(None, [bench.neighbours.coarse]), *warnings_of_cpus(cpus_for_hops()))
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
     _require_answers(found, rate)
     scored = _scored(graph, cases, model, found, rate, profiled, settings)
@@ -95,7 +108,7 @@ def validate(
 
 
 def _cases(
-    graph: CallGraph, scenarios: Sequence[Scenario], options: Options
+    graph: CallGraph, scenarios: Sequence[Scenario], options: Options, placement: str
 ) -> tuple[list[Case], dict[str, Application]]:
     """The graph as it is and its what-ifs, and all that is deployed for them by name, equal baselines once."""
     spoken = applications_of(graph)
@@ -106,7 +119,7 @@ def _cases(
         chosen = options if scenario.name == AS_IT_IS else scenario.options(options)
         if scenario.speedup:
             raise UsageError(f"{scenario.place}: {scenario.name}: a speed-up cannot be built, so not validated either")
-        made = application(changed, spoken, chosen.proxy or PROXY, chosen.transport)
+        made = application(changed, spoken, chosen.proxy or PROXY, chosen.transport, placement)
         bare = without_mesh(made)
         known = next((name for name, one in deployed.items() if one == bare), None)
         baseline = known or (f"without sidecars, {scenario.name}" if deployed else "without sidecars")
@@ -150,6 +163,7 @@ def _scored(
     return Validation(
         graph=graph.name,
         temperature=settings.temperature,
+        placement=settings.placement,
         rate_rps=rate_rps,
         rounds=settings.rounds,
         seconds=settings.seconds,
@@ -178,6 +192,26 @@ def _other_build(profile: Profile, proxy: str) -> tuple[str, ...]:
         + ("" if installed.version != profiled.version else ", another build")
         + ": differences between the two are in the errors",
     )
+
+
+def _other_placement(profiled: Sequence[str], placement: str) -> tuple[str, ...]:
+    """What to say where cells stand for the graph that were measured in another placement than it is deployed in."""
+    other = [name for name in dict.fromkeys(profiled) if name != placement]
+    if not other:
+        return ()
+    known = " and ".join(_PLACED[name] for name in other)
+    return (
+        f"the profile {known}, the graph is deployed with --placement {placement}: the difference is in the errors; "
+        f"measure it with: meshinsight profile --placement {placement}",
+    )
+
+
+def _require_rates(graph: CallGraph) -> None:
+    if graph.closed_loop is not None:
+        raise UsageError(
+            f"{graph.closed_loop.id}: validate sends requests at a rate, not as fast as connections allow; give the "
+            "rate_rps that predict works out of them"
+        )
 
 
 def _require_memory(deployed: Mapping[str, Application]) -> None:

@@ -97,6 +97,7 @@ class Validation:
 
     graph: str
     temperature: str
+    placement: str
     rate_rps: float
     rounds: int
     seconds: float

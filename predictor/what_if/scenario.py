@@ -59,10 +59,20 @@ def changed(graph: CallGraph, changes: Changes, named: Named = option) -> CallGr
         services = (replace(service, cold_weight=None) for service in graph.services)
         graph = replace(graph, services=tuple(services), cold_weight=changes.cold_weight)
     if changes.load != 1.0:
-        entries = (replace(entry, rate_rps=entry.rate_rps * changes.load) for entry in graph.ingress)
-        graph = replace(graph, ingress=tuple(entries))
+        graph = replace(graph, ingress=tuple(_loaded(entry, changes.load, named) for entry in graph.ingress))
     check_graph(graph)
     return graph
+
+
+def _loaded(entry: Ingress, load: float, named: Named) -> Ingress:
+    """The entry with so many times its rate, or its connections."""
+    if entry.connections is None:
+        return replace(entry, rate_rps=entry.rate_rps * load)
+    connections = entry.connections * load
+    if not connections.is_integer() or connections < 1.0:
+        times = f"{entry.connections} connections times {load:g}"
+        raise UsageError(f"{named('load', f'{load:g}')}: {times} are not a whole number of them")
+    return replace(entry, connections=int(connections))
 
 
 def _set(graph: CallGraph, text: str, named: Named) -> CallGraph:

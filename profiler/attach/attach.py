@@ -20,8 +20,10 @@ from profiler.attach.results import (
     MessageTimes,
     Overhead,
     TargetResult,
+    WakeUps,
     cpu_components,
     message_times,
+    wake_ups_of,
 )
 from profiler.attach.targets import Target, watched
 from profiler.attach.user_time import split_user_time
@@ -31,6 +33,7 @@ from profiler.symbols.programs import Program, program_of
 
 _FEW_SAMPLES: Final = 500
 _FEW_MESSAGES: Final = 100
+_FEW_WAKE_UPS: Final = 100
 _MANY_LEFT_OUT: Final = 5
 _MOSTLY: Final = 0.9
 
@@ -108,6 +111,9 @@ def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes 
             warnings.append(f"only {samples} samples hit it: shares are rough; look longer, or allow more overhead")
     if messages and messages.count < _FEW_MESSAGES:
         warnings.append(f"only {messages.count} messages were timed: it has little traffic, or look longer")
+    wake_ups = _wake_ups(target, seen)
+    if wake_ups and 0 < wake_ups.count < _FEW_WAKE_UPS:
+        warnings.append(f"only {wake_ups.count} wake-ups were recorded: the share that crosses CPUs is rough")
     return TargetResult(
         label=target.label,
         pids=target.pids,
@@ -120,6 +126,7 @@ def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes 
         probe_share=probe_share,
         components=components,
         messages=messages,
+        wake_ups=wake_ups,
         warnings=tuple(warnings),
     )
 
@@ -131,6 +138,13 @@ def _messages(target: Target, seen: Seen) -> MessageTimes:
         found.add(pair(burst.calls[np.isin(burst.calls["process"], target.pids)], burst.sides))
         seconds += burst.seconds
     return message_times(found, seconds)
+
+
+def _wake_ups(target: Target, seen: Seen) -> WakeUps | None:
+    if not seen.hit_cost or seen.no_wake_ups:
+        return None
+    recorded = [burst.wake_ups[np.isin(burst.wake_ups["process"], target.pids)] for burst in seen.bursts]
+    return wake_ups_of(recorded, sum(burst.seconds for burst in seen.bursts))
 
 
 def _overhead(seen: Seen) -> Overhead:
@@ -149,11 +163,14 @@ def _overhead(seen: Seen) -> Overhead:
         hit_ns=cost.chosen_ns if cost else None,
         other_hit_ns=cost.other_ns if cost else None,
         sample_ns=SAMPLE_NS,
+        waking_hit_ns=cost.waking_ns if cost and not seen.no_wake_ups else None,
     )
 
 
 def _warnings(seen: Seen) -> list[str]:
     found = []
+    if seen.no_wake_ups:
+        found.append(f"wake-ups are not counted: {seen.no_wake_ups}")
     if seen.hit_cost and not seen.bursts:
         found.append("no burst fitted below the bound, so no message was timed: look longer, or allow more overhead")
     if 0 < seen.sampled_ns < _MOSTLY * seen.elapsed_ns:

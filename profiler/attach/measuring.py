@@ -1,4 +1,4 @@
-"""Looks at running processes for a while: samples them throughout, and records their socket calls in bursts.
+"""Looks at running processes for a while: samples them, and records their socket calls and wake-ups in bursts.
 
 Nothing is deployed, changed or asked of the processes. The probes go with this process; perf does too, and its data.
 """
@@ -52,9 +52,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class BurstRecord:
-    """Socket calls between two times, and the side of each (process, file descriptor) then."""
+    """Socket calls and wake-ups between two times, and the side of each (process, file descriptor) then."""
 
     calls: npt.NDArray[Any]
+    wake_ups: npt.NDArray[Any]
     sides: dict[tuple[int, int], str]
     start_ns: int
     end_ns: int
@@ -69,8 +70,9 @@ class Seen:
     """What was seen, as it is while it is being measured.
 
     `run_ns` is each process's CPU time and `lived_ns` the time it was seen, since the beginning; `ended` holds those
-    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `sampled_ns` is for how
-    long sampling was on; `signum` is the signal that stopped it. `startup_cpu_s` is what making ready took.
+    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `no_wake_ups` is why none
+    were recorded; `sampled_ns` is for how long sampling was on; `signum` is the signal that stopped it. `startup_cpu_s`
+    is what making ready took.
     """
 
     ledger: Ledger
@@ -83,6 +85,7 @@ class Seen:
     bursts: list[BurstRecord] = field(default_factory=list)
     attached_ns: int = 0
     left_out: int = 0
+    no_wake_ups: str | None = None
     signum: int | None = None
     sampled_ns: int = 0
     warnings: list[str] = field(default_factory=list)
@@ -162,6 +165,8 @@ class Measurement:
                 _Watch(self, lives, wake).go()
             finally:
                 self._stop_sampling()
+        if self.probes:
+            self.seen.no_wake_ups = self.probes.no_wake_ups
         return self.seen
 
     def _stop_sampling(self) -> None:
@@ -212,7 +217,7 @@ class _Watch:
         return max(allowed_ns, self._last_burst_ns + self._least_gap_ns - now_ns) / 1e9
 
     def _burst(self) -> bool:
-        """Record socket calls for a moment; whether a signal came."""
+        """Record socket calls and wake-ups for a moment; whether a signal came."""
         probes, cost = self._of.probes, self._seen.hit_cost
         if probes is None or cost is None:
             return False
@@ -226,13 +231,13 @@ class _Watch:
         finally:
             probes.detach()
         burst = probes.read()
-        calls = burst.calls[(burst.calls["start_ns"] >= start_ns) & (burst.calls["start_ns"] < end_ns)]
+        calls, wake_ups = (_between(records, start_ns, end_ns) for records in (burst.calls, burst.wake_ups))
         if burst.fill <= 1:
-            self._seen.bursts.append(BurstRecord(calls, self._sides(calls), start_ns, end_ns))
+            self._seen.bursts.append(BurstRecord(calls, wake_ups, self._sides(calls), start_ns, end_ns))
         else:
             self._seen.left_out += 1
         self._seen.attached_ns += lasted_ns
-        ratio = burst_ratio(cost, burst.hits, burst.other_hits, lasted_ns, self._seen.vcpus, self._ledger.cpus)
+        ratio = burst_ratio(cost, burst.hits, lasted_ns, self._seen.vcpus, self._ledger.cpus)
         self._burst_s = max(_LEAST_BURST_S, self._next_burst_s(burst.fill, ratio))
         self._ledger.add_burst(ratio, lasted_ns, self._tool_cpu_ns() - tool_ns)
         self._last_burst_ns = time.monotonic_ns()
@@ -280,6 +285,10 @@ class _Watch:
 
     def _tool_cpu_ns(self) -> int:
         return time.process_time_ns() + self._of.perf_ns()
+
+
+def _between(records: npt.NDArray[Any], start_ns: int, end_ns: int) -> npt.NDArray[Any]:
+    return records[(records["start_ns"] >= start_ns) & (records["start_ns"] < end_ns)]
 
 
 @contextmanager

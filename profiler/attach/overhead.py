@@ -8,6 +8,7 @@ larger one of that in the CPU time of the processes looked at and that in the CP
 from dataclasses import dataclass
 from typing import Final
 
+from profiler.probes.calls import Hits
 from profiler.probes.calls_calibration import HitCost
 
 SAMPLE_NS: Final = 10_000
@@ -37,20 +38,20 @@ def sampling_hz(max_ratio: float, duration_s: float, cpus: int) -> int:
     return min(frequency, MOST_HZ, max(LEAST_HZ, int(_MOST_SAMPLES / (duration_s * cpus))))
 
 
-def burst_ratio(cost: HitCost, hits: int, other_hits: int, burst_ns: float, vcpus: float, cpus: int) -> float:
+def burst_ratio(cost: HitCost, hits: Hits, burst_ns: float, vcpus: float, cpus: int) -> float:
     """The probes' share of CPU time while a burst lasts.
 
     Args:
         cost: of one hit.
-        hits: by the processes looked at, during the burst.
-        other_hits: by all others.
+        hits: by the processes looked at and by all others, during the burst.
         burst_ns: how long the probes were attached.
         vcpus: what the processes looked at use.
         cpus: what the machine has.
     """
-    theirs_ns = hits * cost.chosen_ns
+    theirs_ns = hits.chosen * cost.chosen_ns + hits.waking * cost.waking_ns
+    others_ns = hits.other * cost.other_ns + hits.other_waking * cost.waking_ns
     of_theirs = theirs_ns / (max(vcpus, _LEAST_VCPUS) * burst_ns)
-    return max(of_theirs, (theirs_ns + other_hits * cost.other_ns) / (cpus * burst_ns))
+    return max(of_theirs, (theirs_ns + others_ns) / (cpus * burst_ns))
 
 
 @dataclass

@@ -1,10 +1,12 @@
 """What attaching found, as it is printed and written: shares, processors, times per message. Pure, but for symbols."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from profiler.attach.messages import DIRECTIONS, Messages, percentiles_ns
 from profiler.errors import MeshInsightError
@@ -56,9 +58,24 @@ class MessageTimes:
 
 
 @dataclass(frozen=True)
-class TargetResult:
-    """One sidecar: `components` add up to `vcpus`; empty where CPU was not sampled, `messages` None where not timed.
+class WakeUps:
+    """Wake-ups that ended a read or an event wait with something to do, and how many were raised on another CPU.
 
+    `crossed` of the `count` are those where the waker ran on another CPU than the woken thread then did;
+    `crossing_share` is their share, None without wake-ups.
+    """
+
+    per_second: float
+    count: int
+    crossed: int
+    crossing_share: float | None
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """One sidecar: `components` add up to `vcpus`; empty where CPU was not sampled.
+
+    `messages` is None where they were not timed, `wake_ups` where they were not recorded.
     `probe_share` is the part of the sampled time that was inside this tool's probes; it is in no component.
     """
 
@@ -73,6 +90,7 @@ class TargetResult:
     probe_share: float
     components: Mapping[str, Component]
     messages: MessageTimes | None
+    wake_ups: WakeUps | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -95,6 +113,7 @@ class Overhead:
     hit_ns: float | None
     other_hit_ns: float | None
     sample_ns: float
+    waking_hit_ns: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +181,13 @@ def cpu_components(
 def _component(share: float, samples: int, vcpus: float, per_second: float | None) -> Component:
     error = _Z95 * (share * (1 - share) / samples) ** 0.5 if samples else 1.0
     return Component(share * vcpus, share, error, share * vcpus * 1e9 / per_second if per_second else None)
+
+
+def wake_ups_of(recorded: Sequence[npt.NDArray[Any]], seconds: float) -> WakeUps:
+    """Rate of the wake-ups (`WAKE_UP`) of one target in so many seconds of bursts, and how many crossed CPUs."""
+    count = sum(map(len, recorded))
+    crossed = sum(int(np.sum(one["waker_cpu"] != one["cpu"])) for one in recorded)
+    return WakeUps(count / seconds if seconds else 0.0, count, crossed, crossed / count if count else None)
 
 
 def message_times(messages: Messages, seconds: float) -> MessageTimes:

@@ -4,14 +4,13 @@
 counts as `ipc`: a sampled stack cannot tell the two ways apart, and the two methods must mean the same.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-import numpy as np
-
 from profiler.attribution.cpu_classes import disagreement_points
-from profiler.attribution.statistics import Floats, bootstrap_interval, middle, widened
+from profiler.attribution.statistics import middle
 from profiler.vocabulary.components import (
     COMPONENTS,
     IPC,
@@ -30,7 +29,7 @@ class CpuRound:
     """One window's sums: requests, CPU ns by component (with `user` of the sidecars) by each method, and busy ns.
 
     `sampled_ns` has netfilter as a component of its own, `folded_ns` in whatever it is nested in, as the tracepoints
-    see it. Both are empty where nothing was sampled.
+    see it. Both are empty where nothing was sampled. `sample_ns` is the CPU time that one sample stands for.
     """
 
     requests: float
@@ -38,6 +37,20 @@ class CpuRound:
     traced_ns: Mapping[str, float]
     sampled_ns: Mapping[str, float]
     folded_ns: Mapping[str, float]
+    sample_ns: float = 0.0
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """How much of a component is netfilter, by component: the share, and the standard error of sampling it."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
+
+    def errors_ns(self, spent_ns: Mapping[str, float]) -> dict[str, float]:
+        """Standard errors of the components that lose a share of `spent_ns`, and of `redirect`, which has them all."""
+        found = {name: error * spent_ns.get(name, 0.0) for name, error in self.errors.items()}
+        return {**found, REDIRECT: math.hypot(*found.values())} if found else {}
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,14 @@ class CpuRounds:
 
 
 Reading = Callable[[CpuRound], Mapping[str, float]]
+
+
+def busy_rounds(rounds: CpuRounds) -> list[float]:
+    """CPU time per request that the sidecars add to the machine in each round, in ns."""
+    return [
+        one.busy_ns / one.requests - other.busy_ns / other.requests
+        for one, other in zip(rounds.with_sidecar, rounds.baseline, strict=False)
+    ]
 
 
 def busy_per_request(rounds: Sequence[CpuRound]) -> float:
@@ -146,39 +167,40 @@ def _move_step(
 
 @dataclass(frozen=True)
 class CpuPart:
-    """A component of the CPU time that the sidecars add; `share` is of the sum of all components."""
+    """A component of the CPU time that the sidecars add; `share` is of the sum of all components.
+
+    `rounds_ns` is each round on its own, `error_ns` a standard error that the rounds do not show.
+    """
 
     cpu_ns_per_request: float
     vcpu_per_1000_rps: float
     share: float | None
-    ci95_ns: list[float] | None
+    rounds_ns: list[float]
+    error_ns: float
     source: str
 
 
-def describe(
-    rounds: CpuRounds, reading: Reading, source: str, seed: int, redirect_shares: Mapping[str, float] | None = None
-) -> dict[str, CpuPart]:
+def describe(rounds: CpuRounds, reading: Reading, source: str, redirect: Redirect | None = None) -> dict[str, CpuPart]:
     """CPU components of the overhead."""
-    found = overhead(rounds, reading, redirect_shares)
+    redirect = redirect or Redirect()
+    found = overhead(rounds, reading, redirect.shares)
+    each = [overhead(rounds.drawn([index]), reading, redirect.shares) for index in range(len(rounds.with_sidecar))]
     names = [*(name for name in COMPONENTS if name in found), *(name for name in found if name not in COMPONENTS)]
     total_ns = sum(found.values())
-
-    def statistic(drawn: list[int]) -> Floats:
-        again = overhead(rounds.drawn(drawn), reading, redirect_shares)
-        return np.array([again.get(name, 0.0) for name in names])
-
-    low, high = bootstrap_interval(range(len(rounds.with_sidecar)), statistic, seed)
-    user_ns = per_request(rounds.with_sidecar, reading).get(USER, 0.0)
+    spent_ns = per_request(rounds.with_sidecar, reading)
+    user_ns = spent_ns.get(USER, 0.0)
     errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.share is not None}
+    errors_ns |= redirect.errors_ns(spent_ns)
     return {
         name: CpuPart(
             cpu_ns_per_request=found[name],
             vcpu_per_1000_rps=found[name] * 1000 / 1e9,
             share=found[name] / total_ns if total_ns else None,
-            ci95_ns=widened(found[name], (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
-            source=_source(name, source, rounds, bool(redirect_shares)),
+            rounds_ns=[entry.get(name, 0.0) for entry in each],
+            error_ns=errors_ns.get(name, 0.0),
+            source=_source(name, source, rounds, bool(redirect.shares)),
         )
-        for index, name in enumerate(names)
+        for name in names
     }
 
 
@@ -223,19 +245,22 @@ def _folded(entry: CpuRound) -> Mapping[str, float]:
     return entry.folded_ns
 
 
-def redirect_shares(rounds: Sequence[CpuRound]) -> dict[str, float]:
-    """The part of ipc, socket_write and socket_read that is netfilter, by the samples: in [0, 1], with sidecars."""
+def redirect_part(rounds: Sequence[CpuRound]) -> Redirect:
+    """The part of ipc, socket_write and socket_read that is netfilter, by the samples: in [0, 1], with sidecars.
+
+    Its error is that of a binomial distribution over the samples of the component, one of each outcome added.
+    """
     apart, folded = per_request(rounds, sampled), per_request(rounds, _folded)
-    shares = {}
+    found, errors = {}, {}
     for name in (IPC, SOCKET_WRITE, SOCKET_READ):
         if folded.get(name):
-            shares[name] = min(1.0, max(0.0, 1 - apart.get(name, 0.0) / folded[name]))
-    return shares
+            found[name] = min(1.0, max(0.0, 1 - apart.get(name, 0.0) / folded[name]))
+            count = _samples(rounds, name)
+            likely = (found[name] * count + 1) / (count + 2)
+            errors[name] = math.sqrt(likely * (1 - likely) / (count + 2))
+    return Redirect(found, errors)
 
 
-def rounds_per_request(
-    rounds: CpuRounds, reading: Reading, redirect_shares: Mapping[str, float] | None = None
-) -> dict[str, list[float]]:
-    """Each component in each round on its own, in CPU ns per request: what models resample."""
-    each = [overhead(rounds.drawn([index]), reading, redirect_shares) for index in range(len(rounds.with_sidecar))]
-    return {name: [found.get(name, 0.0) for found in each] for name in {key: None for found in each for key in found}}
+def _samples(rounds: Sequence[CpuRound], name: str) -> float:
+    """How many samples of a component there are, netfilter in it included."""
+    return sum(entry.folded_ns.get(name, 0.0) / entry.sample_ns for entry in _middle(rounds) if entry.sample_ns)

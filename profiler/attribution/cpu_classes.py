@@ -28,7 +28,6 @@ from profiler.vocabulary.cpu_states import (
     REST,
     SOFTIRQ_NET_RX,
     SOFTIRQ_OTHER,
-    SYSCALL_OTHER,
     TOOL,
     USER,
 )
@@ -43,8 +42,8 @@ _COMPONENT_OF_CLASS: Final = {kind: kind for kind in (IPC, REDIRECT, SOCKET_READ
 _UNUSED: Final = (HALTED, IDLE)
 """State and class of CPU time that nobody used."""
 
-_OF_PROCESSES: Final = (USER, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, SYSCALL_OTHER)
-"""What only processes do: of foreign processes it is no cost of the mesh. Kernel threads may well work for it."""
+_OF_ANYBODY: Final = (SOFTIRQ_NET_RX, SOFTIRQ_OTHER, IPC, REDIRECT)
+"""What a process or kernel thread without part in the measurement may do for the mesh: softirqs that interrupt it."""
 
 
 def components_from_states(time_ns: Mapping[tuple[str, str], float]) -> dict[str, float]:
@@ -115,8 +114,8 @@ def without_probes(
 
 
 def is_foreign(role: str, kind: str) -> bool:
-    """Whether it is time of a process that has no part in the measurement: never a cost of the mesh."""
-    return role == REST and kind in _OF_PROCESSES
+    """Whether it is time of a process or kernel thread without part in the measurement: never a cost of the mesh."""
+    return role == REST and kind not in (*_OF_ANYBODY, *_UNUSED)
 
 
 def _total(by_role: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -13,8 +13,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attribution.critical_path import PATH_STATES, USER, Exchanges
-from profiler.attribution.statistics import Floats, bootstrap_interval, middle_mean, unheld_mask, widened
+from profiler.attribution.cpu import Redirect
+from profiler.attribution.critical_path import (
+    CACHES,
+    CORES,
+    CROSSED,
+    HAND_OVER_KINDS,
+    HAND_OVERS,
+    PATH_STATES,
+    USER,
+    Exchanges,
+)
+from profiler.attribution.statistics import Floats, middle_mean, unheld_mask
 from profiler.vocabulary.components import (
     COMPONENTS,
     DIRECTIONS,
@@ -33,8 +43,11 @@ from profiler.vocabulary.components import (
 COLUMNS: Final = tuple(product(PLACES, DIRECTIONS, PATH_STATES))
 """What the columns of an exchange table stand for: (place, direction, state)."""
 
-_INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
+HAND_OVER_COLUMNS: Final = tuple(product(PLACES, DIRECTIONS, HAND_OVER_KINDS))
+"""What the columns of its hand-overs stand for: (receiving place, direction, kind)."""
 
+_INDEX: Final = {column: index for index, column in enumerate(COLUMNS)}
+_HAND_OVER_INDEX: Final = {column: index for index, column in enumerate(HAND_OVER_COLUMNS)}
 
 _ROWS: Final = tuple(product(PLACES, DIRECTIONS))
 _COLUMN_ROW: Final = np.array([_ROWS.index((place, direction)) for place, direction, _ in COLUMNS])
@@ -55,12 +68,27 @@ _WAITING: Final = np.array([place == FILTER_SERVICE or state == IPC for place, _
 _CORE, _REDIRECT = (COMPONENTS.index(name) for name in (PROXY_CORE, REDIRECT))
 
 
+_CROSSED: Final = [kind == CROSSED for _, _, kind in HAND_OVER_COLUMNS]
+_SEEN: Final = (0.02, 0.98)
+"""Quantiles of the crossings of exchanges that an average of drawn ones stays between."""
+
+_LEAST_SPREAD: Final = 1.0
+_LEAST_SHIFT: Final = 0.02
+_STEEPEST: Final = 20.0
+
+_MOST_PIECES: Final = np.iinfo(np.uint16).max
+
+
 @dataclass(frozen=True)
 class ExchangeTable:
-    """Exchanges of one round, n × len(COLUMNS): time on the path, and the number of pieces that it came in."""
+    """Exchanges of one round, n × len(COLUMNS): time on the path, and the number of pieces that it came in.
+
+    `hand_overs` is n × len(HAND_OVER_COLUMNS), NaN where the topology of the CPUs is not known.
+    """
 
     time_ns: Floats
-    segments: npt.NDArray[np.uint8]
+    segments: npt.NDArray[np.uint16]
+    hand_overs: npt.NDArray[np.float32]
     lost: int = 0
     dropped: int = 0
 
@@ -70,22 +98,59 @@ class ExchangeTable:
 
     def without_probes(self, probe_hit_ns: float) -> "ExchangeTable":
         """The same relieved of what the probes cost: each piece holds about one hit."""
-        relieved = np.maximum(0.0, self.time_ns - probe_hit_ns * self.segments)
-        return ExchangeTable(relieved, self.segments, self.lost, self.dropped)
+        return replace(self, time_ns=np.maximum(0.0, self.time_ns - probe_hit_ns * self.segments))
+
+    def with_more_crossings(self, more: float) -> "ExchangeTable":
+        """As many exchanges, drawn so that on average so many more of their hand-overs go to another CPU.
+
+        Each is drawn as often as exp(tilt × its crossings) says, with the tilt that gives that average; as far as
+        exchanges with more, or fewer, were seen.
+        """
+        crossed = self.hand_overs[:, _CROSSED].sum(axis=1).astype(np.float64)
+        low, high = (float(end) for end in np.quantile(crossed, _SEEN)) if len(crossed) else (0.0, 0.0)
+        wanted = min(max(float(crossed.mean()) + more, low), high) if high - low >= _LEAST_SPREAD else np.nan
+        if np.isnan(wanted) or abs(wanted - crossed.mean()) < _LEAST_SHIFT:
+            return self
+        shares = _tilted(crossed, wanted)
+        places = np.searchsorted(np.cumsum(shares), (np.arange(len(self)) + 0.5) / len(self))
+        chosen = np.minimum(places, len(self) - 1)
+        return replace(
+            self,
+            time_ns=self.time_ns[chosen],
+            segments=self.segments[chosen],
+            hand_overs=self.hand_overs[chosen],
+        )
 
     def __len__(self) -> int:
         return len(self.time_ns)
 
 
+def _tilted(values: Floats, mean: float) -> Floats:
+    """Shares of values that make `mean` their mean, as exp(tilt × value); the mean grows with the tilt."""
+    low, high = -_STEEPEST, _STEEPEST
+    for _ in range(60):
+        tilt = (low + high) / 2.0
+        shares = np.exp(tilt * (values - values.mean()))
+        shares /= shares.sum()
+        if shares @ values < mean:
+            low = tilt
+        else:
+            high = tilt
+    return np.asarray(shares)
+
+
 def tabulate(exchanges: Exchanges) -> ExchangeTable:
     """The exchanges as a table."""
     times = np.zeros((len(exchanges.followed), len(COLUMNS)))
-    segments = np.zeros(times.shape, dtype=np.uint8)
+    segments = np.zeros(times.shape, dtype=np.uint16)
+    hand_overs = np.zeros((len(times), len(HAND_OVER_COLUMNS)), dtype=np.float32)
     for row, exchange in enumerate(exchanges.followed):
         for column, spent_ns in exchange.time_ns.items():
             times[row, _INDEX[column]] = spent_ns
-            segments[row, _INDEX[column]] = min(255, exchange.segments[column])
-    return ExchangeTable(times, segments, exchanges.lost)
+            segments[row, _INDEX[column]] = min(_MOST_PIECES, exchange.segments[column])
+        for column, count in exchange.hand_overs.items():
+            hand_overs[row, _HAND_OVER_INDEX[column]] = count
+    return ExchangeTable(times, segments, hand_overs, exchanges.lost)
 
 
 def pool(rounds: Sequence[ExchangeTable]) -> ExchangeTable:
@@ -93,15 +158,19 @@ def pool(rounds: Sequence[ExchangeTable]) -> ExchangeTable:
     return ExchangeTable(
         np.concatenate([table.time_ns for table in rounds]),
         np.concatenate([table.segments for table in rounds]),
+        np.concatenate([table.hand_overs for table in rounds]),
         sum(table.lost for table in rounds),
         sum(table.dropped for table in rounds),
     )
 
 
 def _at_median(rounds: Sequence[ExchangeTable]) -> Floats:
-    """Each column's share of the median exchange, in ns."""
-    table = pool(rounds)
-    return middle_mean(table.time_ns, table.totals_ns)
+    """Each column's share of the median exchange, in ns: the mean over the rounds.
+
+    Where the scheduler places the processes, a round has many hand-overs to another CPU, or few, and exchanges of all
+    rounds together have two modes and no clear middle.
+    """
+    return np.asarray(np.mean([middle_mean(table.time_ns, table.totals_ns) for table in rounds], axis=0))
 
 
 def _mean(rounds: Sequence[ExchangeTable]) -> Floats:
@@ -131,18 +200,18 @@ class LatencyRung:
 class LatencyRounds:
     """The rounds of a cell, with sidecars and without, and the rungs of the ladder that its user time is split by.
 
-    The last rung is the cell itself; without rungs all user time is proxy_core. `redirect_shares` says which part of a
+    The last rung is the cell itself; without rungs all user time is proxy_core. `redirect` says which part of a
     component's time, with sidecars, is netfilter (as perf's stacks told it).
     """
 
     with_sidecar: list[ExchangeTable]
     baseline: list[ExchangeTable]
     rungs: tuple[LatencyRung, ...] = ()
-    redirect_shares: Mapping[str, float] = field(default_factory=dict)
+    redirect: Redirect = field(default_factory=Redirect)
 
     @property
     def _redirected(self) -> Floats:
-        return np.array([self.redirect_shares.get(state, 0.0) for _, _, state in COLUMNS])
+        return np.array([self.redirect.shares.get(state, 0.0) for _, _, state in COLUMNS])
 
     @property
     def _components(self) -> list[str]:
@@ -197,13 +266,13 @@ class LatencyRounds:
             return [rounds[index % len(rounds)] for index in indices]
 
         rungs = tuple(replace(rung, rounds=pick(rung.rounds)) for rung in self.rungs)
-        return LatencyRounds(pick(self.with_sidecar), pick(self.baseline), rungs, self.redirect_shares)
+        return LatencyRounds(pick(self.with_sidecar), pick(self.baseline), rungs, self.redirect)
 
     @property
     def names(self) -> list[str]:
         """The components that this cell has, in the order of the columns of `split`."""
         has = {rung.component for rung in self.rungs}
-        absent = {QUEUEING, *({PARSING, TLS} - has), *(() if self.redirect_shares else (REDIRECT,))}
+        absent = {QUEUEING, *({PARSING, TLS} - has), *(() if self.redirect.shares else (REDIRECT,))}
         return [name for name in self._components if name not in absent]
 
     def column(self, name: str) -> int:
@@ -217,20 +286,24 @@ class LatencyRounds:
 
 @dataclass(frozen=True)
 class LatencyPart:
-    """A component of the overhead at the median; `rounds_ns` is each round on its own: what models resample."""
+    """A component of the overhead at the median.
+
+    `rounds_ns` is each round on its own: what intervals and models come from. `error_ns` is a standard error that the
+    rounds do not show.
+    """
 
     median_ns: float
     mean_ns: float
     p99_ns: float | None
-    ci95_ns: list[float] | None
     samples: int
     dropped: int
     lost: int
     rounds_ns: list[float]
+    error_ns: float
     source: str
 
 
-def decompose(rounds: LatencyRounds, seed: int) -> dict[str, LatencyPart]:
+def decompose(rounds: LatencyRounds) -> dict[str, LatencyPart]:
     """Latency components of the overhead.
 
     `mean_ns` leaves out exchanges during which the machine was held up (`unheld_mask`). `p99_ns` is the 99th
@@ -239,11 +312,7 @@ def decompose(rounds: LatencyRounds, seed: int) -> dict[str, LatencyPart]:
     table = pool(rounds.with_sidecar)
     medians, means = rounds.split(_at_median).sum(axis=0), rounds.split(_mean).sum(axis=0)
     p99 = _p99(rounds, medians)
-    low, high = bootstrap_interval(
-        range(rounds.rounds), lambda drawn: rounds.drawn(drawn).split(_at_median).sum(axis=0), seed, 100
-    )
-    user_ns = float(_at_median(rounds.with_sidecar)[_SIDECAR_USER].sum())
-    errors_ns = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.shares is not None}
+    errors_ns = _errors(rounds)
     splits = [rounds.drawn([index]).split(_at_median).sum(axis=0) for index in range(rounds.rounds)]
     found = {}
     for name in rounds.names:
@@ -252,14 +321,25 @@ def decompose(rounds: LatencyRounds, seed: int) -> dict[str, LatencyPart]:
             median_ns=float(medians[index]),
             mean_ns=float(means[index]),
             p99_ns=p99.get(name),
-            ci95_ns=widened(float(medians[index]), (float(low[index]), float(high[index])), errors_ns.get(name, 0.0)),
             samples=len(table),
             dropped=table.dropped,
             lost=table.lost,
             rounds_ns=[float(split[index]) for split in splits],
+            error_ns=errors_ns.get(name, 0.0),
             source=_source(name, rounds),
         )
     return found
+
+
+def _errors(rounds: LatencyRounds) -> dict[str, float]:
+    """Standard errors, in ns, of what samples split off: by component."""
+    spent = _at_median(rounds.with_sidecar)
+    user_ns = float(spent[_SIDECAR_USER].sum())
+    found = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.shares is not None}
+    by_state: dict[str, float] = {}
+    for (_, _, state), spent_ns in zip(COLUMNS, spent.tolist(), strict=True):
+        by_state[state] = by_state.get(state, 0.0) + spent_ns
+    return found | rounds.redirect.errors_ns(by_state)
 
 
 def _p99(rounds: LatencyRounds, medians: Floats) -> dict[str, float]:
@@ -300,6 +380,42 @@ def _source(name: str, rounds: LatencyRounds) -> str:
             what = "all time" if upper.outside else "user time"
             return f"ladder: {what}, with − without ({upper.component} above {lower.component})"
     return "timeline"
+
+
+@dataclass(frozen=True)
+class HandOverMeans:
+    """Hand-overs per exchange: all of them, and those to another CPU, core and last-level cache (None: not known).
+
+    `rounds_crossed` is each round on its own, `by_place` all and crossed ones by receiving place and direction.
+    """
+
+    count: float
+    crossed: float
+    cores: float | None
+    caches: float | None
+    rounds_crossed: list[float]
+    by_place: Mapping[tuple[str, str], tuple[float, float]]
+
+
+def mean_hand_overs(rounds: Sequence[ExchangeTable]) -> HandOverMeans:
+    """Means over the exchanges during which the machine was not held up."""
+    means = _hand_overs(pool(rounds))
+    sums = {kind: sum(means[place, direction, kind] for place, direction in _ROWS) for kind in HAND_OVER_KINDS}
+    known = {kind: None if np.isnan(sums[kind]) else sums[kind] for kind in (CORES, CACHES)}
+    each_round = [_hand_overs(table) for table in rounds]
+    return HandOverMeans(
+        count=sums[HAND_OVERS],
+        crossed=sums[CROSSED],
+        cores=known[CORES],
+        caches=known[CACHES],
+        rounds_crossed=[sum(found[place, way, CROSSED] for place, way in _ROWS) for found in each_round],
+        by_place={(place, way): (means[place, way, HAND_OVERS], means[place, way, CROSSED]) for place, way in _ROWS},
+    )
+
+
+def _hand_overs(table: ExchangeTable) -> dict[tuple[str, str, str], float]:
+    means = table.hand_overs[unheld_mask(table.totals_ns)].mean(axis=0, dtype=np.float64)
+    return dict(zip(HAND_OVER_COLUMNS, means.tolist(), strict=True))
 
 
 def by_place(rounds: LatencyRounds) -> dict[tuple[str, str], dict[str, float]]:

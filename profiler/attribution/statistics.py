@@ -1,10 +1,9 @@
 """The few statistics that the figures rest on. Pure arithmetic on numpy arrays.
 
 Means on shared machines are ruled by the host taking the CPU away, so everything quoted is a median, or a mean over
-the middle of a distribution, with an interval from resampling whole rounds.
+the middle of a distribution. Intervals are in `profiler.attribution.intervals`.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -22,7 +21,6 @@ HELD_UP: Final = 10.0
 
 _MSER_BATCHES: Final = 50
 _INTERVAL: Final = (2.5, 97.5)
-_Z95: Final = 1.96
 
 
 def spread_ties(values: npt.NDArray[np.int64], resolution_ns: int) -> Floats:
@@ -90,9 +88,3 @@ def bootstrap_interval(
     ]
     low, high = np.percentile(np.array(draws), _INTERVAL, axis=0)
     return low, high
-
-
-def widened(value: float, interval: tuple[float, float], error: float) -> list[float]:
-    """A 95 % interval about `value` with an independent standard error added in quadrature on both sides."""
-    low, high = interval
-    return [value - math.hypot(value - low, _Z95 * error), value + math.hypot(high - value, _Z95 * error)]

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.critical_path import Replay, wire_ends
-from profiler.vocabulary.timeline_events import WAKING, TimelineEvents
+from profiler.vocabulary.timeline_events import WAKING, CpuTopology, TimelineEvents
 
 THERE: Final = 1 << 30
-"""Added to the thread ids of the second machine; greater than any of Linux."""
+"""Added to the numbers of threads and CPUs of the second machine; greater than any of Linux."""
 
 _MARGIN_NS: Final = 2_000_000
 """How far beyond a window the other machine's events are looked at, before its clock is known well."""
@@ -55,7 +55,7 @@ class TwoTimelines:
 
 
 def joined(here: TimelineEvents, there: TimelineEvents, offset_ns: int) -> TimelineEvents:
-    """Both in the time of `here`. Threads there have `THERE` added to their ids."""
+    """Both in the time of `here`. Threads and CPUs there have `THERE` added to their numbers."""
     woken_by = (there.kind == WAKING) & (there.value > 0)
     stamps = np.concatenate([here.stamp_ns, there.stamp_ns - offset_ns])
     order = np.argsort(stamps, kind="stable")
@@ -64,10 +64,18 @@ def joined(here: TimelineEvents, there: TimelineEvents, offset_ns: int) -> Timel
         np.concatenate([here.tid, there.tid + THERE])[order],
         np.concatenate([here.kind, there.kind])[order],
         np.concatenate([here.value, np.where(woken_by, there.value + THERE, there.value)])[order],
+        np.concatenate([here.cpu, there.cpu + THERE])[order],
         {**here.places, **{tid + THERE: place for tid, place in there.places.items()}},
         here.dropped + there.dropped,
+        CpuTopology(
+            _both(here.topology.cores, there.topology.cores), _both(here.topology.caches, there.topology.caches)
+        ),
         wired=True,
     )
+
+
+def _both(here: Mapping[int, int], there: Mapping[int, int]) -> dict[int, int]:
+    return {**here, **{cpu + THERE: number + THERE for cpu, number in there.items()}}
 
 
 def clock_offset_ns(

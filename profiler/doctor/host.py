@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,13 +30,13 @@ class Answer:
 
 
 class Host(Protocol):
-    """What the checks need to know about a machine."""
+    """What the checks need to know about a machine. `cpus` are those that this process may use."""
 
     system: str
     release: str
     machine: str
     user_id: int
-    cpus: int
+    cpus: Sequence[int]
     root: Path
 
     def read(self, path: str) -> str | None:
@@ -65,7 +66,7 @@ class LocalHost:
         self.release = platform.release()
         self.machine = platform.machine()
         self.user_id = os.geteuid() if hasattr(os, "geteuid") else -1
-        self.cpus = os.cpu_count() or 1
+        self.cpus: Sequence[int] = _usable_cpus()
         self.root = Path("/")
 
     def read(self, path: str) -> str | None:
@@ -110,3 +111,10 @@ class LocalHost:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def _usable_cpus() -> list[int]:
+    """The CPUs that this process may use: a cpuset or taskset may exclude some."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

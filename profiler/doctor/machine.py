@@ -3,12 +3,15 @@
 from dataclasses import replace
 from typing import Final
 
-from profiler.doctor.check import LATENCY, MEASURING, PREDICT, PROFILE, REPORT, Check
+from profiler.doctor.check import CPU_EBPF, LATENCY, MEASURING, PREDICT, PROFILE, REPORT, Check
 from profiler.doctor.host import Host
 from profiler.host.accounting import Noise
+from profiler.host.cpu_siblings import cores_of, cpus_for_hops, listed_cpus
 from profiler.host.environment import describe_environment
+from profiler.vocabulary.hop import LONGEST_CHAIN
 
 _SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "pit", "jiffies")
+_SLOW: Final = "slow to read: probes cost more, and CPU time is held against the scheduler's account, which is coarser"
 _NOISE_WINDOW_S: Final = 0.3
 _PACKAGES: Final = {
     "jinja2": (REPORT,),
@@ -20,11 +23,21 @@ _PACKAGES: Final = {
 
 
 def cores(host: Host) -> Check:
-    """Online CPUs. Client, sidecars and server want to run side by side."""
-    if host.cpus < 2:
-        remedy = "use a machine with at least 2 CPUs"
-        return Check("CPUs", "warn", "1: client, sidecar and server take turns on it", MEASURING, remedy)
-    return Check("CPUs", "ok", str(host.cpus))
+    """The CPUs that may be used. Client, sidecars and server want to run side by side, each on a core."""
+    count, cpu_dir = len(host.cpus), host.root / "sys/devices/system/cpu"
+    online = len(listed_cpus(host.read("/sys/devices/system/cpu/online") or "") or host.cpus)
+    shown = str(count) if online <= count else f"{count} of {online} (a cpuset or taskset excludes the others)"
+    if count < 2:
+        remedy = "use a machine with at least 2 CPUs, or let this program use more of them"
+        return Check("CPUs", "warn", f"{shown}: client, sidecar and server take turns on it", MEASURING, remedy)
+    cores = cores_of(host.cpus, cpu_dir)
+    if cores == count:
+        return Check("CPUs", "ok", shown)
+    used = cpus_for_hops(host.cpus, cpu_dir)
+    if len(used) == cores:
+        return Check("CPUs", "ok", f"{shown}, threads of {cores} cores: hops run on one of each core")
+    detail = f"{shown}, threads of {cores} core{'' if cores == 1 else 's'}: threads of one core slow each other"
+    return Check("CPUs", "warn", detail, MEASURING, f"use a machine with {LONGEST_CHAIN} cores, or switch SMT off")
 
 
 def surroundings(host: Host) -> list[Check]:
@@ -39,10 +52,10 @@ def surroundings(host: Host) -> list[Check]:
 
 
 def _clocksource(name: str) -> Check:
-    """The clock that stamps events. A slow one makes every probe dearer."""
+    """The clock that stamps events and times neighbours. A slow one makes every probe dearer."""
     if name in _SLOW_CLOCKS:
         remedy = "boot with clocksource=tsc if the CPU has a stable one"
-        return Check("clocksource", "warn", f"{name}: slow to read, so probes cost more", (LATENCY,), remedy)
+        return Check("clocksource", "warn", f"{name}: {_SLOW}", (LATENCY, CPU_EBPF), remedy)
     return Check("clocksource", "ok", name)
 
 

@@ -13,17 +13,27 @@ from profiler.attribution.cpu import (
     CpuRound,
     CpuRounds,
     CpuRung,
+    Redirect,
     busy_per_request,
+    busy_rounds,
     describe,
     disagreement,
-    redirect_shares,
-    rounds_per_request,
+    redirect_part,
     sampled,
     traced,
 )
 from profiler.attribution.cpu_classes import components_from_samples, components_from_states, without_probes
-from profiler.attribution.latency import ExchangeTable, LatencyRounds, LatencyRung, by_place, decompose
-from profiler.attribution.statistics import bootstrap_interval, spread_ties
+from profiler.attribution.latency import (
+    ExchangeTable,
+    HandOverMeans,
+    LatencyRounds,
+    LatencyRung,
+    by_place,
+    decompose,
+    mean_hand_overs,
+)
+from profiler.attribution.statistics import spread_ties
+from profiler.evaluation.cpu_costs import CpuCosts, fit_cpu_costs
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
 from profiler.evaluation.user_split import UserSplits
@@ -33,9 +43,11 @@ from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, 
 from profiler.probes.perf_sampling import CPU_CLOCK
 from profiler.profile import bounds
 from profiler.profile import types as profile
+from profiler.profile.intervals import with_intervals
 from profiler.symbols.split import Entered
 from profiler.vocabulary.components import (
     COMPONENTS,
+    IPC,
     OTHER,
     PARSING,
     PROXY_CORE,
@@ -56,30 +68,15 @@ _OTHERS_SHARE: Final = 0.05
 class Assembly:
     """Makes the cells of a profile from readings; works on incomplete readings too."""
 
-    def __init__(self, plan: Plan, readings: Readings, seed: int, loop_hit_ns: float) -> None:
+    def __init__(self, plan: Plan, readings: Readings, loop_hit_ns: float) -> None:
         self._plan = plan
         self._readings = readings
-        self._seed = seed
         self._user_splits = UserSplits(readings)
         self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
-        self._cpu_hit_ns = self._cpu_hit_cost_ns()
+        self._cpu_costs = fit_cpu_costs({point: readings.cpu[point] for point in readings.cpu if _direct(point)})
 
-    def _cpu_hit_cost_ns(self) -> float:
-        """CPU time that one hit of a CPU probe costs: busy time with probes less that without.
-
-        As for latency, only hops without sidecars calibrate. Windows weigh by their hits: at a low rate, as with cold
-        neighbours, what else the machine does outweighs the probes.
-        """
-        points = [point for point in self._readings.cpu if _direct(point)]
-        windows = [window for point in points for window in self._readings.cpu[point]]
-        hits = sum(window.times.hits for window in windows)
-        cost_ns = sum(
-            window.traced_busy_ns - window.busy_ns * window.requests / window.free_requests for window in windows
-        )
-        return max(0.0, cost_ns / hits) if hits else 0.0
-
-    def _cpu_rounds_of(self, windows: Sequence[CpuWindow]) -> list[CpuRound]:
-        return [_cpu_round(window, self._cpu_hit_ns) for window in windows]
+    def _cpu_rounds_of(self, windows: Sequence[CpuWindow], temperature: str) -> list[CpuRound]:
+        return [_cpu_round(window, self._cpu_costs, temperature) for window in windows]
 
     def _in_place_hit_ns(self) -> float | None:
         """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
@@ -96,12 +93,21 @@ class Assembly:
         return max(0.0, float(np.median(costs))) if costs else None
 
     def _tables(self, windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
-        tables = [window.exchanges for window in windows if window.exchanges is not None]
-        return [table.without_probes(self.probe_hit_ns) for table in tables]
+        """The exchanges of windows as they are without probes.
+
+        A free scheduler may place processes in another way in bursts than outside of them, where latency is measured:
+        exchanges are drawn so that as many of their hand-overs go to another CPU there.
+        """
+        return [
+            window.exchanges.without_probes(self.probe_hit_ns).with_more_crossings(window.fewer_reschedulings)
+            for window in windows
+            if window.exchanges is not None
+        ]
 
     def cells(self) -> list[profile.Cell]:
         """Every cell with at least two rounds with and without sidecars, in the order of the plan."""
-        return [self._cell(cell) for cell in self._plan.cells if self._measured(cell)]
+        anchor = self.anchor()
+        return [self._cell(cell, anchor) for cell in self._plan.cells if self._measured(cell)]
 
     def _measured(self, cell: Cell) -> bool:
         points = [(cell.hop, cell.scene), cell.baseline]
@@ -114,7 +120,7 @@ class Assembly:
         rounds = min(len(windows), len(baseline))
         return windows[:rounds], baseline[:rounds]
 
-    def _cell(self, cell: Cell) -> profile.Cell:
+    def _cell(self, cell: Cell, anchor: profile.Anchor | None) -> profile.Cell:
         windows, baseline = self._windows(cell)
         load = cell.scene.load
         cpu = self._cpu(cell)
@@ -138,6 +144,7 @@ class Assembly:
             warnings=_window_warnings(windows, cpu_windows, noise, bool(cpu and cpu.perf_components)),
             errors=[],
         )
+        found = with_intervals(found, anchor)
         errors = _errors(found, windows, baseline)
         return replace(found, warnings=[*found.warnings, *trust_warnings(found)], errors=errors)
 
@@ -148,18 +155,14 @@ class Assembly:
     def _latency(self, cell: Cell, cpu: profile.Cpu | None) -> profile.Latency:
         windows, baseline = self._windows(cell)
         overhead_ns = _p50(windows) - _p50(baseline)
-        low, high = bootstrap_interval(
-            range(len(windows)),
-            lambda drawn: np.array(
-                [_p50([windows[i] for i in drawn]) - _p50([baseline[i % len(baseline)] for i in drawn])]
-            ),
-            self._seed,
-        )
         found = profile.Latency(
             baseline_p50_ns=_p50(baseline),
             with_p50_ns=_p50(windows),
             overhead_p50_ns=overhead_ns,
-            overhead_ci95_ns=[float(low[0]), float(high[0])],
+            overhead_ci95_ns=None,
+            overhead_rounds_ns=[
+                _p50([window]) - _p50([other]) for window, other in zip(windows, baseline, strict=False)
+            ],
             baseline=_percentiles(_free(baseline)),
             with_sidecars=_percentiles(_free(windows)),
             components={},
@@ -169,19 +172,23 @@ class Assembly:
         if not cell.scene.load.serial:
             return replace(found, components=_loaded_components(found, cpu)) if cpu else found
         rounds = LatencyRounds(
-            self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect_shares(cell)
+            self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect(cell)
         )
         components = {
-            name: profile.LatencyComponent(**asdict(part)) for name, part in decompose(rounds, self._seed).items()
+            name: profile.LatencyComponent(**asdict(part), ci95_ns=None) for name, part in decompose(rounds).items()
         }
-        places = by_place(rounds).items()
+        handed = mean_hand_overs(rounds.with_sidecar)
+        places = [
+            profile.Place(place=where[0], direction=where[1], components=parts, hand_overs=count, crossed=crossed)
+            for where, parts in by_place(rounds).items()
+            for count, crossed in [handed.by_place[where]]
+        ]
         return replace(
             found,
             components=components,
-            by_place=[
-                profile.Place(place=place, direction=direction, components=parts)
-                for (place, direction), parts in places
-            ],
+            by_place=places,
+            hand_overs=_hand_overs(handed),
+            baseline_hand_overs=_hand_overs(mean_hand_overs(rounds.baseline)),
             closure_residual=residual((part.median_ns for part in components.values()), overhead_ns),
         )
 
@@ -205,16 +212,17 @@ class Assembly:
 
     def _cpu_rounds(self, cell: Cell) -> CpuRounds | None:
         windows, baseline = self._cpu_windows(cell)
+        temperature = cell.scene.temperature
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            of_rung = self._cpu_rounds_of(self._readings.cpu[rung.hop, cell.scene])
+            of_rung = self._cpu_rounds_of(self._readings.cpu[rung.hop, cell.scene], temperature)
             server = _wait_component(rung, filter_server_component)
             share, error = (found.share, found.error) if found else (None, 0.0)
             rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
         if not windows or not baseline or not all(rung.rounds for rung in rungs):
             return None
-        with_sidecar, without = (self._cpu_rounds_of(part) for part in (windows, baseline))
+        with_sidecar, without = (self._cpu_rounds_of(part, temperature) for part in (windows, baseline))
         return CpuRounds(with_sidecar, without, tuple(rungs))
 
     def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
@@ -227,9 +235,9 @@ class Assembly:
         rungs = ladder(cell.hop)
         return self._user_splits.entered(cell.hop, rungs[rungs.index(rung) - 1].hop, rung.hop, cell.scene)
 
-    def _redirect_shares(self, cell: Cell) -> dict[str, float]:
+    def _redirect(self, cell: Cell) -> Redirect:
         rounds = self._cpu_rounds(cell)
-        return redirect_shares(rounds.with_sidecar) if rounds and cell.hop.topology != NONE else {}
+        return redirect_part(rounds.with_sidecar) if rounds and cell.hop.topology != NONE else Redirect()
 
     def _cpu(self, cell: Cell) -> profile.Cpu | None:
         rounds = self._cpu_rounds(cell)
@@ -237,14 +245,12 @@ class Assembly:
             return None
         windows, _ = self._cpu_windows(cell)
         with_ns, baseline_ns = busy_per_request(rounds.with_sidecar), busy_per_request(rounds.baseline)
-        shares = self._redirect_shares(cell)
-        rounds_ns = rounds_per_request(rounds, traced, shares)
         components = {
-            name: profile.CpuComponent(**asdict(part), rounds_ns=rounds_ns[name])
-            for name, part in describe(rounds, traced, "tracepoints", self._seed, shares).items()
+            name: profile.CpuComponent(**asdict(part), ci95_ns=None)
+            for name, part in describe(rounds, traced, "tracepoints", self._redirect(cell)).items()
         }
         samples = [window.samples for window in windows if window.samples]
-        perf = describe(rounds, sampled, "perf samples", self._seed) if samples else {}
+        perf = describe(rounds, sampled, "perf samples") if samples else {}
         missed = residual((part.cpu_ns_per_request for part in perf.values()), with_ns - baseline_ns)
         if cell.hop.topology != NONE and not bounds.closes(missed):
             perf = {}  # they do not add up to what was measured without perf
@@ -253,8 +259,9 @@ class Assembly:
             achieved_rps=float(np.median([window.achieved_rps for window in windows])),
             baseline_cpu_ns_per_request=baseline_ns,
             with_cpu_ns_per_request=with_ns,
+            overhead_rounds_ns=busy_rounds(rounds),
             components=components,
-            perf_components={name: profile.CpuComponent(**asdict(part)) for name, part in perf.items()},
+            perf_components={name: profile.CpuComponent(**asdict(part), ci95_ns=None) for name, part in perf.items()},
             user_split=self._user_splits.split(cell),
             disagreement_points=disagreement(rounds) if perf else {},
             perf_unresolved_share=float(np.mean([part.unresolved_share for part in samples])) if samples else None,
@@ -362,8 +369,7 @@ def _loaded_components(latency: profile.Latency, cpu: profile.Cpu) -> dict[str, 
     with_sidecars, baseline = latency.with_sidecars, latency.baseline
     left = _loaded(with_sidecars.p50_ns - baseline.p50_ns - on_cpu_ns, None, with_sidecars.count)
     components = {
-        name: _loaded(part.cpu_ns_per_request, part.ci95_ns, with_sidecars.count)
-        for name, part in cpu.components.items()
+        name: _loaded(part.cpu_ns_per_request, part, with_sidecars.count) for name, part in cpu.components.items()
     }
     components[QUEUEING] = replace(
         left,
@@ -375,21 +381,26 @@ def _loaded_components(latency: profile.Latency, cpu: profile.Cpu) -> dict[str, 
     return {name: components[name] for name in names if name in components}
 
 
-def _loaded(spent_ns: float, interval: list[float] | None, samples: int) -> profile.LatencyComponent:
+def _loaded(spent_ns: float, part: profile.CpuComponent | None, samples: int) -> profile.LatencyComponent:
     return profile.LatencyComponent(
         median_ns=spent_ns,
         mean_ns=spent_ns,
         p99_ns=None,
-        ci95_ns=interval,
+        ci95_ns=None,
         samples=samples,
         dropped=0,
         lost=0,
+        rounds_ns=part.rounds_ns if part else [],
+        error_ns=part.error_ns if part else 0.0,
         source="on-CPU time per request under load",
     )
 
 
-def _cpu_round(window: CpuWindow, hit_ns: float) -> CpuRound:
-    """A window's sums as if its phases had answered as many requests as those with tracepoints."""
+def _cpu_round(window: CpuWindow, costs: CpuCosts, temperature: str) -> CpuRound:
+    """A window's sums as if its phases had answered as many requests as those with tracepoints.
+
+    With tracepoints there are as many hand-overs to another CPU as without: what is between them is `ipc`.
+    """
     times, samples = window.times, window.samples
     # Cycles are no time: they are scaled to the busy time that the tracepoints saw.
     clock = samples is None or samples.event == CPU_CLOCK
@@ -402,12 +413,26 @@ def _cpu_round(window: CpuWindow, hit_ns: float) -> CpuRound:
         found = components_from_samples(samples.time_ns(folded=folded, busy_ns=traced_ns))
         return {name: spent_ns * per_sampled for name, spent_ns in found.items()}
 
+    traced = components_from_states(without_probes(times.time_ns, times.entries, times.hits, costs.hit_ns))
+    traced[IPC] = traced.get(IPC, 0.0) + costs.moved_ns(window, temperature)
+    weighed_ns = sum(samples.time_ns(folded=True, busy_ns=traced_ns).values()) if samples else 0.0
     return CpuRound(
         window.requests,
         window.busy_ns * window.requests / window.free_requests,
-        components_from_states(without_probes(times.time_ns, times.entries, times.hits, hit_ns)),
+        traced,
         sampled_ns(False),
         sampled_ns(True),
+        weighed_ns * per_sampled / samples.samples if samples and samples.samples else 0.0,
+    )
+
+
+def _hand_overs(means: HandOverMeans) -> profile.HandOvers:
+    return profile.HandOvers(
+        count=means.count,
+        crossed=means.crossed,
+        cores=means.cores,
+        caches=means.caches,
+        rounds_crossed=means.rounds_crossed,
     )
 
 
@@ -428,7 +453,7 @@ def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
 
 
 def _p50(windows: Sequence[LatencyWindow]) -> float:
-    return _median(_free(windows))
+    return float(np.mean([_median(window.free_ns) for window in windows]))
 
 
 def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> profile.Percentiles:

@@ -7,13 +7,15 @@ from msgspec.structs import replace
 
 from profiler.evaluation.block_result import BlockResult
 from profiler.host.accounting import NOISY_STEAL_RATIO
+from profiler.profile.intervals import with_intervals
 from profiler.profile.types import Anchor, Cell, CoolingPoint, Noise, Probe, RunNoise
 
 
 def merged_cells(results: Sequence[BlockResult], anchor: Anchor | None) -> list[Cell]:
     """All cells in the order of measuring; of one that several blocks have, the first asked for, else the first.
 
-    A block's anchor factors go to its own anchor's median; here to that of the whole run, which is `anchor`.
+    A block's anchor factors go to its own anchor's median; here to that of the whole run, which is `anchor`. Intervals
+    hold the drift of the whole run too.
     """
     whole = anchor.median_by_temperature_ns if anchor else {}
     found: dict[str, Cell] = {}
@@ -25,7 +27,7 @@ def merged_cells(results: Sequence[BlockResult], anchor: Anchor | None) -> list[
                 before_ns, after_ns = own.get(cell.temperature), whole.get(cell.temperature)
                 factor = after_ns / before_ns if before_ns and after_ns is not None else 1.0
                 anchored = None if cell.anchor_factor is None else cell.anchor_factor * factor
-                found[cell.id] = replace(cell, anchor_factor=anchored)
+                found[cell.id] = with_intervals(replace(cell, anchor_factor=anchored), anchor)
     return list(found.values())
 
 

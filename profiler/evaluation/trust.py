@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
+from profiler.attribution.intervals import Z95
 from profiler.profile import bounds
 from profiler.profile.types import Cell, Cpu, Currency
 
@@ -70,14 +73,14 @@ def _measured_ns(cell: Cell, currency: Currency) -> float:
 
 
 def _spread(cell: Cell, currency: Currency) -> float:
-    """Half the width of the 95 % interval of the overhead, or of the largest component, as a share of the overhead."""
+    """Half of the 95 % by the scatter of the rounds, of the overhead or its widest component, as a share of it."""
     measured = abs(_measured_ns(cell, currency))
     if currency == "latency":
-        intervals = [cell.latency.overhead_ci95_ns] if cell.latency else []
+        rounds = [cell.latency.overhead_rounds_ns] if cell.latency else []
     else:
-        intervals = [component.ci95_ns for component in cell.cpu.components.values()] if cell.cpu else []
-    widths = [(interval[1] - interval[0]) / 2 for interval in intervals if interval]
-    return max(widths, default=0.0) / measured if measured else 0.0
+        rounds = [component.rounds_ns for component in cell.cpu.components.values()] if cell.cpu else []
+    halves = [Z95 * float(np.std(entries)) / len(entries) ** 0.5 for entries in rounds if entries]
+    return max(halves, default=0.0) / measured if measured else 0.0
 
 
 def _disagreement_warnings(cpu: Cpu) -> Iterator[str]:

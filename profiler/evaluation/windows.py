@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.latency import ExchangeTable
-from profiler.host.accounting import Noise
+from profiler.host.accounting import Noise, Reschedulings
 from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import SampledTimes
 
@@ -20,12 +20,15 @@ class Phase:
     """A part of a window in monotonic time, guards already off.
 
     In a probed one the timeline is attached for short bursts, which `bursts_ns` lists; the CPU probes stay attached.
+    `counts` are readings of rescheduling interrupts in order: at both ends of each time without probes, and of each
+    burst between two of them.
     """
 
     probed: bool
     start_ns: int
     end_ns: int
     bursts_ns: tuple[tuple[int, int], ...] = ()
+    counts: tuple[Reschedulings, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -38,6 +41,11 @@ class Phase:
         gaps = [(end + GUARD_NS, start - GUARD_NS) for end, start in zip(ends, next_starts, strict=False)]
         return [(start, end) for start, end in gaps if start < end]
 
+    def counted(self, *, in_bursts: bool) -> list[tuple[Reschedulings, Reschedulings]]:
+        """The readings at both ends of each burst, or of each time between bursts."""
+        pairs = list(zip(self.counts[::2], self.counts[1::2], strict=True))
+        return pairs[1::2] if in_bursts else pairs[::2]
+
 
 @dataclass(frozen=True)
 class LatencyWindow:
@@ -46,6 +54,8 @@ class LatencyWindow:
     `unprobed_ns` and `probed_ns` are the requests of the two kinds of phases; `burst_ns` those of the probed ones that
     were sent while the timeline was attached, `gap_ns` those sent between its bursts, `free_ns` all of the window that
     no probe touched. `exchanges` is None where several requests are in flight. `at_s` counts from the machine's start.
+    `fewer_reschedulings` is how many fewer interrupts for hand-overs to another CPU a request had in bursts than
+    outside of them; 0 where they are not counted.
     """
 
     at_s: float
@@ -59,6 +69,7 @@ class LatencyWindow:
     exchanges: ExchangeTable | None
     steady: bool
     noise: Noise
+    fewer_reschedulings: float = 0.0
 
     @property
     def free_ns(self) -> npt.NDArray[np.int64]:
@@ -72,7 +83,9 @@ class CpuWindow:
     `busy_ns` is the CPU time of the mesh, its applications and the kernel in the phases without probes, in which
     `free_requests` were answered: what users see. In the phases with tracepoints `requests` were answered in
     `traced_busy_ns`, which `times` split; in the one with samples `sampled_requests`, of which `samples` tell.
-    `problem` says why `busy_ns` is not to be trusted, empty if it is.
+    `problem` says why `busy_ns` is not to be trusted, empty if it is. `free_reschedulings` and `traced_reschedulings`
+    are how often the CPUs were interrupted in these two kinds of phases for a thread that another CPU woke, None where
+    that is not counted.
     """
 
     requests: float
@@ -87,3 +100,17 @@ class CpuWindow:
     proxy_ns_probed: float
     noise: Noise
     problem: str = ""
+    free_reschedulings: float | None = None
+    traced_reschedulings: float | None = None
+
+    @property
+    def counts_reschedulings(self) -> bool:
+        """Whether they were counted in both."""
+        return self.free_reschedulings is not None and self.traced_reschedulings is not None
+
+    @property
+    def fewer_reschedulings(self) -> float:
+        """How many fewer there were with tracepoints than without, for `requests` requests; 0 where not counted."""
+        if self.free_reschedulings is None or self.traced_reschedulings is None:
+            return 0.0
+        return self.free_reschedulings * self.requests / self.free_requests - self.traced_reschedulings

@@ -22,6 +22,7 @@ def describe_environment(root: Path = Path("/")) -> dict[str, Any]:
         "machine_id_hash": _machine_id_hash(root),
         "cpu_model": cpuinfo.get("model name"),
         "cpus": os.cpu_count(),
+        "cpus_allowed": len(os.sched_getaffinity(0)),
         "l2_bytes_per_cpu": _text(root / "sys/devices/system/cpu/cpu0/cache/index2/size"),
         "memory_bytes": int(memory_kib[0]) * 1024 if memory_kib else None,
         "virtualisation": "virtual machine" if "hypervisor" in cpuinfo.get("flags", "") else "none seen",

@@ -37,11 +37,11 @@ _ARGUMENTS_START: Final = 45
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process runs: network namespace, user (also its group) and CPU."""
+    """Where a process runs: network namespace, user (also its group) and CPUs (empty: all)."""
 
     netns: Namespace | None = None
     uid: int | None = None
-    cpu: int | None = None
+    cpus: Sequence[int] = ()
 
     def launcher_argv(self) -> list[str]:
         """The programs that put the next one in place, each replacing itself by the next."""
@@ -52,8 +52,8 @@ class Placement:
         argv += ["setpriv", "--pdeathsig", "KILL"]
         if self.uid is not None:
             argv += [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
-        if self.cpu is not None:
-            argv += ["taskset", "--cpu-list", str(self.cpu)]
+        if self.cpus:
+            argv += ["taskset", "--cpu-list", ",".join(map(str, self.cpus))]
         return argv
 
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from profiler.attribution.cpu_classes import components_from_states
 from profiler.errors import ProcessError
 from profiler.host.accounting import Noise
+from profiler.host.cpu_siblings import cpus_for_hops
 from profiler.measuring.bench import START_WITHIN_S, wait_until_sending
 from profiler.measuring.instruments import BusyTime
 from profiler.planning.cells import ANCHOR_SCENE, Scene, anchor_scene, paced
@@ -29,6 +30,7 @@ from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import make_token
+from profiler.vocabulary import usual
 from profiler.vocabulary.components import CLIENT_APP, FILTER_SERVICE, SERVER_APP, SERVER_SIDECAR
 from profiler.vocabulary.cpu_states import NEIGHBOUR, TOOL
 from profiler.vocabulary.hop import BOTH, Hop
@@ -52,22 +54,26 @@ _CONNECTIONS: Final = 8
 class AnchorCell:
     """The anchor's load on a hop with sidecars on both sides that take it for `protocol`, at a temperature.
 
-    `rate_rps` None is as fast as answers come, beside cold neighbours at the pace of cold cells.
+    `rate_rps` None is as fast as answers come, beside cold neighbours at the pace of cold cells. `placement` is how the
+    hop is deployed: one for each cell, so that cells are told apart by the others.
     """
 
     protocol: str
     temperature: str
     rate_rps: float | None = None
+    placement: str = field(default=usual.PLACEMENT, compare=False)
 
     @property
     def hop(self) -> Hop:
         """What is deployed."""
-        return Hop(self.protocol, BOTH)
+        return Hop(self.protocol, BOTH, placement=self.placement)
 
     @property
     def name(self) -> str:
         """`http1-both-hot`, `http1-both-hot-200rps`."""
-        return f"{self.hop.name}-{self.temperature}" + (f"-{self.rate_rps:g}rps" if self.rate_rps else "")
+        return f"{Hop(self.protocol, BOTH).name}-{self.temperature}" + (
+            f"-{self.rate_rps:g}rps" if self.rate_rps else ""
+        )
 
     @property
     def scene(self) -> Scene:
@@ -141,7 +147,7 @@ class ApplicationBench:
             }
             temperatures = {self._temperature, *(cell.temperature for cell in self._anchor_cells)}
             modes: list[Mode] = ["awake", "cold"] if COLD in temperatures else ["awake"]
-            self.neighbours = Neighbours(self._run, modes=modes)
+            self.neighbours = Neighbours(self._run, cpus_for_hops(), modes)
             self._cputime.watch_neighbours(self.neighbours.steps)
             network = PodNetwork(self._run)
             secrets = Secrets(make_certificates(self._run.add_directory("certificates")), make_token())
@@ -184,6 +190,7 @@ class ApplicationBench:
         with self._loaded(self._loads(deployment, rate_rps), deployment, _SETTLE_S + seconds + _TAIL_S) as start_ns:
             time.sleep(seconds)
             deployment.check()
+            self.neighbours.check()
         end_ns = start_ns + int(seconds * 1e9)
         noise = Noise.between(before, Noise.read())
         results = [self._result(entry) for entry in self._shares]
@@ -211,6 +218,7 @@ class ApplicationBench:
             stack.callback(self._cputime.detach)
             self._cputime.attach()
             self._cputime.set_roles(roles)
+            self._cputime.count(busy.cpus)
             self._cputime.reset()
             traced = _asleep(_TRACED * seconds)
             times_ns = self._cputime.measure().time_ns
@@ -259,7 +267,7 @@ class ApplicationBench:
         generator: LoadGenerator = H2load() if load.rate_rps is None else self._generator
         directory = next(iter(self._directories.values()))
         argv = generator.argv(deployment.target, load, _SETTLE_S + seconds + _TAIL_S, directory)
-        process = self._run.spawn("anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpu_of(CLIENT_APP))
+        process = self._run.spawn("anchor", argv, netns=deployment.client.namespace, cpu=deployment.cpus_of(CLIENT_APP))
         try:
             wait_until_sending(generator, directory, process)
             time.sleep(_SETTLE_S)
@@ -267,6 +275,7 @@ class ApplicationBench:
             busy = BusyTime(self.neighbours, [], measured)
             start_ns, end_ns = _asleep(seconds)
             busy_ns = busy.read_ns(end_ns - start_ns)
+            self.neighbours.check()
             process.wait(seconds + START_WITHIN_S)
         finally:
             process.stop(grace_s=0.5)
@@ -302,13 +311,14 @@ class ApplicationBench:
     @contextmanager
     def _loaded(self, loads: Mapping[str, Load], deployment: ApplicationDeployment, seconds: float) -> Iterator[int]:
         """Load runs inside; the value is the monotonic time from which on requests count."""
-        cpu = sorted(os.sched_getaffinity(0))[0]
         processes = []
         try:
             for entry, load in loads.items():
                 target: Target = deployment.targets[entry]
                 argv = self._generator.argv(target, load, seconds, self._directories[entry])
-                processes.append(self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=cpu))
+                processes.append(
+                    self._run.spawn("load", argv, netns=deployment.client.namespace, cpu=deployment.load_cpu)
+                )
             self._generators = dict(zip(loads, processes, strict=True))
             for entry, process in zip(loads, processes, strict=True):
                 wait_until_sending(self._generator, self._directories[entry], process)

@@ -22,6 +22,7 @@ from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import middle, steady_from
 from profiler.errors import ProbeError, ProcessError
 from profiler.evaluation.windows import GUARD_NS, CpuWindow, LatencyWindow, Phase
+from profiler.host.accounting import Reschedulings
 from profiler.host.process import Process
 from profiler.host.waiting import wait_until
 from profiler.measuring.instruments import CpuAccount
@@ -55,6 +56,10 @@ _SLACK_S: Final = 10.0
 _PERIOD_NS: Final = 32_000_000
 _BURST_NS: Final = 8_000_000
 """The timeline is attached for 8 ms in 32 ms: attaching costs little, and what runs in between is not touched."""
+
+_LONGEST_BURST_NS: Final = _PERIOD_NS // 2
+_REQUESTS_IN_BURST: Final = 8
+"""Where fewer requests come within 8 ms, bursts are longer: the last request of each is not followed."""
 
 _BURST_EDGE_NS: Final = 200_000
 
@@ -175,8 +180,10 @@ class Bench:
         load = paced(scene)
         with self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S) as generator:
             self.machines.trace(_with_client(deployment, generator))
-            phases = [self._timeline_phase(probed, seconds / 4) for probed in self._alternation()]
+            burst_ns = _burst_ns(load)
+            phases = [self._timeline_phase(probed, seconds / 4, burst_ns) for probed in self._alternation()]
             deployment.check()
+            self.machines.check()
         noise = self.machines.noise_since(before)
         result = self._result(hop, load)
         if not all(_answered(result, phase) for phase in phases):
@@ -197,6 +204,7 @@ class Bench:
             exchanges=exchanges,
             steady=len(whole) > 0 and steady_from(whole) < len(whole),
             noise=noise,
+            fewer_reschedulings=fewer_in_bursts(result, phases),
         )
 
     def cpu_window(self, hop: Hop, scene: Scene, load: Load, seconds: float, sample: bool) -> CpuWindow:
@@ -231,28 +239,30 @@ class Bench:
             generator.wait(_END_WITHIN_S)
             samples = self.machines.samples(roles) if sample else None
         result = self._result(hop, load)
-        if not all(_answered(result, reading.phase) for reading in readings):
+        if not all(_served(result, reading.phase) for reading in readings):
             raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
 
         def per_request(reading: _CpuPhase) -> float:
-            return reading.account.busy_ns / _answered(result, reading.phase)
+            return reading.account.busy_ns / _served(result, reading.phase)
 
         by_kind = [[reading for reading in readings if reading.kind == kind] for kind in _CPU_PHASES]
         free, traced, sampled = (middle(part, per_request) for part in by_kind)
-        answered = [sum(_answered(result, reading.phase) for reading in part) for part in (free, traced, sampled)]
+        served = [sum(_served(result, reading.phase) for reading in part) for part in (free, traced, sampled)]
         return CpuWindow(
-            requests=answered[1],
-            achieved_rps=answered[0] / sum(reading.phase.seconds for reading in free),
+            requests=served[1],
+            achieved_rps=served[0] / sum(reading.phase.seconds for reading in free),
             busy_ns=sum(reading.account.busy_ns for reading in free),
             times=added_times([reading.account.times for reading in traced]),
-            free_requests=answered[0],
+            free_requests=served[0],
             traced_busy_ns=sum(reading.account.busy_ns for reading in traced),
-            sampled_requests=answered[2],
+            sampled_requests=served[2],
             samples=samples,
-            proxy_ns_unprobed=sum(reading.proxy_ns for reading in free) / answered[0],
-            proxy_ns_probed=sum(reading.proxy_ns for reading in traced) / answered[1],
+            proxy_ns_unprobed=sum(reading.proxy_ns for reading in free) / served[0],
+            proxy_ns_probed=sum(reading.proxy_ns for reading in traced) / served[1],
             noise=self.machines.noise_since(before),
             problem=readings[0].account.problem,
+            free_reschedulings=_reschedulings(free),
+            traced_reschedulings=_reschedulings(traced),
         )
 
     def function_window(self, hop: Hop, load: Load, seconds: float) -> UserFunctions:
@@ -263,6 +273,7 @@ class Bench:
             stack.enter_context(self.machines.sampling(_FUNCTION_FREQUENCY_HZ))
             generator = stack.enter_context(self._loaded(deployment, load, SETTLE_S + seconds + _TAIL_S))
             self.machines.sample(seconds)
+            self.machines.check()
             found = self.machines.functions(_with_client(deployment, generator))
         return replace(found, version=deployment.proxy_version or found.version)
 
@@ -284,22 +295,27 @@ class Bench:
         half = len(turns) // 2
         return [*turns[:half], *([SAMPLED] if sample else []), *turns[half:]]
 
-    def _timeline_phase(self, probed: bool, seconds: float) -> Phase:
-        bursts = []
+    def _timeline_phase(self, probed: bool, seconds: float, burst_ns: int = _BURST_NS) -> Phase:
+        bursts, counts = [], [self.machines.reschedulings()]
         start_ns = time.monotonic_ns()
         end_ns = start_ns + int(seconds * 1e9)
-        while probed and time.monotonic_ns() + _PERIOD_NS <= end_ns:
-            bursts.append(self._burst())
+        while probed and time.monotonic_ns() + burst_ns + 2 * GUARD_NS <= end_ns:
+            counts.append(self.machines.reschedulings())
+            self.machines.attach()
+            bursts.append(self._burst(burst_ns, counts))
+            self.machines.detach()
+            counts.append(self.machines.reschedulings())
             _sleep_until(start_ns + len(bursts) * _PERIOD_NS)
         _sleep_until(end_ns)
-        return Phase(probed, start_ns + GUARD_NS, time.monotonic_ns() - GUARD_NS, tuple(bursts))
+        counts.append(self.machines.reschedulings())
+        return Phase(probed, start_ns + GUARD_NS, time.monotonic_ns() - GUARD_NS, tuple(bursts), tuple(counts))
 
-    def _burst(self) -> tuple[int, int]:
-        self.machines.attach()
+    def _burst(self, burst_ns: int, counts: list[Reschedulings]) -> tuple[int, int]:
+        counts.append(self.machines.reschedulings())
         first_ns = time.monotonic_ns() + _BURST_EDGE_NS
-        _sleep_until(first_ns + _BURST_NS)
+        _sleep_until(first_ns + burst_ns)
         last_ns = time.monotonic_ns() - _BURST_EDGE_NS
-        self.machines.detach()
+        counts.append(self.machines.reschedulings())
         return first_ns, last_ns
 
     def _cpu_phase(self, deployment: DeployedHop, roles: Places, kind: str, seconds: float) -> "_CpuPhase":
@@ -327,8 +343,7 @@ class Bench:
     def _loaded(self, deployment: DeployedHop, load: Load, seconds: float) -> Iterator[Process]:
         generator = self._generator(load)
         argv = generator.argv(deployment.target, self._secrets.filled(load), seconds, self._load_directory)
-        deployment.arrange()
-        process = self._run.spawn("load", argv, netns=deployment.load_namespace, cpu=deployment.cpu_of(CLIENT_APP))
+        process = self._run.spawn("load", argv, netns=deployment.load_namespace, cpu=deployment.cpus_of(CLIENT_APP))
         self._last_generator = process
         try:
             wait_until_sending(generator, self._load_directory, process)
@@ -395,6 +410,32 @@ class Bench:
         }
 
 
+def _burst_ns(load: Load) -> int:
+    """How long the timeline is attached at a time for a load."""
+    if load.rate_rps is None:
+        return _BURST_NS
+    return int(min(_LONGEST_BURST_NS, max(_BURST_NS, _REQUESTS_IN_BURST * 1e9 / load.rate_rps)))
+
+
+def fewer_in_bursts(result: LoadResult, phases: Sequence[Phase]) -> float:
+    """How many fewer rescheduling interrupts a request had in bursts than outside of them; 0 where not counted."""
+    per_request = []
+    for in_bursts in (True, False):
+        times = [pair for phase in phases for pair in phase.counted(in_bursts=in_bursts)]
+        counts = [last.since(first, last.at_ns - first.at_ns) for first, last in times]
+        requests = sum(len(result.between(first.at_ns, last.at_ns)) for first, last in times)
+        if not requests or None in counts:
+            return 0.0
+        per_request.append(sum(count for count in counts if count is not None) / requests)
+    return per_request[1] - per_request[0]
+
+
+def _reschedulings(readings: Sequence[_CpuPhase]) -> float | None:
+    counted = [reading.account.reschedulings for reading in readings]
+    known = [count for count in counted if count is not None]
+    return sum(known) if len(known) == len(counted) else None
+
+
 def _sleep_until(at_ns: int) -> None:
     time.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
 
@@ -441,6 +482,11 @@ def _in_all(result: LoadResult, times_ns: Sequence[tuple[int, int]]) -> npt.NDAr
 def _rate(result: LoadResult, phases: Sequence[Phase], *, probed: bool) -> float:
     chosen = [phase for phase in phases if phase.probed == probed]
     return sum(_answered(result, phase) for phase in chosen) / sum(phase.seconds for phase in chosen)
+
+
+def _served(result: LoadResult, phase: Phase) -> float:
+    """By their parts, since a phase may be as short as twenty requests, and CPU time counts by its parts, too."""
+    return result.served(phase.start_ns, phase.end_ns)
 
 
 def _answered(result: LoadResult, phase: Phase) -> float:

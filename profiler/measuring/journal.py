@@ -24,19 +24,19 @@ _FOLDER: Final = "unfinished"
 _RUN: Final = "run.json"
 
 FORMAT: Final = "meshinsight-unfinished-run"
-VERSION: Final = 1
-"""The newest version of the note that this package reads, and the one it writes."""
+VERSION: Final = 2
+"""The version of the note that this package reads and writes. In version 1 all processes were pinned apart."""
 
 _REMEDY: Final = "it cannot be continued; start a new run in another directory"
 
 
 class _Note(msgspec.Struct):
-    """What the run is to measure and with what. Notes of earlier releases have no format."""
+    """What the run is to measure and with what. Notes of the first releases have neither format nor version."""
 
     settings: dict[str, Any]
     facts: dict[str, Any]
     format: str = FORMAT
-    version: int = VERSION
+    version: int = 1
 
 
 class _Entry(msgspec.Struct):
@@ -92,7 +92,7 @@ class Journal:
             )
         document = parse_json(read_text(file, _REMEDY, origin=self._origin), self._origin, _REMEDY)
         note = typed(document, _Note, self._origin, _REMEDY)
-        if note.format != FORMAT or note.version > VERSION:
+        if note.format != FORMAT or note.version != VERSION:
             raise UsageError(f"{self._origin}: was begun by another version of meshinsight; continue it with that one")
         return note
 

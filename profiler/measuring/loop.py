@@ -24,7 +24,7 @@ _COOLING_S: Final = 0.6
 _ROUNDS_PER_COOLING: Final = 3
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
-_PERF_S: Final = 1.0
+_PERF_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Campaign:
     def steps(self) -> list[Step]:
         """All windows of the run, in the order they will be measured."""
         steps = [*self._memory_round(), *self._capacity_round(), *self._function_round()]
-        cpu_rounds = max(2, self._settings.repeats - 2)
+        cpu_rounds = max(2, self._settings.repeats - 1)
         cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
         for number in range(self._settings.repeats):
             steps += self._latency_round(number)

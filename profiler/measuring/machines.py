@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from profiler.attribution.two_clocks import TwoTimelines
-from profiler.host.accounting import Noise, NoiseReading
+from profiler.host.accounting import Noise, NoiseReading, Reschedulings
 from profiler.measuring.instruments import CpuAccount, Instruments
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTimes
@@ -68,6 +68,16 @@ class Machines:
         found = [Noise.between(first, last) for first, last in zip(before, self.noise(), strict=True)]
         return max(found, key=lambda noise: (noise.steal_ratio, noise.psi_cpu_some_ratio or 0.0))
 
+    def check(self) -> None:
+        """As `Instruments.check`."""
+        for machine in self._apart:
+            machine.check()
+
+    def reschedulings(self) -> Reschedulings:
+        """As `Instruments.reschedulings`, of one kernel; of two they are not counted."""
+        found = self.first.reschedulings()
+        return found if len(self._apart) == 1 else replace(found, count=None)
+
     def trace(self, places: Places) -> None:
         """As `Instruments.trace`."""
         for machine, here in zip(self._all, places, strict=False):
@@ -101,7 +111,9 @@ class Machines:
         readings = [machine.end_cpu() for machine in self._apart]
         times = added_times([reading.times for reading in readings])
         problem = next((reading.problem for reading in readings if reading.problem), "")
-        return CpuAccount(times, sum(reading.busy_ns for reading in readings), problem)
+        counted = [reading.reschedulings for reading in readings if reading.reschedulings is not None]
+        reschedulings = sum(counted) if len(counted) == len(readings) else None
+        return CpuAccount(times, sum(reading.busy_ns for reading in readings), problem, reschedulings)
 
     @contextmanager
     def sampling(self, frequency_hz: int = DEFAULT_FREQUENCY_HZ) -> Iterator[None]:

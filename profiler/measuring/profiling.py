@@ -17,6 +17,7 @@ from profiler.evaluation.cells import Assembly
 from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
 from profiler.evaluation.readings import Readings
 from profiler.files.writing import PRIVATE, write_whole
+from profiler.host.cpu_siblings import cpus_for_hops, warnings_of_cpus
 from profiler.host.environment import describe_environment
 from profiler.measuring.bench import Bench, Toolbox
 from profiler.measuring.journal import Journal
@@ -325,7 +326,7 @@ class Measuring:
                     _require_hits(bench.probes())
                 except (KeyboardInterrupt, MeshInsightError) as error:
                     interrupted = error
-                assembly = Assembly(self._plan, self._readings, self._settings.seed, bench.probe_hit_ns)
+                assembly = Assembly(self._plan, self._readings, bench.probe_hit_ns)
                 cells = assembly.cells()
                 files = save_samples(self._plan, self._readings, directory, number) if cells else {}
         except LeftBehindError as left:  # what was measured is kept, and why it ended is said first
@@ -353,7 +354,7 @@ def _require_hits(probes: list[ProbeStatus]) -> None:
 
 
 def _warnings(results: list[BlockResult], interrupted: BaseException | None) -> list[str]:
-    found = []
+    found = warnings_of_cpus(cpus_for_hops())
     if interrupted:
         found.append(
             f"the run ended early ({str(interrupted) or 'interrupted'}); go on with --resume, or use what is finished"

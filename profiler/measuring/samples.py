@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from profiler.attribution.latency import COLUMNS
+from profiler.attribution.latency import COLUMNS, HAND_OVER_COLUMNS
 from profiler.evaluation.readings import Point, Readings
 from profiler.files.writing import write_whole
 from profiler.planning.cells import Cell, Plan
@@ -65,16 +65,18 @@ def _parquet(table: "pd.DataFrame") -> bytes:
 
 
 def _exchanges(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
-    """One row per followed exchange: time on the path in ns, probes included, and in how many pieces it came."""
+    """One row per followed exchange: time on the path in ns, probes included, in how many pieces, and hand-overs."""
     import pandas as pd
 
     columns = [".".join(column) for column in COLUMNS]
     counts = [f"{column}.pieces" for column in columns]
+    hand_overs = [".".join(column) for column in HAND_OVER_COLUMNS]
     parts = [
         pd.concat(
             [
                 pd.DataFrame(window.exchanges.time_ns.astype(np.float32), columns=columns),
                 pd.DataFrame(window.exchanges.segments, columns=counts),
+                pd.DataFrame(window.exchanges.hand_overs, columns=hand_overs),
             ],
             axis=1,
         ).assign(cell=name, round=number)
@@ -82,8 +84,8 @@ def _exchanges(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
         if window.exchanges is not None
     ]
     if not parts:
-        return pd.DataFrame(columns=["cell", "round", *columns, *counts])
-    return pd.concat(parts, ignore_index=True)[["cell", "round", *columns, *counts]]
+        return pd.DataFrame(columns=["cell", "round", *columns, *counts, *hand_overs])
+    return pd.concat(parts, ignore_index=True)[["cell", "round", *columns, *counts, *hand_overs]]
 
 
 def _latency_rounds(readings: Readings, names: dict[Point, str]) -> Iterator[tuple[str, int, Any]]:

@@ -1,11 +1,11 @@
 """Where the hops of a plan are deployed: on this machine, or on a cluster that is there already."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from profiler.host.cpu_siblings import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.measuring.instruments import Instruments
 from profiler.measuring.machines import Machines, Places
@@ -58,11 +58,8 @@ class DeployedHop(Protocol):
     def load_namespace(self) -> Namespace:
         """The network namespace that load is sent from."""
 
-    def cpu_of(self, place: str) -> int:
-        """The CPU that the process at `place` is pinned to."""
-
-    def arrange(self) -> None:
-        """Put its processes where they belong, if other hops may have moved them."""
+    def cpus_of(self, place: str) -> Sequence[int]:
+        """The CPUs that the process at `place` may run on."""
 
     def check(self) -> None:
         """Raise ProcessError if a process of the hop has ended."""
@@ -97,6 +94,7 @@ class LocalTestbed:
     def __init__(self, servers: Sequence[Server], settings: ProfileSettings) -> None:
         self._servers = servers
         self._certificates = settings.own_certificates if settings.certificates else None
+        self._most_workers = max(settings.workers)
 
     @property
     def environment(self) -> Mapping[str, Any]:
@@ -135,7 +133,8 @@ class LocalTestbed:
     @contextmanager
     def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:
         """This one. Neighbours are in the control group of the hops already, and on their CPUs only."""
-        with Instruments(run, modes, cpus=cpus_used(sorted(os.sched_getaffinity(0)))) as instruments:
+        cpus = cpus_used(cpus_for_hops(), self._most_workers)
+        with Instruments(run, modes, cpus=cpus) as instruments:
             yield Machines(instruments)
 
 

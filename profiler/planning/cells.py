@@ -33,6 +33,9 @@ def anchor_scene(temperature: str, rate_rps: float | None = None) -> Scene:
     return Scene(temperature, replace(ANCHOR_SCENE.load, rate_rps=rate_rps))
 
 
+_WITH_ENDS: Final = (Hop(TCP, BOTH), Hop(HTTP1, BOTH))
+"""Hops that are measured at both ends of placement too: one that mostly hands over, and one that mostly computes."""
+
 PACED_RPS: Final = 500.0
 """Requests per second where one at a time is asked for and a neighbour, or sleep, needs its time in between."""
 
@@ -164,8 +167,8 @@ def with_rungs(cells: Sequence[Cell]) -> Plan:
 
 
 def make_plan(settings: ProfileSettings) -> Plan:
-    """All combinations asked for that exist, and the rungs that their ladders need besides."""
-    return with_rungs([cell for cell in _all_cells(settings, make_loads(settings)) if exists(cell)])
+    """All combinations asked for that exist, the ends of placement, and the rungs that their ladders need besides."""
+    return with_rungs(_existing_cells(settings, make_loads(settings)))
 
 
 def make_loads(settings: ProfileSettings) -> list[Load]:
@@ -185,8 +188,20 @@ def make_loads(settings: ProfileSettings) -> list[Load]:
 
 
 def cells_at(settings: ProfileSettings, load: Load) -> list[Cell]:
-    """Every cell asked for that has this load."""
-    return [cell for cell in _all_cells(settings, [load]) if exists(cell)]
+    """Every cell asked for that has this load, and the ends of placement where it is the base load."""
+    return _existing_cells(settings, [load])
+
+
+def _existing_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
+    cells = [cell for cell in _all_cells(settings, loads) if exists(cell)]
+    return list(dict.fromkeys([*cells, *_ends(settings, cells)]))
+
+
+def _ends(settings: ProfileSettings, cells: Sequence[Cell]) -> list[Cell]:
+    """Of the plain hops with both sidecars, hot and at the base load, those placed as the settings' ends say."""
+    base = make_loads(settings)[0]
+    plain = [cell for cell in cells if cell.hop in _WITH_ENDS and cell.scene == Scene("hot", base)]
+    return [replace(cell, hop=replace(cell.hop, placement=end)) for cell in plain for end in settings.ends]
 
 
 def _all_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
@@ -231,12 +246,14 @@ def _hops(settings: ProfileSettings) -> list[Hop]:
             transport,
             workers,
             settings.proxy_config,
+            placement,
         )
-        for proxy, topology, transport, workers, protocol, tls, filters in product(
+        for proxy, topology, transport, workers, placement, protocol, tls, filters in product(
             settings.proxies,
             settings.topologies,
             settings.transports,
             settings.workers,
+            settings.placements,
             settings.protocols,
             settings.tls,
             settings.filters,

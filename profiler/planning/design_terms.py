@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from profiler.planning.cells import Cell
 from profiler.profile import types as profile
+from profiler.profile.intervals import overhead_figure
 from profiler.vocabulary.hop import Hop, label_of
 from profiler.vocabulary.protocols import GRPC
 
@@ -33,8 +34,6 @@ _OF_HOP: Final = tuple(
     entry.name for entry in fields(Hop) if entry.name != "filters" and entry.name in profile.Cell.__struct_fields__
 )
 """Dimensions of a hop that a cell has under the same name and in the same form."""
-
-_Z95: Final = 1.96
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def _row(request_bytes: int, response_bytes: int, headers: int, messages: int, n
 
 
 def _relative_error(cell: profile.Cell) -> float:
-    if cell.latency is None or cell.latency.overhead_p50_ns <= 0 or cell.latency.overhead_ci95_ns is None:
+    figure = overhead_figure(cell.latency) if cell.latency else None
+    if figure is None or figure.value_ns <= 0 or not (error_ns := figure.standard_error_ns):
         return NOMINAL_ERROR
-    low, high = cell.latency.overhead_ci95_ns
-    return min(1.0, max(0.01, (high - low) / (2 * _Z95) / cell.latency.overhead_p50_ns))
+    return min(1.0, max(0.01, error_ns / figure.value_ns))

@@ -1,7 +1,7 @@
 """What a profile run is asked to measure, checked once. Pure, but for looking at files that the user names."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,14 @@ from profiler.text import not_one_of, one_line
 from profiler.vocabulary import usual
 from profiler.vocabulary.addresses import Certificates
 from profiler.vocabulary.hop import (
+    APART,
     BOTH,
     CLIENT,
+    ENDS,
     IP,
     MTLS,
     NONE,
+    PLACEMENTS,
     PLAIN,
     SERVER,
     SHARED,
@@ -57,7 +60,9 @@ class ProfileSettings:
     A rate of None is a closed loop as fast as it goes. `duration_s` is the measured time of one round of one cell.
     `certificates` are PEM files of the user's (chain, key, authority) for mutual TLS, instead of some made for the run.
     `filters` holds chains of filters, each of which is measured; the empty one is the plain proxy. With `budget_s` not
-    all combinations are measured but those that say most, in about that time (profiler/planning/design.py).
+    all combinations are measured but those that say most, in about that time (profiler/planning/design.py). `ends` are
+    further placements of a few cells at the base load, so that the cost of a hand-over to another CPU can be modelled
+    (profiler/planning/cells.py).
     """
 
     protocols: tuple[str, ...] = ("tcp", "http1")
@@ -75,10 +80,12 @@ class ProfileSettings:
     filters: tuple[tuple[str, ...], ...] = ((),)
     transports: tuple[str, ...] = (IP,)
     workers: tuple[int, ...] = (1,)
+    placements: tuple[str, ...] = (usual.PLACEMENT,)
+    ends: tuple[str, ...] = ()
     proxy_config: str = ""
     certificates: tuple[str, ...] = ()
     duration_s: float = 0.8
-    repeats: int = 10
+    repeats: int = 6
     idle: str = "awake"
     seed: int = 1
     budget_s: float | None = None
@@ -90,6 +97,9 @@ class ProfileSettings:
         _check_names("idle", (self.idle,), IDLE_MODES)
         _check_names("tls", self.tls, TLS_MODES)
         _check_names("transport", self.transports, TRANSPORTS)
+        _check_names("placement", self.placements, PLACEMENTS)
+        if self.ends:
+            _check_names("ends", self.ends, ENDS)
         _check_range("request-bytes", self.request_bytes, 0, LARGEST_MESSAGE_BYTES)
         _check_range("response-bytes", self.response_bytes, 0, LARGEST_MESSAGE_BYTES)
         _check_range("connections", self.connections, 1, 1000)
@@ -114,6 +124,18 @@ class ProfileSettings:
         """The user's certificates for mutual TLS: chain, key and authority."""
         chain, key, authority = (Path(name) for name in self.certificates)
         return Certificates(chain, key, authority)
+
+    def on(self, cpus: int) -> "ProfileSettings":
+        """The settings for a machine with so many CPUs; on one there are no ends to measure.
+
+        Raises:
+            UsageError: placement apart is asked for and there is one CPU only.
+        """
+        if cpus > 1:
+            return self
+        if APART in self.placements:
+            raise UsageError("--placement apart: there is one CPU only, and it takes two; use free or together")
+        return replace(self, ends=())
 
     def _check_rates(self) -> None:
         """A round needs one request at least, so low rates need long rounds."""

@@ -110,11 +110,12 @@ def load_program(name: str, defines: Mapping[str, int | str], source: Path | Non
 class RawTracepoints:
     """The raw tracepoint probes of one loaded program: attached and detached together.
 
-    Function names in the program are `on_<tracepoint>`.
+    Function names in the program are `on_<tracepoint>`, or all are `function`.
     """
 
-    def __init__(self, program: str, bpf: Any, tracepoints: tuple[str, ...]) -> None:
+    def __init__(self, program: str, bpf: Any, tracepoints: tuple[str, ...], function: str | None = None) -> None:
         self.bpf = bpf
+        self._function = function
         self.statuses = {name: ProbeStatus(program, name) for name in tracepoints}
         self._attached: list[str] = []
 
@@ -126,7 +127,7 @@ class RawTracepoints:
         """
         for name, status in self.statuses.items():
             try:
-                self.bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+                self.bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=(self._function or f"on_{name}").encode())
             except Exception as error:  # bcc raises bare Exception
                 status.error = str(error)
                 self.detach()

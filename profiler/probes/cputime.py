@@ -15,13 +15,14 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from profiler.errors import ProbeError
+from profiler.host.accounting import softirq_threads
 from profiler.probes.bpf import TRACEFS_PATHS, ProbeStatus, RawTracepoints, load_program
 from profiler.probes.syscalls import syscall_families
 from profiler.vocabulary.components import EVENT_WAIT, SOCKET_READ, SOCKET_WRITE
@@ -133,7 +134,9 @@ class CpuTime:
         self._programs: dict[str, int] = {}
         self._probes: RawTracepoints | None = None
         self._roles: dict[int, str] = {}
-        self._start: _Totals | None = None
+        self._cpus: Collection[int] | None = None
+        self._start: _Counted | None = None
+        self._end: _Counted | None = None
 
     def __enter__(self) -> "CpuTime":
         from bcc import BPF
@@ -173,7 +176,7 @@ class CpuTime:
         """Stop counting at no cost to what runs; the program stays loaded and roles are kept. Measure before."""
         if self._probes is not None:
             self._probes.detach()
-        self._start = None
+        self._start = self._end = None
 
     def set_roles(self, roles: Mapping[int, str]) -> None:
         """Give processes (by process id) their roles; those named before and not named now become `rest`.
@@ -210,12 +213,22 @@ class CpuTime:
         for process, address in steps.items():
             table[ctypes.c_uint(process)] = ctypes.c_ulonglong(address)
 
+    def count(self, cpus: Collection[int]) -> None:
+        """Count what happens on these CPUs only, from the next `reset` on; all by default."""
+        self._cpus = cpus
+        self._start = None
+
     def reset(self) -> None:
         """Begin a new window."""
-        self._start = self._totals()
+        self._end = None
+        self._start = self._counted()
+
+    def end(self) -> None:
+        """End the window here. `measure` and `hits`, which take longer, tell what was counted in it."""
+        self._end = self._counted()
 
     def measure(self) -> CpuTimes:
-        """Everything counted since the last `reset`, which goes on."""
+        """Everything counted since the last `reset`, up to `end` or, without it, until now."""
         window = self._window()
         half = _MAX_ROLES * _MAX_STATES
         plain, drawn = _by_role(window.time_ns[:half]), _by_role(window.time_ns[half:])
@@ -258,7 +271,7 @@ class CpuTime:
     def _window(self) -> "_Totals":
         if self._start is None:
             raise ProbeError(f"{PROGRAM} is not attached, so there is nothing to read; read before detaching")
-        return self._totals() - self._start
+        return _totals(self._end or self._counted()) - _totals(self._start)
 
     def _release(self) -> None:
         if self._bpf is None:
@@ -267,7 +280,7 @@ class CpuTime:
             self._probes.detach()
         self._bpf.cleanup()
         self._bpf = None
-        self._start = None
+        self._start = self._end = None
 
     def _prime(self, processes: Iterable[int]) -> None:
         """Say in which system call the threads of `processes` sleep, for those the program has not seen yet."""
@@ -294,17 +307,11 @@ class CpuTime:
         for cpu in get_online_cpus():
             run_on_cpu(self._programs[name], cpu)
 
-    def _totals(self) -> "_Totals":
+    def _counted(self) -> "_Counted":
         self._run("flush")
-        cpus = [cpu for cpu in self._bpf[b"cpus"][0] if cpu.since_ns]
-        return _Totals(
-            _sum_rows((slot.time_ns for slot in cpu.slots) for cpu in cpus),
-            _sum_rows((slot.entries for slot in cpu.slots) for cpu in cpus),
-            _sum_rows(cpu.skipped_ns for cpu in cpus),
-            _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
-            sum(cpu.since_ns for cpu in cpus),
-            sum(cpu.taken_ns for cpu in cpus),
-        )
+        wanted = self._cpus
+        numbered = enumerate(self._bpf[b"cpus"][0])
+        return [cpu for number, cpu in numbered if cpu.since_ns and (wanted is None or number in wanted)]
 
 
 def split_alike(plain: Mapping[str, int], drawn: Mapping[str, int], skipped_ns: int) -> dict[str, int]:
@@ -335,11 +342,6 @@ def available_tracepoints() -> tuple[str, ...]:
     """The probes that this kernel has: without `reschedule_entry` (x86 only) wake-ups count where they interrupt."""
     has = any((path / "events" / "irq_vectors" / "reschedule_entry").exists() for path in TRACEFS_PATHS)
     return TRACEPOINTS if has else tuple(name for name in TRACEPOINTS if name != "reschedule_entry")
-
-
-def softirq_threads(proc: Path = Path("/proc")) -> list[int]:
-    """The process ids of the kernel's softirq threads."""
-    return [int(path.parent.name) for path in proc.glob("[0-9]*/comm") if _text(path).startswith("ksoftirqd/")]
 
 
 def sleeping_threads(process: int, proc: Path = Path("/proc")) -> dict[int, int]:
@@ -389,6 +391,21 @@ class _Totals:
             self.clock_ns - earlier.clock_ns,
             self.taken_ns - earlier.taken_ns,
         )
+
+
+_Counted = list[Any]
+"""The program's `struct cpu` of each CPU that it saw."""
+
+
+def _totals(cpus: "_Counted") -> _Totals:
+    return _Totals(
+        _sum_rows((slot.time_ns for slot in cpu.slots) for cpu in cpus),
+        _sum_rows((slot.entries for slot in cpu.slots) for cpu in cpus),
+        _sum_rows(cpu.skipped_ns for cpu in cpus),
+        _sum_rows(cpu.hits for cpu in cpus)[: len(TRACEPOINTS)],
+        sum(cpu.since_ns for cpu in cpus),
+        sum(cpu.taken_ns for cpu in cpus),
+    )
 
 
 def _sum_rows(rows: Iterable[Iterable[int]]) -> list[int]:

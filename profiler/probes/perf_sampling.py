@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Final
 
 from profiler.errors import ProcessError
+from profiler.host.accounting import softirq_threads
 from profiler.host.programs import find_program, program_path
 from profiler.host.search_path import absolute_entries
-from profiler.probes.cputime import softirq_threads
 from profiler.probes.stack_classes import SampleClass, classify
 from profiler.symbols.maps import NOWHERE, AddressSpaces, UserAddress, read_mappings
 from profiler.text import one_line

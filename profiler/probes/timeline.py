@@ -5,6 +5,7 @@ import mmap
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from profiler.host.cpu_topology import read_topology
 from profiler.probes.bpf import ProbeStatus, RawTracepoints, load_program
 from profiler.vocabulary.components import PLACES
 from profiler.vocabulary.timeline_events import (
@@ -25,7 +27,8 @@ from profiler.vocabulary.timeline_events import (
     TimelineEvents,
 )
 
-TRACEPOINTS: Final = ("sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking", "sched_switch")
+TRACEPOINTS: Final = ("sched_switch", "sys_enter", "sys_exit", "softirq_entry", "softirq_exit", "sched_waking")
+"""In the order in which they are attached: without switches, the calls of who runs next would be those of who ran."""
 EVENT: Final = np.dtype([("stamp_ns", "<u8"), ("tid", "<u4"), ("kind_value", "<u4")])
 
 _CPU_NUMBER: Final = re.compile(r"[0-9]{1,5}")
@@ -41,9 +44,10 @@ _TRACEPOINT_OF_KIND: Final = {
 
 
 def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int) -> TimelineEvents:
-    """Merge the per-CPU regions into one timeline ordered by stamp. Pure."""
+    """Merge the regions of the CPUs, from CPU 0 on, into one timeline ordered by stamp. Pure."""
     events = np.concatenate(regions)
-    events = events[np.argsort(events["stamp_ns"], kind="stable")]
+    order = np.argsort(events["stamp_ns"], kind="stable")
+    events = events[order]
     value = (events["kind_value"] & 0xFFFFFFF).astype(np.int64)
     value[value >= 1 << 27] -= 1 << 28  # 28-bit two's complement: return values may be negative
     return TimelineEvents(
@@ -51,6 +55,7 @@ def decode(regions: list[npt.NDArray[Any]], places: dict[int, str], dropped: int
         events["tid"].astype(np.int64),
         (events["kind_value"] >> 28).astype(np.int64),
         value,
+        np.repeat(np.arange(len(regions), dtype=np.int64), [len(region) for region in regions])[order],
         places,
         dropped,
     )
@@ -75,6 +80,7 @@ class Timeline:
     def __init__(self, capacity_per_cpu: int = 1 << 19) -> None:
         self._capacity = capacity_per_cpu
         self._cpus = possible_cpus()
+        self._topology = read_topology()
         self._bpf = load_program("timeline", self.defines(capacity_per_cpu))
         self._probes = RawTracepoints("timeline", self._bpf, TRACEPOINTS)
         size = self._capacity * self._cpus * EVENT.itemsize
@@ -130,7 +136,7 @@ class Timeline:
         ]
         dropped = sum(max(0, count - self._capacity) for count in counts)
         places = {tid.value: PLACES[place.value] for tid, place in self._bpf[b"thread_places"].items()}
-        events = decode(regions, places, dropped)
+        events = replace(decode(regions, places, dropped), topology=self._topology)
         self._count(events)
         return events
 

@@ -12,7 +12,7 @@ from profiler.files.json_text import UnfitValueError, check_values, dotted, pars
 from profiler.files.reading import read_text
 from profiler.files.typed import typed
 from profiler.files.writing import unwritable, write_whole
-from profiler.profile.earlier import upgraded
+from profiler.profile.earlier import renewed, upgraded
 from profiler.profile.types import FORMAT, VERSION, Profile
 
 FILE_NAME: Final = "profile.json"
@@ -49,7 +49,8 @@ def profile_of(document: object, origin: str, text: str | None = None) -> Profil
             f"{VERSION}); upgrade meshinsight"
         )
     _check_numbers(document, origin)
-    return typed(upgraded(document), Profile, origin, _FIELDS, ProfileError, text)
+    found = typed(upgraded(document), Profile, origin, _FIELDS, ProfileError, text)
+    return found if version == VERSION else renewed(found)
 
 
 def plain(profile: Profile) -> dict[str, Any]:

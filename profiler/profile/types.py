@@ -23,7 +23,12 @@ Positive = Annotated[float, Meta(ge=0, le=_LARGEST)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10**18)]
 AtLeastOne = Annotated[int, Meta(ge=1, le=10**9)]
-Interval = Annotated[list[Signed], Meta(min_length=2, max_length=2, description="[low, high] of 95 %")] | None
+Interval = (
+    Annotated[
+        list[Signed], Meta(min_length=2, max_length=2, description="[low, high]: holds 95 % of other runs' estimates")
+    ]
+    | None
+)
 Text = Annotated[str, Meta(min_length=1)]
 Word = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_+.-]{0,63}$")]
 CellId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.:+=,@-]{0,199}$")]
@@ -141,7 +146,10 @@ class Percentiles(Closed, frozen=True, kw_only=True):
 
 
 class LatencyComponent(Closed, frozen=True, kw_only=True):
-    """A component of the overhead of the median exchange; `rounds_ns` is each round on its own."""
+    """A component of the overhead of the median exchange; `rounds_ns` is each round on its own.
+
+    `error_ns` is a standard error that the rounds do not show, such as that of a sampled share.
+    """
 
     median_ns: Signed
     mean_ns: Signed
@@ -151,6 +159,7 @@ class LatencyComponent(Closed, frozen=True, kw_only=True):
     dropped: Count
     lost: Count
     rounds_ns: list[Signed] = []
+    error_ns: Positive = 0.0
     source: str
 
 
@@ -188,12 +197,17 @@ class Place(Closed, frozen=True, kw_only=True):
 
 
 class Latency(Closed, frozen=True, kw_only=True):
-    """Latency of a cell: without sidecars, with them, and the difference by component."""
+    """Latency of a cell: without sidecars, with them, and the difference by component and in each round.
+
+    `overhead_error_ns` is its standard error where the rounds were not kept.
+    """
 
     baseline_p50_ns: Positive
     with_p50_ns: Positive
     overhead_p50_ns: Signed
     overhead_ci95_ns: Interval
+    overhead_rounds_ns: list[Signed] = []
+    overhead_error_ns: Positive = 0.0
     baseline: Percentiles
     with_sidecars: Percentiles = msgspec.field(name="with")
     components: dict[Component, LatencyComponent]
@@ -204,13 +218,14 @@ class Latency(Closed, frozen=True, kw_only=True):
 
 
 class CpuComponent(Closed, frozen=True, kw_only=True):
-    """A component of the CPU time per request that sidecars add."""
+    """A component of the CPU time per request that sidecars add; rounds and error as of latency."""
 
     cpu_ns_per_request: Signed
     vcpu_per_1000_rps: Signed
     share: Signed | None
     ci95_ns: Interval
     rounds_ns: list[Signed] = []
+    error_ns: Positive = 0.0
     source: str
 
 
@@ -237,6 +252,8 @@ class Cpu(Closed, frozen=True, kw_only=True):
     perf_unresolved_share: Share | None
     perf_samples: Count | None
     closure_residual: Signed | None
+    overhead_ci95_ns: Interval = None
+    overhead_rounds_ns: list[Signed] = []
 
     @property
     def overhead_ns(self) -> float:
@@ -348,7 +365,10 @@ class Coefficient(Closed, frozen=True, kw_only=True):
 
 
 class ModelError(Closed, frozen=True, kw_only=True):
-    """Leave-one-cell-out error of the model fitted to the profile, as fractions."""
+    """Leave-one-cell-out error of the model fitted to the profile, as fractions.
+
+    `follows` is how far the model takes the cells' figures anchored: 0 as measured, 1 wholly.
+    """
 
     protocol: Word
     currency: Currency
@@ -356,6 +376,7 @@ class ModelError(Closed, frozen=True, kw_only=True):
     worst: Positive | None
     tested: Count
     untested: Count
+    follows: Share | None = None
 
 
 class Profile(Closed, frozen=True, kw_only=True):

@@ -1,14 +1,13 @@
 """A whole application, deployed: a pod for every service, with or without sidecars, and one that load is sent from.
 
 What an edge passes follows from the two sidecar modes it names; every edge has a port of its own at its callee, by
-which sidecars tell the edges apart. Each request goes round the CPUs as in `Hop.cpu_of`: whoever takes over from
-another process runs on the next CPU.
+which sidecars tell the edges apart. Processes run where the scheduler puts them; or each request goes round the CPUs as
+in `Hop.cpu_of`: whoever takes over from another process runs on the next CPU.
 """
 
 import json
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from profiler.errors import UsageError
 from profiler.files.folders import hand_over, write_private
+from profiler.host.cpu_siblings import cpus_for_hops
 from profiler.host.interpreter import module_command
 from profiler.host.process import Process
 from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Listener
@@ -31,7 +31,7 @@ from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
 from profiler.vocabulary import usual
 from profiler.vocabulary.addresses import Address
-from profiler.vocabulary.hop import IP, MTLS, UDS
+from profiler.vocabulary.hop import FREE, IP, MTLS, UDS
 from profiler.vocabulary.load import Load
 from profiler.workload.base import Target
 from profiler.workload.servers.filter_services import filter_services_argv
@@ -106,12 +106,16 @@ class Microservice:
 
 @dataclass(frozen=True)
 class Application:
-    """Services, callers before callees, and the edges that come in from outside."""
+    """Services, callers before callees, and the edges that come in from outside.
+
+    `placement` is `free` or `apart`, as of a hop.
+    """
 
     services: tuple[Microservice, ...]
     entries: tuple[Edge, ...]
     proxy: str = usual.PROXY
     transport: str = IP
+    placement: str = usual.PLACEMENT
 
     @property
     def edges(self) -> list[tuple[str, Edge]]:
@@ -359,15 +363,26 @@ class ApplicationDeployment:
             cpu = self._cpu(name, sidecar=False)
             self.others.append(self._spawn(f"filter-services-{name}", argv, self._pods[name], cpu))
 
-    def _cpu(self, name: str, *, sidecar: bool) -> int:
-        """A service at depth d follows d others; its sidecar takes over before it does."""
-        cpus = sorted(os.sched_getaffinity(0))
+    @property
+    def load_cpu(self) -> int | Sequence[int]:
+        """The CPU that what sends load is pinned to, or those that it may use."""
+        cpus = cpus_for_hops()
+        return cpus if self.application.placement == FREE else cpus[0]
+
+    def _cpu(self, name: str, *, sidecar: bool) -> int | Sequence[int]:
+        """The CPU of a service or its sidecar, or those that it may use where the scheduler places it.
+
+        Pinned, a service at depth d follows d others; its sidecar takes over before it does.
+        """
+        cpus = cpus_for_hops()
+        if self.application.placement == FREE:
+            return cpus
         position = self._positions.get(name, 0)
         if not self.application.meshed or sidecar:
             return cpus[(position + 1) % len(cpus)]
         return cpus[(position + 2) % len(cpus)]
 
-    def _spawn(self, role: str, argv: list[str], pod: Pod, cpu: int, uid: int | None = None) -> Process:
+    def _spawn(self, role: str, argv: list[str], pod: Pod, cpu: int | Sequence[int], uid: int | None = None) -> Process:
         name = f"{self._name}-{role}"[:60]
         return self._run.spawn(name, argv, netns=pod.namespace, uid=uid, cpu=cpu)
 

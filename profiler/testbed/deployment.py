@@ -1,9 +1,8 @@
 """One hop, deployed: a client pod and a server pod, with or without sidecars, and the application's server."""
 
 import base64
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
@@ -12,6 +11,7 @@ from typing import Final
 
 from profiler.errors import ProcessError
 from profiler.files.folders import hand_over
+from profiler.host.cpu_siblings import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.host.process import ROOT, Process
 from profiler.host.waiting import wait_until
@@ -39,7 +39,7 @@ from profiler.vocabulary.components import (
     SERVER_SIDECAR,
     SHARED_PROXY,
 )
-from profiler.vocabulary.hop import MTLS, SHARED, UDS, Hop
+from profiler.vocabulary.hop import MTLS, SHARED, UDS, Hop, cpus_used
 from profiler.vocabulary.load import Load
 from profiler.workload.base import Answers, Server, Target
 from profiler.workload.servers.filter_services import PORTS as FILTER_SERVICE_PORTS
@@ -86,7 +86,7 @@ class Deployment:
         self._secrets = secrets
         self._listeners: dict[str, Listener] = {}
         self._directories: dict[str, Path] = {}
-        self._cpus = sorted(os.sched_getaffinity(0))
+        self._cpus = cpus_for_hops()
         by_socket = hop.transport == UDS
         captured = CLIENT_SIDECAR in hop.sidecar_places and not by_socket
         self.client = network.add_pod(f"h{number}-c", capture=captured)
@@ -118,17 +118,18 @@ class Deployment:
         """The network namespace that load is sent from."""
         return self.client.namespace
 
-    def arrange(self) -> None:
-        """Processes stay where they were pinned when they were started."""
-
     @property
     def places(self) -> list[dict[int, str]]:
         """Process id → place, without the load generator: of the one machine."""
         return [{process.pid: place for place, process in self.processes.items()}]
 
-    def cpu_of(self, place: str) -> int:
-        """The CPU that the process at `place` is pinned to."""
-        return self.hop.cpu_of(place, self._cpus)
+    def cpus_of(self, place: str) -> Sequence[int]:
+        """The CPUs that the process at `place` may run on.
+
+        Where the scheduler places it, these are few on a large machine, so that neighbours keep all of them awake.
+        """
+        pinned = self.hop.cpu_of(place, self._cpus)
+        return cpus_used(self._cpus, self.hop.workers) if pinned is None else [pinned]
 
     @property
     def sidecars(self) -> list[Process]:
@@ -143,12 +144,10 @@ class Deployment:
         return sorted({need.service for need in needs if need.service})
 
     def _spawn(self, place: str, role: str, argv: list[str], pod: Pod, uid: int | None = None) -> None:
-        # Several workers are left to the scheduler: pinned, they would all share one CPU.
-        cpu = self.cpu_of(place) if self.hop.workers == 1 or uid is None else None
         name = f"{self.hop.name}-{role}".replace("+", "-")
         cwd = Path.cwd() if self.hop.bootstrap and uid is not None else ROOT
         self.processes[place] = self._run.spawn(
-            f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=cpu, cwd=cwd
+            f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=self.cpus_of(place), cwd=cwd
         )
 
     def _start_sidecar(self, place: str) -> None:

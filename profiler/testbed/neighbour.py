@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from profiler.errors import ProcessError
 from profiler.files.writing import PRIVATE, write_new
+from profiler.host.accounting import cpus_of
 from profiler.host.interpreter import module_command
 from profiler.host.waiting import wait_until
 from profiler.vocabulary.temperature import COLD_STEPS, MODES, Mode
@@ -67,7 +68,7 @@ class Neighbours:
 
     Attributes: `mode`, `walk_bytes` per CPU, `processes` (their run time is never part of a result), where each of them
     notes its steps in its memory, `steps` (process id → address), and why they cannot time themselves, `coarse` (empty
-    where they can), so that `used_ns` is the scheduler's account.
+    where they can): then `used_ns` is the scheduler's account, and there are no `steps`.
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class Neighbours:
         self._clocks = [Clock(path) for path in clocks.values()]
         usual_ns = max((clock.usual_step_ns for clock in self._clocks), default=0)
         self.coarse = too_coarse(usual_ns) if usual_ns > COARSEST_STEP_NS else ""
-        self.steps = dict(
-            zip((process.pid for process in self.processes), (c.address for c in self._clocks), strict=True)
-        )
+        pids = [process.pid for process in self.processes]
+        addresses = dict(zip(pids, (clock.address for clock in self._clocks), strict=True))
+        self.steps = {} if self.coarse else addresses
 
     @property
     def processes(self) -> "list[Process]":
@@ -128,9 +129,10 @@ class Neighbours:
         return sum(clock.used_ns for clock in self._clocks)
 
     def check(self) -> None:
-        """Raise ProcessError if one of them has ended."""
-        for process in self.processes:
-            process.check()
+        """Raise ProcessError if one of them has ended, or is no longer on its CPU alone."""
+        for group in self._groups.values():
+            for cpu, process in zip(self.walk_bytes, group, strict=True):
+                _check(process, cpu)
 
     def _switch(self, mode: Mode | None) -> None:
         if mode == self.mode:
@@ -267,6 +269,21 @@ class Clock:
 def _spawn(run: "Run", mode: Mode, cpu: int, walk_bytes: int, clock: Path) -> "Process":
     options = [f"--mode={mode}", f"--cpu={cpu}", f"--walk-bytes={walk_bytes}", f"--clock={clock}", "--start-paused"]
     return run.spawn(f"neighbour-{mode}-{cpu}", module_command("profiler.testbed.neighbour", *options))
+
+
+def _check(process: "Process", cpu: int) -> None:
+    try:
+        process.check()
+    except ProcessError as error:
+        raise ProcessError(
+            f"{error}; without it CPU {cpu} was not kept awake, so this window is dropped; run again"
+        ) from error
+    if (found := cpus_of([process.pid])) != {cpu}:
+        now = ", ".join(map(str, sorted(found))) or "none"
+        raise ProcessError(
+            f"{process.name} (pid {process.pid}) was moved from CPU {cpu} (it may use {now} now): the CPU went "
+            "offline, or a cpuset was changed; this window is dropped; leave the CPUs as they are and run again"
+        )
 
 
 def _await_paused(process: "Process", deadline_s: float) -> None:

@@ -124,7 +124,7 @@ class Run:
         *,
         netns: Namespace | None = None,
         uid: int | None = None,
-        cpu: int | None = None,
+        cpu: int | Sequence[int] = (),
         env: Mapping[str, str] | None = None,
         stdout: Path | None = None,
         cwd: Path = ROOT,
@@ -132,15 +132,16 @@ class Run:
         """Start a program as part of the run; its log is `logs/<name>.log`, `env` is added to this environment.
 
         A name can be used again once its process has been stopped; the log is emptied then. `uid` is the group as
-        well. The working directory is the root directory, so that nothing is read from the user's: `cwd` is for
-        programs with a configuration of the user's, which may name files relative to it. Raises MissingError for a
-        program that is not there, ProcessError when it cannot be started.
+        well. `cpu` is the one that it is pinned to, or those that it may use: by default all. The working directory is
+        the root directory, so that nothing is read from the user's: `cwd` is for programs with a configuration of the
+        user's, which may name files relative to it. Raises MissingError for a program that is not there, ProcessError
+        when it cannot be started.
         """
         _require_main_thread()
         self._refuse_after_stop()
         if name in {process.name for process in self._processes if process.poll() is None}:
             raise ValueError(f"a process named {name} is running")
-        placement = Placement(netns=netns, uid=uid, cpu=cpu)
+        placement = Placement(netns=netns, uid=uid, cpus=(cpu,) if isinstance(cpu, int) else cpu)
         environment = {**os.environ, **(env or {}), leftovers.RUN_ID_VARIABLE: self.id}
         log_path = self.directory / "logs" / f"{name}.log"
         with self._interrupts.held_back():

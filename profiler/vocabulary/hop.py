@@ -26,15 +26,19 @@ IP, UDS = "ip", "uds"
 TRANSPORTS: Final = (IP, UDS)
 """How an application and its own sidecar reach each other."""
 APART, TOGETHER, FREE = "apart", "together", "free"
-PLACEMENTS: Final = (FREE, APART, TOGETHER)
+ENDS: Final = (APART, TOGETHER)
+PLACEMENTS: Final = (FREE, *ENDS)
 """On which CPUs the processes of a hop run: where the scheduler puts them; each pinned to the CPU after that of the one
-before it, so that every hand-over goes to another CPU; or all pinned to one CPU, so that none does."""
+before it, so that every hand-over goes to another CPU; or all pinned to one CPU, so that none does. The last two are
+the ends between which the scheduler's choice lies."""
 _PLACES_OF: Final = {
     CLIENT: (CLIENT_SIDECAR,),
     SERVER: (SERVER_SIDECAR,),
     BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR),
     SHARED: (SHARED_PROXY,),
 }
+LONGEST_CHAIN: Final = 2 + max(map(len, _PLACES_OF.values()))
+"""The most processes that a request meets on a hop, with client and server."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ class Hop:
     @property
     def name(self) -> str:
         """A name for people and for cell ids: what is not as usual is in it."""
+        placement = "" if self.placement == usual.PLACEMENT else self.placement
         if self.topology == NONE:
-            return "direct" if self.application == HTTP1 else f"direct-{self.application}"
+            parts = ["direct", "" if self.application == HTTP1 else self.application, placement]
+            return "-".join(part for part in parts if part)
         parts = [
             f"{self.protocol}-{self.topology}",
             "" if self.application == usual.usual_application(self.protocol) else f"for-{self.application}",
@@ -70,14 +76,14 @@ class Hop:
             "" if self.transport == IP else self.transport,
             "" if self.workers == usual.WORKERS else f"w{self.workers}",
             f"own.{label_of(self.bootstrap)}" if self.bootstrap else "",
-            "" if self.placement == usual.PLACEMENT else self.placement,
+            placement,
         ]
         return "-".join(part for part in parts if part)
 
     @property
     def baseline(self) -> "Hop":
-        """The same applications without any sidecar."""
-        return Hop(NONE, NONE, self.application)
+        """The same applications without any sidecar, placed alike."""
+        return Hop(NONE, NONE, self.application, placement=self.placement)
 
     @property
     def sidecar_places(self) -> tuple[str, ...]:
@@ -89,22 +95,29 @@ class Hop:
         """Where the filters run: on the server's side as in a mesh, if there is a sidecar; each filter runs once."""
         return self.sidecar_places[-1] if self.filters else None
 
-    def cpu_of(self, place: str, cpus: Sequence[int]) -> int:
-        """The CPU of a place: each process of the chain runs on the one after its predecessor's.
+    def cpu_of(self, place: str, cpus: Sequence[int]) -> int | None:
+        """The CPU that the process at `place` is pinned to; None where the scheduler places it.
 
-        So every hand-over goes to another CPU, as the kernel chooses by itself while one is free (tried: unpinned, the
-        median of single rounds spread over a factor of two, as processes happened to share a CPU or not).
+        Apart, each process of the chain runs on the CPU after its predecessor's. Several workers are never pinned
+        apart, since they would all share one CPU.
         """
+        if self.placement == TOGETHER:
+            return cpus[0]
+        if self.placement == FREE or (self.workers > 1 and place in self.sidecar_places):
+            return None
         chain = (CLIENT_APP, *self.sidecar_places, SERVER_APP)
         if place == FILTER_SERVICE:
             return cpus[(chain.index(self.filter_place or SERVER_APP) + 1) % len(cpus)]
         return cpus[chain.index(place) % len(cpus)]
 
 
-def cpus_used(cpus: Sequence[int]) -> list[int]:
-    """Those of `cpus` that some hop's processes may be on, by `Hop.cpu_of`: on a large machine not all."""
-    longest = 2 + max(len(places) for places in _PLACES_OF.values())  # with client and server
-    return list(cpus[: longest + 1])  # the filters' service may be on one more
+def cpus_used(cpus: Sequence[int], workers: int = usual.WORKERS) -> list[int]:
+    """Those of `cpus` that a hop's processes may be on: on a large machine not all, since each needs its neighbour.
+
+    There are enough for each process of the longest hop, and each of the proxies' `workers`, to have its own.
+    """
+    most_proxies = max(len(places) for places in _PLACES_OF.values())
+    return list(cpus[: 3 + most_proxies * workers])  # with client, server and the filters' service
 
 
 def label_of(name: str) -> str:

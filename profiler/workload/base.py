@@ -68,6 +68,12 @@ class LoadResult:
         done_ns = self.due_ns + self.latency_ns
         return float(np.count_nonzero((done_ns >= start_ns) & (done_ns < end_ns)) / ((end_ns - start_ns) / 1e9))
 
+    def served(self, start_ns: int, end_ns: int) -> float:
+        """Requests worked on in [start_ns, end_ns); one that goes on beyond an end counts by its part in there."""
+        done_ns = self.due_ns + self.latency_ns
+        within_ns = np.minimum(done_ns, end_ns) - np.maximum(self.due_ns, start_ns)
+        return float((np.maximum(0, within_ns) / np.maximum(1, self.latency_ns)).sum())
+
 
 class LoadGenerator(Protocol):
     """A program that sends requests to one address and keeps the time of each."""

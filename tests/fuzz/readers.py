@@ -278,7 +278,7 @@ def machine(data: bytes, folder: Path) -> None:
 
     _file(data, folder, "stat")
     _file(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=12\n", folder, "pressure/cpu")
-    cpu = MachineCpu(folder, lambda: None)
+    cpu = MachineCpu(proc=folder)
     cpu.read().busy_ns_since(cpu.read())
     Noise.between(Noise.read(folder), Noise.read(folder))
 
@@ -289,7 +289,7 @@ def timer_list(data: bytes, folder: Path) -> None:
 
     _file(data, folder, "timer_list")
     _file(PROC_STAT, folder, "stat")
-    cpu = MachineCpu(folder, lambda: None)
+    cpu = MachineCpu(proc=folder)
     cpu.read().busy_ns_since(cpu.read())
 
 

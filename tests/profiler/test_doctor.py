@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class FakeHost:
     release: str = "6.1.0-18-amd64"
     machine: str = "x86_64"
     user_id: int = 0
-    cpus: int = 4
+    cpus: Sequence[int] = range(4)
     files: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     modules: dict[str, str] = field(default_factory=dict)
@@ -239,6 +240,37 @@ def test_time_stolen_meanwhile_is_pointed_out(tmp_path: Path) -> None:
 def test_kernel_without_psi_judges_noise_by_steal_alone(tmp_path: Path) -> None:
     assert machine_checks(tmp_path, {})["PSI"].status == "warn"
     assert machine_checks(tmp_path, {"proc/pressure/cpu": "some avg10=0.00 total=17\n"})["PSI"].status == "ok"
+
+
+def cpu_check(root: Path, cpus: Sequence[int], *, online: int, threads: int = 1) -> Check:
+    for cpu in range(online):
+        first = cpu // threads * threads
+        folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{first}-{first + threads - 1}\n")
+    files = {"/sys/devices/system/cpu/online": f"0-{online - 1}\n"}
+    return machine.cores(FakeHost(root=root, cpus=cpus, files=files))
+
+
+def test_one_cpu_is_pointed_out(tmp_path: Path) -> None:
+    check = cpu_check(tmp_path, [1], online=2)
+    assert (check.status, check.detail.split(":")[0]) == ("warn", "1 of 2 (a cpuset or taskset excludes the others)")
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "status", "detail"),
+    [
+        (4, 1, "ok", "4"),
+        (8, 2, "ok", "8, threads of 4 cores: hops run on one of each core"),
+        (4, 2, "warn", "4, threads of 2 cores: threads of one core slow each other"),
+        (2, 2, "warn", "2, threads of 1 core: threads of one core slow each other"),
+    ],
+)
+def test_cpus_that_share_a_core_are_pointed_out(
+    tmp_path: Path, count: int, threads: int, status: str, detail: str
+) -> None:
+    check = cpu_check(tmp_path, range(count), online=count, threads=threads)
+    assert (check.status, check.detail) == (status, detail)
 
 
 @pytest.mark.parametrize(("clock", "status"), [("tsc", "ok"), ("kvm-clock", "ok"), ("hpet", "warn")])

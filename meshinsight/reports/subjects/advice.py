@@ -84,6 +84,11 @@ def _title(found: Advice) -> str:
 
 def _told(found: Advice) -> list[str]:
     lines = [_margin(item) for item in found.outcomes]
+    if loop := found.before.closed_loop:
+        lines.append(
+            f"{loop.entry}: all choices are compared at {numbers.rate(loop.with_rps)} requests/s, the rate of its "
+            f"{loop.connections} connections as it is; with fewer costs the connections send more"
+        )
     if found.steps:
         lines.append(_smallest(found))
     if found.further:

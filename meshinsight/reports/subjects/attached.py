@@ -8,7 +8,7 @@ from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects import summaries
 
 if TYPE_CHECKING:
-    from profiler.attach.results import Attached, MessageTimes, Overhead, TargetResult
+    from profiler.attach.results import Attached, MessageTimes, Overhead, TargetResult, WakeUps
 
 _DIRECTION_TEXTS: Final = {
     "request": "request (accepted → made)",
@@ -48,6 +48,8 @@ def _sections(target: "TargetResult") -> Iterator[Section]:
     yield Section(target.label, ("CPU", "vCPU", "share", "± points", "µs per message"), rows, detail)
     if target.messages and target.messages.count:
         yield _messages(target.messages)
+    if target.wake_ups:
+        yield Section("", lines=list(_wake_up_lines(target.wake_ups)))
     yield Section("", lines=_marked(target.warnings))
 
 
@@ -63,6 +65,15 @@ def _messages(messages: "MessageTimes") -> Section:
     rate, joined = numbers.rate(messages.per_second), numbers.count(messages.joined)
     line = f"{rate} messages/s; {joined} reads were passed on with others' and have no time of their own"
     return Section("", ("read → write, µs", "p50", "p90", "p99", "timed"), rows, lines=[line])
+
+
+def _wake_up_lines(wake_ups: "WakeUps") -> Iterator[str]:
+    if wake_ups.crossing_share is not None:
+        yield (
+            f"wake-ups with data: {numbers.rate(wake_ups.per_second)}/s, {numbers.percent(wake_ups.crossing_share)} of "
+            f"{numbers.count(wake_ups.count)} raised on another CPU (predict --crossing-share "
+            f"{wake_ups.crossing_share:.2f})"
+        )
 
 
 def _marked(warnings: Sequence[str]) -> list[str]:

@@ -57,6 +57,7 @@ def _money(row: Row, prices: Prices) -> float | None:
 def _overheads(found: Comparison, prices: Prices) -> Section:
     names = _statistics(found)
     rows = []
+    closed = any(row.prediction and row.prediction.closed_loop for row in found.rows)
     for row in found.rows:
         one = row.prediction
         overheads = [one.latency[name].shown_overhead_ns if one else None for name in names]
@@ -64,9 +65,12 @@ def _overheads(found: Comparison, prices: Prices) -> Section:
         memory = None if one is None else one.memory_bytes
         money = [_scaled(_money(row, prices), 1.0, 2)] if _priced(prices) else []
         vcpu = numbers.vcpus(one.vcpu.value if one else None)
-        rows.append((row.name, *latency, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
+        loop = one.closed_loop if one else None
+        rate = [numbers.rate(loop.with_rps) if loop else numbers.UNKNOWN] if closed else []
+        rows.append((row.name, *latency, *rate, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
     further = ("money/month",) if _priced(prices) else ()
-    columns = ("scenario", *(f"{name} ms" for name in names), "vCPU", "MiB", *further)
+    rates = ("requests/s",) if closed else ()
+    columns = ("scenario", *(f"{name} ms" for name in names), *rates, "vCPU", "MiB", *further)
     return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, rows)
 
 
@@ -138,6 +142,7 @@ def _document(row: Row, base: Row, prices: Prices) -> dict[str, Any]:
     document |= {
         "latency": {name: part.document() for name, part in one.latency.items()},
         "carried_rps": one.carried_rps,
+        "closed_loop": asdict(one.closed_loop) if one.closed_loop else None,
         "vcpu": asdict(one.vcpu),
         "baseline_vcpu": one.baseline_vcpu,
         "memory_bytes": one.memory_bytes,
@@ -159,6 +164,9 @@ def _columns(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, part in document.get("latency", {}).items():
         if part["overhead_ns"] is not None:
             yield from _spread(f"latency_{name}_ns", part["overhead_ns"])
+    if document.get("closed_loop"):
+        yield "rate_without_rps", document["closed_loop"]["without_rps"]
+        yield "rate_with_rps", document["closed_loop"]["with_rps"]
     if "vcpu" in document:
         yield from _spread("vcpu", document["vcpu"])
         yield "memory_bytes", document["memory_bytes"]

@@ -9,21 +9,29 @@ from msgspec.structs import replace
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
-from meshinsight.reports.subjects.summaries import protocol_name
+from meshinsight.reports.subjects.summaries import MEANING, protocol_name
+from predictor.hop_costs.crossing import REMEDY
 from predictor.models.readings import configuration_key
-from predictor.models.types import Configuration, Cost, FittedModel, Floats
+from predictor.models.types import Configuration, Cost, Crossing, FittedModel, Floats
+from profiler.attribution.intervals import Z95
 from profiler.profile.types import Coefficient, Currency, ModelError, Profile
 
 COEFFICIENTS_TITLE: Final = "Coefficients of the overhead, ns per request and byte, header, connection"
 COEFFICIENTS_COLUMNS: Final = ("configuration", "currency", "term", "ns", "95 % interval", "cells")
+_CURRENCY: Final = {"latency": "latency", "cpu": "CPU"}
 
 
 def report(model: FittedModel) -> Report:
     """What is shown of a model."""
     return Report(
         f"Model of profile {model.run_id}",
-        [_totals(model), _components(model), _held_out(model)],
-        [("Machine", [f"its speed varied by {model.machine_error:.1%} (standard deviation, from the anchor cell)"])],
+        [_totals(model), _components(model), *_crossings(model), _held_out(model)],
+        [
+            ("Machine", [f"its speed varied by {model.machine_error:.1%} (standard deviation, from the anchor cell)"]),
+            ("Hand-overs", _hand_overs(model)),
+            ("Overheads", _taken(model)),
+            ("95 % interval", [MEANING]),
+        ],
         document=model.to_json,
         indent=None,
     )
@@ -47,14 +55,15 @@ def coefficients(model: FittedModel) -> list[Coefficient]:
     found = []
     for item, currency, cost in _costs(model):
         for index, term in enumerate(cost.terms):
-            low, high = np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5)).tolist()
+            value = float(cost.coefficients[index].sum())
+            low, high = _interval(value, cost.draws[:, index].sum(axis=1))
             found.append(
                 Coefficient(
                     configuration=item.name,
                     temperature=item.temperature,
                     currency=currency,
                     term=term,
-                    value=float(cost.coefficients[index].sum()),
+                    value=value,
                     low=low,
                     high=high,
                     cells=cost.cells,
@@ -93,6 +102,53 @@ def _components(model: FittedModel) -> Section:
     return Section("By component", columns, rows)
 
 
+def _crossings(model: FittedModel) -> list[Section]:
+    rows = [
+        (
+            item.temperature,
+            protocol_name(item.protocol) if item.protocol else "all",
+            item.currency,
+            *_figure(item.cost_ns, item.draws),
+            numbers.UNKNOWN if item.local_ns is None else _ns(item.local_ns),
+            str(item.cells),
+        )
+        for item in model.crossings
+    ]
+    columns = (
+        "temperature",
+        "protocol",
+        "currency",
+        "to another CPU, ns more",
+        "95 % interval",
+        "on the same, ns",
+        "cells",
+    )
+    return [Section("What a hand-over costs", columns, rows)] if rows else []
+
+
+def _hand_overs(model: FittedModel) -> list[str]:
+    """Each temperature in a sentence, all protocols together."""
+    if not model.crossings:
+        return [f"the profile does not say what one to another CPU costs; measure that with: {REMEDY}"]
+    found: dict[str, dict[str, Crossing]] = {}
+    for item in model.crossings:
+        if not item.protocol:
+            found.setdefault(item.temperature, {})[item.currency] = item
+    lines = []
+    for temperature, known in found.items():
+        more = " and ".join(f"{item.cost_ns * 1e-3:.1f} µs more {_CURRENCY[name]}" for name, item in known.items())
+        local = " and ".join(
+            f"{item.local_ns * 1e-3:.1f} µs of {_CURRENCY[name]}"
+            for name, item in known.items()
+            if item.local_ns is not None
+        )
+        lines.append(
+            f"{temperature}: a hand-over to another CPU costs {more} than a local one"
+            + (f", which costs {local}" if local else "")
+        )
+    return lines
+
+
 def _held_out(model: FittedModel) -> Section:
     rows = [
         (
@@ -109,8 +165,24 @@ def _held_out(model: FittedModel) -> Section:
     return Section("Error of foretelling a cell from the others", columns, rows)
 
 
+def _interval(value: float, draws: Floats) -> tuple[float, float]:
+    """Draws of a coefficient are normal, so their standard deviation tells both ends best."""
+    half = Z95 * float(np.std(draws))
+    return value - half, value + half
+
+
+def _taken(model: FittedModel) -> list[str]:
+    """What is taken of each protocol's cells: the overhead that `show` prints, or the anchored one."""
+    words = {0.0: "raw, as `show` prints them", 0.5: "anchored by the root of the factor", 1.0: "anchored"}
+    return [
+        f"{protocol_name(entry.protocol)} {entry.currency}: {words.get(entry.follows, f'{entry.follows:g} anchored')}"
+        for entry in model.held_out
+        if entry.follows is not None
+    ]
+
+
 def _figure(value: float, draws: Floats) -> tuple[str, str]:
-    low, high = np.percentile(draws, (2.5, 97.5))
+    low, high = _interval(value, draws)
     return _ns(value), f"{_ns(low)} … {_ns(high)}"
 
 

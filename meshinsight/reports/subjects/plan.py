@@ -26,7 +26,8 @@ def print_plan(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettin
     table.add_column("time", justify="right")
     for number, (block, expected_s) in enumerate(blocks, 1):
         for index, cell in enumerate(block.plan.cells):
-            why = "rung of the ladder" if cell.reference else "asked for"
+            asked = "asked for" if cell.hop.placement in settings.placements else "end of placement"
+            why = "rung of the ladder" if cell.reference else asked
             first = (str(number), _minutes(expected_s)) if index == 0 else ("", "")
             table.add_row(first[0], cell.id, why, first[1])
         table.add_section()

@@ -57,8 +57,8 @@ def report(found: Prediction, prices: Prices) -> Report:
 
 def sections(found: Prediction, prices: Prices) -> list[Section]:
     """All tables of a prediction, in order."""
-    tables = [_summary(found), _resources(found, prices), _components(found), _services(found), _edges(found)]
-    return [table for table in tables if table.rows]
+    tables = [_summary(found), _load(found), _resources(found, prices), _components(found), _services(found)]
+    return [table for table in (*tables, _edges(found)) if table.rows]
 
 
 def document(found: Prediction, prices: Prices) -> dict[str, object]:
@@ -104,6 +104,17 @@ def _summary(found: Prediction) -> Section:
     return Section(
         "Latency of a request from outside, ms", ("", "without", "with", "overhead", "95 % interval", "change"), rows
     )
+
+
+def _load(found: Prediction) -> Section:
+    """The rates of a closed loop; no rows where the load has a rate."""
+    loop = found.closed_loop
+    rows = []
+    if loop is not None:
+        change = numbers.signed_percent(loop.with_rps / loop.without_rps - 1.0, 1)
+        rates = (numbers.rate(rate) for rate in (loop.without_rps, loop.with_rps))
+        rows.append((printable(loop.entry), str(loop.connections), *rates, change))
+    return Section("Closed loop, requests/s", ("", "connections", "without", "with", "change"), rows)
 
 
 def _resources(found: Prediction, prices: Prices) -> Section:
@@ -174,6 +185,9 @@ def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, object]]:
     for name, value in found.latency_by_component_ns.items():
         yield {**_row(graph, "latency_mean", "ns", value), "component": name}
     yield {**graph, "quantity": "latency_mean", "component": "hidden", "unit": "ns", "overhead": found.hidden_ns}
+    if found.closed_loop is not None:
+        rates = {"without": found.closed_loop.without_rps, "with": found.closed_loop.with_rps}
+        yield {**graph, "quantity": "rate", "unit": "requests/s", **rates}
     yield {**_row(graph, "cpu", "vCPU", found.vcpu), "without": found.baseline_vcpu}
     for name, value in found.vcpu_by_component.items():
         yield {**_row(graph, "cpu", "vCPU", value), "component": name}

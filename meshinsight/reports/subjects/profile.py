@@ -14,7 +14,7 @@ from meshinsight import numbers
 from meshinsight.console import print_whole
 from meshinsight.reports.subjects import model, summaries
 from profiler.profile import bounds
-from profiler.profile.types import Cell, Coefficient, Cpu, Latency, ModelError, Place, Profile
+from profiler.profile.types import Cell, Coefficient, Cpu, HandOvers, Latency, ModelError, Place, Profile
 from profiler.text import printable
 from profiler.vocabulary.components import REQUEST, RESPONSE, TLS
 
@@ -37,6 +37,7 @@ def render_profile(profile: Profile, console: Console) -> None:
     _print_header(profile, console)
     if cells:
         _print_latency(cells, labels, console)
+        _print_hand_overs(cells, labels, console)
         _print_components(cells, labels, console)
         _print_cpu(cells, labels, console)
         _print_user_splits(cells, labels, console)
@@ -105,11 +106,33 @@ def _print_latency(cells: Sequence[Cell], labels: Mapping[str, str], console: Co
     _print("Latency at the median, µs per exchange", table, console)
     legend = "closure: components against the measured overhead; probes: their effect; !: over its bound"
     console.print(Text(legend, style="dim"))
+    console.print(Text(summaries.interval_text(cells), style="dim"))
     for cell in cells:
         if not bounds.rate_reached(cell):
             console.print(Text(f"{labels[cell.id]}: {_missed_rate(cell)}", style=_BAD))
         if not bounds.undisturbed(cell):
             console.print(Text(f"{labels[cell.id]}: {summaries.disturbance_text(cell)}", style=_BAD))
+
+
+def _print_hand_overs(cells: Sequence[Cell], labels: Mapping[str, str], console: Console) -> None:
+    table = _table("cell", ["without", "crossed", "with", "crossed", "to another\ncore", "to another\ncache"])
+    for cell in cells:
+        latency = cell.latency
+        if latency is None or latency.hand_overs is None or not latency.hand_overs.count:
+            continue
+        found = latency.hand_overs
+        further = [None if count is None else count / found.count for count in (found.cores, found.caches)]
+        sides = [text for side in (latency.baseline_hand_overs, found) for text in _hand_over_numbers(side)]
+        table.add_row(labels[cell.id], *sides, *(numbers.percent(share) for share in further))
+    if table.row_count:
+        _print("Hand-overs between threads per exchange, and the share that crossed CPUs", table, console)
+
+
+def _hand_over_numbers(found: HandOvers | None) -> tuple[str, str]:
+    """How many, and the share that went to another CPU."""
+    if found is None:
+        return numbers.UNKNOWN, numbers.UNKNOWN
+    return f"{found.count:.1f}", numbers.percent(found.share)
 
 
 def _rate(cell: Cell) -> Text:
@@ -193,7 +216,8 @@ def _component_footer(group: Sequence[tuple[Cell, Latency]]) -> Iterator[tuple[s
         closure = _closure(summaries.closure(cell, "latency"))
         sums += [Text(numbers.micros(sum(summaries.medians_ns(latency).values()))), blank, blank, closure]
         interval = Text(numbers.micros_interval(latency.overhead_ci95_ns))
-        measured += [Text(numbers.micros(latency.overhead_p50_ns)), blank, blank, interval]
+        anchored = numbers.micros(summaries.anchored_overhead_ns(cell))
+        measured += [Text(numbers.micros(latency.overhead_p50_ns)), Text(anchored), blank, interval]
         samples, dropped, lost = summaries.exchanges(latency)
         sampled += [Text(numbers.count(samples)), blank, blank, blank]
         missing += [Text(numbers.count(dropped)), Text(numbers.count(lost)), blank, blank]
@@ -251,7 +275,9 @@ def _cpu_summary(cpu: Cpu, residual: float | None) -> Text:
     over = numbers.signed_percent(summaries.cpu_over_baseline(cpu))
     closure = _closure(residual).plain
     unresolved = numbers.percent(cpu.perf_unresolved_share, 1)
-    machine = f"machine: {without} µs without, {with_sidecar} µs with, {added} µs added ({over}); closure {closure}"
+    interval = f", 95 % {numbers.micros_interval(cpu.overhead_ci95_ns)}" if cpu.overhead_ci95_ns else ""
+    figures = f"{without} µs without, {with_sidecar} µs with, {added} µs added ({over}{interval})"
+    machine = f"machine: {figures}; closure {closure}"
     achieved = numbers.rate(cpu.rate_rps if cpu.achieved_rps is None else cpu.achieved_rps)
     offered = "per s, as fast as answered" if cpu.rate_rps is None else f"of {numbers.rate(cpu.rate_rps)} per s"
     sampled = f"at {achieved} {offered}; perf: {numbers.count(cpu.perf_samples)} samples, {unresolved} unresolved"

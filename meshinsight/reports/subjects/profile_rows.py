@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from meshinsight.reports.renderers import csv_document
-from meshinsight.reports.subjects.summaries import ordered
+from meshinsight.reports.subjects.summaries import anchored_overhead_ns, ordered
 from profiler.profile.types import DIMENSIONS, Cell, Cpu, CpuComponent, Latency, LatencyComponent, Profile
 
 _CELL: Final = (
@@ -25,16 +25,19 @@ _OWN: Final = (
     "dropped", "lost", "source",
 )  # fmt: skip
 _MEMORY: Final = ("rss_bytes", "per_connection_bytes")
-_NOT_COLUMNS: Final = ("ci95_ns", "rounds_ns")
+_NOT_COLUMNS: Final = ("ci95_ns", "rounds_ns", "error_ns")
 _LATENCY: Final = ("baseline_p50_ns", "with_p50_ns", "overhead_p50_ns")
+_HAND_OVERS: Final = ("count", "crossed", "cores", "caches")
 _PERCENTILES: Final = ("p90_ns", "p99_ns", "mean_ns", "count")
 _CPU: Final = ("baseline_cpu_ns_per_request", "with_cpu_ns_per_request", "perf_unresolved_share", "perf_samples")
 _PERTURBATION: Final = ("latency_ratio", "throughput_ratio", "proxy_cpu_ratio")
 _NOISE: Final = ("steal_ratio", "psi_cpu_some_ratio")
 _MEASURED: Final = (
-    *_LATENCY, "overhead_ci95_low_ns", "overhead_ci95_high_ns",
+    *_LATENCY, "anchored_overhead_p50_ns", "overhead_ci95_low_ns", "overhead_ci95_high_ns",
     *(f"baseline_{name}" for name in _PERCENTILES), *(f"with_{name}" for name in _PERCENTILES),
-    "latency_closure_residual", "cpu_rate_rps", *_CPU, "cpu_closure_residual",
+    *(f"baseline_hand_overs_{name}" for name in _HAND_OVERS), *(f"hand_overs_{name}" for name in _HAND_OVERS),
+    "latency_closure_residual", "cpu_rate_rps", *_CPU, "cpu_overhead_ns", "cpu_overhead_ci95_low_ns",
+    "cpu_overhead_ci95_high_ns", "cpu_closure_residual",
     *(f"perturbation_{name}" for name in _PERTURBATION), *_NOISE,
 )  # fmt: skip
 
@@ -63,6 +66,7 @@ def _cell_columns(cell: Cell) -> dict[str, object]:
     columns |= {f"perturbation_{name}": getattr(cell.perturbation, name) for name in _PERTURBATION}
     columns |= {name: getattr(cell.noise, name) for name in _NOISE}
     columns |= {name: "; ".join(getattr(cell, name)) for name in ("warnings", "errors")}
+    columns["anchored_overhead_p50_ns"] = anchored_overhead_ns(cell)
     return columns | _latency_columns(cell.latency) | _cpu_columns(cell.cpu)
 
 
@@ -76,6 +80,8 @@ def _latency_columns(latency: Latency | None) -> dict[str, object]:
     columns = {name: getattr(latency, name) for name in _LATENCY}
     for side, found in (("baseline", latency.baseline), ("with", latency.with_sidecars)):
         columns |= {f"{side}_{name}": getattr(found, name) for name in _PERCENTILES}
+    for side in ("baseline_hand_overs", "hand_overs"):
+        columns |= {f"{side}_{name}": getattr(getattr(latency, side), name, None) for name in _HAND_OVERS}
     columns["latency_closure_residual"] = latency.closure_residual
     return columns | _interval(latency.overhead_ci95_ns, "overhead_ci95")
 
@@ -83,8 +89,9 @@ def _latency_columns(latency: Latency | None) -> dict[str, object]:
 def _cpu_columns(cpu: Cpu | None) -> dict[str, object]:
     if cpu is None:
         return {}
-    own = {"cpu_rate_rps": cpu.rate_rps, "cpu_closure_residual": cpu.closure_residual}
-    return own | {name: getattr(cpu, name) for name in _CPU}
+    own: dict[str, object] = {"cpu_rate_rps": cpu.rate_rps, "cpu_closure_residual": cpu.closure_residual}
+    own |= {"cpu_overhead_ns": cpu.overhead_ns, **{name: getattr(cpu, name) for name in _CPU}}
+    return own | _interval(cpu.overhead_ci95_ns, "cpu_overhead_ci95")
 
 
 def _interval(interval: list[float] | None, prefix: str) -> dict[str, object]:

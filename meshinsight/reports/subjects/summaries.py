@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from meshinsight import numbers
 from profiler.probes.cputime import RARE
+from profiler.profile.intervals import overhead_figure
 from profiler.profile.types import (
     DIMENSIONS,
     Anchor,
@@ -31,6 +32,9 @@ from profiler.text import printable
 from profiler.vocabulary.components import COMPONENTS, OTHER, TLS
 from profiler.vocabulary.hop import MTLS, NONE
 from profiler.vocabulary.protocols import TCP
+
+MEANING: Final = "holds the estimate of 95 % of other runs of the same command on this machine"
+"""Of every 95 % interval."""
 
 PROTOCOL_NAMES: Final = {"tcp": "TCP", "http1": "HTTP/1.1", "http2": "HTTP/2", "h2": "HTTP/2", "grpc": "gRPC"}
 TOPOLOGY_NAMES: Final = {
@@ -321,7 +325,9 @@ def machine_text(environment: Mapping[str, Any]) -> str:
     """The machine in one line, from whatever the environment records."""
     parts = [environment.get("distribution"), _prefixed("Linux ", environment.get("kernel"))]
     cpus, model = environment.get("cpus"), environment.get("cpu_model")
-    parts.append(f"{cpus} CPUs ({model})" if cpus and model else model)
+    allowed = environment.get("cpus_allowed", cpus)
+    count = cpus if allowed == cpus else f"{allowed} of {cpus}"
+    parts.append(f"{count} CPUs ({model})" if cpus and model else model)
     memory = environment.get("memory_bytes")
     parts.append(numbers.size(memory) if isinstance(memory, int | float) else None)
     parts.append(environment.get("virtualisation"))
@@ -356,6 +362,26 @@ def anchor_text(anchor: Anchor | None) -> str:
         f"{name} drifted by {numbers.percent(anchor.drift_ratio, 1)} over {rounds} rounds "
         f"(median {numbers.micros(anchor.median_with_p50_ns)} µs)"
     )
+
+
+def anchored_overhead_ns(cell: Cell) -> float | None:
+    """The latency overhead at the median speed of the run, by the anchor; None where that is not known."""
+    if cell.latency is None or cell.anchor_factor is None:
+        return None
+    return cell.latency.overhead_p50_ns * cell.anchor_factor
+
+
+def interval_text(cells: Sequence[Cell]) -> str:
+    """What a 95 % interval of these cells means, with the number of rounds that it rests on."""
+    latency = [len(overhead_figure(cell.latency).rounds_ns) or cell.rounds for cell in cells if cell.latency]
+    cpu = [len(overhead_figure(cell.cpu).rounds_ns) or cell.rounds for cell in cells if cell.cpu]
+    counts = [f"{_span(found)} rounds of {name}" for name, found in (("latency", latency), ("CPU", cpu)) if found]
+    return f"95 % interval: {MEANING}; n = {', '.join(counts)}" if counts else f"95 % interval: {MEANING}"
+
+
+def _span(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def disturbance_text(cell: Cell) -> str:

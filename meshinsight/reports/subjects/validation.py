@@ -29,6 +29,7 @@ def document(found: Validation) -> dict[str, object]:
         "graph": found.graph,
         "services": found.services,
         "temperature": found.temperature,
+        "placement": found.placement,
         "rate_rps": found.rate_rps,
         "rounds": found.rounds,
         "seconds": found.seconds,
@@ -127,8 +128,9 @@ def report(found: Validation) -> Report:
         for anchor in found.anchors
     )
     measured = [
-        f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, {found.rounds} rounds of "
-        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
+        f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, placement "
+        f"{found.placement}, {found.rounds} rounds of {found.seconds:g} s; without sidecars: {baseline}; "
+        f"{found.baseline_vcpu:.3f} vCPU",
         f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
     ]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]

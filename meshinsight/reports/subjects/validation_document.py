@@ -14,6 +14,7 @@ from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.typed import typed
+from profiler.vocabulary.hop import APART
 
 REMEDY: Final = "give a file that `meshinsight validate --out` wrote"
 
@@ -77,7 +78,7 @@ class AnchorFactors(msgspec.Struct):
 
 
 class ValidationDocument(Scored):
-    """The document, the graph as it is at its top."""
+    """The document, the graph as it is at its top. Older results have no placement: all was pinned apart."""
 
     graph: Text
     services: Annotated[int, Meta(ge=0, le=1 << 40)]
@@ -88,6 +89,7 @@ class ValidationDocument(Scored):
     profile_run_id: Text
     anchor: AnchorFactors
     what_if: dict[Text, WhatIf]
+    placement: Text = APART
 
 
 def read_validation(file: Path) -> ValidationDocument:

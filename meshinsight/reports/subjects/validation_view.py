@@ -109,6 +109,6 @@ def _summary(variants: Sequence[Shown]) -> list[str]:
 def _run(document: ValidationDocument) -> str:
     return (
         f"{printable(document.graph)}: {document.services} services, {document.rate_rps:g} requests/s, "
-        f"{printable(document.temperature)}, {document.rounds} rounds of {document.seconds:g} s, profile "
-        f"{printable(document.profile_run_id)}"
+        f"{printable(document.temperature)}, placement {printable(document.placement)}, "
+        f"{document.rounds} rounds of {document.seconds:g} s, profile {printable(document.profile_run_id)}"
     )

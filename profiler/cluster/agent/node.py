@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from profiler.errors import MeshInsightError, ProcessError
 from profiler.host.accounting import run_time_ns
 from profiler.host.environment import describe_environment
 from profiler.host.process import read_stat, resident_bytes
-from profiler.vocabulary.components import SERVER_APP, SIDECARS
+from profiler.vocabulary.components import SIDECARS
 from profiler.vocabulary.hop import Hop
 
 _CGROUPS: Final = "MESHINSIGHT_CGROUPS"
@@ -37,22 +36,6 @@ class ForeignProcess:
     def rss_bytes(self) -> int:
         """Resident memory; 0 if it has ended."""
         return resident_bytes(self.pid)
-
-    def pin(self, cpu: int) -> None:
-        """Put all its threads on one CPU; threads that end meanwhile need none. Raises ProcessError."""
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with suppress(ProcessLookupError):
-                if os.sched_getaffinity(int(task.name)) != {cpu}:
-                    self._pin(int(task.name), cpu)
-
-    def _pin(self, thread: int, cpu: int) -> None:
-        try:
-            os.sched_setaffinity(thread, {cpu})
-        except PermissionError as error:
-            raise ProcessError(
-                f"{self._what} (pid {self.pid} on the node) may not be put on CPU {cpu}; the profiler needs the "
-                "capability SYS_NICE"
-            ) from error
 
     def check(self) -> None:
         """Raise ProcessError if it has ended."""
@@ -86,14 +69,6 @@ class OnNode:
         found = {place: self._found(hop, place, container) for place, container in containers.items()}
         self._processes[hop.name] = found
         return {process.pid: place for place, processes in found.items() for process in processes}
-
-    def arrange(self, hop: Hop) -> None:
-        """Pin each process to the CPU after its predecessor's; several workers are left to the scheduler."""
-        cpus = sorted(os.sched_getaffinity(0))
-        for place, processes in self._processes[hop.name].items():
-            if hop.workers == 1 or place == SERVER_APP:
-                for process in processes:
-                    process.pin(hop.cpu_of(place, cpus))
 
     def check(self, hop: Hop) -> None:
         """Raise ProcessError if a process of the hop has ended."""

@@ -1,6 +1,5 @@
 """The hops of a run in the pods of a cluster, all on the profiler's node or with their servers on another one."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from profiler.cluster.agent.secrets import SECRETS, token_in
 from profiler.cluster.objects.mesh import Reading
 from profiler.cluster.run.task import ASSISTANT_PORT, HopPlace, SidecarPlace, Task
 from profiler.errors import MeshInsightError
+from profiler.host.cpu_siblings import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.measuring.instruments import Instruments
 from profiler.measuring.machines import Machines, Places, SecondMachine
@@ -87,7 +87,7 @@ class HopInPods:
     def __init__(self, hop: Hop, place: HopPlace, near: OnNode, far: OnNode | None, proxy_version: str) -> None:
         self.hop = hop
         self.proxy_version: Final = proxy_version
-        self._cpus = sorted(os.sched_getaffinity(0))
+        self._cpus = cpus_for_hops()
         self._target = Target(Address(place.address, place.port), hop.application)
         containers = {SERVER_APP: place.server, **{at: found.container for at, found in _sidecars(place).items()}}
         theirs = {at: container for at, container in containers.items() if far and at in _ON_SERVERS_NODE}
@@ -112,14 +112,9 @@ class HopInPods:
     def load_namespace(self) -> Namespace:
         return self._namespace
 
-    def cpu_of(self, place: str) -> int:
-        """The CPU that the process at `place` is pinned to."""
-        return self.hop.cpu_of(place, self._cpus)
-
-    def arrange(self) -> None:
-        """Pin each process to the CPU after its predecessor's; several workers are left to the scheduler."""
-        for node in self._nodes:
-            node.arrange(self.hop)
+    def cpus_of(self, place: str) -> Sequence[int]:
+        """All that the profiler may use: the processes of pods run where the node's scheduler puts them."""
+        return self._cpus
 
     def check(self) -> None:
         """Raise ProcessError if a process of the hop has ended."""

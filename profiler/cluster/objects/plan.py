@@ -10,7 +10,7 @@ from profiler.cluster.objects.mesh import OWN, Mesh
 from profiler.errors import UsageError
 from profiler.proxies.filters import needs_of
 from profiler.vocabulary.components import CLIENT_SIDECAR, SERVER_SIDECAR
-from profiler.vocabulary.hop import BOTH, CLIENT, MTLS, NONE, PLAIN, SERVER, UDS, Hop, is_file
+from profiler.vocabulary.hop import BOTH, CLIENT, FREE, MTLS, NONE, PLAIN, SERVER, UDS, Hop, is_file
 from profiler.workload.base import Answers
 
 LONGEST_RUN_S: Final = 3600
@@ -95,6 +95,10 @@ class ClusterPlan:
             raise UsageError("--transport uds: pods reach their sidecar over IP; leave it out on a cluster")
         if hop.topology != NONE and hop.proxy != "envoy":
             raise UsageError(f"--proxy {hop.proxy}: on a cluster the mesh brings the proxy; leave --proxy out")
+        if hop.placement != FREE:
+            raise UsageError(
+                f"--placement {hop.placement}: not on a cluster, whose nodes place the processes of pods; leave it out"
+            )
         if hop.bootstrap:
             raise UsageError("--proxy-config: not on a cluster, whose pods do not have the file; leave it out")
         for name in hop.filters:

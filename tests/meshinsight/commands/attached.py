@@ -8,6 +8,7 @@ from profiler.attach.results import (
     MessageTimes,
     Overhead,
     TargetResult,
+    WakeUps,
 )
 
 TARGET = TargetResult(
@@ -25,11 +26,12 @@ TARGET = TargetResult(
         "socket_read": Component(0.4, 0.8, 0.01, 40_000.0),
     },
     messages=MessageTimes(10_000.0, 3000, 12, {"request": Direction(1500, 20_000.0, 40_000.0, 90_000.0)}),
+    wake_ups=WakeUps(12_300.0, 3690, 2251, 2251 / 3690),
     warnings=("user time is not split",),
 )
 
 
-OVERHEAD = Overhead(0.01, 0.0084, 0.004, 0.003, 0.0014, 0.6, 70, 0.05, 300, 215.0, 60.0, 10_000.0)
+OVERHEAD = Overhead(0.01, 0.0084, 0.004, 0.003, 0.0014, 0.6, 70, 0.05, 300, 215.0, 60.0, 10_000.0, 80.0)
 
 
 FOUND = Attached(COMPLETE, 30.0, 30.0, OVERHEAD, (TARGET,), {}, ())

@@ -23,6 +23,7 @@ from profiler.attach.results import (
     COMPLETE,
     PARTIAL,
     Attached,
+    WakeUps,
 )
 from profiler.errors import UsageError
 from tests.meshinsight.commands.attached import FOUND
@@ -84,8 +85,22 @@ def test_the_table_has_components_messages_and_the_bound() -> None:
     assert "! user time is not split" in text
 
 
+def test_the_table_has_the_share_of_wake_ups_that_predict_takes() -> None:
+    line = "wake-ups with data: 12,300/s, 61 % of 3,690 raised on another CPU (predict --crossing-share 0.61)"
+    assert line in printed(FOUND)
+
+
+@pytest.mark.parametrize("wake_ups", [None, WakeUps(0.0, 0, 0, None)])
+def test_without_wake_ups_there_is_no_share(wake_ups: WakeUps | None) -> None:
+    assert "--crossing-share" not in printed(replace(FOUND, targets=(replace(FOUND.targets[0], wake_ups=wake_ups),)))
+
+
 def test_a_result_that_was_cut_short_says_so() -> None:
     assert "Looked for 4.0 s of the 30 s asked for" in printed(replace(FOUND, status=PARTIAL, duration_s=4.0))
+
+
+def test_a_result_that_came_as_json_from_a_pod_is_the_same() -> None:
+    assert Attached.from_json(json.loads(json.dumps(FOUND.as_json()))) == FOUND
 
 
 def test_json_is_versioned() -> None:

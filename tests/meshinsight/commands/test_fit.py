@@ -65,8 +65,15 @@ def no_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_has_coefficients_components_and_errors() -> None:
     output = run(PROFILE).output
-    for text in ("http1-both-cold", "base", "parsing", "95 % interval", "Error of foretelling"):
+    for text in ("http1-both-apart-cold", "base", "parsing", "95 % interval", "Error of foretelling"):
         assert text in output
+
+
+def test_it_says_which_overheads_are_raw_and_which_anchored_and_what_an_interval_holds() -> None:
+    text = " ".join(run(PROFILE).output.split())
+    assert "HTTP/1.1 latency: anchored" in text
+    assert "TCP latency: raw, as `show` prints them" in text
+    assert "holds the estimate of 95 % of other runs of the same command on this machine" in text
 
 
 def test_json_is_a_model_that_reads_back(tmp_path: Path) -> None:
@@ -157,7 +164,9 @@ def test_show_and_fit_give_the_same_coefficients_and_errors() -> None:
         assert cost is not None
         index = cost.terms.index(entry["term"])
         assert entry["value"] == cost.coefficients[index].sum()
-        assert [entry["low"], entry["high"]] == np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5)).tolist()
+        assert (entry["low"] + entry["high"]) / 2 == pytest.approx(entry["value"])
+        ends = np.percentile(cost.draws[:, index].sum(axis=1), (2.5, 97.5))
+        assert entry["high"] - entry["low"] == pytest.approx(np.ptp(ends), rel=0.2)  # draws are normal
     terms = [len(cost.terms) for item in model.configurations for cost in (item.latency, item.cpu) if cost]
     assert len(shown["coefficients"]) == sum(terms)
     assert shown["model_error"] == [asdict(entry) for entry in model.held_out]

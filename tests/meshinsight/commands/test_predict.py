@@ -289,3 +289,29 @@ def test_scenarios_with_an_overloaded_one_are_compared(tmp_path: Path, output: s
     assert found.exit_code == 0
     assert "inf" not in found.output.lower().replace("information", "")
     assert "nan" not in found.output.lower()
+
+
+@pytest.fixture
+def closed(graph: Path) -> Path:
+    graph.write_text(GRAPH.replace("rate_rps: 100", "connections: 4"))
+    return graph
+
+
+def test_a_closed_loop_shows_its_rates_without_and_with_sidecars(closed: Path) -> None:
+    assert "Closed loop, requests/s" in run(closed).output
+    loop = json.loads(run(closed, "-o", "json").output)["closed_loop"]
+    assert loop["with_rps"] < loop["without_rps"] == pytest.approx(4 / 2e-3)
+    rows = [row for row in csv.DictReader(run(closed, "-o", "csv").output.splitlines()) if row["quantity"] == "rate"]
+    assert [(row["without"], row["with"]) for row in rows] == [(str(loop["without_rps"]), str(loop["with_rps"]))]
+
+
+def test_each_scenario_of_a_closed_loop_has_its_rate(closed: Path, scenarios: Path) -> None:
+    assert "requests/s" in run(closed, "--scenarios", scenarios).output
+    found = json.loads(run(closed, "--scenarios", scenarios, "-o", "json").output)["scenarios"]
+    loops = {one["name"]: one.get("closed_loop") for one in found}
+    assert loops["as it is"]["with_rps"] < loops["no sidecars"]["with_rps"]
+
+
+def test_open_load_shows_no_closed_loop(graph: Path) -> None:
+    assert "Closed loop" not in run(graph).output
+    assert json.loads(run(graph, "-o", "json").output)["closed_loop"] is None

@@ -78,3 +78,11 @@ def test_status_1_when_all_fail(graphs: Path) -> None:
 )
 def test_wrong_options_are_refused(graphs: Path, wrong: tuple[object, ...]) -> None:
     assert isinstance(run(graphs, *wrong).exception, UsageError)
+
+
+def test_a_share_that_cannot_be_predicted_is_one_line(graphs: Path) -> None:
+    for share, said in (("0.5", "profile --placement free,apart,together"), ("2", "expected a number from 0 to 1")):
+        found = run(graphs, "--crossing-share", share).exception
+        assert isinstance(found, UsageError)
+        assert str(found).startswith("--crossing-share: ")
+        assert said in str(found)

@@ -107,7 +107,21 @@ def test_a_dry_run_prints_every_cell_with_its_reason_and_the_time() -> None:
     assert "http1-both-mtls-hot-q128-s1024-c1-max" in text
     assert text.count("asked for") == 2  # the cell, and the sum
     assert text.count("rung of the ladder") == 2
-    assert "1 cells asked for, 10 rounds of 0.8 s each: about " in text
+    assert "1 cells asked for, 6 rounds of 0.8 s each: about " in text
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one CPU there are no ends of placement")
+@pytest.mark.parametrize(
+    ("options", "ends"), [((), 4), (("--quick",), 0), (("--placement", "free"), 0), (("--protocol", "tcp"), 2)]
+)
+def test_the_default_has_the_ends_of_placement(options: tuple[str, ...], ends: int) -> None:
+    assert dry_run(*options).count("end of placement") == ends
+
+
+@pytest.mark.parametrize(("options", "longest_s"), [((), 600), (("--quick",), 120)])
+def test_the_default_takes_ten_minutes_at_most_and_quick_two(options: tuple[str, ...], longest_s: int) -> None:
+    minutes, seconds = map(int, dry_run(*options).split("each: about ")[1].split(" min")[0].split(":"))
+    assert 60 * minutes + seconds <= longest_s
 
 
 def test_a_dry_run_with_a_budget_stays_within_it() -> None:

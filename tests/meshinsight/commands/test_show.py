@@ -21,7 +21,7 @@ from meshinsight.reports.subjects import profile, profile_rows, summaries
 from profiler.errors import MeshInsightError, ProfileError, UsageError
 from profiler.profile import bounds
 from profiler.profile.document import load_profile, plain, profile_of, save_profile
-from profiler.profile.types import Cell, Cpu, Latency, Profile
+from profiler.profile.types import VERSION, Cell, Cpu, HandOvers, Latency, Profile
 
 DATA = Path(__file__).parents[2] / "data"
 EXAMPLE = DATA / "example-profile.json"
@@ -79,12 +79,16 @@ def test_json_is_the_whole_profile_with_what_its_model_says(example: Profile) ->
 
 def test_json_is_the_document_as_it_is_in_the_newest_version(document: dict[str, Any]) -> None:
     found = json.loads(shown(str(EXAMPLE), "-o", "json"))
-    assert (document.pop("version"), found["version"]) == (1, 2)
+    assert (document.pop("version"), found["version"]) == (1, VERSION)
     for before, after in zip(document["cells"], found["cells"], strict=True):
         for name, part in before["latency"]["components"].items():
             assert "anchored_median_ns" not in after["latency"]["components"][name]
             anchored_ns = after["anchor_factor"] * after["latency"]["components"][name]["median_ns"]
             assert anchored_ns == pytest.approx(part.pop("anchored_median_ns"), rel=1e-4, abs=1)
+        del before["latency"]["overhead_ci95_ns"]  # intervals had another meaning
+        parts = (before["latency"]["components"], before["cpu"]["components"], before["cpu"]["perf_components"])
+        for part in (part for side in parts for part in side.values()):
+            del part["ci95_ns"]
     assert holds(found, document)
 
 
@@ -153,11 +157,30 @@ def test_csv_keeps_a_cell_that_holds_nothing() -> None:
 
 def test_csv_carries_every_number_of_a_component(document: dict[str, Any]) -> None:
     part = document["cells"][0]["latency"]["components"]["ipc"]
-    row = next(row for row in profile_rows.rows(profile_of(document, "x")) if row["currency"] == "latency")
+    found = profile_of(document, "x")
+    row = next(row for row in profile_rows.rows(found) if row["currency"] == "latency")
     assert row["component"] == "ipc"
+    del part["ci95_ns"]  # of another meaning in that version
     assert row["anchored_median_ns"] == pytest.approx(part.pop("anchored_median_ns"), rel=1e-12)
-    assert [row["ci95_low_ns"], row["ci95_high_ns"]] == part.pop("ci95_ns")
+    assert [row["ci95_low_ns"], row["ci95_high_ns"]] == measured(found.cells[0])[0].components["ipc"].ci95_ns
     assert {key: row[key] for key in part} == part
+
+
+def test_csv_has_the_overhead_of_each_currency_raw_and_anchored_with_its_interval(example: Profile) -> None:
+    row, cell = next(profile_rows.rows(example)), example.cells[0]
+    latency, cpu = measured(cell)
+    assert cell.anchor_factor is not None
+    assert row["anchored_overhead_p50_ns"] == latency.overhead_p50_ns * cell.anchor_factor
+    assert [row["overhead_ci95_low_ns"], row["overhead_ci95_high_ns"]] == latency.overhead_ci95_ns
+    assert row["cpu_overhead_ns"] == cpu.overhead_ns
+    assert [row["cpu_overhead_ci95_low_ns"], row["cpu_overhead_ci95_high_ns"]] == cpu.overhead_ci95_ns
+
+
+def test_an_interval_says_what_it_holds_and_how_many_rounds_it_rests_on() -> None:
+    assert (
+        "95 % of other runs of the same command on this machine; n = 5 rounds of latency, 5 rounds of CPU"
+        in " ".join(shown(str(EXAMPLE)).split())
+    )
 
 
 def test_csv_of_a_profile_that_lacks_dimensions_has_what_was_taken_for_granted(
@@ -243,6 +266,32 @@ def test_both_cpu_methods_and_their_disagreement_are_printed(document: dict[str,
         line for line in cells if line.rstrip().endswith(numbers.points(cpu["disagreement_points"]["socket_read"]))
     )
     assert all(figure in row for figure in expected)
+
+
+def with_hand_overs(example: Profile) -> Profile:
+    """The example with hand-overs in its first cell."""
+    cell, *others = example.cells
+    latency, _ = measured(cell)
+    found = HandOvers(count=6.0, crossed=3.0, cores=1.5, caches=None)
+    baseline = HandOvers(count=2.0, crossed=2.0, cores=0.0, caches=0.0)
+    return replace(
+        example,
+        cells=[replace(cell, latency=replace(latency, hand_overs=found, baseline_hand_overs=baseline)), *others],
+    )
+
+
+def test_hand_overs_are_shown_with_the_share_that_crossed_where_they_were_counted(example: Profile) -> None:
+    stream = io.StringIO()
+    profile.print_profile(with_hand_overs(example), stream)
+    table = stream.getvalue().partition("Hand-overs between threads")[2].partition("\n\n")[0]
+    assert re.search(r"2\.0 +100 % +6\.0 +50 % +25 % +–", table)
+    assert "Hand-overs" not in shown(str(EXAMPLE))
+
+
+def test_csv_has_the_hand_overs_of_each_cell(example: Profile) -> None:
+    first, *_ = profile_rows.rows(with_hand_overs(example))
+    assert (first["hand_overs_count"], first["hand_overs_crossed"], first["hand_overs_cores"]) == (6.0, 3.0, 1.5)
+    assert (first["baseline_hand_overs_crossed"], first["hand_overs_caches"]) == (2.0, None)
 
 
 def test_a_cell_without_sidecar_has_no_closure_to_judge(example: Profile) -> None:

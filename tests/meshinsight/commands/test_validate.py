@@ -174,6 +174,14 @@ def test_what_the_profile_lacks_is_told_before_anything_is_started(graph: Path) 
     assert "the profile lacks tcp-both-mtls" in done.stderr
 
 
+def test_a_closed_loop_is_refused_before_anything_is_started(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("rate_rps: 50", "connections: 2"))
+    done = run(graph)
+    assert done.returncode == 2
+    assert done.stderr.startswith("meshinsight: error: ingress->a: validate sends requests at a rate")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_speed_up_cannot_be_built(graph: Path, tmp_path: Path) -> None:
     file = tmp_path / "scenarios.yaml"
     file.write_text(SCENARIOS.replace("topology: none", "speedup: {parsing: 0.5}"))

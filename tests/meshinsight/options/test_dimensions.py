@@ -20,6 +20,7 @@ from profiler.planning.settings import ProfileSettings
         ({"headers": "0, 20x100"}, {"headers": ((0, 32), (20, 100))}),
         ({"rate": "max,500"}, {"rates_rps": (None, 500.0)}),
         ({"connections": "1, 16", "workers": "2"}, {"connections": (1, 16), "workers": (2,)}),
+        ({"placement": "free,apart"}, {"placements": ("free", "apart")}),
         ({"new_connections": True}, {"new_connections": (True,)}),
         ({"filter": ["rbac", "a + b"], "filter_file": [Path("/x.yaml")]},
          {"filters": ((), ("rbac",), ("a", "b"), ("/x.yaml",))}),

@@ -10,6 +10,7 @@ from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
+from predictor.predict.schedule import CALLER_SHARE
 from predictor.what_if.scenario import Changes, changed
 from profiler.errors import UsageError
 from tests.predictor.advise.cases import (
@@ -63,7 +64,8 @@ def test_changes_come_in_order_of_what_they_save() -> None:
 def test_a_cheap_call_beside_the_path_is_left_alone_for_latency() -> None:
     calls = [call("a", "b"), call("a", "c", calls_per_request=5.0, repeat="parallel")]
     one = graph([service("a"), service("b", 5e6), service("c", 1e6)], calls)
-    found = advice(one, overhead(50e3), keep=NO_CLIENT)
+    behind = 5 * CALLER_SHARE * HTTP_NS / 2  # what the caller's sidecar does for c delays b, whatever b is
+    found = advice(one, overhead(TCP_NS + behind + 2e3), keep=NO_CLIENT)
     assert names(found) == ["protocol a->b"]
 
 
@@ -75,16 +77,17 @@ def test_for_cpu_the_same_call_beside_the_path_counts_most() -> None:
 
 
 def test_a_path_that_moves_needs_both_branches() -> None:
-    """b and c take equally long: changing one of them saves waiting only, which makes the longest of two longer."""
+    """b and c take equally long: changing one of them saves only what the caller's sidecar does for it meanwhile."""
     one = graph([service("a"), service("b"), service("c")], [call("a", "b"), call("a", "c")])
-    found = advice(one, overhead(TCP_NS + 2e3), keep=NO_CLIENT)
+    behind = CALLER_SHARE / 2
+    found = advice(one, overhead((1 + behind) * TCP_NS + 2e3), keep=NO_CLIENT)
     assert sorted(names(found)) == ["protocol a->b", "protocol a->c"]
     assert found.exact
     first, second = (step.mean_ns or 0.0 for step in found.steps)
-    assert abs(first) < 0.02 * second
+    assert first == pytest.approx(behind * (HTTP_NS - TCP_NS), rel=5e-2)
     before, after = (predicted.latency["mean"].overhead_ns.value for predicted in (found.before, found.after))
     assert first + second == pytest.approx(before - after, rel=1e-9)
-    assert after == pytest.approx(TCP_NS, rel=2e-2)
+    assert after == pytest.approx((1 + behind) * TCP_NS, rel=2e-2)
 
 
 def test_mtls_goes_only_where_it_may() -> None:
@@ -247,3 +250,14 @@ def test_a_shared_proxy_is_offered_where_it_was_profiled_and_asked_for() -> None
     found = advice(one, overhead(0.8 * HTTP_NS), keep=NO_CLIENT, allow="shared", model=cheap)
     assert found.met
     assert [step.change.kind for step in found.steps] == ["shared"]
+
+
+def test_a_closed_loop_keeps_its_rate_as_it_is() -> None:
+    open_ = chain("b", "c")
+    closed = replace(open_, ingress=(replace(open_.ingress[0], rate_rps=0.0, connections=3),))
+    now = predict(closed, MODEL, EXACT)
+    found = advice(closed, cpu(0.6 * now.vcpu.value), keep=NO_CLIENT)
+    assert found.before.vcpu.value == pytest.approx(now.vcpu.value)
+    assert found.met
+    assert found.after.edges[0].rate_rps == pytest.approx(now.edges[0].rate_rps)
+    assert found.graph.ingress[0].connections == 3

@@ -2,6 +2,7 @@
 
 import random
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,8 @@ def test_a_column_of_nulls_alone_is_as_if_left_out(file: Path) -> None:
     with_column(file, "asynchronous", pa.nulls(4))
     tables = list(ParquetInput(file).tables())
     assert "asynchronous" not in tables[0].column_names
+
+
+def test_a_closed_loop_has_no_rate_to_be_written() -> None:
+    with pytest.raises(UsageError, match="ingress->a: predict-batch takes no connections"):
+        graph_table([("x", replace(GRAPH, ingress=(Ingress("a", connections=2),)))])

@@ -15,27 +15,31 @@ from predictor.graph.reader import load_graph
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Side, Sidecar
 from predictor.hop_costs.options import Options
+from predictor.models.fitting import fit_profile
+from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
 from profiler.errors import UsageError
-from tests.predictor.batch.random_graphs import call_graphs, model
-from tests.predictor.models.profiles import HTTP, value
+from tests.predictor.batch import random_graphs
+from tests.predictor.batch.random_graphs import call_graphs
+from tests.predictor.models.placed import placed_cells
+from tests.predictor.models.profiles import HTTP, profile, value
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "predictor" / "graph" / "examples").glob("*.yaml"))
-MODEL = model()
+MODEL = random_graphs.model()
 MEANS = Options(samples=0)
 Row = dict[str, Any]
 
 
-def batch(graphs: Sequence[CallGraph], options: Options = MEANS) -> list[Row]:
+def batch(graphs: Sequence[CallGraph], options: Options = MEANS, model: FittedModel = MODEL) -> list[Row]:
     table = graph_table((graph.name, graph) for graph in graphs)
-    found: list[Row] = BatchPredictor(MODEL, options).predict(table).to_pylist()
+    found: list[Row] = BatchPredictor(model, options).predict(table).to_pylist()
     return found
 
 
-def single(graph: CallGraph, options: Options = MEANS) -> Row:
+def single(graph: CallGraph, options: Options = MEANS, model: FittedModel = MODEL) -> Row:
     """The row that a graph should have, from its single prediction."""
     try:
-        found = predict(graph, MODEL, options)
+        found = predict(graph, model, options)
     except UsageError:
         return {"graph": graph.name}
     rows: Row = {
@@ -91,6 +95,16 @@ def test_random_graphs_have_the_figures_of_single_predictions(options: Options) 
         else:
             assert "the profile lacks" in row["error"]
     assert predicted > 75
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.7])
+def test_a_crossing_share_gives_the_figures_of_single_predictions(share: float | None) -> None:
+    known = fit_profile(profile(placed_cells(rounds=4)))
+    options = Options(samples=500, crossing_share=share)
+    services = (Service("a"), Service("b"), Service("c", sidecar=Sidecar("http", "none")))
+    calls = (Call("a->b", "a", "b", protocol="tcp"), Call("b->c", "b", "c"))
+    graph = CallGraph(services, calls, (Ingress("a", 5.0),), name="x")
+    assert_same(batch([graph], options, known)[0], single(graph, options, known))
 
 
 def test_calls_that_bypass_a_sidecar_have_the_figures_of_single_predictions() -> None:

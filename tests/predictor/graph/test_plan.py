@@ -10,7 +10,9 @@ from hypothesis import given
 from predictor.graph.checks import check_graph
 from predictor.graph.plan import (
     call_rates,
+    edge_rates,
     execution_plan,
+    met_rates,
     request_rates,
     sidecar_modes,
     topological_order,
@@ -140,3 +142,12 @@ def test_a_written_graph_reads_back_with_the_same_rates_and_stages(graph: CallGr
               for read in (graph, again)
               for handling in (execution_plan(read).handlings[service.name] for service in graph.services)]  # fmt: skip
     assert stages[: len(graph.services)] == stages[len(graph.services) :]
+
+
+def test_a_connection_meets_the_load_of_the_others_only() -> None:
+    closed = replace(DIAMOND, ingress=(Ingress("a", 10.0, connections=4),))
+    assert edge_rates(closed)["ingress->a"] == 10.0
+    assert met_rates(closed)["ingress->a"] == 7.5
+    assert met_rates(closed)["a->b"] == 2.0 * 7.5
+    assert met_rates(closed)["c->d"] == 0.5 * 7.5
+    assert met_rates(DIAMOND) == edge_rates(DIAMOND)

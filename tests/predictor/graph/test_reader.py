@@ -1,6 +1,7 @@
 """Call graph files: what is read, which defaults are listed, and in which words the rest is refused."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,20 @@ def test_service_times_in_every_form(given: str, kind: str, mean_ns: float) -> N
         (("4KiB", "-1"), "graph.yaml:6: calls[1].response_bytes: expected between 0"),
         (("4KiB", "many"), "graph.yaml:6: calls[1].response_bytes: expected a size in bytes"),
         (("rate_rps: 100", "rate_rps: -5"), "graph.yaml:8: ingress[0].rate_rps: expected between 0"),
+        (
+            ("rate_rps: 100", "connections: 0"),
+            "graph.yaml:8: ingress[0].connections: expected a whole number between 1",
+        ),
+        (("rate_rps: 100", "connections: -1"), "graph.yaml:8: ingress[0].connections: expected a whole number between"),
+        (
+            ("rate_rps: 100", "connections: 1.5"),
+            "graph.yaml:8: ingress[0].connections: expected a whole number between",
+        ),
+        (("rate_rps: 100", "connections: 1000000000"), "graph.yaml:8: ingress[0].connections: expected a whole number"),
+        (
+            ("rate_rps: 100", "rate_rps: 1, connections: 1"),
+            "graph.yaml:8: ingress[0].connections: both connections and",
+        ),
         (("rate_rps: 100", "rate: 100"), "graph.yaml:8: ingress[0].rate: unknown key"),
         ((", rate_rps: 100", ""), "graph.yaml:8: ingress[0]: missing field 'rate_rps'"),
         (("cart, catalog]", "cart, catalog, cart]"), "graph.yaml:3: services[3]: 'cart' is there twice"),
@@ -259,3 +274,23 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for prefix in ("", HEAD):
         with pytest.raises(UsageError):
             parse_graph(prefix + text, "graph.yaml")
+
+
+def test_a_closed_loop_comes_back_as_it_was_written() -> None:
+    graph = parse_graph(SMALL.replace("rate_rps: 100", "connections: 8"), "graph.yaml")
+    assert graph.closed_loop == graph.ingress[0]
+    assert (graph.ingress[0].connections, graph.ingress[0].rate_rps) == (8, 0.0)
+    jsonschema.validate(graph_document(graph), schema())
+    assert parse_graph(graph_text(graph), "again").ingress == graph.ingress
+
+
+def test_a_rate_that_was_worked_out_is_not_written() -> None:
+    graph = parse_graph(SMALL.replace("rate_rps: 100", "connections: 8"), "graph.yaml")
+    known = replace(graph, ingress=(replace(graph.ingress[0], rate_rps=812.0),))
+    assert graph_text(known) == graph_text(graph)
+
+
+def test_an_entry_with_connections_is_the_only_one() -> None:
+    text = SMALL.replace("rate_rps: 100}", "connections: 8}\n  - {service: cart, rate_rps: 2}")
+    with pytest.raises(UsageError, match=r"graph.yaml:8: ingress\[0\]: an entry with connections must be the only one"):
+        parse_graph(text, "graph.yaml")

@@ -44,7 +44,7 @@ FIRST: tuple[str | int, ...] = ("configurations", 0)
     [
         (("version",), "1", "version: expected int"),
         (("version",), KeyError, "version is missing"),
-        (("version",), 3, "newer than this meshinsight reads"),
+        (("version",), 4, "newer than this meshinsight reads"),
         (("machine_error",), -1.0, "machine_error: expected float >= 0"),
         (("configurations",), [], "configurations: expected array of length >= 1"),
         (("natural_hot",), 0.0, "natural_hot: expected float > 0"),

@@ -9,11 +9,12 @@ from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
 from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of
+from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of, model_of
 from predictor.validation.types import Anchor
 from profiler.errors import UsageError
 from profiler.measuring.applications import AnchorCell, AnchorReading
-from tests.predictor.models.profiles import HTTP, TCP, known_profile, value
+from tests.predictor.models.placed import placed
+from tests.predictor.models.profiles import HTTP, TCP, known_profile, profile, value
 
 PROFILE = known_profile()
 MODEL = fit_profile(PROFILE)
@@ -69,3 +70,24 @@ def test_a_profile_without_anchor_is_refused() -> None:
     model = replace(MODEL, configurations=())
     with pytest.raises(UsageError, match="no anchor cell"):
         anchor_cells([graph("http1")], model, structs.replace(PROFILE, anchor=None))
+
+
+PLACED = fit_profile(profile([placed("free"), placed("apart"), placed("apart", TCP, protocol="tcp")]))
+
+
+def test_cells_of_the_same_placement_are_taken_where_there_are_some() -> None:
+    for placement, http in (("free", "free"), ("apart", "apart")):
+        model = model_of(PLACED, "hot", placement)
+        assert {item.protocol: item.placement for item in model.configurations} == {"http1": http, "tcp": "apart"}
+
+
+def test_anchors_are_placed_as_the_profile_placed_them() -> None:
+    cells = anchor_cells([graph("tcp")], model_of(PLACED, "hot", "free"), PROFILE)
+    assert {cell.protocol: cell.hop.placement for cell in cells} == {"http1": "free", "tcp": "apart"}
+    assert {cell.hop.baseline.placement for cell in cells} == {"free", "apart"}
+
+
+def test_an_anchor_has_one_name_in_all_placements() -> None:
+    pinned = AnchorCell("http1", "hot", placement="apart")
+    assert pinned == ANCHOR
+    assert pinned.name == ANCHOR.name == "http1-both-hot"

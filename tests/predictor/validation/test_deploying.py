@@ -66,3 +66,10 @@ def test_service_times_fill_their_distribution() -> None:
 def test_mutual_tls_with_a_sidecar_on_one_side_only_is_refused() -> None:
     with pytest.raises(UsageError, match=r"a->b: mTLS needs a sidecar on both sides"):
         deployed(graph(Call("a->b", "a", "b", tls="mtls"), b=Sidecar("none", "none")))
+
+
+def test_the_baseline_is_placed_as_the_graph_is() -> None:
+    one = graph(Call("a->b", "a", "b"))
+    for placement in ("free", "apart"):
+        made = application(one, applications_of(one), "envoy", "ip", placement)
+        assert (made.placement, without_mesh(made).placement) == (placement, placement)

@@ -1,5 +1,7 @@
 """Changes of a graph."""
 
+from dataclasses import replace
+
 import pytest
 
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
@@ -36,3 +38,10 @@ def test_a_wrong_value_is_one_line() -> None:
 
 def test_one_factor_stands_for_all_four() -> None:
     assert factors({"parsing": 0.5}, "f") == {"parsing": Factors(0.5, 0.5, 0.5, 0.5)}
+
+
+def test_more_load_is_more_connections_of_a_closed_loop() -> None:
+    closed = replace(GRAPH, ingress=(Ingress("a", connections=4),))
+    assert changed(closed, Changes(load=1.5)).ingress[0].connections == 6
+    with pytest.raises(UsageError, match=r"--load 0.1: 4 connections times 0.1 are not a whole number"):
+        changed(closed, Changes(load=0.1))

@@ -1,5 +1,6 @@
 """Attaching to real proxies under real load."""
 
+import os
 import shutil
 import signal
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 from profiler.attach.attach import attach
 from profiler.attach.measuring import Measurement, Settings
 from profiler.attach.messages import Messages, pair
-from profiler.attach.results import COMPLETE, Attached
+from profiler.attach.results import COMPLETE, Attached, WakeUps
 from profiler.attach.targets import local_targets, watched
 from profiler.testbed.leftovers import remove_leftovers
 from profiler.testbed.run import Run
@@ -34,6 +35,7 @@ from profiler.vocabulary.hop import Hop
 from profiler.vocabulary.load import Load
 from profiler.workload.base import LoadResult
 from profiler.workload.generators.own import OwnGenerator
+from tests.profiler.probes.workloads import PARTNERS, child
 from tests.profiler.testbed.hops import Deployed, deploy
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timing]
@@ -172,3 +174,31 @@ def test_names_of_functions_split_the_user_time_of_haproxy() -> None:
     assert target.proxy == "haproxy"
     assert USER not in target.components
     assert {PARSING, PROXY_CORE} <= target.components.keys()
+
+
+def wake_ups_of_partners(cpus: tuple[int, int]) -> WakeUps:
+    """What attach finds of the second of two processes that send a byte to and fro on these CPUs."""
+    with child(PARTNERS.format(cpus=cpus, rounds=10**9)) as process:
+        assert process.stdin
+        assert process.stdout
+        second = int(process.stdout.readline())
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        found, _ = attach(local_targets([second]), Settings(1.5, LOOSE))
+    assert found.targets[0].wake_ups
+    return found.targets[0].wake_ups
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_wake_ups_between_processes_on_two_cpus_cross() -> None:
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    wake_ups = wake_ups_of_partners((first, second))
+    assert wake_ups.count > 100
+    assert wake_ups.crossing_share == pytest.approx(1, abs=0.05)
+
+
+def test_wake_ups_between_processes_on_one_cpu_do_not_cross() -> None:
+    only = min(os.sched_getaffinity(0))
+    wake_ups = wake_ups_of_partners((only, only))
+    assert wake_ups.count > 100
+    assert wake_ups.crossing_share == pytest.approx(0, abs=0.05)

@@ -3,18 +3,26 @@
 import pytest
 
 from profiler.attach.overhead import SAMPLE_NS, Ledger, burst_ratio, sampling_hz
+from profiler.probes.calls import Hits
 from profiler.probes.calls_calibration import HitCost
 
-COST = HitCost(chosen_ns=200, other_ns=50)
+COST = HitCost(chosen_ns=200, other_ns=50, waking_ns=100)
 SECOND_NS = 1e9
 
 
 def test_probes_count_as_a_share_of_the_processes_they_hit() -> None:
-    assert burst_ratio(COST, 1000, 0, 10e6, vcpus=0.5, cpus=2) == pytest.approx(200_000 / 5e6)
+    assert burst_ratio(COST, Hits(chosen=1000), 10e6, vcpus=0.5, cpus=2) == pytest.approx(200_000 / 5e6)
 
 
 def test_probes_that_hit_mostly_others_count_as_a_share_of_the_machine() -> None:
-    assert burst_ratio(COST, 10, 100_000, 10e6, vcpus=1.0, cpus=2) == pytest.approx((2000 + 5e6) / 20e6)
+    assert burst_ratio(COST, Hits(10, 100_000), 10e6, vcpus=1.0, cpus=2) == pytest.approx((2000 + 5e6) / 20e6)
+
+
+def test_wake_ups_count_for_the_process_in_whose_time_they_are_raised() -> None:
+    theirs = burst_ratio(COST, Hits(chosen=1000, waking=500), 10e6, vcpus=0.5, cpus=2)
+    others = burst_ratio(COST, Hits(other=1000, other_waking=500), 10e6, vcpus=0.5, cpus=2)
+    assert theirs == pytest.approx((1000 * 200 + 500 * 100) / 5e6)
+    assert others == pytest.approx((1000 * 50 + 500 * 100) / 20e6)
 
 
 def test_sampling_takes_a_part_of_the_bound() -> None:

@@ -9,12 +9,13 @@ from profiler.attribution.cpu import (
     CpuRound,
     CpuRounds,
     CpuRung,
+    Redirect,
     busy_per_request,
+    busy_rounds,
     describe,
     disagreement,
     overhead,
-    redirect_shares,
-    rounds_per_request,
+    redirect_part,
     traced,
 )
 from profiler.vocabulary.components import EVENT_WAIT, IPC, OTHER, PARSING, PROXY_CORE, REDIRECT, SOCKET_WRITE, TLS
@@ -98,7 +99,8 @@ def test_a_server_that_no_rung_claims_is_other() -> None:
 def test_components_add_up_to_the_overhead(measured: CpuRounds, shares: dict[str, float]) -> None:
     truth = sum(ASKING.values()) - sum(DIRECT.values())
     assert sum(overhead(measured, traced, shares).values()) == pytest.approx(truth)
-    each = np.sum(list(rounds_per_request(measured, traced, shares).values()), axis=0)
+    parts = describe(measured, traced, "tracepoints", Redirect(shares)).values()
+    each = np.sum([part.rounds_ns for part in parts], axis=0)
     assert each == pytest.approx([truth] * 3)
 
 
@@ -109,11 +111,36 @@ def test_netfilter_is_moved_out_of_what_it_is_nested_in() -> None:
 
 def test_the_share_of_netfilter_is_what_the_samples_move() -> None:
     entry = CpuRound(1, 0, {}, {IPC: 60.0, REDIRECT: 40.0}, {IPC: 80.0, SOCKET_WRITE: 20.0})
-    assert redirect_shares([entry]) == pytest.approx({IPC: 0.25, SOCKET_WRITE: 1.0})
+    assert redirect_part([entry]).shares == pytest.approx({IPC: 0.25, SOCKET_WRITE: 1.0})
+
+
+def test_the_error_of_a_sampled_share_is_that_of_so_many_samples() -> None:
+    random = np.random.default_rng(4)
+    shares, errors = [], []
+    for netfilter in random.binomial(400, 0.2, 500).tolist():
+        entry = CpuRound(1, 0, {}, {IPC: 400.0 - netfilter, REDIRECT: netfilter}, {IPC: 400.0}, sample_ns=1.0)
+        found = redirect_part([entry])
+        shares.append(found.shares[IPC])
+        errors.append(found.errors[IPC])
+    assert np.mean(errors) == pytest.approx(np.std(shares), rel=0.1)
+
+
+def test_the_error_of_a_share_is_that_of_what_it_moves_and_of_where_it_goes() -> None:
+    redirect = Redirect({IPC: 0.1, SOCKET_WRITE: 0.2}, {IPC: 0.03, SOCKET_WRITE: 0.05})
+    found = describe(cell(of=TCP), traced, "tracepoints", redirect)
+    assert (found[IPC].error_ns, found[SOCKET_WRITE].error_ns) == pytest.approx((270, 400))
+    assert found[REDIRECT].error_ns == pytest.approx(np.hypot(270, 400))
+    assert found[EVENT_WAIT].error_ns == 0
+
+
+def test_what_the_machine_was_busy_with_in_each_round_is_with_less_without() -> None:
+    measured = CpuRounds([window(TCP), window({**TCP, IPC: 9500.0})], [window(DIRECT)] * 2)
+    added_ns = sum(TCP.values()) - sum(DIRECT.values())
+    assert busy_rounds(measured) == pytest.approx([added_ns, added_ns + 500])
 
 
 def test_shares_add_up_to_one_and_1000_requests_of_1_us_are_a_thousandth_cpu() -> None:
-    found = describe(OUTSIDE, traced, "tracepoints", seed=1)
+    found = describe(OUTSIDE, traced, "tracepoints")
     assert sum(part.share or 0.0 for part in found.values()) == pytest.approx(1)
     assert found[SERVER].vcpu_per_1000_rps == pytest.approx(0.007)
     assert found[SERVER].source == "tracepoints, ladder"

@@ -182,10 +182,11 @@ def test_user_time_is_a_component_of_sidecars_and_other_elsewhere() -> None:
     assert components_from_samples(times) == {USER: 12.0, OTHER: 11.0}
 
 
-def test_processes_without_part_in_the_measurement_do_not_count_but_kernel_threads_do() -> None:
+def test_who_has_no_part_in_the_measurement_counts_only_where_a_softirq_interrupts_it() -> None:
     times = {(REST, USER): 13.0, (REST, SOCKET_WRITE): 2.0, (REST, SYSCALL_OTHER): 3.0, (REST, KERNEL): 5.0}
-    assert components_from_states(times) == {OTHER: 5.0}
-    assert components_from_samples({(REST, USER): 13.0, (REST, OTHER): 4.0}) == {OTHER: 4.0}
+    assert components_from_states({**times, (REST, SOFTIRQ_OTHER): 7.0}) == {OTHER: 7.0}
+    assert components_from_samples({(REST, USER): 13.0, (REST, OTHER): 4.0, (REST, UNRESOLVED): 1.0}) == {}
+    assert components_from_samples({(REST, IPC): 2.0, (REST, REDIRECT): 3.0}) == {IPC: 2.0, REDIRECT: 3.0}
 
 
 def test_network_receive_work_is_ipc_in_any_role() -> None:

@@ -1,9 +1,12 @@
 """The walk along the message's path, on timelines whose answer is known by construction."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from profiler.attribution.critical_path import USER, follow
+from profiler.attribution.critical_path import CACHES, CORES, CROSSED, HAND_OVERS, USER, follow
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
@@ -14,7 +17,14 @@ from profiler.vocabulary.components import (
     SOCKET_READ,
     SOCKET_WRITE,
 )
-from profiler.vocabulary.timeline_events import SWITCH_IN, SWITCH_OUT, SYSCALL_ENTER, SYSCALL_EXIT, WAKING
+from profiler.vocabulary.timeline_events import (
+    SWITCH_IN,
+    SWITCH_OUT,
+    SYSCALL_ENTER,
+    SYSCALL_EXIT,
+    WAKING,
+    CpuTopology,
+)
 from tests.profiler.attribution.timelines import FAMILIES, WAIT, WRITE, Event, over_unix_socket, round_trip, timeline
 
 CLIENT, SIDECAR, SERVER, STRANGER = 11, 22, 33, 44
@@ -51,6 +61,46 @@ def test_requests_end_and_responses_begin_where_the_server_sends() -> None:
     assert exchange.time_ns[SERVER_APP, RESPONSE, IPC] == 3
 
 
+def hand_overs(cpus: dict[int, int], topology: CpuTopology) -> dict[tuple[str, str, str], float]:
+    events = replace(timeline(exchanges(4), PLACES, cpus), topology=topology)
+    return follow(events, FAMILIES).followed[0].hand_overs
+
+
+def test_each_step_from_a_thread_to_the_one_that_woke_it_is_a_hand_over() -> None:
+    found = hand_overs({}, CpuTopology())
+    counted = {(place, way) for (place, way, kind), count in found.items() if kind == HAND_OVERS and count == 1.0}
+    assert counted == {
+        (CLIENT_SIDECAR, REQUEST),
+        (SERVER_APP, REQUEST),
+        (CLIENT_SIDECAR, RESPONSE),
+        (CLIENT_APP, RESPONSE),
+    }
+    assert {count for (_, _, kind), count in found.items() if kind != HAND_OVERS} == {0.0}
+
+
+def test_hand_overs_cross_where_the_woken_thread_runs_on_another_cpu_than_its_waker() -> None:
+    topology = CpuTopology({0: 0, 1: 0, 2: 2}, {0: 0, 1: 0, 2: 2})
+    found = hand_overs({CLIENT: 0, SIDECAR: 1, SERVER: 2}, topology)
+
+    def of(kind: str) -> list[float]:
+        return [found[CLIENT_SIDECAR, REQUEST, kind], found[SERVER_APP, REQUEST, kind]]
+
+    assert (of(CROSSED), of(CORES), of(CACHES)) == ([1.0, 1.0], [0.0, 1.0], [0.0, 1.0])
+
+
+def test_cores_and_caches_are_unknown_where_the_topology_is_unless_no_cpu_was_crossed() -> None:
+    found = hand_overs({SIDECAR: 1}, CpuTopology())
+    assert found[CLIENT_SIDECAR, REQUEST, CROSSED] == 1.0
+    assert math.isnan(found[CLIENT_SIDECAR, REQUEST, CORES])
+    assert hand_overs({}, CpuTopology())[CLIENT_SIDECAR, REQUEST, CACHES] == 0.0
+
+
+def test_over_a_unix_socket_the_answer_is_handed_over_as_a_response() -> None:
+    events = timeline(over_unix_socket(exchanges(4)), PLACES, {SIDECAR: 1})
+    found = follow(events, FAMILIES).followed[0].hand_overs
+    assert found[CLIENT_SIDECAR, RESPONSE, HAND_OVERS] == found[CLIENT_SIDECAR, RESPONSE, CROSSED] == 1.0
+
+
 def test_a_wake_up_of_another_thread_does_not_divert_the_path() -> None:
     noise = [(1040, STRANGER, WAKING, SIDECAR), (1041, STRANGER, SWITCH_IN, 0), (1043, STRANGER, SWITCH_OUT, 1)]
     places = {**PLACES, STRANGER: CLIENT_SIDECAR}
@@ -59,13 +109,64 @@ def test_a_wake_up_of_another_thread_does_not_divert_the_path() -> None:
     assert [exchange.time_ns for exchange in noisy.followed] == [exchange.time_ns for exchange in quiet.followed]
 
 
-def test_an_exchange_whose_waker_was_not_traced_is_lost_and_counted() -> None:
+def woken_by(waker: int, thread: int, events: list[Event]) -> list[Event]:
+    """The same, with all wake-ups of a thread by another one."""
+    return [
+        (stamp, tid, kind, waker if kind == WAKING and tid == thread else value) for stamp, tid, kind, value in events
+    ]
+
+
+@pytest.mark.parametrize("thread", [SIDECAR, SERVER, CLIENT])
+def test_where_the_waker_was_not_traced_the_path_goes_on_with_who_sent_last(thread: int) -> None:
+    found = follow(timeline(woken_by(0, thread, exchanges(5)), PLACES), FAMILIES)
+    assert found.lost == 0
+    assert [exchange.total_ns for exchange in found.followed] == [PERIOD] * 3
+    assert [exchange.time_ns for exchange in found.followed] == [
+        exchange.time_ns for exchange in follow(timeline(exchanges(5), PLACES), FAMILIES).followed
+    ]
+
+
+def test_what_is_delivered_after_the_sender_has_gone_on_is_ipc_of_the_receiver() -> None:
+    late = 20  # from the wake-up that the sender did not cause to that of the next process nothing else changes
     events = [
-        (stamp, thread, kind, 0 if kind == WAKING and thread == SIDECAR and 1080 < stamp < 1170 else value)
+        (stamp + (late if stamp > 1000 + 2 * PERIOD + 4 else 0), thread, kind, value)
+        for stamp, thread, kind, value in exchanges(5)
+    ]
+    kept = [event for event in events if event[:3] != (1000 + 2 * PERIOD + 5 + late, SIDECAR, WAKING)]
+    sender = [
+        (1000 + 2 * PERIOD + at, CLIENT, kind, value)
+        for at, kind, value in ((7, SYSCALL_EXIT, 9), (8, SYSCALL_ENTER, WAIT))
+    ]
+    slow = [event for event in kept if not (event[1] == CLIENT and 6 <= event[0] - 1000 - 2 * PERIOD - late <= 9)]
+    asleep = [(1000 + 2 * PERIOD + 9, CLIENT, SWITCH_OUT, 1), (1000 + 2 * PERIOD + 5 + late, SIDECAR, WAKING, 0)]
+    found = follow(timeline([*slow, *sender, *asleep], PLACES), FAMILIES)
+    usual, changed = found.followed[0], found.followed[1]
+    key = (CLIENT_SIDECAR, REQUEST, IPC)
+    assert changed.total_ns == usual.total_ns + late
+    assert changed.time_ns[key] > usual.time_ns[key] + late - 1
+
+
+def test_an_exchange_whose_waker_was_never_seen_is_lost_and_counted() -> None:
+    events = [
+        (stamp, thread, kind, STRANGER if kind == WAKING and thread == SIDECAR and 1080 < stamp < 1170 else value)
         for stamp, thread, kind, value in exchanges(5)
     ]
     found = follow(timeline(events, PLACES), FAMILIES)
     assert (len(found.followed), found.lost) == (2, 1)
+
+
+def test_a_walk_ends_where_events_begin_amid_an_exchange() -> None:
+    events = sorted(exchanges(4), key=lambda event: event[0])
+    for first in range(len(events) // 2):
+        for exchange in follow(timeline(events[first:], PLACES), FAMILIES).followed:
+            assert sum(exchange.time_ns.values()) == exchange.total_ns == PERIOD
+
+
+def test_threads_that_are_first_seen_when_they_wake_each_other_lead_nowhere() -> None:
+    woken = min(stamp for stamp, thread, kind, _ in exchanges(3) if (thread, kind) == (CLIENT, WAKING))
+    events = [event for event in exchanges(3) if event[1] != CLIENT or event[0] >= woken]
+    found = follow(timeline(events, PLACES), FAMILIES)
+    assert [exchange.total_ns for exchange in found.followed] == [PERIOD]
 
 
 def test_a_receiver_that_never_slept_keeps_its_own_time() -> None:
@@ -94,6 +195,9 @@ def test_a_client_that_sleeps_between_requests_starts_its_exchange_when_it_wakes
     totals = [exchange.total_ns for exchange in follow(timeline(events, PLACES), FAMILIES).followed]
     assert totals == [5 + PERIOD - 10] * len(totals)
     assert len(totals) == 2
+    first_wake_up = 1000 + PERIOD + pause - 5
+    late = [event for event in events if event[0] >= first_wake_up]
+    assert len(follow(timeline(late, PLACES), FAMILIES).followed) == 2  # the first needs none before it
 
 
 def test_segments_count_the_pieces_that_hold_a_probe_hit() -> None:

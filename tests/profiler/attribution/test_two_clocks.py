@@ -1,8 +1,11 @@
 """Timelines of two machines whose clocks differ, joined: hand-made ones whose answer is known."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from profiler.attribution.critical_path import follow
+from profiler.attribution.critical_path import HAND_OVER_KINDS, follow
 from profiler.attribution.two_clocks import THERE, TwoTimelines, clock_offset_ns
 from profiler.vocabulary.components import (
     CLIENT_APP,
@@ -13,7 +16,7 @@ from profiler.vocabulary.components import (
     SERVER_APP,
     SERVER_SIDECAR,
 )
-from profiler.vocabulary.timeline_events import WAKING, TimelineEvents
+from profiler.vocabulary.timeline_events import WAKING, CpuTopology, TimelineEvents
 from tests.profiler.attribution.timelines import FAMILIES, Event, over_unix_socket, round_trip, timeline
 
 CLIENT, NEAR, FAR, SERVER = 11, 22, 33, 44
@@ -104,6 +107,23 @@ def test_threads_of_the_two_machines_are_told_apart() -> None:
     events = joined(exchanges(chain), chain, 0, 0)
     assert set(events.tid.tolist()) == {CLIENT, SERVER + THERE}
     assert events.places == {CLIENT: CLIENT_APP, SERVER + THERE: SERVER_APP}
+
+
+def test_hand_overs_within_each_machine_count_and_those_over_the_wire_do_not() -> None:
+    chain = (CLIENT, NEAR, FAR, SERVER)
+    here, there = apart(exchanges(chain), chain, 5_000_000)
+    running = np.where(there.kind == WAKING, there.value, there.tid)
+    here = replace(here, topology=CpuTopology({0: 0}, {0: 0}))
+    there = replace(there, cpu=np.where(running == SERVER, 1, 0), topology=CpuTopology({0: 0, 1: 1}, {0: 0, 1: 0}))
+    events = TwoTimelines(here, there, 5_000_000, FAMILIES).between(0, 1 << 40)
+    found = follow(events, FAMILIES).followed[1].hand_overs
+    counts = {(place, way): [found[place, way, kind] for kind in HAND_OVER_KINDS] for place, way, _ in found}
+    assert counts == {
+        (CLIENT_SIDECAR, REQUEST): [1.0, 0.0, 0.0, 0.0],
+        (SERVER_APP, REQUEST): [1.0, 1.0, 1.0, 0.0],
+        (SERVER_SIDECAR, RESPONSE): [1.0, 1.0, 1.0, 0.0],
+        (CLIENT_APP, RESPONSE): [1.0, 0.0, 0.0, 0.0],
+    }
 
 
 def test_a_path_that_never_crosses_is_lost() -> None:

@@ -23,9 +23,12 @@ Event = tuple[int, int, int, int]
 """Stamp, thread, kind, value."""
 
 
-def timeline(events: list[Event], places: dict[int, str]) -> TimelineEvents:
+def timeline(events: list[Event], places: dict[int, str], cpus: dict[int, int] | None = None) -> TimelineEvents:
+    """The events in time order, each on the CPU that its thread, or of a wake-up the waker, always runs on."""
     stamps, threads, kinds, values = np.array(sorted(events, key=lambda event: event[0]), dtype=np.int64).T
-    return TimelineEvents(stamps, threads, kinds, values, places, dropped=0)
+    running = np.where(kinds == WAKING, values, threads)
+    on = np.array([(cpus or {}).get(thread, 0) for thread in running.tolist()], dtype=np.int64)
+    return TimelineEvents(stamps, threads, kinds, values, on, places, dropped=0)
 
 
 def received(thread: int, at: int) -> list[Event]:

@@ -3,6 +3,7 @@ from msgspec.structs import replace
 
 from profiler.evaluation.block_result import BlockResult
 from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
+from profiler.profile.intervals import with_intervals
 from profiler.profile.types import Anchor, Cell, CoolingPoint, Noise
 from tests.profiler.evaluation.blocks import anchor, block_result, cell, probe
 
@@ -53,9 +54,23 @@ def test_a_temperature_that_a_blocks_anchor_lacks_stays_as_it_is() -> None:
     assert factors(hot, cold) == pytest.approx([2.0, 1.0])
 
 
-def test_only_the_factor_of_a_cell_changes() -> None:
+def test_only_the_factor_and_the_intervals_of_a_cell_change() -> None:
     one, other = block_result([cell("a")], anchor=anchor(200.0)), block_result([cell("b")])
-    assert [replace(entry, anchor_factor=1.0) for entry in cells_of(one, other)] == [cell("a"), cell("b")]
+    whole = anchor_of(one, other)
+    found = [replace(entry, anchor_factor=1.0) for entry in cells_of(one, other)]
+    assert found == [with_intervals(cell(name), whole) for name in ("a", "b")]
+
+
+def test_intervals_hold_the_drift_between_blocks() -> None:
+    one = cell("a")
+    assert one.latency is not None
+    steady, moved = (cells_of(block_result([one], anchor=anchor(100.0, ns)))[0].latency for ns in (100.0, 200.0))
+    assert steady is not None
+    assert steady.overhead_ci95_ns is not None
+    assert moved is not None
+    assert moved.overhead_ci95_ns is not None
+    assert moved.overhead_ci95_ns[0] < steady.overhead_ci95_ns[0] < one.latency.overhead_p50_ns
+    assert one.latency.overhead_p50_ns < steady.overhead_ci95_ns[1] < moved.overhead_ci95_ns[1]
 
 
 def test_a_cell_without_latency_is_kept() -> None:

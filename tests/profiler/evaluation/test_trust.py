@@ -18,7 +18,7 @@ def latency(residual: float = 0.0, samples: int = 1000, **changes: Any) -> Laten
     found = EXAMPLE.cells[0].latency
     assert found is not None
     components = {name: replace(part, samples=samples) for name, part in found.components.items()}
-    made = replace(found, overhead_p50_ns=OVERHEAD_NS, overhead_ci95_ns=[49_000.0, 51_000.0], components=components)
+    made = replace(found, overhead_p50_ns=OVERHEAD_NS, overhead_rounds_ns=[49_000.0, 51_000.0], components=components)
     return replace(made, closure_residual=residual, **changes)
 
 
@@ -28,7 +28,7 @@ def cpu(residual: float = 0.0, **changes: Any) -> Cpu:
     made = replace(
         found,
         with_cpu_ns_per_request=found.baseline_cpu_ns_per_request + OVERHEAD_NS,
-        components={name: replace(part, ci95_ns=[0.0, 100.0]) for name, part in found.components.items()},
+        components={name: replace(part, rounds_ns=[0.0, 100.0]) for name, part in found.components.items()},
         disagreement_points={},
     )
     return replace(made, closure_residual=residual, **changes)
@@ -93,18 +93,19 @@ def test_a_cell_without_sidecar_is_not_asked_to_close() -> None:
 
 
 DISTURBED = replace(UNDISTURBED, latency_ratio=1.2)
-WIDE = [OVERHEAD_NS - 10_000, OVERHEAD_NS + 10_000]
+WIDE = [OVERHEAD_NS - 10_000 * 2**0.5 / 1.96, OVERHEAD_NS + 10_000 * 2**0.5 / 1.96]
+"""Two rounds whose mean is known within 20 %."""
 
 
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
         ({"noise": replace(QUIET, steal_ratio=0.03)}, "likely because the host took 3% of the CPU time"),
-        ({"latency": latency(0.2, overhead_ci95_ns=WIDE)}, "likely because its rounds spread by ±20%"),
+        ({"latency": latency(0.2, overhead_rounds_ns=WIDE)}, "likely because its rounds spread by ±20%"),
         ({"latency": latency(0.2, samples=299)}, "likely because only 299 exchanges were followed"),
         ({"latency": latency(0.2, components={})}, "likely because only 0 exchanges were followed"),
         (
-            {"latency": latency(0.2, overhead_p50_ns=4000.0, overhead_ci95_ns=None)},
+            {"latency": latency(0.2, overhead_p50_ns=4000.0, overhead_rounds_ns=[])},
             "likely because the overhead of 4.0 µs is small beside what the method can resolve",
         ),
         ({}, "and no cause was recorded"),
@@ -121,15 +122,15 @@ def test_probes_that_changed_what_they_measured_are_the_likely_cause() -> None:
 
 
 def test_of_several_causes_the_first_in_order_is_named() -> None:
-    both = cell(latency=latency(0.2, samples=1, overhead_ci95_ns=WIDE), noise=replace(QUIET, steal_ratio=0.03))
+    both = cell(latency=latency(0.2, samples=1, overhead_rounds_ns=WIDE), noise=replace(QUIET, steal_ratio=0.03))
     assert "the host took 3%" in warning(both)
     assert "its rounds spread" in warning(replace(both, noise=QUIET))
 
 
-def test_the_spread_of_cpu_is_that_of_its_largest_interval() -> None:
+def test_the_spread_of_cpu_is_that_of_its_widest_component() -> None:
     found = cpu(0.2)
     first = next(iter(found.components))
-    wide = replace(found.components[first], ci95_ns=[0.0, 20_000.0])
+    wide = replace(found.components[first], rounds_ns=[0.0, WIDE[1] - WIDE[0]])
     assert "its rounds spread by ±20%" in warning(
         cell(cpu=replace(found, components={**found.components, first: wide}))
     )

@@ -43,7 +43,7 @@ def test_a_status_in_words_names_the_signal() -> None:
 
 def test_launchers_come_in_an_order_that_works() -> None:
     # The user changes before the parent-death signal is set (same program).
-    argv = Placement(uid=1337, cpu=1).launcher_argv()
+    argv = Placement(uid=1337, cpus=(1,)).launcher_argv()
     assert argv[:3] == ["setpriv", "--pdeathsig", "KILL"]
     assert argv[-3:] == ["taskset", "--cpu-list", "1"]
 
@@ -68,6 +68,11 @@ class TestSpawn:
     def test_it_runs_on_its_cpu(self, run: Run) -> None:
         process = run.spawn("idler", ["sleep", "1000"], cpu=0)
         assert os.sched_getaffinity(process.pid) == {0}
+
+    def test_it_runs_on_any_of_its_cpus(self, run: Run) -> None:
+        cpus = os.sched_getaffinity(0)
+        process = run.spawn("idler", ["sleep", "1000"], cpu=sorted(cpus))
+        assert os.sched_getaffinity(process.pid) == cpus
 
     def test_it_runs_in_its_network_namespace(self, run: Run) -> None:
         namespace = run.add_namespace("a")

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -5,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from profiler.errors import ProcessError
 from profiler.evaluation.windows import CpuWindow, LatencyWindow, Phase
-from profiler.host.accounting import Noise
+from profiler.host.accounting import Noise, Reschedulings
 from profiler.measuring import bench
-from profiler.measuring.bench import Bench
+from profiler.measuring.bench import Bench, fewer_in_bursts
 from profiler.measuring.profiling import default_toolbox
 from profiler.measuring.testbeds import answers_of
 from profiler.planning.cells import ANCHOR_HOP, Scene, make_plan, paced
@@ -16,7 +19,7 @@ from profiler.planning.settings import ProfileSettings
 from profiler.vocabulary.hop import Hop
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import PROTOCOLS, TCP
-from profiler.workload.base import UnansweredError
+from profiler.workload.base import LoadResult, UnansweredError
 
 MS = 1_000_000
 
@@ -43,8 +46,28 @@ def test_gaps_are_the_times_after_each_burst_without_the_guards() -> None:
     assert phase.gaps_ns() == [(11 * MS, 29 * MS), (43 * MS, 97 * MS)]
 
 
+@pytest.mark.parametrize(("rate_rps", "burst_ms"), [(None, 8), (5000.0, 8), (800.0, 10), (500.0, 16), (5.0, 16)])
+def test_bursts_are_longer_where_requests_come_slowly(rate_rps: float | None, burst_ms: int) -> None:
+    assert bench._burst_ns(replace(ONE, rate_rps=rate_rps)) == burst_ms * MS
+
+
 def test_a_phase_without_bursts_has_no_gaps() -> None:
     assert Phase(False, 0, 100 * MS).gaps_ns() == []
+
+
+def counted(*readings: tuple[int, int | None]) -> Phase:
+    """A phase with readings of interrupts at these times (ms)."""
+    return Phase(True, 0, 100 * MS, counts=tuple(Reschedulings(at * MS, count) for at, count in readings))
+
+
+def test_interrupts_are_counted_by_request_in_bursts_and_outside_of_them() -> None:
+    due_ns = np.arange(100, dtype=np.int64) * MS
+    result = LoadResult(due_ns, np.full(100, MS // 2, dtype=np.int64), 0)
+    # In the burst, from 40 to 60 ms, 40 interrupts for 20 requests; before and after it 240 for 80.
+    phase = counted((0, 0), (40, 120), (40, 120), (60, 160), (60, 160), (100, 280))
+    assert fewer_in_bursts(result, [phase]) == pytest.approx(3.0 - 2.0)
+    assert fewer_in_bursts(result, [phase, counted((0, 0), (100, None))]) == 0.0
+    assert fewer_in_bursts(result, [counted((0, 0), (100, 50))]) == 0.0  # without a burst
 
 
 ONE = Load(connections=1, rate_rps=None, request_bytes=128, response_bytes=1024)
@@ -105,6 +128,30 @@ def test_a_window_without_answers_is_measured_again_a_few_times(monkeypatch: pyt
     assert once.repeated_windows == 1
     with pytest.raises(UnansweredError):
         measure(HeldUp(9))
+
+
+def test_a_neighbour_that_ends_in_a_window_of_latency_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    def check() -> None:
+        raise ProcessError("neighbour-awake-0 has ended")
+
+    @contextmanager
+    def loaded(*_: object) -> Iterator[object]:
+        yield SimpleNamespace(pid=1)
+        ended.append("load")
+
+    of = Bench.__new__(Bench)
+    of.repeated_windows, of._random, of._settings = 0, np.random.default_rng(1), ProfileSettings()
+    nothing = dict.fromkeys(("set_temperature", "trace", "attach", "detach"), lambda *_: None)
+    uncounted = Reschedulings(0, None)
+    machines = SimpleNamespace(**nothing, noise=list, check=check, reschedulings=lambda: uncounted)
+    of.machines = machines  # type: ignore[assignment]
+    of.deployments = {ANCHOR_HOP: SimpleNamespace(places=[{}], check=lambda: None)}
+    monkeypatch.setattr(of, "_loaded", loaded)
+    with pytest.raises(ProcessError, match="neighbour-awake-0"):
+        of.latency_window(ANCHOR_HOP, Scene("hot", ONE), 0.02)
+    assert (of.repeated_windows, ended) == (0, [])
 
 
 def cpu_phases(load: Load, sample: bool = True) -> list[str]:

@@ -98,7 +98,8 @@ def test_a_note_from_anywhere_is_one_line(name: str, named: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"version": 2}, "begun by another version of meshinsight"),
+        ({"version": 1}, "begun by another version of meshinsight"),
+        ({"version": 3}, "begun by another version of meshinsight"),
         ({"format": "other"}, "begun by another version of meshinsight"),
         ({"facts": []}, "facts: expected object"),
         ({"settings": {"rates_rps": ["max"], "duration_s": "long"}}, "settings: duration_s: expected float"),

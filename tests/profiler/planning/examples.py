@@ -10,6 +10,7 @@ EVERYTHING = ProfileSettings(
     filters=((), ("tracing-10",), ("rbac", "jwt_authn")),
     transports=("ip", "uds"),
     workers=(1, 4),
+    placements=("free", "together"),
     headers=((0, 32), (40, 32)),
     messages=(1, 10),
     rates_rps=(None, 1.5),

@@ -7,14 +7,11 @@ from msgspec.structs import replace
 from profiler.profile.types import Cell
 from tests.profiler.evaluation.blocks import EXAMPLE
 
-Z95 = 1.96
-
 
 def synthetic_cell(overhead_ns: float, error_ns: float = 1.0, **changes: Any) -> Cell:
     """A cell whose latency overhead has that standard error, with empty messages."""
     first = EXAMPLE.cells[0]
     assert first.latency is not None
-    interval = [overhead_ns - Z95 * error_ns, overhead_ns + Z95 * error_ns]
-    latency = replace(first.latency, overhead_p50_ns=overhead_ns, overhead_ci95_ns=interval)
-    usual = {"protocol": "http1", "topology": "both", "request_bytes": 0, "response_bytes": 0}
+    latency = replace(first.latency, overhead_p50_ns=overhead_ns, overhead_error_ns=error_ns)
+    usual = {"protocol": "http1", "topology": "both", "request_bytes": 0, "response_bytes": 0, "placement": "free"}
     return replace(first, latency=latency, **(usual | changes))

@@ -1,10 +1,22 @@
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from profiler.errors import UsageError
-from profiler.planning.cells import ANCHOR_HOP, Cell, Scene, exists, ladder, load_for, load_name, make_loads, make_plan
+from profiler.planning.cells import (
+    ANCHOR_HOP,
+    Cell,
+    Scene,
+    cells_at,
+    exists,
+    ladder,
+    load_for,
+    load_name,
+    make_loads,
+    make_plan,
+)
 from profiler.planning.settings import ProfileSettings
 from profiler.profile.types import CellId
 from profiler.proxies.filters import filter_names
@@ -25,6 +37,30 @@ def test_the_default_is_the_full_product_in_scenes() -> None:
     plan = make_plan(ProfileSettings())
     assert len(plan.cells) == 2 * 3 * 2
     assert len(plan.scenes) == 2
+
+
+def test_ends_are_added_to_the_plain_hops_with_both_sidecars_hot_and_at_the_base_load() -> None:
+    settings = ProfileSettings(("tcp", "http1", "http2"), tls=("none", "mtls"), response_bytes=(1024, 65536))
+    base, full = make_plan(settings).asked, make_plan(replace(settings, ends=("apart", "together"))).asked
+    assert full[: len(base)] == base
+    assert [cell.id for cell in full[len(base) :]] == [
+        f"{protocol}-both-{end}-hot-q128-s1024-c1-max" for protocol in ("tcp", "http1") for end in ("apart", "together")
+    ]
+    further = cells_at(replace(settings, ends=("apart",)), make_loads(settings)[1])
+    assert {cell.hop.placement for cell in further} == {"free"}
+
+
+def test_ends_that_were_asked_for_as_placements_are_no_further_cells() -> None:
+    settings = ProfileSettings(("tcp",), ("both",), ("hot",), placements=("free", "apart"), ends=("apart", "together"))
+    assert [cell.hop.placement for cell in make_plan(settings).asked] == ["free", "apart", "together"]
+
+
+def test_rungs_and_baselines_are_placed_as_their_hop() -> None:
+    plan = make_plan(ProfileSettings(("http1",), ("both",), ("hot",), placements=("together",)))
+    assert {rung.hop.placement for rung in ladder(plan.cells[0].hop)} == {"together"}
+    assert {hop.name for hop in plan.hops} == {
+        "direct", "http1-both", "direct-together", "http1-both-together", "tcp-both-together"
+    }  # fmt: skip
 
 
 def test_ids_are_unique_and_say_everything() -> None:

@@ -28,6 +28,7 @@ def refused(**wrong: Any) -> str:
         ),
         ({"idle": "deep"}, "--idle: expected one of awake, natural; found 'deep'"),
         ({"tls": ("simple",)}, "--tls: expected one of none, mtls; found 'simple'"),
+        ({"placements": ("near",)}, "--placement: expected one of free, apart, together; found 'near'"),
         ({"transports": ("ib",)}, "--transport: expected one of ip, uds; found 'ib'"),
         ({"request_bytes": (-1,)}, "--request-bytes: -1 is outside 0 to 1048576"),
         ({"response_bytes": (1 << 21,)}, "--response-bytes: 2097152 is outside"),
@@ -151,3 +152,11 @@ def test_a_seed_is_no_negative_number() -> None:
 
 def test_a_whole_number_beyond_all_floats_is_outside() -> None:
     assert refused(connections=(10**400,)) == "--connections: 1.00000000000e+400 is outside 1 to 1000"
+
+
+def test_on_one_cpu_nothing_is_apart_and_there_are_no_ends() -> None:
+    settings = ProfileSettings(placements=("free", "together"), ends=("apart", "together"))
+    assert (settings.on(1).placements, settings.on(1).ends) == (("free", "together"), ())
+    assert settings.on(2) == settings
+    with pytest.raises(UsageError, match="--placement apart: there is one CPU only"):
+        ProfileSettings(placements=("free", "apart")).on(1)

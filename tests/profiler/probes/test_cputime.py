@@ -20,7 +20,6 @@ from profiler.probes.cputime import (
     CpuTimes,
     cputime_defines,
     sleeping_threads,
-    softirq_threads,
     split_alike,
 )
 from profiler.probes.syscalls import syscall_families
@@ -94,13 +93,6 @@ def test_sleeping_threads_are_found_with_their_system_call(tmp_path: Path) -> No
     assert sleeping_threads(7, tmp_path) == {7: 232}
 
 
-def test_softirq_threads_are_found_by_name(tmp_path: Path) -> None:
-    for process, name in ((1, "init"), (14, "ksoftirqd/0"), (22, "ksoftirqd/1")):
-        (tmp_path / str(process)).mkdir()
-        (tmp_path / str(process) / "comm").write_text(f"{name}\n")
-    assert sorted(softirq_threads(tmp_path)) == [14, 22]
-
-
 @given(states, states, st.integers(0, 10**12))
 def test_time_split_alike_adds_up(plain: dict[str, int], drawn: dict[str, int], skipped_ns: int) -> None:
     found = split_alike(plain, drawn, skipped_ns)
@@ -172,6 +164,18 @@ def test_roles_and_states_add_up_to_wall_time_times_cpus(cputime: CpuTime) -> No
     cpus = os.sysconf("SC_NPROCESSORS_ONLN")
     assert sum(times.time_ns.values()) == pytest.approx(times.capacity_ns, rel=0.005)
     assert inner_ns * cpus * 0.995 < times.capacity_ns < outer_ns * cpus * 1.005
+
+
+@pytest.mark.kernel
+@pytest.mark.timing
+def test_some_cpus_alone_are_counted() -> None:
+    with CpuTime() as cputime:
+        cputime.count({0})
+        cputime.reset()
+        time.sleep(0.3)
+        times = cputime.measure()
+    assert sum(times.time_ns.values()) == pytest.approx(times.capacity_ns, rel=0.01)
+    assert times.capacity_ns == pytest.approx(0.3e9, rel=0.2)
 
 
 @pytest.mark.kernel

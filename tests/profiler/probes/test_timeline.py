@@ -38,6 +38,7 @@ def region(*rows: tuple[int, int, int, int]) -> "np.ndarray[tuple[int, ...], np.
 def test_regions_are_merged_in_order_of_time() -> None:
     events = decode([region((30, 1, 1, 0), (50, 1, 2, 0)), region((40, 2, 1, 0))], {1: CLIENT_APP}, dropped=0)
     assert events.stamp_ns.tolist() == [30, 40, 50]
+    assert events.cpu.tolist() == [0, 1, 0]
 
 
 def test_negative_return_values_survive_their_28_bits() -> None:
@@ -48,7 +49,9 @@ def test_negative_return_values_survive_their_28_bits() -> None:
 @pytest.mark.kernel
 def test_23_writes_in_are_23_writes_counted() -> None:
     timeline = Timeline(capacity_per_cpu=1 << 16)
+    last_cpu = max(os.sched_getaffinity(0))
     with child(WRITES.format(count=23)) as process, timeline:
+        os.sched_setaffinity(process.pid, {last_cpu})
         timeline.reset({process.pid: CLIENT_APP})
         work(process)
         events = timeline.read()
@@ -56,6 +59,7 @@ def test_23_writes_in_are_23_writes_counted() -> None:
     entered = events.value[(events.kind == SYSCALL_ENTER) & np.isin(events.value, numbers)]
     timeline.close()
     assert len(entered) == 23 + 1  # and the one that says done
+    assert set(events.cpu[events.kind == SYSCALL_ENTER].tolist()) == {last_cpu}
 
 
 @pytest.mark.kernel

@@ -15,6 +15,27 @@ os.write(1, b"done\\n")
 sys.stdin.readline()
 """
 
+PARTNERS = """
+import os, socket, sys
+ours, theirs = socket.socketpair()
+cpus = {cpus}
+os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # who is woken does not interrupt who woke it
+if os.fork():
+    os.sched_setaffinity(0, {{cpus[0]}})
+    sys.stdin.readline()
+    for _ in range({rounds}):
+        ours.send(b"x"); ours.recv(1)
+    os.write(1, b"done\\n")
+    sys.stdin.readline()
+else:
+    os.sched_setaffinity(0, {{cpus[1]}})
+    ours.close()
+    print(os.getpid(), flush=True)
+    while data := theirs.recv(1):
+        theirs.send(data)
+"""
+"""Two processes that send a byte to and fro, each on its CPU; the second prints its id."""
+
 
 @contextmanager
 def child(program: str) -> "Iterator[subprocess.Popen[str]]":

@@ -109,14 +109,14 @@ def test_what_no_profile_holds_is_refused_in_one_line(tmp_path: Path, content: b
 
 
 def test_a_newer_format_version_asks_for_an_upgrade(tmp_path: Path, document: dict[str, Any]) -> None:
-    message = refused_document(tmp_path, document | {"version": 3})
-    assert "version 3" in message
-    assert "up to version 2" in message
+    message = refused_document(tmp_path, document | {"version": 4})
+    assert "version 4" in message
+    assert "up to version 3" in message
     assert "upgrade meshinsight" in message
 
 
 def test_a_newer_version_is_said_before_anything_else_that_differs(tmp_path: Path) -> None:
-    assert "upgrade" in refused_document(tmp_path, {"format": "meshinsight-profile", "version": 4, "cells": "moved"})
+    assert "upgrade" in refused_document(tmp_path, {"format": "meshinsight-profile", "version": 5, "cells": "moved"})
 
 
 def test_a_wrong_type_is_named_with_its_path(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ def test_settings_and_environment_may_hold_anything(tmp_path: Path, document: di
 def test_the_error_of_its_model_is_optional_and_closed(tmp_path: Path, document: dict[str, Any]) -> None:
     error = {"protocol": "tcp", "currency": "cpu", "median": None, "worst": None, "tested": 0, "untested": 3}
     assert "model_error" not in json.loads(EXAMPLE.read_text(encoding="utf-8"))
-    assert plain(saved(document | {"model_error": [error]}, tmp_path))["model_error"] == [error]
+    assert plain(saved(document | {"model_error": [error]}, tmp_path))["model_error"] == [error | {"follows": None}]
     message = refused_document(tmp_path, document | {"model_error": [error | {"mean": 1}]})
     assert "model_error[0]: object contains unknown field mean" in message
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,19 @@ def test_every_figure_that_both_versions_have_stays() -> None:
         for name in ("rounds", "achieved_rps", "perturbation", "noise"):
             assert after[name] == before[name]
         for component, part in ((before["latency"] or {}).get("components") or {}).items():
-            kept = {key: value for key, value in part.items() if key != "anchored_median_ns"}
-            assert after["latency"]["components"][component] == {**kept, "rounds_ns": part.get("rounds_ns", [])}
+            now = after["latency"]["components"][component]
+            for key in part.keys() - {"anchored_median_ns", "ci95_ns"}:
+                assert now[key] == part[key]
+
+
+def test_intervals_of_one_run_become_those_of_another_run() -> None:
+    before, after = FIRST["cells"][0]["latency"]["components"]["ipc"], profile_of(FIRST, "made").cells[0].latency
+    assert after is not None
+    now = after.components["ipc"]
+    assert now.ci95_ns is not None
+    error_ns = (before["ci95_ns"][1] - before["ci95_ns"][0]) / 3.92 * (5 / 4) ** 0.5 * 2.78 / 1.96
+    half_ns = 1.96 * 2**0.5 * math.hypot(error_ns, FIRST["anchor"]["drift_ratio"] / 2.56 * before["median_ns"])
+    assert now.ci95_ns == pytest.approx([before["median_ns"] - half_ns, before["median_ns"] + half_ns])
 
 
 def test_the_factor_is_that_of_the_largest_component() -> None:

@@ -1,6 +1,7 @@
 """A whole application for real: services that call one another, each in its pod, with and without sidecars."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_services_at_the_same_time_follow_one_another_round_the_cpus() -> None:
     edges = tuple(Edge(f"a->{name}", name, "http1", "", "") for name in "bcd")
     services = (Microservice("a", (1,), edges), *(Microservice(name, (1,)) for name in "bcd"))
     assert positions(Application(services, (Edge(ENTRY, "a", "http1", "", ""),))) == {"a": 0, "b": 1, "c": 2, "d": 3}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("placement", ["free", "apart"])
+def test_processes_are_pinned_only_where_they_are_placed_apart(run: Run, placement: str) -> None:
+    deployed = deploy(run, replace(chain("http1", "http1"), placement=placement))
+    cpus = os.sched_getaffinity(0)
+    allowed = [os.sched_getaffinity(process.pid) for process in deployed.processes]
+    assert len(allowed) == 4
+    assert all(len(found) == 1 if placement == "apart" else found == cpus for found in allowed)
+    assert deployed.load_cpu == (min(cpus) if placement == "apart" else None)
 
 
 @pytest.mark.kernel

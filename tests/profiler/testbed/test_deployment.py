@@ -1,5 +1,6 @@
 """One hop for real: proxies, servers and load in their pods."""
 
+import os
 import subprocess
 import sys
 import time
@@ -14,11 +15,13 @@ from profiler.proxies.filters import filter_names
 from profiler.testbed.run import Run
 from profiler.vocabulary.addresses import SERVER_NAME
 from profiler.vocabulary.components import (
+    CLIENT_SIDECAR,
     FILTER_SERVICE,
     SERVER_APP,
+    SERVER_SIDECAR,
     SHARED_PROXY,
 )
-from profiler.vocabulary.hop import Hop
+from profiler.vocabulary.hop import PLACEMENTS, Hop
 from profiler.vocabulary.load import Load
 from profiler.workload.base import Answers
 from profiler.workload.servers.haproxy import HaproxyServer
@@ -43,6 +46,7 @@ HTTP_HOPS = [
     Hop("tcp", "both", tls="mtls", transport="uds"),
     Hop("http1", "both", workers=2),
 ]
+CHAIN = (CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
 OTHER_HOPS = [
     Hop("none", "none", "http2"),
     Hop("none", "none", "grpc"),
@@ -64,6 +68,20 @@ def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> 
     assert answer.endswith("r" * 1024)
     assert ("server: envoy" in answer) == (hop.protocol == "http1")
     assert set(hop_up.deployment.processes) == {SERVER_APP, *hop.sidecar_places}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_processes_run_on_the_cpus_of_their_placement(run: Run, placement: str) -> None:
+    deployment = deploy(run, Hop("tcp", "both", placement=placement)).deployment
+    allowed = [os.sched_getaffinity(deployment.processes[place].pid) for place in CHAIN]
+    cpus = sorted(os.sched_getaffinity(0))
+    expected = {
+        "free": [set(cpus[:5])] * 3,
+        "together": [{cpus[0]}] * 3,
+        "apart": [{cpus[number % len(cpus)]} for number in (1, 2, 3)],
+    }
+    assert allowed == expected[placement]
 
 
 @pytest.mark.kernel

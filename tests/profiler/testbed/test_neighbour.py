@@ -10,6 +10,7 @@ import pytest
 
 from profiler.errors import ProcessError
 from profiler.host.programs import run_tool
+from profiler.testbed import neighbour
 from profiler.testbed.neighbour import Clock, Neighbours, l2_bytes, new_clock, run_steps, too_coarse
 from profiler.testbed.run import Run
 from profiler.vocabulary.temperature import COLD_STEPS, Mode
@@ -187,8 +188,50 @@ def test_one_that_dies_is_noticed(run: Run) -> None:
     neighbours = Neighbours(run, [0])
     neighbours.processes[0].signal(signal.SIGKILL)
     neighbours.processes[0].wait(20)
-    with pytest.raises(ProcessError, match="neighbour-awake-0"):
+    with pytest.raises(ProcessError, match=r"neighbour-awake-0 .*; without it CPU 0 was not kept awake"):
         neighbours.check()
+
+
+@pytest.mark.kernel
+def test_one_that_is_moved_to_other_cpus_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    neighbours = Neighbours(run, [0], ["awake"])
+    neighbours.check()
+    monkeypatch.setattr(neighbour, "cpus_of", lambda _: {2, 1})  # as where CPU 0 went offline
+    with pytest.raises(ProcessError, match=r"neighbour-awake-0 .* was moved from CPU 0 \(it may use 1, 2 now\)"):
+        neighbours.check()
+
+
+SLOW_CLOCK = """
+import sys, time
+sys.path.insert(0, {folder!r})
+read_ns = time.perf_counter_ns
+
+def slow_ns():
+    end_ns = read_ns() + 5_000
+    while read_ns() < end_ns:
+        pass
+    return read_ns()
+
+time.perf_counter_ns = slow_ns
+from profiler.testbed import neighbour
+neighbour.main()
+"""
+
+
+@pytest.mark.kernel
+def test_with_a_slow_clock_the_account_is_the_schedulers_and_it_is_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = SLOW_CLOCK.format(folder=str(Path(__file__).parents[3]))
+    monkeypatch.setattr(neighbour, "module_command", lambda _, *options: [sys.executable, "-I", "-c", code, *options])
+    slow = Neighbours(run, [0], ["awake"])
+    assert "neighbours cannot time themselves" in slow.coarse
+    assert slow.steps == {}  # the BPF program does not look at them either
+    slow.awake()
+    assert eventually(lambda: run_times_ns(slow)["awake"] > 20_000_000, within_s=20)
+    slow.off()
+    assert eventually(lambda: all(process.is_paused() for process in slow.processes))
+    assert slow.used_ns() == run_times_ns(slow)["awake"]
 
 
 @pytest.mark.kernel

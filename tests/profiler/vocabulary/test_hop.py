@@ -1,5 +1,7 @@
 """A hop: its name, its places, and the CPUs of its processes."""
 
+from dataclasses import replace
+
 import pytest
 
 from profiler.vocabulary.components import (
@@ -15,17 +17,29 @@ from profiler.vocabulary.hop import NONE, Hop, is_file, label_of
 DIRECT = Hop("http1", "both").baseline
 
 
-def test_each_process_runs_on_the_cpu_after_its_predecessors() -> None:
-    hop = Hop("http1", "both")
+def test_apart_each_process_runs_on_the_cpu_after_its_predecessors() -> None:
+    hop = Hop("http1", "both", placement="apart")
     chain = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
     assert [hop.cpu_of(place, [0, 1]) for place in chain] == [0, 1, 0, 1]
     assert [hop.cpu_of(place, [2, 3, 5, 7]) for place in chain] == [2, 3, 5, 7]
 
 
 def test_the_server_of_a_filter_runs_on_the_cpu_after_the_filters() -> None:
-    hop = Hop("http1", "both", filters=("ext_authz",))
+    hop = Hop("http1", "both", filters=("ext_authz",), placement="apart")
     assert hop.cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 7
-    assert Hop("http1", "shared", filters=("ext_authz",)).cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 5
+    assert replace(hop, topology="shared").cpu_of(FILTER_SERVICE, [2, 3, 5, 7]) == 5
+
+
+def test_together_all_processes_run_on_one_cpu_and_free_none_is_pinned() -> None:
+    places = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP, FILTER_SERVICE)
+    together, free = (Hop("http1", "both", filters=("ext_authz",), placement=name) for name in ("together", "free"))
+    assert {together.cpu_of(place, [2, 3, 5]) for place in places} == {2}
+    assert {free.cpu_of(place, [2, 3, 5]) for place in places} == {None}
+
+
+def test_apart_proxies_with_several_workers_are_not_pinned() -> None:
+    hop = Hop("http1", "both", workers=2, placement="apart")
+    assert [hop.cpu_of(place, [0, 1]) for place in (CLIENT_APP, CLIENT_SIDECAR, SERVER_APP)] == [0, None, 1]
 
 
 def test_filters_are_on_the_servers_side_where_there_is_one() -> None:
@@ -39,16 +53,18 @@ def test_filters_are_on_the_servers_side_where_there_is_one() -> None:
 def test_a_hop_is_named_by_what_is_not_as_usual() -> None:
     hop = Hop("tcp", "both", "grpc", "nginx", "mtls", ("rbac", "/x/own.yaml"), "uds", 4, "/y/boot.yaml")
     assert hop.name == "tcp-both-for-grpc-nginx-mtls-rbac+own-uds-w4-own.boot"
+    assert replace(hop, placement="apart").name == f"{hop.name}-apart"
     assert (Hop("http2", "both", "http2").name, DIRECT.name) == ("http2-both", "direct")
 
 
-def test_without_sidecars_only_the_application_is_in_the_name() -> None:
+def test_without_sidecars_application_and_placement_are_in_the_name() -> None:
     assert [Hop(NONE, NONE, spoken).name for spoken in ("http1", "grpc")] == ["direct", "direct-grpc"]
+    assert Hop(NONE, NONE, "grpc", placement="together").name == "direct-grpc-together"
 
 
-def test_the_baseline_has_the_same_applications_and_nothing_else() -> None:
-    hop = Hop("http2", "both", "grpc", "nginx", "mtls", ("rbac",), "uds", 4, "/y/boot.yaml")
-    assert hop.baseline == Hop(NONE, NONE, "grpc")
+def test_the_baseline_has_the_same_applications_and_placement_and_nothing_else() -> None:
+    hop = Hop("http2", "both", "grpc", "nginx", "mtls", ("rbac",), "uds", 4, "/y/boot.yaml", "together")
+    assert hop.baseline == Hop(NONE, NONE, "grpc", placement="together")
     assert hop.baseline.baseline == hop.baseline
 
 

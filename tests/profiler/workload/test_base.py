@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from profiler.vocabulary.addresses import Address
 from profiler.vocabulary.load import Load
@@ -56,3 +57,10 @@ def test_a_filters_header_may_hold_colons() -> None:
 def test_addresses_are_written_as_people_do() -> None:
     assert str(Address("127.0.0.1", 80)) == "127.0.0.1:80"
     assert str(Address(socket=Path("/x.sock"))) == "unix:/x.sock"
+
+
+def test_a_request_counts_in_a_time_by_its_part_in_there() -> None:
+    result = LoadResult(np.array([0, 100, 200]), np.array([40, 80, 80]), 0)
+    assert result.served(100, 240) == pytest.approx(1 + 0.5)
+    assert result.served(300, 400) == 0
+    assert result.served(0, 110) + result.served(110, 300) == pytest.approx(3)

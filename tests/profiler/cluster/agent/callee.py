@@ -11,7 +11,7 @@ from profiler.probes.perf_sampling import SampledTimes
 from profiler.symbols.histogram import SampledFunction, UserFunctions
 from profiler.symbols.maps import UserAddress
 from profiler.symbols.tables import Function
-from profiler.vocabulary.timeline_events import TimelineEvents
+from profiler.vocabulary.timeline_events import CpuTopology, TimelineEvents
 
 TIMES = SampledTimes(
     "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1
@@ -28,6 +28,8 @@ FUNCTIONS = UserFunctions(
     "1.30.1",
 )
 
+TOPOLOGY = CpuTopology({0: 0, 1: 0}, {0: 0})
+
 
 class Callee:
     """What is served: the kinds of values that instruments have."""
@@ -40,7 +42,7 @@ class Callee:
 
     def events(self) -> TimelineEvents:
         count = np.arange(3, dtype=np.int64)
-        return TimelineEvents(count, count + 1, count + 2, count + 3, {7: "client_app"}, 2)
+        return TimelineEvents(count, count + 1, count + 2, count + 3, count + 4, {7: "client_app"}, 2, TOPOLOGY)
 
     def samples(self) -> SampledTimes:
         return TIMES

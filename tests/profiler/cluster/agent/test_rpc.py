@@ -19,7 +19,7 @@ from profiler.cluster.names import ASSISTANT, PROFILER, WORKLOAD
 from profiler.errors import MeshInsightError, ProbeError, ProcessError
 from profiler.testbed.certificates import make_role_certificates
 from profiler.vocabulary.addresses import Certificates
-from tests.profiler.cluster.agent.callee import FUNCTIONS, TIMES, Callee
+from tests.profiler.cluster.agent.callee import FUNCTIONS, TIMES, TOPOLOGY, Callee
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,7 @@ def test_values_come_over_as_they_are(caller: Caller, callee: Callee) -> None:
     events = stub.events()
     assert [events.stamp_ns.tolist(), events.value.tolist()] == [[0, 1, 2], [3, 4, 5]]
     assert (events.places, events.dropped, events.tid.dtype.name) == ({7: "client_app"}, 2, "int64")
+    assert (events.cpu.tolist(), events.topology) == ([4, 5, 6], TOPOLOGY)
     assert stub.samples() == TIMES
     assert stub.functions() == FUNCTIONS
     assert stub.reading() == callee.reading()

@@ -261,6 +261,7 @@ def test_the_profiler_has_the_capabilities_that_the_docs_give_reasons_for(
     [
         ({"hops": (Hop("http1", "shared"),)}, "--topology shared: not on a cluster"),
         ({"hops": (Hop("http1", "both", transport="uds"),)}, "--transport uds"),
+        ({"hops": (Hop("http1", "both", placement="apart"),)}, "--placement apart: not on a cluster"),
         ({"hops": (Hop("http1", "both", proxy="nginx"),)}, "--proxy nginx: on a cluster the mesh brings the proxy"),
         ({"hops": (Hop("http1", "both", filters=("ext_authz",)),)}, "--filter ext_authz: needs a service"),
         ({"image": ""}, "--image: give the image"),

@@ -1,0 +1,92 @@
+"""Cells of a profile from windows whose figures are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from profiler.attribution.critical_path import Exchange, Exchanges
+from profiler.attribution.latency import tabulate
+from profiler.evaluation.cells import Assembly
+from profiler.evaluation.readings import Readings
+from profiler.evaluation.windows import CpuWindow, LatencyWindow
+from profiler.host.accounting import Noise
+from profiler.planning.cells import make_plan
+from profiler.planning.settings import ProfileSettings
+from profiler.probes.cputime import CpuTimes
+from profiler.probes.perf_sampling import CPU_CLOCK, SampledTimes
+from profiler.profile.types import Cell, Cpu, Latency
+from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR, IPC, OTHER, REDIRECT, REQUEST
+from profiler.vocabulary.cpu_states import SOFTIRQ_NET_RX
+from profiler.vocabulary.hop import NONE
+
+QUIET = Noise(0.0, 0.0)
+SAMPLES = 1000
+REQUESTS = 100
+
+
+def latency_window(at_s: float, median_ns: int, sidecar_ns: int) -> LatencyWindow:
+    times = np.full(400, median_ns, dtype=np.int64)
+    spent = {(CLIENT_APP, REQUEST, OTHER): 5000} | ({(CLIENT_SIDECAR, REQUEST, IPC): sidecar_ns} if sidecar_ns else {})
+    table = tabulate(Exchanges([Exchange(0, 1, spent, dict.fromkeys(spent, 1))] * 400, lost=0))
+    return LatencyWindow(at_s, times, times, times, times, 1000.0, 1000.0, 0, table, True, QUIET)
+
+
+def cpu_window(spent_ns: int) -> CpuWindow:
+    total_ns = spent_ns * REQUESTS
+    key, netfilter = (CLIENT_SIDECAR, SOFTIRQ_NET_RX), (CLIENT_SIDECAR, REDIRECT)
+    times = CpuTimes({key: total_ns}, {}, 10 * total_ns)
+    weights = {(CLIENT_SIDECAR, IPC): 0.8 * total_ns, netfilter: 0.2 * total_ns}
+    samples = SampledTimes(CPU_CLOCK, weights, {(CLIENT_SIDECAR, IPC): float(total_ns)}, SAMPLES, 0)
+    return CpuWindow(REQUESTS, 1000.0, total_ns, times, REQUESTS, total_ns, REQUESTS, samples, 1.0, 1.0, QUIET)
+
+
+@pytest.fixture
+def cell() -> Cell:
+    """A TCP hop with a sidecar on the client's side, in four rounds of latency and two of CPU."""
+    plan = make_plan(ProfileSettings(protocols=("tcp",), topologies=("client",), temperatures=("hot",)))
+    readings = Readings()
+    for hop in plan.hops:
+        added = 0 if hop.topology == NONE else 1
+        for scene in plan.scenes:
+            for number in range(4):
+                window = latency_window(number, 50_000 + added * (20_000 + 1000 * number), added * 20_000)
+                readings.latency[hop, scene].append(window)
+            readings.cpu[hop, scene] += [cpu_window(30_000 + added * (9000 + 2000 * number)) for number in range(2)]
+            readings.cpu_rates_rps[scene] = None
+    found: list[Cell] = Assembly(plan, readings, 0.0).cells()
+    return next(entry for entry in found if entry.topology == "client")
+
+
+def parts(cell: Cell) -> tuple[Latency, Cpu]:
+    assert cell.latency is not None
+    assert cell.cpu is not None
+    return cell.latency, cell.cpu
+
+
+def test_the_overhead_of_each_round_is_kept_in_both_currencies(cell: Cell) -> None:
+    latency, cpu = parts(cell)
+    assert latency.overhead_rounds_ns == pytest.approx([20_000, 21_000, 22_000, 23_000])
+    assert cpu.overhead_rounds_ns == pytest.approx([9000, 11_000])
+    assert cpu.overhead_ns == pytest.approx(10_000)
+
+
+def test_intervals_lie_about_their_figures(cell: Cell) -> None:
+    latency, cpu = parts(cell)
+    figures: list[tuple[float, Any]] = [
+        (latency.overhead_p50_ns, latency.overhead_ci95_ns),
+        (cpu.overhead_ns, cpu.overhead_ci95_ns),
+        *((part.median_ns, part.ci95_ns) for part in latency.components.values()),
+        *((part.cpu_ns_per_request, part.ci95_ns) for part in cpu.components.values()),
+    ]
+    for value, interval in figures:
+        assert sum(interval) / 2 == pytest.approx(value, abs=1e-6)
+    assert latency.overhead_ci95_ns is not None
+    assert latency.overhead_ci95_ns[0] < 20_000
+
+
+def test_the_share_of_netfilter_is_as_uncertain_as_its_samples(cell: Cell) -> None:
+    latency, cpu = parts(cell)
+    share_error = (0.2 * 0.8 / (2 * SAMPLES)) ** 0.5
+    assert cpu.components[REDIRECT].error_ns == pytest.approx(40_000 * share_error, rel=0.01)
+    assert latency.components[REDIRECT].error_ns == pytest.approx(20_000 * share_error, rel=0.01)

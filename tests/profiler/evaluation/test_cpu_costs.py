@@ -1,0 +1,75 @@
+"""What hits of probes and hand-overs to another CPU cost, from windows of hops without sidecars."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from profiler.evaluation.cpu_costs import CpuCosts, fit_cpu_costs
+from profiler.evaluation.readings import Point
+from profiler.evaluation.windows import CpuWindow
+from profiler.host.accounting import Noise
+from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, anchor_scene
+from profiler.probes.cputime import CpuTimes
+from profiler.vocabulary.hop import APART, TOGETHER, Hop
+
+HIT_NS, CROSSING_NS, OWN_NS = 50.0, 30_000.0, 15_000.0
+HITS = 20
+POINT: Point = (ANCHOR_HOP.baseline, ANCHOR_SCENE)
+
+
+def window(free: float | None, traced: float | None, requests: float = 1000.0, hit_ns: float = HIT_NS) -> CpuWindow:
+    """A window whose requests had so many hand-overs to another CPU, by kind of phase."""
+
+    def busy_ns(crossed: float | None, count: float) -> float:
+        return (OWN_NS + CROSSING_NS * (crossed or 0.0)) * count
+
+    times = CpuTimes({}, {}, 0, hits=round(HITS * requests))
+    counted = [None if crossed is None else crossed * requests * part for crossed, part in ((free, 2), (traced, 1))]
+    return CpuWindow(
+        requests, 1000.0, busy_ns(free, 2 * requests), times, 2 * requests,
+        busy_ns(traced, requests) + hit_ns * times.hits, 0.0, None, 1.0, 1.0, Noise(0.0, None), "", *counted,
+    )  # fmt: skip
+
+
+def test_both_costs_are_found_where_hand_overs_vary_from_phase_to_phase() -> None:
+    found = fit_cpu_costs({POINT: [window(0.1, 1.9), window(1.0, 0.4), window(2.0, 2.0)]})
+    assert found.hit_ns == pytest.approx(HIT_NS)
+    assert found.rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
+
+
+def test_both_ends_of_placement_tell_it_without_any_variation_of_their_own() -> None:
+    ends: Mapping[Point, list[CpuWindow]] = {
+        (Hop("none", "none", placement=APART), ANCHOR_SCENE): [window(2.0, 2.0)] * 2,
+        (Hop("none", "none", placement=TOGETHER), ANCHOR_SCENE): [window(0.0, 0.0)] * 2,
+    }
+    assert fit_cpu_costs(ends).rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
+
+
+def test_temperatures_have_costs_of_their_own() -> None:
+    cold = (POINT[0], anchor_scene("cold"))
+    found = fit_cpu_costs({POINT: [window(0.0, 1.0), window(1.0, 0.0)], cold: [window(1.0, 1.0)] * 2})
+    assert found.rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
+    assert found.rescheduling_ns["cold"] == pytest.approx(0.0)
+
+
+def test_without_counted_hand_overs_hits_alone_are_calibrated() -> None:
+    found = fit_cpu_costs({POINT: [window(None, None), window(None, None)]})
+    assert found.hit_ns == pytest.approx(HIT_NS)
+    assert found.moved_ns(window(None, None), "hot") == 0.0
+
+
+def test_no_cost_is_below_zero() -> None:
+    found = fit_cpu_costs({POINT: [window(0.1, 1.9, hit_ns=-20.0), window(1.0, 0.4, hit_ns=-20.0)]})
+    assert found.hit_ns == 0.0
+    assert min(found.rescheduling_ns.values()) >= 0.0
+
+
+def test_nothing_measured_is_no_cost() -> None:
+    assert fit_cpu_costs({}) == CpuCosts()
+
+
+def test_what_moved_is_what_brings_the_traced_requests_to_the_others() -> None:
+    costs = CpuCosts(HIT_NS, {"hot": CROSSING_NS})
+    one = window(2.0, 0.5, requests=100.0)
+    assert costs.moved_ns(one, "hot") == pytest.approx(1.5 * 100 * CROSSING_NS)
+    assert costs.moved_ns(one, "natural") == 0.0
