@@ -30,7 +30,7 @@ FILTERS: Final = (
     "access_log", "buffer", "cors", "ext_authz", "fault", "jwt_authn", "local_ratelimit", "lua", "rbac", "stats", "tap",
     "tracing", "wasm",
 )  # fmt: skip
-"""A list of its own, so that a new filter changes no seed. Not `compressor`: its cost depends on what messages hold."""
+"""A fixed list, so that a new filter changes no seed. Not `compressor`: its cost depends on what messages hold."""
 
 SIZES_AROUND: Final = 1024.0
 SIZES_SIGMA: Final = 1.5

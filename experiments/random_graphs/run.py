@@ -44,8 +44,8 @@ _REQUESTS: Final = 10.0
 _SETUP_S: Final = 8.0
 _ROUND_S: Final = 6.0
 _WINDOWS: Final = 4.0
-"""What a validation takes before its rounds, what a round takes beside its windows, and how many windows' lengths it
-measures: one of latency for each copy, and in every second round one of twice the length of CPU."""
+"""What a validation takes before its rounds, what a round takes in addition to its windows, and how many windows'
+lengths it measures: one of latency for each copy, and in every second round one of twice the length of CPU."""
 
 T = TypeVar("T", bound=str)
 

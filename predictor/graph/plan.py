@@ -115,7 +115,7 @@ def edge_rates(graph: CallGraph) -> dict[str, float]:
 def met_rates(graph: CallGraph) -> dict[str, float]:
     """The part of `edge_rates` that a request meets on its way, entries first.
 
-    One of the connections of a closed loop meets the requests of the others, never one of its own.
+    One of the connections of a closed loop meets the requests of the others, never its own earlier ones.
     """
     entry = graph.closed_loop
     if entry is None or entry.connections is None:

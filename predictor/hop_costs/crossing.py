@@ -54,7 +54,7 @@ def _moved(item: Configuration, share: float, crossings: Sequence[Crossing]) -> 
 
 
 def _of(item: Configuration, currency: str, crossings: Iterable[Crossing]) -> Crossing | None:
-    """What a crossing costs there: at the nearest temperature, of its own protocol rather than of all."""
+    """What a crossing costs there: at the nearest temperature, of the same protocol rather than of all."""
     known = [one for one in crossings if one.currency == currency and one.protocol in ("", item.protocol)]
 
     def distance(one: Crossing) -> tuple[bool, float, bool]:

@@ -162,7 +162,7 @@ def _moved(entry: Reading, names: Sequence[str], draws: int, random: np.random.G
     errors = np.array([entry.errors.get(name, 0.0) for name in names])[:, None] * _normals(len(names), draws, random)
     moved = TWO_RUNS * errors.T
     whole = TWO_RUNS * entry.total_error * _normals(1, draws, random)[0]
-    moved[:, names.index(UNEXPLAINED)] += whole - moved.sum(axis=1)  # how the parts are told apart moves no total
+    moved[:, names.index(UNEXPLAINED)] += whole - moved.sum(axis=1)  # how the parts are split moves no total
     if entry.rounds:
         table = np.array([list(entry.rounds.get(name, ())) or [0.0] * _count(entry) for name in names])
         count = table.shape[1]

@@ -4,7 +4,7 @@ Cells that are alike but for their placement form a group. Within a group the ov
 the sidecars add that go to another CPU: overhead = a(group) + x · crossings. One x for all groups of a temperature, by
 `HingeRegressor`, and one for those of each protocol where there are cells to spare. Where a cell kept what each round
 crossed, its rounds are rows on their own: a free scheduler chooses another placement in each. For latency alone, since
-CPU is measured in windows of its own, whose crossings nobody counted.
+CPU is measured in separate windows, whose crossings are not counted.
 
 Intervals are those of other imagined runs: each round moves by what the fit leaves of it, each cell by the machine's
 speed, and by more where cells lie off further than that.

@@ -137,7 +137,8 @@ class Crossing:
     """What a hand-over to another CPU costs more than one on the same CPU, in ns of one currency.
 
     It is that of a temperature, and of a protocol or (empty) of all together. `draws` is what another run might have
-    given. `local_ns` is what a hand-over on the same CPU costs, None where no cell placed all on one CPU. `cells` told.
+    given. `local_ns` is what a hand-over on the same CPU costs, None where no cell placed all on one CPU. `cells` is
+    how many cells it rests on.
     """
 
     currency: str

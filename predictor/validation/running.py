@@ -76,7 +76,7 @@ def validate(
     model = model_of(model, settings.temperature, settings.placement)
     cases, deployed = _cases(graph, scenarios, options, settings.placement)
     profiled = anchor_cells([case.graph for case in cases], model, profile)
-    # What the profile lacks is told before anything is started.
+    # What the profile lacks is an error before anything is started.
     first = [predict(case.graph, model, replace(case.options, samples=0, intervals=False)) for case in cases]
     warnings = (
         *_other_build(profile, options.proxy or PROXY),

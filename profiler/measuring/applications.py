@@ -54,8 +54,8 @@ _CONNECTIONS: Final = 8
 class AnchorCell:
     """The anchor's load on a hop with sidecars on both sides that take it for `protocol`, at a temperature.
 
-    `rate_rps` None is as fast as answers come, beside cold neighbours at the pace of cold cells. `placement` is how the
-    hop is deployed: one for each cell, so that cells are told apart by the others.
+    `rate_rps` None is as fast as answers come, with cold neighbours at the pace of cold cells. `placement` is how the
+    hop is deployed: one for each cell, so that the other fields identify it.
     """
 
     protocol: str

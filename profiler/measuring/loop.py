@@ -24,7 +24,7 @@ _COOLING_S: Final = 0.6
 _ROUNDS_PER_COOLING: Final = 3
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
-_PERF_S: Final = 0.5
+_PERF_S: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,10 @@ class Campaign:
 
 _DEPLOY_S: Final = 4.0
 _DEPLOY_HOP_S: Final = 0.9
-_OVERRUN: Final = 1.08
-"""Windows that wait for the machine, reading and evaluating: seen on top of what the steps expect."""
 
 
 def expected_seconds(plan: Plan, settings: ProfileSettings) -> float:
     """About how long it takes to deploy and measure a plan, in seconds."""
     steps = Campaign(None, plan, settings, Readings()).steps()
     deploying_s = _DEPLOY_S + _DEPLOY_HOP_S * len(plan.hops)
-    return deploying_s + _OVERRUN * sum(step.expected_s for step in steps)
+    return deploying_s + sum(step.expected_s for step in steps)

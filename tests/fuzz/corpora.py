@@ -320,10 +320,12 @@ MAPS: Final = (
 @cache
 def runs() -> Sequence[bytes]:
     """The notes of unfinished runs."""
+    from profiler.measuring.journal import FORMAT, VERSION
     from profiler.planning.settings import ProfileSettings
 
     facts = {"machine": "abc", "envoy": "1.40"}
-    made = json.dumps({"settings": ProfileSettings().as_json(), "facts": facts}).encode()
+    note = {"format": FORMAT, "version": VERSION, "settings": ProfileSettings().as_json(), "facts": facts}
+    made = json.dumps(note).encode()
     return made, made, *recorded("hostile/resume-*/unfinished/run.json")
 
 

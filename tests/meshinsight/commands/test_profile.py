@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from profiler.profile.document import load_profile
+from profiler.profile.intervals import with_intervals
 from profiler.profile.types import Cell, Cpu, Latency, Profile
 from tests.meshinsight.commands import own_runs
 
@@ -360,8 +361,9 @@ def in_small_blocks(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
 
 
 def as_measured(profile: Profile, topology: str) -> Cell:
-    """A cell without its scale to the anchor of the whole run."""
-    return replace(next(cell for cell in profile.cells if cell.topology == topology), anchor_factor=None)
+    """A cell without what the anchor of the whole run adds to it: its scale, and the drift in its intervals."""
+    found = next(cell for cell in profile.cells if cell.topology == topology)
+    return with_intervals(replace(found, anchor_factor=None), None)
 
 
 @pytest.mark.kernel
