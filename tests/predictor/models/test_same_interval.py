@@ -9,6 +9,7 @@ from predictor.models.fitting import fit_profile
 from profiler.profile.document import load_profile
 from profiler.profile.intervals import overhead_figure, with_intervals
 from profiler.profile.types import Coefficient, Cpu, Latency, Profile
+from profiler.vocabulary.usual import PLACEMENT
 from tests.predictor.models.profiles import HTTP, LOADS, cell, profile
 
 EXAMPLE = Path(__file__).parents[2] / "data" / "example-profile.json"
@@ -28,7 +29,8 @@ def assert_same(found: Profile) -> None:
             assert part is not None
             assert part.overhead_ci95_ns is not None
             anchored = (one.anchor_factor or 1.0) ** (follows[one.protocol, currency] or 0.0)
-            entry = fitted[f"{one.protocol}-{one.topology}-{one.temperature}", currency]
+            placement = "" if one.placement == PLACEMENT else f"-{one.placement}"
+            entry = fitted[f"{one.protocol}-{one.topology}{placement}-{one.temperature}", currency]
             low, high = part.overhead_ci95_ns
             assert entry.value == pytest.approx(overhead_figure(part).value_ns * anchored)
             assert entry.high - entry.low == pytest.approx((high - low) * anchored, rel=0.1)

@@ -9,6 +9,7 @@ from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
 from predictor.hop_costs.options import Factors, Options
 from predictor.models.fitting import fit_profile
+from predictor.models.types import UNEXPLAINED
 from predictor.what_if.comparison import Comparison, Row, compare
 from predictor.what_if.scenario import Changes
 from predictor.what_if.scenarios import Scenario
@@ -67,7 +68,7 @@ def test_memory_saved_is_that_of_both_proxies() -> None:
 
 def test_the_interval_is_that_of_pairs() -> None:
     """Half of every draw is saved, so the interval is half of the whole; two intervals subtracted would be wider."""
-    half = Scenario("half", speedup=dict.fromkeys(ALL, Factors(0.5, 0.5, 0.5, 0.5)))
+    half = Scenario("half", speedup=dict.fromkeys((*ALL, UNEXPLAINED), Factors(0.5, 0.5, 0.5, 0.5)))
     base, row = compared(half, model=fit_profile(noisy())).rows
     assert base.prediction is not None
     assert row.prediction is not None
