@@ -32,13 +32,15 @@ _SENT, _WOKEN = "sent", "woken"
 class TwoTimelines:
     """What two machines recorded, `here` with the client and `there` with the server.
 
-    `offset_ns` is the clock there less the one here, to within half of an exchange. `families` are as for `follow`.
+    `offset_ns` is the clock there less the one here, to within half of an exchange; it does not count with
+    `same_clock`, where both have one. `families` are as for `follow`.
     """
 
     here: TimelineEvents
     there: TimelineEvents
     offset_ns: int
     families: Mapping[int, str]
+    same_clock: bool = False
 
     @property
     def dropped(self) -> int:
@@ -48,6 +50,8 @@ class TwoTimelines:
     def between(self, start_ns: int, end_ns: int) -> TimelineEvents:
         """The events in [start_ns, end_ns) of the clock here, in one order."""
         here = self.here.between(start_ns, end_ns)
+        if self.same_clock:
+            return joined(here, self.there.between(start_ns, end_ns), 0)
         first_ns, last_ns = start_ns + self.offset_ns - _MARGIN_NS, end_ns + self.offset_ns + _MARGIN_NS
         there = self.there.between(first_ns, last_ns)
         found = clock_offset_ns(here, there, self.offset_ns, self.families)

@@ -99,7 +99,8 @@ class Machines:
         if self._second is None:
             return here
         there = self._second.instruments.events()
-        return TwoTimelines(here, there, self._second.offset_ns, syscall_families())
+        # Nodes of one kernel have one clock; an offset would be off where there and back take unequally long.
+        return TwoTimelines(here, there, self._second.offset_ns, syscall_families(), self._second.same_kernel)
 
     def begin_cpu(self, roles: Places, probed: bool, sampled: bool = False) -> None:
         """As `Instruments.begin_cpu`."""

@@ -54,6 +54,17 @@ def joined(events: list[Event], chain: tuple[int, ...], ahead_ns: int, off_by_ns
 
 
 @pytest.mark.parametrize("chain", CHAINS)
+def test_one_clock_needs_no_offset(chain: tuple[int, ...]) -> None:
+    """Events stay at their times, also where what was thought of the offset is wrong."""
+    here, there = apart(exchanges(chain), chain, 0)
+    found = TwoTimelines(here, there, 25, FAMILIES, same_clock=True).between(0, 1 << 40)
+    assert sorted(found.stamp_ns) == sorted([*here.stamp_ns, *there.stamp_ns])
+    one = follow(timeline(exchanges(chain), {thread: PLACES[thread] for thread in chain}), FAMILIES)
+    two = follow(found, FAMILIES)
+    assert (len(two.followed), two.lost) == (len(one.followed), 0)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("ahead_ns", [0, 7_000_000_001, -3_000_000])
 @pytest.mark.parametrize("off_by_ns", [0, 25, -25])
 def test_the_clocks_offset_is_found_from_the_exchanges(chain: tuple[int, ...], ahead_ns: int, off_by_ns: int) -> None:
