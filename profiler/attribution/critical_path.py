@@ -12,7 +12,7 @@ The path then goes on with the place that sent last, without a hand-over that is
 sent before is *lost*: dropped and counted.
 
 Where client and server are on two machines, nobody traced wakes who gets a message from the other one: the path goes on
-there, at the last send before.
+there, at the last send before. A receiver that did not sleep has the time itself, as on one machine.
 """
 
 import math
@@ -395,8 +395,6 @@ def _path(
             return
         yield tid, sent[0], now, IPC
         now, tid = sent
-    if crossings:
-        yield 0, start_ns, now, OTHER
 
 
 def _last_sent(replay: Replay, receiver: str, start_ns: int, now: int) -> tuple[int, int] | None:
