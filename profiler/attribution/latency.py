@@ -398,7 +398,7 @@ class HandOverMeans:
 
 
 def mean_hand_overs(rounds: Sequence[ExchangeTable]) -> HandOverMeans:
-    """Means over the exchanges during which the machine was not held up."""
+    """Means over the exchanges that were not delayed by the machine (`unheld_mask`)."""
     means = _hand_overs(pool(rounds))
     sums = {kind: sum(means[place, direction, kind] for place, direction in _ROWS) for kind in HAND_OVER_KINDS}
     known = {kind: None if np.isnan(sums[kind]) else sums[kind] for kind in (CORES, CACHES)}

@@ -9,12 +9,16 @@ stays a test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from profiler.evaluation.readings import Point
 from profiler.evaluation.windows import CpuWindow
 from profiler.planning.cells import Scene
+
+_HIT: Final = ""
+"""The column of hits; the others are those of temperatures."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,6 @@ def fit_cpu_costs(windows: Mapping[Point, Sequence[CpuWindow]]) -> CpuCosts:
     else:
         found = {}
     return CpuCosts(found.pop(_HIT, 0.0), found)
-
-
-_HIT = ""
-"""The column of hits; the others are those of temperatures."""
 
 
 class _Rows:
