@@ -7,12 +7,14 @@ or from that side's share of a hop with both; a filter from what it added to ano
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
-from predictor.graph.types import SidecarMode
+from predictor.graph.types import PROTOCOLS, SidecarMode
 from predictor.models.types import POSITIONS, Configuration, FittedModel
 from profiler.errors import UsageError
 from profiler.vocabulary.hop import PLACEMENTS
+from profiler.vocabulary.protocols import TCP
 from profiler.vocabulary.usual import PROXY, usual_application
 
 CLIENT: Final = 0
@@ -138,17 +140,22 @@ class Resolver:
         return None
 
     def _filter(self, kind: Kind, name: str) -> tuple[Part, ...]:
-        """What a filter adds, from a hop of the same protocol that has it, at one side or both as it was measured."""
+        """What a filter adds, from a hop of the same protocol that has it, else from one of another HTTP protocol.
+
+        HTTP filters work on decoded headers and bodies, which are the same whatever the protocol on the wire. The cost
+        is added at one side, or at both as it was measured.
+        """
         side = SERVER if kind.server != "none" else CLIENT
-        if kind.protocol == "tcp" or {kind.client, kind.server} <= {"tcp", "none"}:
+        if kind.protocol == TCP or {kind.client, kind.server} <= {"tcp", "none"}:
             self.notes.append(f"filter {name}: a TCP sidecar does not run it")
             return ()
-        for topology in ("server", "client", "shared", "both"):
-            for tls in dict.fromkeys((kind.tls, "none", "mtls")):
-                if points := self._points(kind.protocol, topology, tls, (name,)):
-                    self.notes.append(f"filter {name}: from {points[0][1].name}, on the {SIDES[side]} side")
-                    share = side if topology == "both" else None
-                    return (Part(side, points, share, f"filter:{name}"),)
+        others = (kind.protocol, *(protocol for protocol in PROTOCOLS if protocol not in (kind.protocol, TCP)))
+        ways = product(others, ("server", "client", "shared", "both"), dict.fromkeys((kind.tls, "none", "mtls")))
+        for protocol, topology, tls in ways:
+            if points := self._points(protocol, topology, tls, (name,)):
+                foreign = "" if protocol == kind.protocol else f", measured with {protocol}"
+                self.notes.append(f"filter {name}: from {points[0][1].name}{foreign}, on the {SIDES[side]} side")
+                return (Part(side, points, side if topology == "both" else None, f"filter:{name}"),)
         raise _LackingError(Missing(kind.protocol, _topology(kind), kind.tls, (name,)))
 
     def _points(

@@ -18,8 +18,8 @@ from predictor.validation.types import Anchor, Validation
 from predictor.what_if.comparison import saving
 from predictor.what_if.scenarios import AS_IT_IS, Scenario
 from profiler.errors import MeshInsightError, UsageError
-from profiler.host.cpu_siblings import cpus_for_hops, warnings_of_cpus
 from profiler.host.environment import describe_environment
+from profiler.host.hop_cpus import cpus_for_hops, warnings_of_cpus
 from profiler.measuring.applications import AnchorCell, AnchorReading, ApplicationBench
 from profiler.profile.types import Profile
 from profiler.proxies.registry import find_proxy

@@ -49,7 +49,7 @@ class Redirect:
 
     def errors_ns(self, spent_ns: Mapping[str, float]) -> dict[str, float]:
         """Standard errors of the components that lose a share of `spent_ns`, and of `redirect`, which has them all."""
-        found = {name: error * spent_ns.get(name, 0.0) for name, error in self.errors.items()}
+        found = {name: error * max(0.0, spent_ns.get(name, 0.0)) for name, error in self.errors.items()}
         return {**found, REDIRECT: math.hypot(*found.values())} if found else {}
 
 

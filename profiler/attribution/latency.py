@@ -303,8 +303,8 @@ class LatencyPart:
     source: str
 
 
-def decompose(rounds: LatencyRounds) -> dict[str, LatencyPart]:
-    """Latency components of the overhead.
+def decompose(rounds: LatencyRounds, each: LatencyRounds | None = None) -> dict[str, LatencyPart]:
+    """Latency components of the overhead, and of each round of `each` on its own (of `rounds` where that is None).
 
     `mean_ns` leaves out exchanges during which the machine was held up (`unheld_mask`). `p99_ns` is the 99th
     percentile, over exchanges, of the component in excess of its share without sidecars.
@@ -313,7 +313,8 @@ def decompose(rounds: LatencyRounds) -> dict[str, LatencyPart]:
     medians, means = rounds.split(_at_median).sum(axis=0), rounds.split(_mean).sum(axis=0)
     p99 = _p99(rounds, medians)
     errors_ns = _errors(rounds)
-    splits = [rounds.drawn([index]).split(_at_median).sum(axis=0) for index in range(rounds.rounds)]
+    each = each or rounds
+    splits = [each.drawn([index]).split(_at_median).sum(axis=0) for index in range(each.rounds)]
     found = {}
     for name in rounds.names:
         index = rounds.column(name)

@@ -6,8 +6,9 @@ from typing import Final
 from profiler.doctor.check import CPU_EBPF, LATENCY, MEASURING, PREDICT, PROFILE, REPORT, Check
 from profiler.doctor.host import Host
 from profiler.host.accounting import Noise
-from profiler.host.cpu_siblings import cores_of, cpus_for_hops, listed_cpus
+from profiler.host.cpu_topology import listed_cpus
 from profiler.host.environment import describe_environment
+from profiler.host.hop_cpus import cores_of, cpus_for_hops
 from profiler.vocabulary.hop import LONGEST_CHAIN
 
 _SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "pit", "jiffies")

@@ -32,7 +32,7 @@ from profiler.attribution.latency import (
     decompose,
     mean_hand_overs,
 )
-from profiler.attribution.statistics import spread_ties
+from profiler.attribution.statistics import middle, spread_ties
 from profiler.evaluation.cpu_costs import CpuCosts, fit_cpu_costs
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
@@ -63,6 +63,10 @@ _CLOCK_RESOLUTION_NS: Final = 1000
 _FEWEST_ROUNDS: Final = 2
 _OTHERS_SHARE: Final = 0.05
 """Share of the CPUs that foreign processes may use before a cell says so."""
+
+
+Chosen = Callable[[Sequence[LatencyWindow]], list[LatencyWindow]]
+"""Which rounds of a hop are taken: all of them, or the middle ones."""
 
 
 class Assembly:
@@ -154,28 +158,28 @@ class Assembly:
 
     def _latency(self, cell: Cell, cpu: profile.Cpu | None) -> profile.Latency:
         windows, baseline = self._windows(cell)
-        overhead_ns = _p50(windows) - _p50(baseline)
+        middle_windows, middle_baseline = _middle(windows), _middle(baseline)
+        with_ns, without_ns = _p50(middle_windows), _p50(middle_baseline)
         found = profile.Latency(
-            baseline_p50_ns=_p50(baseline),
-            with_p50_ns=_p50(windows),
-            overhead_p50_ns=overhead_ns,
+            baseline_p50_ns=without_ns,
+            with_p50_ns=with_ns,
+            overhead_p50_ns=with_ns - without_ns,
             overhead_ci95_ns=None,
             overhead_rounds_ns=[
                 _p50([window]) - _p50([other]) for window, other in zip(windows, baseline, strict=False)
             ],
-            baseline=_percentiles(_free(baseline)),
-            with_sidecars=_percentiles(_free(windows)),
+            baseline=_percentiles(_free(middle_baseline)),
+            with_sidecars=_percentiles(_free(middle_windows)),
             components={},
             by_place=[],
             closure_residual=None,
         )
         if not cell.scene.load.serial:
             return replace(found, components=_loaded_components(found, cpu)) if cpu else found
-        rounds = LatencyRounds(
-            self._tables(windows), self._tables(baseline), self._latency_rungs(cell), self._redirect(cell)
-        )
+        rounds = self._latency_rounds(cell, _middle)
         components = {
-            name: profile.LatencyComponent(**asdict(part), ci95_ns=None) for name, part in decompose(rounds).items()
+            name: profile.LatencyComponent(**asdict(part), ci95_ns=None)
+            for name, part in decompose(rounds, self._latency_rounds(cell, list)).items()
         }
         handed = mean_hand_overs(rounds.with_sidecar)
         places = [
@@ -189,15 +193,19 @@ class Assembly:
             by_place=places,
             hand_overs=_hand_overs(handed),
             baseline_hand_overs=_hand_overs(mean_hand_overs(rounds.baseline)),
-            closure_residual=residual((part.median_ns for part in components.values()), overhead_ns),
+            closure_residual=residual((part.median_ns for part in components.values()), found.overhead_p50_ns),
         )
 
-    def _latency_rungs(self, cell: Cell) -> tuple[LatencyRung, ...]:
+    def _latency_rounds(self, cell: Cell, chosen: Chosen) -> LatencyRounds:
+        windows, baseline = (self._tables(chosen(part)) for part in self._windows(cell))
+        return LatencyRounds(windows, baseline, self._latency_rungs(cell, chosen), self._redirect(cell))
+
+    def _latency_rungs(self, cell: Cell, chosen: Chosen) -> tuple[LatencyRung, ...]:
         """The cell's ladder; empty while a rung has too few rounds, so that user time stays whole."""
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            tables = self._tables(self._readings.latency[rung.hop, cell.scene])
+            tables = self._tables(chosen(self._readings.latency[rung.hop, cell.scene]))
             waits = _wait_component(rung, filter_wait_component)
             shares, error = (found.by_role, found.error) if found else (None, 0.0)
             rungs.append(LatencyRung(rung.component, tables, rung.outside, waits, shares, error))
@@ -414,7 +422,7 @@ def _cpu_round(window: CpuWindow, costs: CpuCosts, temperature: str) -> CpuRound
         return {name: spent_ns * per_sampled for name, spent_ns in found.items()}
 
     traced = components_from_states(without_probes(times.time_ns, times.entries, times.hits, costs.hit_ns))
-    traced[IPC] = traced.get(IPC, 0.0) + costs.moved_ns(window, temperature)
+    traced[IPC] = max(0.0, traced.get(IPC, 0.0) + costs.moved_ns(window, temperature))
     weighed_ns = sum(samples.time_ns(folded=True, busy_ns=traced_ns).values()) if samples else 0.0
     return CpuRound(
         window.requests,
@@ -450,6 +458,11 @@ def _free(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
 
 def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
     return float(np.median(spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)))
+
+
+def _middle(windows: Sequence[LatencyWindow]) -> list[LatencyWindow]:
+    """The rounds without those that another tenant, or an unusual placement, made the slowest or the fastest."""
+    return middle(windows, lambda window: float(np.median(window.free_ns)))
 
 
 def _p50(windows: Sequence[LatencyWindow]) -> float:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from profiler.attribution.cpu_classes import components_from_states
 from profiler.errors import ProcessError
 from profiler.host.accounting import Noise
-from profiler.host.cpu_siblings import cpus_for_hops
+from profiler.host.hop_cpus import cpus_for_hops
 from profiler.measuring.bench import START_WITHIN_S, wait_until_sending
 from profiler.measuring.instruments import BusyTime
 from profiler.planning.cells import ANCHOR_SCENE, Scene, anchor_scene, paced

@@ -17,8 +17,8 @@ from profiler.evaluation.cells import Assembly
 from profiler.evaluation.merge import merged_anchor, merged_cells, merged_hit_ns, merged_noise, merged_probes
 from profiler.evaluation.readings import Readings
 from profiler.files.writing import PRIVATE, write_whole
-from profiler.host.cpu_siblings import cpus_for_hops, warnings_of_cpus
 from profiler.host.environment import describe_environment
+from profiler.host.hop_cpus import cpus_for_hops, warnings_of_cpus
 from profiler.measuring.bench import Bench, Toolbox
 from profiler.measuring.journal import Journal
 from profiler.measuring.loop import Campaign, Report, expected_seconds

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from profiler.host.cpu_siblings import cpus_for_hops
+from profiler.host.hop_cpus import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.measuring.instruments import Instruments
 from profiler.measuring.machines import Machines, Places

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from profiler.errors import UsageError
 from profiler.files.folders import hand_over, write_private
-from profiler.host.cpu_siblings import cpus_for_hops
+from profiler.host.hop_cpus import cpus_for_hops
 from profiler.host.interpreter import module_command
 from profiler.host.process import Process
 from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, PROXY_UID, Listener

@@ -11,7 +11,7 @@ from typing import Final
 
 from profiler.errors import ProcessError
 from profiler.files.folders import hand_over
-from profiler.host.cpu_siblings import cpus_for_hops
+from profiler.host.hop_cpus import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.host.process import ROOT, Process
 from profiler.host.waiting import wait_until

@@ -15,7 +15,7 @@ from profiler.cluster.agent.secrets import SECRETS, token_in
 from profiler.cluster.objects.mesh import Reading
 from profiler.cluster.run.task import ASSISTANT_PORT, HopPlace, SidecarPlace, Task
 from profiler.errors import MeshInsightError
-from profiler.host.cpu_siblings import cpus_for_hops
+from profiler.host.hop_cpus import cpus_for_hops
 from profiler.host.netns import Namespace
 from profiler.measuring.instruments import Instruments
 from profiler.measuring.machines import Machines, Places, SecondMachine

@@ -102,6 +102,18 @@ def test_a_filter_measured_on_one_side_is_added_there() -> None:
     assert any("filter lua: from http1-server" in text for text in with_filter.assumptions)
 
 
+def test_a_filter_measured_with_another_http_protocol_is_added_and_stated() -> None:
+    plain = cell({"ipc": (2e4, 0, 0, 0, 0)}, (0, 0, 0, 0), protocol="grpc", topology="server")
+    filtered = cell({"ipc": (1e4, 0, 0, 0, 0), "filter:lua": (7e3, 0, 0, 0, 0)}, (0, 0, 0, 0),
+                    topology="server", filters=["lua"])  # fmt: skip
+    model = fit_profile(profile([*known_profile().cells, plain, filtered]))
+    options = Options(samples=0, load=False)
+    without, with_filter = (predict(pair(protocol="grpc", filters=names), model, options) for names in ((), ("lua",)))
+    gained = with_filter.latency["mean"].overhead_ns.value - without.latency["mean"].overhead_ns.value
+    assert gained == pytest.approx(7e3)
+    assert any("measured with http1" in text for text in with_filter.assumptions)
+
+
 def test_memory_is_one_proxy_per_replica_and_its_connections() -> None:
     one = pair()
     services = (one.services[0], replace(one.services[1], replicas=3))

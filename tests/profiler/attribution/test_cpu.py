@@ -133,6 +133,11 @@ def test_the_error_of_a_share_is_that_of_what_it_moves_and_of_where_it_goes() ->
     assert found[EVENT_WAIT].error_ns == 0
 
 
+def test_a_component_that_came_out_below_nothing_has_no_negative_error() -> None:
+    errors = Redirect({IPC: 0.1}, {IPC: 0.03}).errors_ns({IPC: -5e3})
+    assert errors == {IPC: 0.0, REDIRECT: 0.0}
+
+
 def test_what_the_machine_was_busy_with_in_each_round_is_with_less_without() -> None:
     measured = CpuRounds([window(TCP), window({**TCP, IPC: 9500.0})], [window(DIRECT)] * 2)
     added_ns = sum(TCP.values()) - sum(DIRECT.values())

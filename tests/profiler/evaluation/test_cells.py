@@ -44,13 +44,21 @@ def cpu_window(spent_ns: int) -> CpuWindow:
 @pytest.fixture
 def cell() -> Cell:
     """A TCP hop with a sidecar on the client's side, in four rounds of latency and two of CPU."""
+    return tcp_cell()
+
+
+def tcp_cell(delays_ns: tuple[int, ...] = (0, 0, 0, 0)) -> Cell:
+    """That cell; the rounds with the sidecar take so much longer, in the sidecar itself."""
     plan = make_plan(ProfileSettings(protocols=("tcp",), topologies=("client",), temperatures=("hot",)))
     readings = Readings()
     for hop in plan.hops:
         added = 0 if hop.topology == NONE else 1
         for scene in plan.scenes:
             for number in range(4):
-                window = latency_window(number, 50_000 + added * (20_000 + 1000 * number), added * 20_000)
+                delay_ns = added * delays_ns[number]
+                window = latency_window(
+                    number, 50_000 + added * (20_000 + 1000 * number) + delay_ns, added * 20_000 + delay_ns
+                )
                 readings.latency[hop, scene].append(window)
             readings.cpu[hop, scene] += [cpu_window(30_000 + added * (9000 + 2000 * number)) for number in range(2)]
             readings.cpu_rates_rps[scene] = None
@@ -69,6 +77,16 @@ def test_the_overhead_of_each_round_is_kept_in_both_currencies(cell: Cell) -> No
     assert latency.overhead_rounds_ns == pytest.approx([20_000, 21_000, 22_000, 23_000])
     assert cpu.overhead_rounds_ns == pytest.approx([9000, 11_000])
     assert cpu.overhead_ns == pytest.approx(10_000)
+
+
+def test_a_round_that_other_processes_delayed_moves_no_figure() -> None:
+    delayed, _ = parts(tcp_cell((0, 0, 0, 64_000_000)))
+    quiet, _ = parts(tcp_cell())
+    assert delayed.overhead_p50_ns == quiet.overhead_p50_ns
+    assert delayed.with_sidecars.p99_ns == quiet.with_sidecars.p99_ns
+    assert delayed.components[IPC].median_ns == quiet.components[IPC].median_ns
+    assert delayed.closure_residual == quiet.closure_residual
+    assert delayed.overhead_rounds_ns[3] > 64e6
 
 
 def test_intervals_lie_about_their_figures(cell: Cell) -> None:

@@ -1,43 +1,19 @@
-"""Which CPUs are threads of one core (SMT), and on which CPUs hops run because of it."""
+"""On which CPUs hops run, and what follows where these are threads of one core (SMT)."""
 
 import os
-import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
+from profiler.host.cpu_topology import CPU_DIR, threads_of_core
 from profiler.vocabulary.hop import LONGEST_CHAIN
 
-_CPU_DIR: Final = Path("/sys/devices/system/cpu")
-_RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
-
-def threads_of_core(cpu: int, cpu_dir: Path = _CPU_DIR) -> tuple[int, ...]:
-    """The CPUs that are threads of the core of `cpu`, in order; `cpu` alone where the kernel does not tell."""
-    try:
-        text = (cpu_dir / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text(errors="replace")
-    except OSError:
-        return (cpu,)
-    return tuple(sorted({cpu} | (listed_cpus(text) or set())))
-
-
-def listed_cpus(text: str) -> set[int] | None:
-    """The CPUs of a list of the kernel's, as in "0-3,8"; None where it is none."""
-    found: set[int] = set()
-    for part in text.strip().split(","):
-        numbers = _RANGE.fullmatch(part)
-        if numbers is None:
-            return None
-        found |= set(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
-    return found
-
-
-def cores_of(cpus: Iterable[int], cpu_dir: Path = _CPU_DIR) -> int:
+def cores_of(cpus: Iterable[int], cpu_dir: Path = CPU_DIR) -> int:
     """How many cores these CPUs are threads of."""
     return len({threads_of_core(cpu, cpu_dir) for cpu in cpus})
 
 
-def cpus_for_hops(allowed: Collection[int] | None = None, cpu_dir: Path = _CPU_DIR) -> list[int]:
+def cpus_for_hops(allowed: Collection[int] | None = None, cpu_dir: Path = CPU_DIR) -> list[int]:
     """The CPUs that hops are placed on, in order: of `allowed`, by default those that this process may use.
 
     One CPU of each core where there are cores enough for all processes of a hop. Else all, those of different cores
@@ -48,7 +24,7 @@ def cpus_for_hops(allowed: Collection[int] | None = None, cpu_dir: Path = _CPU_D
     return first if len(first) >= LONGEST_CHAIN else [*first, *others]
 
 
-def warnings_of_cpus(cpus: Sequence[int], cpu_dir: Path = _CPU_DIR) -> list[str]:
+def warnings_of_cpus(cpus: Sequence[int], cpu_dir: Path = CPU_DIR) -> list[str]:
     """What to say where hops are placed on these CPUs, and figures are not those of a machine with a core for each."""
     first, others = _by_core(cpus, cpu_dir)
     if len(cpus) == 1:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from profiler.host.cpu_siblings import cores_of, cpus_for_hops, listed_cpus, threads_of_core, warnings_of_cpus
+from profiler.host.cpu_topology import listed_cpus, threads_of_core
+from profiler.host.hop_cpus import cores_of, cpus_for_hops, warnings_of_cpus
 
 
 def machine(folder: Path, cpus: int, siblings: Callable[[int], str]) -> Path:
