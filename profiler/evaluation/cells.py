@@ -33,7 +33,7 @@ from profiler.attribution.latency import (
     mean_hand_overs,
 )
 from profiler.attribution.statistics import middle, spread_ties
-from profiler.evaluation.cpu_costs import CpuCosts, fit_cpu_costs
+from profiler.evaluation.cpu_costs import CpuCostFit, CpuCosts
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
 from profiler.evaluation.user_split import UserSplits
@@ -77,10 +77,7 @@ class Assembly:
         self._readings = readings
         self._user_splits = UserSplits(readings)
         self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
-        self._cpu_costs = fit_cpu_costs({point: readings.cpu[point] for point in readings.cpu if _direct(point)})
-
-    def _cpu_rounds_of(self, windows: Sequence[CpuWindow], temperature: str) -> list[CpuRound]:
-        return [_cpu_round(window, self._cpu_costs, temperature) for window in windows]
+        self._cpu_costs = CpuCostFit(readings.cpu)
 
     def _in_place_hit_ns(self) -> float | None:
         """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
@@ -220,18 +217,21 @@ class Assembly:
 
     def _cpu_rounds(self, cell: Cell) -> CpuRounds | None:
         windows, baseline = self._cpu_windows(cell)
-        temperature = cell.scene.temperature
+        costs = self._cpu_costs.without(cell.hop)
+
+        def corrected(entries: Sequence[CpuWindow]) -> list[CpuRound]:
+            return [_cpu_round(window, costs, cell.scene.temperature) for window in entries]
+
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            of_rung = self._cpu_rounds_of(self._readings.cpu[rung.hop, cell.scene], temperature)
+            of_rung = corrected(self._readings.cpu[rung.hop, cell.scene])
             server = _wait_component(rung, filter_server_component)
             share, error = (found.share, found.error) if found else (None, 0.0)
             rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
         if not windows or not baseline or not all(rung.rounds for rung in rungs):
             return None
-        with_sidecar, without = (self._cpu_rounds_of(part, temperature) for part in (windows, baseline))
-        return CpuRounds(with_sidecar, without, tuple(rungs))
+        return CpuRounds(corrected(windows), corrected(baseline), tuple(rungs))
 
     def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
         """What function ranges tell of a rung above the protocol's own; None where the ladder has to tell.

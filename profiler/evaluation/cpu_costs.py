@@ -1,10 +1,12 @@
 """What the difference between CPU phases with tracepoints and without is due to. Pure.
 
 In phases with tracepoints their hits cost CPU time. And where the scheduler places the processes, one phase may have
-more hand-overs to another CPU than the next: tried on two CPUs of an Intel guest, such a hand-over costs 30 to 35 µs
+more hand-overs to another CPU than the next: tried on two CPUs of an Intel guest, such a hand-over costs 30 to 40 µs
 of CPU more than a local one, so a hop without sidecars takes 15 µs of CPU per request, or 80. Each is an interrupt that
-the kernel counts, with probes or without. Both costs are fitted to hops without sidecars, so the closure of the others
-stays a test.
+the kernel counts, with probes or without.
+
+Both costs are fitted to the phases of all other hops than the one that they correct, so its closure stays a test. Hops
+without sidecars alone give too little: a hit costs more where caches are colder and bodies larger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +15,11 @@ from typing import Final
 
 import numpy as np
 
+from profiler.attribution.statistics import Floats
 from profiler.evaluation.readings import Point
 from profiler.evaluation.windows import CpuWindow
 from profiler.planning.cells import Scene
+from profiler.vocabulary.hop import NONE, Hop
 
 _HIT: Final = ""
 """The column of hits; the others are those of temperatures."""
@@ -33,55 +37,59 @@ class CpuCosts:
         return self.rescheduling_ns.get(temperature, 0.0) * window.fewer_reschedulings
 
 
-def fit_cpu_costs(windows: Mapping[Point, Sequence[CpuWindow]]) -> CpuCosts:
-    """The costs by weighted least squares, from the windows of hops without sidecars.
+class CpuCostFit:
+    """Weighted least squares over the windows of hops.
 
-    A window has two rows: its phases without probes and those with. Per request, CPU time is that of the application
-    under this load (in any placement), and the two costs times their numbers. A cost that comes out negative is 0.
+    A window has two rows: its phases without probes and those with. Per request, CPU time is that of the hop under this
+    load, and the two costs times their numbers. A hop without sidecars is the same in any placement. A cost that comes
+    out negative is 0.
     """
-    rows = _Rows(windows)
-    chosen = rows.columns
-    while chosen:
-        found = rows.solve(chosen)
-        if min(found.values()) >= 0.0:
-            break
-        chosen = [name for name in chosen if found[name] > 0.0]
-    else:
-        found = {}
-    return CpuCosts(found.pop(_HIT, 0.0), found)
-
-
-class _Rows:
-    """The rows of the regression, means of their group taken off and times the root of their weight."""
 
     def __init__(self, windows: Mapping[Point, Sequence[CpuWindow]]) -> None:
-        groups: dict[tuple[str, Scene], list[tuple[float, float, float, float]]] = {}
-        for (hop, scene), entries in windows.items():
-            counted = all(window.counts_reschedulings for window in entries)
-            for window in entries:
-                free = (window.free_reschedulings or 0.0) if counted else 0.0
-                traced = (window.traced_reschedulings or 0.0) if counted else 0.0
-                groups.setdefault((hop.application, scene), []).extend(
-                    [
-                        (window.free_requests, window.busy_ns, free, 0.0),
-                        (window.requests, window.traced_busy_ns, traced, float(window.times.hits)),
-                    ]
-                )
-        self.columns = [_HIT, *dict.fromkeys(scene.temperature for _, scene in groups)]
-        values, features = [], []
-        for (_, scene), rows in groups.items():
-            table = np.array(rows)
-            requests = table[:, :1]
-            rates = table[:, 1:] / requests
-            rates = (rates - (rates * requests).sum(axis=0) / requests.sum()) * np.sqrt(requests)
-            values.append(rates[:, 0])
-            of_temperature = [rates[:, 1] * (scene.temperature == name) for name in self.columns[1:]]
-            features.append(np.stack([rates[:, 2], *of_temperature], axis=1))
-        self._values = np.concatenate(values) if values else np.zeros(0)
-        self._features = np.concatenate(features) if features else np.zeros((0, 1))
+        measured = {point: entries for point, entries in windows.items() if entries}
+        self._columns = [_HIT, *dict.fromkeys(scene.temperature for _, scene in measured)]
+        groups: dict[tuple[Hop | str, Scene], list[tuple[float, ...]]] = {}
+        for (hop, scene), entries in measured.items():
+            of = hop.application if hop.topology == NONE else hop
+            groups.setdefault((of, scene), []).extend(_rows(entries))
+        self._equations = [(of, *self._normal(scene, np.array(rows))) for (of, scene), rows in groups.items()]
 
-    def solve(self, chosen: Sequence[str]) -> dict[str, float]:
-        """The costs of these columns; 0 for one that does not vary."""
-        features = self._features[:, [self.columns.index(name) for name in chosen]]
-        found, *_ = np.linalg.lstsq(features, self._values, rcond=None)
-        return dict(zip(chosen, found.tolist(), strict=True))
+    def without(self, hop: Hop) -> CpuCosts:
+        """The costs by all hops but this one."""
+        others = [equation for equation in self._equations if equation[0] != hop]
+        size = len(self._columns)
+        products = sum((equation[1] for equation in others), np.zeros((size, size)))
+        targets = sum((equation[2] for equation in others), np.zeros(size))
+        chosen = [number for number in range(size) if products[number, number] > 0.0]
+        found = np.zeros(size)
+        while chosen:
+            found[:] = 0.0
+            found[chosen] = np.linalg.lstsq(products[np.ix_(chosen, chosen)], targets[chosen], rcond=None)[0]
+            if found.min() >= 0.0:
+                break
+            chosen = [number for number in chosen if found[number] > 0.0]
+        else:
+            found[:] = 0.0
+        costs = dict(zip(self._columns, found.tolist(), strict=True))
+        return CpuCosts(costs.pop(_HIT), costs)
+
+    def _normal(self, scene: Scene, rows: Floats) -> tuple[Floats, Floats]:
+        """The normal equations of a group: products of its features, and of them with the CPU time."""
+        requests = rows[:, :1]
+        rates = rows[:, 1:] / requests
+        rates = (rates - (rates * requests).sum(axis=0) / requests.sum()) * np.sqrt(requests)
+        of_temperature = [rates[:, 1] * (scene.temperature == name) for name in self._columns[1:]]
+        features = np.stack([rates[:, 2], *of_temperature], axis=1)
+        return features.T @ features, features.T @ rates[:, 0]
+
+
+def _rows(windows: Sequence[CpuWindow]) -> list[tuple[float, ...]]:
+    """Requests, CPU time, rescheduling interrupts and hits of each kind of phase."""
+    counted = all(window.counts_reschedulings for window in windows)
+    found: list[tuple[float, ...]] = []
+    for window in windows:
+        free = (window.free_reschedulings or 0.0) if counted else 0.0
+        traced = (window.traced_reschedulings or 0.0) if counted else 0.0
+        found.append((window.free_requests, window.busy_ns, free, 0.0))
+        found.append((window.requests, window.traced_busy_ns, traced, float(window.times.hits)))
+    return found

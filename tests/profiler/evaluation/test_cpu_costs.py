@@ -1,10 +1,10 @@
-"""What hits of probes and hand-overs to another CPU cost, from windows of hops without sidecars."""
+"""What hits of probes and hand-overs to another CPU cost, from the windows of other hops."""
 
 from collections.abc import Mapping
 
 import pytest
 
-from profiler.evaluation.cpu_costs import CpuCosts, fit_cpu_costs
+from profiler.evaluation.cpu_costs import CpuCostFit, CpuCosts
 from profiler.evaluation.readings import Point
 from profiler.evaluation.windows import CpuWindow
 from profiler.host.accounting import Noise
@@ -31,8 +31,12 @@ def window(free: float | None, traced: float | None, requests: float = 1000.0, h
     )  # fmt: skip
 
 
+def costs(windows: Mapping[Point, list[CpuWindow]]) -> CpuCosts:
+    return CpuCostFit(windows).without(ANCHOR_HOP)
+
+
 def test_both_costs_are_found_where_hand_overs_vary_from_phase_to_phase() -> None:
-    found = fit_cpu_costs({POINT: [window(0.1, 1.9), window(1.0, 0.4), window(2.0, 2.0)]})
+    found = costs({POINT: [window(0.1, 1.9), window(1.0, 0.4), window(2.0, 2.0)]})
     assert found.hit_ns == pytest.approx(HIT_NS)
     assert found.rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
 
@@ -42,34 +46,47 @@ def test_both_ends_of_placement_tell_it_without_any_variation_of_their_own() -> 
         (Hop("none", "none", placement=APART), ANCHOR_SCENE): [window(2.0, 2.0)] * 2,
         (Hop("none", "none", placement=TOGETHER), ANCHOR_SCENE): [window(0.0, 0.0)] * 2,
     }
-    assert fit_cpu_costs(ends).rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
+    assert costs(ends).rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
 
 
 def test_temperatures_have_costs_of_their_own() -> None:
     cold = (POINT[0], anchor_scene("cold"))
-    found = fit_cpu_costs({POINT: [window(0.0, 1.0), window(1.0, 0.0)], cold: [window(1.0, 1.0)] * 2})
+    found = costs({POINT: [window(0.0, 1.0), window(1.0, 0.0)], cold: [window(1.0, 1.0)] * 2})
     assert found.rescheduling_ns["hot"] == pytest.approx(CROSSING_NS)
     assert found.rescheduling_ns["cold"] == pytest.approx(0.0)
 
 
 def test_without_counted_hand_overs_hits_alone_are_calibrated() -> None:
-    found = fit_cpu_costs({POINT: [window(None, None), window(None, None)]})
+    found = costs({POINT: [window(None, None), window(None, None)]})
     assert found.hit_ns == pytest.approx(HIT_NS)
     assert found.moved_ns(window(None, None), "hot") == 0.0
 
 
 def test_no_cost_is_below_zero() -> None:
-    found = fit_cpu_costs({POINT: [window(0.1, 1.9, hit_ns=-20.0), window(1.0, 0.4, hit_ns=-20.0)]})
+    found = costs({POINT: [window(0.1, 1.9, hit_ns=-20.0), window(1.0, 0.4, hit_ns=-20.0)]})
     assert found.hit_ns == 0.0
     assert min(found.rescheduling_ns.values()) >= 0.0
 
 
 def test_nothing_measured_is_no_cost() -> None:
-    assert fit_cpu_costs({}) == CpuCosts()
+    assert costs({}) == CpuCosts()
 
 
 def test_what_moved_is_what_brings_the_traced_requests_to_the_others() -> None:
-    costs = CpuCosts(HIT_NS, {"hot": CROSSING_NS})
+    known = CpuCosts(HIT_NS, {"hot": CROSSING_NS})
     one = window(2.0, 0.5, requests=100.0)
-    assert costs.moved_ns(one, "hot") == pytest.approx(1.5 * 100 * CROSSING_NS)
-    assert costs.moved_ns(one, "natural") == 0.0
+    assert known.moved_ns(one, "hot") == pytest.approx(1.5 * 100 * CROSSING_NS)
+    assert known.moved_ns(one, "natural") == 0.0
+
+
+def test_a_hop_does_not_calibrate_itself() -> None:
+    own: Point = (ANCHOR_HOP, ANCHOR_SCENE)
+    others = {POINT: [window(None, None), window(None, None)]}
+    fit = CpuCostFit({**others, own: [window(None, None, hit_ns=500.0)] * 9})
+    assert fit.without(ANCHOR_HOP).hit_ns == pytest.approx(HIT_NS)
+
+
+def test_other_hops_with_sidecars_calibrate_too() -> None:
+    other: Point = (Hop("tcp", "client"), ANCHOR_SCENE)
+    fit = CpuCostFit({POINT: [window(None, None, hit_ns=0.0)], other: [window(None, None, hit_ns=2 * HIT_NS)]})
+    assert fit.without(ANCHOR_HOP).hit_ns == pytest.approx(HIT_NS)
