@@ -1,7 +1,6 @@
 """The command `meshinsight`: joins the subcommands and is the one place where errors become messages and exit statuses.
 
-Exit status: 0 done, 1 the run failed, 2 the request was wrong, 70 a defect in MeshInsight, 128 + n stopped by signal n
-(130 for Ctrl-C).
+`EXIT_STATUSES` says what each exit status means.
 """
 
 import errno
@@ -9,12 +8,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Final
 
 import typer
-from typer.core import TyperGroup
 
 from meshinsight import __version__
+from meshinsight.application import Application, Commands, NoColor, Quiet, Verbose, section
 from meshinsight.commands import (
     advise,
     attach,
@@ -29,7 +29,7 @@ from meshinsight.commands import (
     show,
     validate,
 )
-from meshinsight.console import prepare_streams, print_error, print_line
+from meshinsight.console import is_verbose, prepare_streams, print_error, print_line, show_only
 from profiler.errors import MeshInsightError, UsageError
 from profiler.host.memory import is_shortage
 from profiler.host.search_path import forget_relative_entries
@@ -42,11 +42,36 @@ EXIT_WRONG: Final = UsageError.exit_code
 WRONG_NAMES: Final = (errno.ENAMETOOLONG, errno.ELOOP)
 """Errors of the system that no file by the name that was given could avoid."""
 PLUGIN: Final = "kubectl-meshinsight"
-"""The name under which kubectl finds it."""
+"""The name under which kubectl finds the plugin."""
+COMPLETION: Final = "kubectl_complete-meshinsight"
+"""The name under which kubectl finds the completion of the plugin."""
+_WrongCommandLine: Final[type[Exception]] = typer.BadParameter.mro()[2]
+"""What Typer raises for a wrong command line: click's ClickException, which Typer does not export."""
+
+EXIT_STATUSES: Final = {
+    "0": "Success.",
+    "1": "The run failed. advise: limits not met. doctor FEATURE: does not work.",
+    "2": "The command line or an input file is wrong.",
+    "70": "A defect in MeshInsight.",
+    "128+N": "Stopped by signal N; 130 is Ctrl-C.",
+}
+PURPOSES: Final = {
+    "Start here": (attach, profile, doctor),
+    "Read a profile": (show, report, fit),
+    "Predict": (predict, predict_batch, advise, graph),
+    "Check and clean up": (validate, cleanup),
+}
+"""The commands by purpose, in the order of the help."""
 
 
-class Commands(TyperGroup):
+def _name(command: ModuleType) -> str:
+    return command.__name__.rpartition(".")[2].replace("_", "-")
+
+
+class Program(Commands):
     """The subcommands. A signal that stops one becomes the exit status that shells know it by."""
+
+    purposes: ClassVar = {title: tuple(map(_name, commands)) for title, commands in PURPOSES.items()}
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -57,21 +82,35 @@ class Commands(TyperGroup):
             raise typer.Exit(128 + getattr(stopped, "signum", signal.SIGINT)) from stopped
 
 
-app = typer.Typer(
-    cls=Commands,
+app = Application(
+    cls=Program,
     name="meshinsight",
     help="What a service mesh sidecar costs in latency and CPU time, and where that cost comes from.",
-    no_args_is_help=True,
+    epilog="\n\n".join(
+        (
+            section("Exit status", (f"{status:<7}{meaning}" for status, meaning in EXIT_STATUSES.items())),
+            section(
+                "Values",
+                (
+                    "-o is the format of what is printed, --out the file or directory to write.",
+                    "Times have a unit: 500ms, 2s, 10m, 1h.",
+                    "Rates are requests per second: 200, 200/s, 30/min.",
+                    "Sizes are bytes or have a unit: 1500, 64KiB, 2Gi. CPUs: 2, 0.5, 200m.",
+                ),
+            ),
+        )
+    ),
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: it answers three times as fast, and copies well
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (profile, show, graph, fit, predict, predict_batch, advise, report, validate, attach, doctor, cleanup):
-    command.register(app)
+for commands in PURPOSES.values():
+    for command in commands:
+        command.register(app)
 
 
 def print_version(wanted: bool) -> None:
-    """Answer `--version` before anything else is looked at."""
+    """Answer `--version` before anything else is read."""
     if wanted:
         print_line(f"meshinsight {__version__}")
         raise typer.Exit
@@ -82,12 +121,16 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    no_color: NoColor = False,
 ) -> None:
     """Options of the command as a whole."""
+    show_only(quiet=quiet, verbose=verbose, no_color=no_color)
 
 
 def main() -> None:
-    """Run the command line and exit with its status. No traceback unless MESHINSIGHT_DEBUG is set."""
+    """Run the command line and exit with its status. A traceback only with --verbose or MESHINSIGHT_DEBUG."""
     prepare_streams()
     forget_relative_entries()
     try:
@@ -102,10 +145,15 @@ def main() -> None:
 
 def run() -> int:
     """Run the command line; errors become one line on standard error. Returns the exit status."""
+    program = "kubectl meshinsight" if Path(sys.argv[0]).name == PLUGIN else "meshinsight"
     try:
-        app(prog_name="kubectl meshinsight" if Path(sys.argv[0]).name == PLUGIN else "meshinsight")
+        if program != "meshinsight":
+            require_own_completion(sys.argv[1:])
+        status = app(prog_name=program, standalone_mode=False)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
+    except _WrongCommandLine as error:
+        return wrong_command_line(error, program)
     except BrokenPipeError:
         raise
     except MeshInsightError as error:
@@ -117,8 +165,25 @@ def run() -> int:
         if isinstance(error, OSError):
             return failed(error, in_words(error), EXIT_WRONG if error.errno in WRONG_NAMES else EXIT_FAILED)
         text = f"defect in MeshInsight, please report it: {type(error).__name__}: {error}"
-        return failed(error, f"{text} (where: run again with {DEBUG_VARIABLE}=1)", EXIT_DEFECT)
-    return 0
+        return failed(error, f"{text} (where: run again with --verbose)", EXIT_DEFECT)
+    return status if isinstance(status, int) else 0
+
+
+def require_own_completion(arguments: list[str]) -> None:
+    """Raise `UsageError` where the plugin is asked to install completion: that would replace kubectl's own."""
+    for option in ("--install-completion", "--show-completion"):
+        if any(given.partition("=")[0] == option for given in arguments):
+            raise UsageError(
+                f"{option}: is for the command meshinsight; kubectl completes this plugin with {COMPLETION}, which is "
+                "installed next to it, once kubectl's own completion is on (kubectl completion --help)"
+            )
+
+
+def wrong_command_line(error: Any, program: str) -> int:
+    """Print what is wrong with the command line in one line."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if getattr(error, "ctx", None) else program
+    return failed(error, f"{text[:1].lower()}{text[1:]}; see: {command} --help", EXIT_WRONG)
 
 
 def in_words(error: OSError) -> str:
@@ -129,8 +194,8 @@ def in_words(error: OSError) -> str:
 
 
 def failed(error: Exception, text: str, status: int) -> int:
-    """Tell the user what failed, with a traceback where one was asked for."""
-    if os.environ.get(DEBUG_VARIABLE):
+    """Print what failed, with a traceback where one was asked for."""
+    if is_verbose() or os.environ.get(DEBUG_VARIABLE):
         import traceback
 
         traceback.print_exception(error)
@@ -140,6 +205,6 @@ def failed(error: Exception, text: str, status: int) -> int:
 
 
 def print_notes(error: BaseException) -> None:
-    """Tell the user what failed after the error, such as the removal of a run's files: a line each."""
+    """Print what failed after the error, such as the removal of a run's files: a line each."""
     for note in getattr(error, "__notes__", []):
         print_error(note)

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from profiler.errors import MeshInsightError
@@ -20,6 +21,38 @@ _UNCUT_WIDTH: Final = 400
 """Columns given to output that is not a terminal: wider than any table here, so nothing is folded or cut."""
 
 _LONGEST_ERROR: Final = 2000
+
+
+@dataclass
+class _Shown:
+    """What the options of every command say about the output. This is state: there is one terminal."""
+
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+
+
+_shown: Final = _Shown()
+
+
+def show_only(*, quiet: bool, verbose: bool, no_color: bool) -> None:
+    """Set what is printed from now on."""
+    _shown.quiet, _shown.verbose, _shown.no_color = quiet, verbose, no_color
+
+
+def show_more(*, quiet: bool, verbose: bool, no_color: bool) -> None:
+    """Add to what was set: options before the command and after it count alike."""
+    show_only(quiet=quiet or _shown.quiet, verbose=verbose or _shown.verbose, no_color=no_color or _shown.no_color)
+
+
+def is_quiet() -> bool:
+    """Whether only results and errors are wanted."""
+    return _shown.quiet
+
+
+def is_verbose() -> bool:
+    """Whether every step is wanted."""
+    return _shown.verbose
 
 
 def prepare_streams() -> None:
@@ -35,13 +68,14 @@ def print_line(text: str = "", stream: TextIO | None = None) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print one line to standard error: progress, what was written where, warnings."""
-    print_line(text, sys.stderr)
+    """Print one line to standard error, unless --quiet is given: progress, what was written where, warnings."""
+    if not _shown.quiet:
+        print_line(text, sys.stderr)
 
 
 def print_error(text: str) -> None:
     """Print an error as one line on standard error, whatever is in it."""
-    print_note(f"meshinsight: error: {one_line(text, _LONGEST_ERROR)}")
+    print_line(f"meshinsight: error: {one_line(text, _LONGEST_ERROR)}", sys.stderr)
 
 
 def write_document(text: str, stream: TextIO) -> None:
@@ -73,8 +107,8 @@ def make_console(stream: TextIO, width: int | None = None, plain: bool = False) 
     """A rich console on `stream` that shows text as it is: no markup, no emoji codes, nothing unprintable."""
     from meshinsight.rich_console import SafeConsole
 
-    colour = True if plain else None
-    return SafeConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, no_color=colour)
+    no_color = True if plain or _shown.no_color else None  # None: as NO_COLOR says
+    return SafeConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, no_color=no_color)
 
 
 def print_whole(render: "Callable[[Console], None]", stream: TextIO) -> None:

@@ -5,12 +5,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-from meshinsight.console import make_console, print_note
+from meshinsight.console import is_quiet, is_verbose, make_console, print_note
 from profiler.text import printable
 
 
 class Progress:
-    """A line that is written over on a terminal; elsewhere one line every ten seconds."""
+    """A line that is written over on a terminal; elsewhere one line every ten seconds, or one per step (--verbose)."""
 
     _QUIET_S = 10.0
 
@@ -20,7 +20,7 @@ class Progress:
 
         self._text = Text
         self._console = make_console(sys.stderr)
-        self._status = Status("", console=self._console) if sys.stderr.isatty() else None
+        self._status = Status("", console=self._console) if sys.stderr.isatty() and not is_quiet() else None
         self._told_s = -self._QUIET_S
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class Progress:
         text = f"{label} ({_duration(left_s)} left)" if left_s else label
         if self._status:
             self._status.update(self._text(printable(text)))
-        elif time.monotonic() - self._told_s >= self._QUIET_S:
+        elif is_verbose() or time.monotonic() - self._told_s >= self._QUIET_S:
             self._told_s = time.monotonic()
             print_note(text)
 

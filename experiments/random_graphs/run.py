@@ -168,7 +168,7 @@ def validated(profile: Path, graph: Path, one: RandomGraph, seconds: float) -> t
     """What `meshinsight validate` says of a graph: nothing and its JSON, or why there is none and its last line."""
     window_s, rounds = windows(sum(entry.rate_rps for entry in one.graph.ingress), seconds)
     command = [sys.executable, "-m", "meshinsight", "validate", str(profile), str(graph), "-o", "json"]
-    command += ["--temperature", one.temperature, "--rounds", str(rounds), "--duration", f"{window_s:g}"]
+    command += ["--temperature", one.temperature, "--rounds", str(rounds), "--duration", f"{window_s:g}s"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode == 0:
         return "", ran.stdout

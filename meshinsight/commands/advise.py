@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.models import load_model
 from meshinsight.options.checks import out_file, output_format
+from meshinsight.options.panels import CHANGES, LIMITS
 from meshinsight.options.prediction import (
     CpuModel,
     CrossingShare,
@@ -32,39 +34,71 @@ if TYPE_CHECKING:
     from predictor.hop_costs.options import Options
 
 EXIT_NOT_MET: Final = 1
+_EXAMPLES: Final = examples(
+    "meshinsight advise profile-out shop.yaml --slo p99=50ms",
+    "meshinsight advise profile-out shop.yaml --max-cpu 200m --allow tls",
+    "meshinsight advise profile-out shop.yaml --slo p95=20ms --out changed.yaml",
+)
+
+Slo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAT=TIME",
+        help="Limit of the latency with sidecars: mean, p50, p90, p95 or p99, such as p99=50ms.",
+        rich_help_panel=LIMITS,
+    ),
+]
+MaxOverhead = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAT=TIME", help="Limit of the latency that sidecars add, such as p99=5ms.", rich_help_panel=LIMITS
+    ),
+]
+MaxCpu = Annotated[
+    str | None,
+    typer.Option(metavar="CPUS", help="Limit of the CPU of all sidecars, such as 4 or 200m.", rich_help_panel=LIMITS),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Limit of the memory of all sidecars, such as 512Mi or 2GiB.", rich_help_panel=LIMITS
+    ),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND",
+        help="Kind of change to allow as well: tls, filter, shared, none, all.",
+        show_default="protocol, client, uds",
+        rich_help_panel=CHANGES,
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Do not change: a kind of change, or edges or services (globs).",
+        rich_help_panel=CHANGES,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add `advise` to the command line."""
-    app.command(name="advise")(advise)
+    app.command(name="advise", epilog=_EXAMPLES)(advise)
 
 
 def advise(
     profile: ProfileOrModel,
     graph: Graph,
-    slo: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STAT=DURATION", help="Limit of latency with sidecars: mean, p50, p90 or p99, as p99=50ms."
-        ),
-    ] = None,
-    max_overhead: Annotated[
-        list[str] | None, typer.Option(metavar="STAT=DURATION", help="Limit of what sidecars add to it, as p99=5ms.")
-    ] = None,
-    max_cpu: Annotated[float | None, typer.Option(metavar="VCPU", help="Limit of CPU of all sidecars.")] = None,
-    max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Limit of their memory, as 2GiB.")] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND", help="Kinds of changes besides protocol, client, uds: tls, filter, shared, none; all."
-        ),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Leave alone: a kind of change, edges or services (globs)."),
-    ] = None,
+    slo: Slo = None,
+    max_overhead: MaxOverhead = None,
+    max_cpu: MaxCpu = None,
+    max_memory: MaxMemory = None,
+    allow: Allow = None,
+    keep: Keep = None,
     output: Annotated[str, output_format(*text_formats())] = "table",
-    out: Annotated[Path | None, out_file(metavar="FILE", help="Write the changed call graph there.")] = None,
+    out: Annotated[Path | None, out_file(metavar="FILE", help="Call graph file to write, with the changes.")] = None,
     proxy: Proxy = None,
     transport: Transport = "ip",
     seed: Seed = 1,
@@ -72,9 +106,10 @@ def advise(
     cpu_model: CpuModel = None,
     crossing_share: CrossingShare = None,
 ) -> None:
-    """Find the fewest changes that meet limits of latency, CPU and memory, in order of what each saves.
+    """Find the fewest changes that meet latency and CPU limits.
 
-    What the file marks as required stays. Exit status 1 says that the limits cannot be met.
+    The changes are listed in order of what each saves; memory can be limited too. What the call graph marks as required
+    stays. The exit status is 1 if the limits are not met.
     """
     limits = _limits(slo or (), max_overhead or (), max_cpu, max_memory)
     from meshinsight.reports.subjects.advice import report
@@ -96,14 +131,14 @@ def advise(
 
 
 def _limits(
-    slo: "list[str] | tuple[()]", overhead: "list[str] | tuple[()]", cpu: float | None, memory: str | None
+    slo: "list[str] | tuple[()]", overhead: "list[str] | tuple[()]", cpu: str | None, memory: str | None
 ) -> "list[Limit]":
     """All limits that were given. Raises `UsageError` if there is none."""
-    from predictor.advise.limits import cpu_limit, parse_memory_limit, parse_time_limit
+    from predictor.advise.limits import parse_cpu_limit, parse_memory_limit, parse_time_limit
 
     found = [parse_time_limit("--slo", "latency", text) for text in slo]
     found += [parse_time_limit("--max-overhead", "overhead", text) for text in overhead]
-    found += [cpu_limit("--max-cpu", cpu)] if cpu is not None else []
+    found += [parse_cpu_limit("--max-cpu", cpu)] if cpu is not None else []
     found += [parse_memory_limit("--max-memory", memory)] if memory is not None else []
     if not found:
         raise UsageError("no limit given; give one or more of --slo, --max-overhead, --max-cpu, --max-memory")

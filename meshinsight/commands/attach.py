@@ -2,68 +2,119 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from meshinsight.console import print_note
+from meshinsight.application import examples
+from meshinsight.console import is_verbose, print_note
 from meshinsight.on_cluster import attach_to_pods
-from meshinsight.options.checks import output_format
+from meshinsight.options.checks import duration_option, output_format
 from meshinsight.options.cluster import ClusterOptions, Context, Image, Kubeconfig
+from meshinsight.options.panels import CLUSTER, TARGET, TIME
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.errors import ProcessError, UsageError
-from profiler.files.units import parse_duration_s
 from profiler.text import one_line
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
 
 _SHORTEST_S, _LONGEST_S = 0.5, 3600.0
-_LEAST_OVERHEAD, _MOST_OVERHEAD = 0.001, 0.5
+_LEAST_RATIO, _MOST_RATIO = 0.001, 0.5
+_EXAMPLES: Final = examples(
+    'sudo meshinsight attach --pid "$(pgrep -n envoy)"',
+    "meshinsight attach --pod shop/cart-7d9f4 --duration 1m",
+    "meshinsight attach --selector app=cart --namespace shop --cpu-budget 0.5%",
+)
+
+Pid = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--pid", metavar="PID", help="Process of a running sidecar. Can be given again.", rich_help_panel=TARGET
+    ),
+]
+Pod = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pod",
+        metavar="NS/NAME",
+        help="Kubernetes pod with a sidecar. Can be given again.",
+        rich_help_panel=TARGET,
+    ),
+]
+Selector = Annotated[
+    str | None,
+    typer.Option(metavar="LABELS", help="Labels of pods with sidecars, as for kubectl.", rich_help_panel=TARGET),
+]
+Namespace = Annotated[
+    str, typer.Option(metavar="NAME", help="Namespace of --pod and --selector.", rich_help_panel=TARGET)
+]
+Container = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Container of the proxy, if not that of Istio or Linkerd.", rich_help_panel=TARGET
+    ),
+]
+ProfilerNamespace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Prepared namespace for the pod that measures; default: a new one.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Duration = Annotated[
+    float,
+    duration_option(
+        "--duration",
+        least_s=_SHORTEST_S,
+        most_s=_LONGEST_S,
+        default_s=30.0,
+        help="How long to observe, such as 30s or 5m.",
+        rich_help_panel=TIME,
+    ),
+]
+CpuBudget = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the CPU time that attach itself may take, 0.1% to 50%.",
+        rich_help_panel=TIME,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add `attach` to the command line."""
-    app.command(name="attach")(attach)
+    app.command(name="attach", epilog=_EXAMPLES)(attach)
 
 
 def attach(
-    pid: Annotated[
-        list[int] | None, typer.Option("--pid", metavar="PID", help="A running sidecar; give it again for more.")
-    ] = None,
-    pod: Annotated[
-        list[str] | None, typer.Option("--pod", metavar="NS/NAME", help="The sidecar of a pod of a Kubernetes cluster.")
-    ] = None,
-    selector: Annotated[
-        str | None, typer.Option(metavar="LABELS", help="The sidecars of the pods that this selects, as for kubectl.")
-    ] = None,
-    namespace: Annotated[str, typer.Option(metavar="NAME", help="Of pods and selectors without one.")] = "default",
-    container: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The proxy's container, if it is not that of a known mesh.")
-    ] = None,
-    profiler_namespace: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="With --pod: where the profiler is, prepared for runs; default: a new one."),
-    ] = None,
+    pid: Pid = None,
+    pod: Pod = None,
+    selector: Selector = None,
+    namespace: Namespace = "default",
+    container: Container = None,
+    profiler_namespace: ProfilerNamespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     image: Image = None,
-    duration: Annotated[str, typer.Option(metavar="TIME", help="How long to look, such as 30s or 5m.")] = "30s",
-    max_overhead: Annotated[
-        str, typer.Option(metavar="SHARE", help="What it may cost of the CPU time, such as 1% or 0.5%.")
-    ] = "1%",
+    duration: Duration = 30.0,
+    cpu_budget: CpuBudget = "1%",
     output: Annotated[str, output_format(*text_formats())] = "table",
 ) -> None:
-    """Decompose the CPU time and messages of a sidecar that already runs, read-only and within a bound."""
+    """Show what a running sidecar spends CPU time on; read-only.
+
+    CPU time by component, messages and their delay in the proxy. Nothing is deployed, sent or changed, and the option
+    --cpu-budget limits the CPU time that attach itself takes.
+    """
     on_cluster = bool(pod) or selector is not None
     if bool(pid) == on_cluster:
-        raise UsageError(
-            "attach needs to know what to look at: either --pid PID, or --pod NS/NAME or --selector LABELS"
-        )
-    duration_s, max_ratio = read_duration_s(duration), parse_ratio(max_overhead)
+        raise UsageError("attach needs a sidecar to attach to: either --pid PID, or --pod NS/NAME or --selector LABELS")
+    max_ratio = parse_ratio(cpu_budget)
     options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image, namespace=profiler_namespace)
     if on_cluster:
-        for one in attach_to_pods(options, pod or [], selector, namespace, container, duration_s, max_ratio, _say):
+        for one in attach_to_pods(options, pod or [], selector, namespace, container, duration, max_ratio, _say):
             _show(one, output)
             _require_all(one)
         return
@@ -75,7 +126,7 @@ def attach(
     from profiler.attach.targets import local_targets
     from profiler.host.interrupts import Interrupted
 
-    found, signum = run(local_targets(pid or []), Settings(duration_s, max_ratio), _say)
+    found, signum = run(local_targets(pid or []), Settings(duration, max_ratio), _say)
     _show(found, output)
     if signum is not None:
         raise Interrupted(signum)
@@ -89,7 +140,7 @@ def _show(found: "Attached", output: str) -> None:
 
 
 def _say(text: str) -> None:
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() or is_verbose():
         print_note(f"attach: {text}")
 
 
@@ -99,21 +150,10 @@ def _require_all(found: "Attached") -> None:
         raise ProcessError(f"{', '.join(ended)} ended within {found.asked_s:g} s; the result is of the time until then")
 
 
-def read_duration_s(text: str) -> float:
-    """`30s`, `500ms`, `5m`, or a number of seconds, in seconds. Raises UsageError."""
-    try:
-        seconds = parse_duration_s(text, bare_s=1.0)
-    except ValueError:
-        seconds = 0.0
-    if not _SHORTEST_S <= seconds <= _LONGEST_S:
-        raise UsageError(f"--duration: expected a time from 500ms to 1h, such as 30s; found {one_line(text)!r}")
-    return seconds
-
-
 def parse_ratio(text: str) -> float:
     """`1%` or `0.01` as a fraction. Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
     ratio = float(match[1]) / (100 if match[2] else 1) if match else 0.0
-    if not _LEAST_OVERHEAD <= ratio <= _MOST_OVERHEAD:
-        raise UsageError(f"--max-overhead: expected a share from 0.1% to 50%, such as 1%; found {one_line(text)!r}")
+    if not _LEAST_RATIO <= ratio <= _MOST_RATIO:
+        raise UsageError(f"--cpu-budget: expected a share from 0.1% to 50%, such as 1%; found {one_line(text)!r}")
     return ratio

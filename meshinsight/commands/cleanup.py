@@ -1,37 +1,52 @@
 """`meshinsight cleanup`: remove what killed runs left on this machine, and nothing else."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.console import print_line
 from meshinsight.on_cluster import cleanup_cluster
 from meshinsight.options.cluster import Cluster, ClusterOptions, Context, Kubeconfig
+from meshinsight.options.panels import CLUSTER
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from profiler.testbed.leftovers import Leftover
 
+_EXAMPLES: Final = examples(
+    "sudo meshinsight cleanup --dry-run",
+    "meshinsight cleanup --cluster --namespace meshinsight",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add `cleanup` to the command line."""
-    app.command(name="cleanup")(cleanup)
+    app.command(name="cleanup", epilog=_EXAMPLES)(cleanup)
 
 
 def cleanup(
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Print what would be removed; remove nothing.")
+    ] = False,
     cluster: Cluster = False,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only in this namespace, prepared for runs; with --cluster."),
+        typer.Option(
+            metavar="NAME", help="Only in this namespace, which was prepared for runs.", rich_help_panel=CLUSTER
+        ),
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="This run, whatever it does; with --cluster.")
+        str | None,
+        typer.Option("--run", metavar="ID", help="This run, even if it still measures.", rich_help_panel=CLUSTER),
     ] = None,
 ) -> None:
-    """Remove what killed runs left behind: processes, namespaces, rules, files; with --cluster, objects."""
+    """Remove what killed runs left behind, and nothing else.
+
+    Processes, network namespaces, rules and files of this machine; with --cluster, objects of a cluster.
+    """
     options = ClusterOptions(kubeconfig=kubeconfig, context=context, namespace=namespace)
     if cluster:
         cleanup_cluster(options, run_id, dry_run=dry_run)

@@ -1,4 +1,7 @@
-"""`meshinsight doctor`: what this machine offers, and what follows for each feature."""
+"""`meshinsight doctor`: what this machine offers, and what follows for each feature.
+
+Exit status: 0 the diagnosis is printed; with a feature named, 1 it does not work here.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -7,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.console import print_whole, write_json_document
 from meshinsight.options.checks import output_format
+from profiler.errors import UsageError
+from profiler.text import not_one_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,27 +22,48 @@ if TYPE_CHECKING:
 
     from profiler.doctor import Check, Diagnosis, Feature
 
+EXIT_DOES_NOT_WORK: Final = 1
+
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
 _STATUS_WIDTH: Final = 9
 _NAME_WIDTH: Final = 28
+_EXAMPLES: Final = examples("sudo meshinsight doctor", "sudo meshinsight doctor profile")
 
 
 def register(app: typer.Typer) -> None:
     """Add `doctor` to the command line."""
-    app.command(name="doctor")(doctor)
+    app.command(name="doctor", epilog=_EXAMPLES)(doctor)
 
 
 def doctor(
+    feature: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FEATURE",
+            help="Only what concerns attach, profile, cluster, predict, advise, validate or report.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[str, output_format("table", "json")] = "table",
 ) -> None:
-    """Say what this machine offers and which features work on it. Changes nothing."""
-    from profiler.doctor import diagnose
+    """Check which features work on this machine.
 
+    Prints what is missing and the remedy, and changes nothing. With a feature named, the exit status is 1 if it does
+    not work here.
+    """
+    from profiler.doctor import FEATURES, diagnose
+
+    if feature is not None and feature not in FEATURES:
+        raise UsageError(f"FEATURE: {not_one_of(feature, tuple(FEATURES))}")
     diagnosis = diagnose()
+    if feature is not None:
+        diagnosis = diagnosis.of_feature(feature)
     if output == "json":
         write_json_document(diagnosis.as_json(), sys.stdout)
-        return
-    print_whole(lambda console: _print_table(table_lines(diagnosis), console), sys.stdout)
+    else:
+        print_whole(lambda console: _print_table(table_lines(diagnosis), console), sys.stdout)
+    if feature is not None and not all(found.works for found in diagnosis.features):
+        raise typer.Exit(EXIT_DOES_NOT_WORK)
 
 
 def _print_table(lines: "Iterator[Text]", console: "Console") -> None:
@@ -45,16 +72,17 @@ def _print_table(lines: "Iterator[Text]", console: "Console") -> None:
 
 
 def table_lines(diagnosis: "Diagnosis") -> "Iterator[Text]":
-    """The diagnosis as text: checks by area, each gap with its remedy, then the features."""
+    """The diagnosis as text: the summary, the features, then checks by area, each gap with its remedy."""
     from rich.text import Text
 
+    yield Text(diagnosis.summary, style="bold")
+    yield Text("features", style="bold")
+    for feature in diagnosis.features:
+        yield from _feature_lines(feature)
     for area, checks in groupby(diagnosis.checks, key=lambda check: check.area):
         yield Text(area, style="bold")
         for check in checks:
             yield from _check_lines(check)
-    yield Text("features", style="bold")
-    for feature in diagnosis.features:
-        yield from _feature_lines(feature)
 
 
 def _check_lines(check: "Check") -> "Iterator[Text]":

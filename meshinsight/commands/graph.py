@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from meshinsight.console import print_line, print_note, write_document
-from meshinsight.options.checks import number, out_file
+from meshinsight.application import Application, Commands, examples
+from meshinsight.console import is_quiet, print_line, print_note, write_document
+from meshinsight.options.checks import duration_option, out_file, rate_option
+from meshinsight.options.panels import SOURCE
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,31 +22,46 @@ if TYPE_CHECKING:
 LISTED: Final = 12
 """So many lines of a kind are shown; the file has them all."""
 
-graph_app = typer.Typer(
+graph_app = Application(
+    cls=Commands,
     name="graph",
-    help="Make and check call graph files, what `meshinsight predict` works on.",
-    no_args_is_help=True,
+    help="Make and check call graph files, the input of predict.",
     rich_markup_mode=None,
 )
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="INPUT…", help="Files, directories, or - for standard input; .gz is read as it is."),
+    typer.Argument(metavar="INPUT", help="Files, directories, or - for standard input. Files may be .gz."),
 ]
-Topology = Annotated[Path, typer.Argument(metavar="INPUT", help="One topology file, or - for standard input.")]
-Out = Annotated[Path, out_file(metavar="GRAPH.yaml", help="The call graph file to write; - prints it.")]
+Topology = Annotated[Path, typer.Argument(metavar="INPUT", help="Topology file, or - for standard input.")]
+Out = Annotated[Path, out_file(metavar="GRAPH.yaml", help="Call graph file to write; - prints it.")]
 Rate = Annotated[
     float | None,
-    number("--rate", least=0, most=1e12, metavar="RPS", help="Requests per second that come in, in all."),
+    rate_option(
+        "--rate",
+        least_rps=0,
+        most_rps=1e12,
+        help="Requests per second of all entries together, such as 200 or 30/min.",
+        rich_help_panel=SOURCE,
+    ),
 ]
 FromTraces = Annotated[
-    bool, typer.Option("--rate-from-traces", help="Take the rate from the time between the traces: all were recorded.")
+    bool,
+    typer.Option(
+        "--rate-from-traces",
+        help="Take the rate from the times of the traces; needs traces of all requests.",
+        rich_help_panel=SOURCE,
+    ),
 ]
 Operation = Annotated[
-    str | None, typer.Option("--operation", metavar="NAME", help="Only traces whose first span has this name.")
+    str | None,
+    typer.Option(
+        "--operation", metavar="NAME", help="Only traces whose first span has this name.", rich_help_panel=SOURCE
+    ),
 ]
 Incomplete = Annotated[
-    bool, typer.Option("--allow-incomplete", help="Use what there is of traces with spans whose parent is missing.")
+    bool,
+    typer.Option("--allow-incomplete", help="Use traces that lack the parent of a span, too.", rich_help_panel=SOURCE),
 ]
 
 
@@ -54,8 +71,11 @@ def register(app: typer.Typer) -> None:
 
 
 @graph_app.command(name="check")
-def check(graph: Annotated[Path, typer.Argument(metavar="FILE", help="A call graph file.")]) -> None:
-    """Check a call graph file: one line says what is wrong and where, or what is in it and what it leaves open."""
+def check(graph: Annotated[Path, typer.Argument(metavar="GRAPH", help="Call graph file.")]) -> None:
+    """Check a call graph file.
+
+    Prints what is in it and what it leaves open, or one line with what is wrong.
+    """
     from predictor.graph.reader import load_graph
 
     with _right_command("check", [graph]):
@@ -75,7 +95,7 @@ def _add_trace_command(reader: str, about: str) -> None:
         allow_incomplete: Incomplete = False,
     ) -> None:
         if rate is not None and rate_from_traces:
-            raise UsageError("--rate and --rate-from-traces: both say the rate; give one")
+            raise UsageError("--rate and --rate-from-traces: both give the rate; leave one out")
         from predictor.importers.traces.calls.merge import Rates
         from predictor.importers.traces.reading import TraceOptions, import_traces
         from predictor.importers.traces.spans.spans import Vocabulary
@@ -87,17 +107,23 @@ def _add_trace_command(reader: str, about: str) -> None:
         _write(found.graph, out)
         _tell_path(found)
 
-    graph_app.command(name=f"from-{reader}", help=about)(command)
+    example = examples(f"meshinsight graph from-{reader} traces.json --rate 200 --out shop.yaml")
+    graph_app.command(name=f"from-{reader}", help=about, epilog=example)(command)
 
 
-_add_trace_command("jaeger", "From Jaeger's JSON: many traces become one graph with mean calls, sizes, service times.")
-_add_trace_command("otlp", "From OpenTelemetry's traces, OTLP as JSON or protobuf.")
-_add_trace_command("zipkin", "From Zipkin's JSON, version 2 or 1, Envoy's own traces included.")
+_add_trace_command(
+    "jaeger",
+    "Make a call graph of Jaeger traces (JSON).\n\nThe traces become one graph with mean calls, sizes and times.",
+)
+_add_trace_command("otlp", "Make a call graph of OpenTelemetry traces (OTLP).\n\nReads OTLP as JSON and as protobuf.")
+_add_trace_command(
+    "zipkin", "Make a call graph of Zipkin traces (JSON).\n\nReads versions 2 and 1, and the traces that Envoy writes."
+)
 
 
-@graph_app.command(name="from-isotope")
+@graph_app.command(name="from-isotope", epilog=examples("meshinsight graph from-isotope topology.yaml --out shop.yaml"))
 def from_isotope(topology: Topology, out: Out, rate: Rate = None) -> None:
-    """From a service graph of Isotope (istio/tools)."""
+    """Make a call graph of an Isotope topology (istio/tools)."""
     from predictor.importers.isotope import read_isotope
 
     with _right_command("from-isotope", [topology]):
@@ -105,18 +131,32 @@ def from_isotope(topology: Topology, out: Out, rate: Rate = None) -> None:
     _write(graph, out)
 
 
-@graph_app.command(name="from-prometheus")
+@graph_app.command(
+    name="from-prometheus",
+    epilog=examples(
+        "meshinsight graph from-prometheus metrics.txt --over 1h --out shop.yaml",
+        "meshinsight graph from-prometheus query.json --out shop.yaml",
+    ),
+)
 def from_prometheus(
     inputs: Inputs,
     out: Out,
     rate: Rate = None,
     over: Annotated[
-        float | None, typer.Option("--over", metavar="SECONDS", help="The values are totals over so many seconds.")
+        float | None,
+        duration_option(
+            "--over",
+            least_s=0.001,
+            most_s=1e12,
+            help="Time that the values are totals of, such as 1h; default: they are rates.",
+            rich_help_panel=SOURCE,
+        ),
     ] = None,
 ) -> None:
-    """From istio_requests_total and the sizes beside it: Prometheus text, or the JSON of an instant query."""
-    if over is not None and not 0 < over < 1e12:
-        raise UsageError(f"--over {over:g}: expected a number of seconds above 0")
+    """Make a call graph of Istio's metrics in Prometheus.
+
+    Reads istio_requests_total and the sizes, as Prometheus text or as the JSON of an instant query.
+    """
     from predictor.importers.metrics.prometheus import read_prometheus
 
     with _right_command("from-prometheus", inputs):
@@ -124,9 +164,14 @@ def from_prometheus(
     _write(graph, out)
 
 
-@graph_app.command(name="from-manifests")
+@graph_app.command(
+    name="from-manifests", epilog=examples("meshinsight graph from-manifests manifests/ --rate 200 --out shop.yaml")
+)
 def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
-    """From Kubernetes manifests: replicas, protocols by port, and calls as far as containers' settings name them."""
+    """Make a call graph of Kubernetes manifests.
+
+    Reads replicas, protocols by port, and the calls that the settings of containers name.
+    """
     from predictor.importers.manifests.reading import read_manifests
 
     with _right_command("from-manifests", inputs):
@@ -172,7 +217,8 @@ def _write(graph: "CallGraph", out: Path) -> None:
     else:
         save_graph(graph, out)
         print_note(f"{out} written")
-    _describe(graph, sys.stderr)
+    if not is_quiet():
+        _describe(graph, sys.stderr)
 
 
 def _describe(graph: "CallGraph", stream: TextIO) -> None:

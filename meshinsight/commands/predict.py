@@ -3,15 +3,18 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.models import load_model
 from meshinsight.options.checks import output_format
+from meshinsight.options.panels import WHAT_IF
 from meshinsight.options.prediction import (
     CpuModel,
     CrossingShare,
+    Currency,
     Graph,
     PricePerGibHour,
     PricePerVcpuHour,
@@ -30,9 +33,48 @@ if TYPE_CHECKING:
     from predictor.hop_costs.options import Factors, Options
 
 
+_EXAMPLES: Final = examples(
+    "meshinsight predict profile-out shop.yaml",
+    "meshinsight predict profile-out shop.yaml --set '*.tls=none'",
+    "meshinsight predict profile-out shop.yaml --price-per-vcpu-hour 0.04",
+)
+Scenarios = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML file of scenarios to compare.", rich_help_panel=WHAT_IF),
+]
+Speedup = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Components faster: YAML, such as parsing: {C: 0.5, L: 0.5} (C: CPU, L: latency).",
+        rich_help_panel=WHAT_IF,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="EDGE.FIELD=VALUE",
+        help="Calls changed, such as '*.tls=none' or 'a->b.protocol=tcp'.",
+        rich_help_panel=WHAT_IF,
+    ),
+]
+DropFilter = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="No call has this filter.", rich_help_panel=WHAT_IF)
+]
+Topology = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="All services with: server (sidecar for incoming calls only), shared, none.",
+        rich_help_panel=WHAT_IF,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add `predict` to the command line."""
-    app.command(name="predict")(predict)
+    app.command(name="predict", epilog=_EXAMPLES)(predict)
 
 
 def predict(
@@ -41,30 +83,23 @@ def predict(
     output: Annotated[str, output_format(*FORMATS)] = "table",
     proxy: Proxy = None,
     transport: Transport = "ip",
-    scenarios: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Compare what-ifs: YAML with names, set, topology, speedup, load, …"),
-    ] = None,
+    scenarios: Scenarios = None,
     seed: Seed = 1,
     samples: Samples = 10_000,
     cpu_model: CpuModel = None,
     crossing_share: CrossingShare = None,
-    speedup: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What if components were faster: YAML, parsing: {C: 0.5, L: 0.5}."),
-    ] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="EDGE.FIELD=VALUE", help="What if: '*.tls=none', 'a->b.protocol=tcp'."),
-    ] = None,
-    drop_filter: Annotated[list[str] | None, typer.Option(metavar="NAME", help="What if no edge had it.")] = None,
-    topology: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What if all services had: server (side only), shared, none.")
-    ] = None,
+    speedup: Speedup = None,
+    change: Set = None,
+    drop_filter: DropFilter = None,
+    topology: Topology = None,
     price_per_vcpu_hour: PricePerVcpuHour = None,
     price_per_gib_hour: PricePerGibHour = None,
+    currency: Currency = "",
 ) -> None:
-    """Predict latency, CPU and memory that sidecars add to a call graph, with intervals and all that was assumed."""
+    """Predict the latency and CPU that sidecars add.
+
+    For one call graph: latency, CPU, memory and cost of all sidecars, with intervals and everything that was assumed.
+    """
     # Read when numpy is loaded: matrices here are small, and on a busy machine its threads wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from meshinsight.reports.subjects.prediction import Prices
@@ -76,7 +111,7 @@ def predict(
     options = Options(
         proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup), crossing_share=crossing_share
     )
-    prices = Prices(price_per_vcpu_hour, price_per_gib_hour)
+    prices = Prices(price_per_vcpu_hour, price_per_gib_hour, currency)
     if scenarios is None:
         _predict(loaded, profile, options, prices, output)
     else:

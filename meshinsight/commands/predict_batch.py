@@ -1,65 +1,108 @@
-"""`meshinsight predict-batch`: the overhead of very many call graphs or traces, into one Parquet file."""
+"""`meshinsight predict-batch`: the overhead of very many call graphs or traces, into one CSV or Parquet file."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from meshinsight.console import print_line, print_note
+from meshinsight.application import examples
+from meshinsight.console import is_quiet, make_console, print_line, print_note
 from meshinsight.models import load_model
-from meshinsight.options.checks import number, out_file
+from meshinsight.options.checks import number, out_file, rate_option
+from meshinsight.options.panels import CLUSTER, PREDICTION
 from meshinsight.options.prediction import CpuModel, CrossingShare, ProfileOrModel, Proxy, Seed, Transport
 from profiler.errors import MeshInsightError
 
 if TYPE_CHECKING:
     from predictor.batch.run import Outcome
 
+SUFFIXES: Final = (".csv", ".parquet")
+"""Of the file that is written; the suffix decides the format."""
+
 _QUIET_S: Final = 10.0
 """Where no terminal shows a bar, a line is printed that often."""
 
 Told = Callable[[int, float], None]
+Graphs = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR|PARQUET",
+        help="Directory of call graphs, Jaeger traces or Parquet files, or one Parquet file.",
+    ),
+]
+Out = Annotated[
+    Path, out_file(metavar="FILE", suffixes=SUFFIXES, help="File to write, a row per graph: .csv or .parquet.")
+]
+Percentiles = Annotated[
+    bool,
+    typer.Option("--percentiles", help="Sample p50, p90, p95 and p99 too; far slower.", rich_help_panel=PREDICTION),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Scheduler of a Dask cluster to run on, such as tcp://HOST:8786.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Rate = Annotated[
+    float,
+    rate_option(
+        "--rate",
+        least_rps=0,
+        most_rps=1e12,
+        help="Requests per second of each trace.",
+        show_default="1",
+        rich_help_panel=PREDICTION,
+    ),
+]
+SampledRequests = Annotated[
+    int,
+    number(
+        "--samples",
+        least=1,
+        most=1e6,
+        metavar="N",
+        help="Requests that --percentiles are sampled from.",
+        rich_help_panel=PREDICTION,
+    ),
+]
+
+_EXAMPLES: Final = examples(
+    "meshinsight predict-batch profile-out graphs/ --out all.csv",
+    "meshinsight predict-batch profile-out graphs.parquet --out all.parquet",
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add `predict-batch` to the command line."""
-    app.command(name="predict-batch")(predict_batch)
+    app.command(name="predict-batch", epilog=_EXAMPLES)(predict_batch)
 
 
 def predict_batch(
     profile: ProfileOrModel,
-    graphs: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR|PARQUET",
-            help="Call graph files, Jaeger traces and Parquet files in a directory, or one Parquet file.",
-        ),
-    ],
-    out: Annotated[Path, out_file(metavar="PARQUET", help="The Parquet file to write, a row per graph.")],
-    percentiles: Annotated[
-        bool, typer.Option("--percentiles", help="p50, p90 and p99 as well, by sampling: far slower.")
-    ] = False,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster of this scheduler, tcp://HOST:8786.")
-    ] = None,
+    graphs: Graphs,
+    out: Out,
+    percentiles: Percentiles = False,
+    scheduler: Scheduler = None,
     proxy: Proxy = None,
     transport: Transport = "ip",
     cpu_model: CpuModel = None,
     crossing_share: CrossingShare = None,
-    rate: Annotated[
-        float, number("--rate", least=0, most=1e12, metavar="RPS", help="Requests per second of each trace.")
-    ] = 1.0,
-    samples: Annotated[
-        int, number("--samples", least=1, most=1e6, metavar="N", help="Sampled requests, with --percentiles.")
-    ] = 10_000,
+    rate: Rate = 1.0,
+    samples: SampledRequests = 10_000,
     seed: Seed = 1,
 ) -> None:
-    """Predict latency, CPU and memory that sidecars add to very many call graphs, with intervals, a row per graph."""
+    """Predict for very many call graphs, a row per graph.
+
+    The figures are those of predict, with intervals. A graph that cannot be predicted has a row with the reason.
+    """
     from predictor.batch.predictor import BatchPredictor
-    from predictor.batch.run import Runner, here
+    from predictor.batch.run import Runner, here, parquet_file
     from predictor.batch.run import predict_batch as predicting
     from predictor.batch.sources import BatchInput
     from predictor.hop_costs.options import Options
@@ -70,11 +113,16 @@ def predict_batch(
     count = samples if percentiles else 0
     options = Options(proxy, transport, count, seed, cpu_model, crossing_share=crossing_share)
     predictor = BatchPredictor(load_model(profile), options)
+    file: Callable[[Path, Any], Any] = parquet_file
+    if out.suffix.lower() == ".csv":
+        from meshinsight.reports.renderers.csv_tables import CsvTables
+
+        file = CsvTables
     began = time.monotonic()
 
     def run(runner: Runner) -> None:
         with _bar() as told:
-            outcome = predicting(source, predictor, out, runner, percentiles=percentiles, progress=told)
+            outcome = predicting(source, predictor, out, runner, percentiles=percentiles, progress=told, file=file)
         _report(outcome, out, time.monotonic() - began)
 
     if scheduler is None:
@@ -101,14 +149,13 @@ def _report(outcome: "Outcome", out: Path, took_s: float) -> None:
 @contextmanager
 def _bar() -> Iterator[Told]:
     """A progress bar on a terminal; elsewhere a line now and then. On standard error."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or is_quiet():
         yield _lines()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.fields[graphs]:,} graphs"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    with Progress(*columns, console=make_console(sys.stderr)) as shown:
         task = shown.add_task("", total=1.0, graphs=0)
         yield lambda graphs, done: shown.update(task, completed=done, graphs=graphs)
 

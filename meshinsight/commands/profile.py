@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.console import print_note, write_document, write_json_document
 from meshinsight.on_cluster import print_objects, profile_on_cluster
 from meshinsight.options.checks import output_format
 from meshinsight.options.cluster import Cluster, ClusterOptions
 from meshinsight.options.dimensions import Dimensions
 from meshinsight.options.groups import grouped
+from meshinsight.options.panels import MEASURE, OUTPUT, RUN, TIME
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,29 +26,55 @@ if TYPE_CHECKING:
 QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.4}
 """What `--quick` changes of the defaults: a first answer within two minutes."""
 
+_EXAMPLES: Final = examples(
+    "sudo meshinsight profile --quick",
+    "sudo meshinsight profile --budget 30m --out profiles/mesh",
+    "sudo meshinsight profile --protocol grpc --tls none,mtls --topology both",
+    "meshinsight profile --cluster --mesh istio --image IMAGE",
+)
+
 BUDGET_MATRIX: Final = "budget"
 """The matrix of a run with a budget and without a matrix of its own."""
 
 
 def register(app: typer.Typer) -> None:
     """Add `profile` to the command line."""
-    app.command(name="profile")(grouped(profile))
+    app.command(name="profile", epilog=_EXAMPLES)(grouped(profile))
 
 
 @dataclass(frozen=True)
 class Run:
     """What to do, and where to keep what comes of it."""
 
-    quick: Annotated[bool, typer.Option("--quick", help="A first answer within two minutes.")] = False
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to save; default profiles/<time>.")] = None
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first result within two minutes: few cells.", rich_help_panel=TIME)
+    ] = False
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory to write.", show_default="profiles/<time>", rich_help_panel=OUTPUT),
+    ] = None
     matrix: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What to cover, as YAML; or filters, proxies, alternatives.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file of what to measure, or filters, proxies or alternatives.",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Measure what says most in 10m, 1h, …, not all combinations.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Measure the most informative cells that fit in this time, such as 30m.",
+            rich_help_panel=TIME,
+        ),
     ] = None
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing else.")] = False
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with an interrupted run.")] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and do nothing else.", rich_help_panel=RUN)
+    ] = False
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Continue an interrupted run.", rich_help_panel=RUN)
+    ] = None
 
 
 def profile(
@@ -56,9 +84,15 @@ def profile(
     cluster: Cluster = False,
     place: ClusterOptions,
     output: Annotated[str, output_format("table", "json")] = "table",
-    print_bpf: Annotated[bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.")] = False,
+    print_bpf: Annotated[
+        bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.", rich_help_panel=RUN)
+    ] = False,
 ) -> None:
-    """Measure what a sidecar costs on this machine, or on a cluster, and where the cost comes from."""
+    """Measure what sidecars cost, by component.
+
+    Runs sidecars under load on this machine or on a cluster, measures the latency and CPU time that they add, and
+    saves a profile.
+    """
     if print_bpf:
         _print_bpf()
         return
@@ -66,7 +100,7 @@ def profile(
     if not cluster:
         place.require_cluster()
     elif run.resume is not None:
-        raise UsageError("--resume: not on a cluster; measure anew")
+        raise UsageError("--resume: not on a cluster; start a new run")
     if run.resume is not None:
         _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), output)
         return
@@ -124,7 +158,7 @@ def _resume(directory: Path, with_others: bool, output: str) -> None:
     from profiler.measuring.output_folder import require_place
 
     if with_others:
-        raise UsageError("--resume: goes on with the settings of the run; leave the other options out")
+        raise UsageError("--resume: continues with the settings of the run; leave the other options out")
     settings = Journal(directory).settings()
     require_place(directory, "--resume")
     _measure(settings, directory, output)
@@ -138,7 +172,7 @@ def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
     with Progress() as progress:
         outcome = profiling.run(directory, progress.update)
-    _show(outcome, output, f"go on with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}")
+    _show(outcome, output, f"continue with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}")
 
 
 def _show(outcome: "Outcome", output: str, advice: str = "") -> None:

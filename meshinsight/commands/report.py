@@ -1,14 +1,16 @@
 """`meshinsight report`: a stored profile as one HTML file. Needs neither root nor bcc nor Linux."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.console import print_line
 from meshinsight.models import load_model, profile_model
 from meshinsight.options.checks import out_file
-from meshinsight.options.prediction import TRANSPORT, PricePerGibHour, PricePerVcpuHour, Profile, Proxy
+from meshinsight.options.panels import OUTPUT, PREDICTION
+from meshinsight.options.prediction import TRANSPORT, Currency, PricePerGibHour, PricePerVcpuHour, Profile, Proxy
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,35 +18,50 @@ if TYPE_CHECKING:
     from meshinsight.reports.subjects.prediction import Prices
     from predictor.hop_costs.options import Options
 
+_EXAMPLES: Final = examples(
+    "meshinsight report profile-out --out report.html",
+    "meshinsight report profile-out --graph shop.yaml --out report.html",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add `report` to the command line."""
-    app.command(name="report")(report)
+    app.command(name="report", epilog=_EXAMPLES)(report)
 
 
 def report(
     profile: Profile,
-    out: Annotated[Path, out_file(metavar="FILE.html", help="Where to write the report.")],
+    out: Annotated[Path, out_file(metavar="FILE.html", help="HTML file to write.")],
     title: Annotated[
-        str | None, typer.Option("--title", help="Heading instead of the one made from the profile.")
+        str | None,
+        typer.Option(
+            "--title", metavar="TEXT", help="Heading; default: made from the profile.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     graph: Annotated[
         Path | None,
         typer.Option(
             metavar="GRAPH",
-            help="A call graph file; its overhead comes first, by the next options.",
+            help="Call graph file whose predicted overhead the report has as well.",
+            rich_help_panel=PREDICTION,
         ),
     ] = None,
     proxy: Proxy = None,
     transport: Annotated[str | None, TRANSPORT] = None,
     price_per_vcpu_hour: PricePerVcpuHour = None,
     price_per_gib_hour: PricePerGibHour = None,
+    currency: Currency = "",
     validation: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A result of `validate --out`; several make one plot."),
+        typer.Option(
+            metavar="FILE", help="Result of validate --out to include. Can be given again.", rich_help_panel=OUTPUT
+        ),
     ] = None,
 ) -> None:
-    """Write a stored profile as one self-contained HTML file with charts, and what it predicts for a call graph."""
+    """Write a stored profile as one HTML file with charts.
+
+    The file needs no network. With --graph it also has the predicted overhead of a call graph.
+    """
     given = {
         "--proxy": proxy,
         "--transport": transport,
@@ -67,7 +84,7 @@ def report(
     predicted = None
     if graph is not None:
         options = Options(proxy, transport or Options().transport)
-        predicted = _predicted(profile, graph, options, Prices(price_per_vcpu_hour, price_per_gib_hour))
+        predicted = _predicted(profile, graph, options, Prices(price_per_vcpu_hour, price_per_gib_hour, currency))
     validations = [read_validation(file) for file in validation or ()]
     write_whole(out, html.render(found, title, predicted, validations))
     print_line(f"report written to {out}")

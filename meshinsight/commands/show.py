@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from msgspec.structs import replace
 
+from meshinsight.application import examples
 from meshinsight.console import write_json_document
 from meshinsight.options.checks import output_format
+from meshinsight.options.panels import OUTPUT
 from meshinsight.options.prediction import Profile
 from profiler.errors import UsageError
 from profiler.text import some_of
@@ -18,20 +20,34 @@ if TYPE_CHECKING:
     from profiler.profile.types import Cell
     from profiler.profile.types import Profile as Found
 
+_EXAMPLES: Final = examples(
+    "meshinsight show profile-out",
+    "meshinsight show profile-out --cell 'http1-both-*' -o csv",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add `show` to the command line."""
-    app.command(name="show")(show)
+    app.command(name="show", epilog=_EXAMPLES)(show)
 
 
 def show(
     profile: Profile,
     output: Annotated[str, output_format("table", "json", "csv")] = "table",
     cell: Annotated[
-        str | None, typer.Option("--cell", metavar="GLOB", help="Only cells whose id matches, as in 'http1-both-*'.")
+        str | None,
+        typer.Option(
+            "--cell",
+            metavar="GLOB",
+            help="Only cells whose name matches, such as 'http1-both-*'.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
-    """Print a stored profile: latency and CPU per component, and how far to trust them."""
+    """Print a stored profile as tables, JSON or CSV.
+
+    Latency and CPU time by component, with intervals and what limits their accuracy.
+    """
     from profiler.profile.document import load_profile
 
     found = load_profile(profile)

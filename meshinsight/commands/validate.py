@@ -6,9 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
+from meshinsight.application import examples
 from meshinsight.console import json_text
 from meshinsight.models import load_model
-from meshinsight.options.checks import number, one_of, out_file, output_format
+from meshinsight.options.checks import duration_option, number, one_of, out_file, output_format, rate_option
+from meshinsight.options.panels import MEASURE, TIME
 from meshinsight.options.prediction import Graph, Profile
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.vocabulary.hop import APART, FREE
@@ -18,52 +20,84 @@ _TEMPERATURE: Final = one_of(
     "--temperature",
     choices=APPLICATION_TEMPERATURES,
     metavar="NAME",
-    help="CPUs: hot (kept awake), cold (caches evicted), natural.",
+    help="CPU caches: hot (CPUs stay awake), cold (evicted), natural.",
+    rich_help_panel=MEASURE,
 )
 _PLACEMENT: Final = one_of(
     "--placement",
     choices=(FREE, APART),
     metavar="NAME",
-    help="CPUs of processes: free (as the scheduler chooses), apart (pinned, each to the next CPU).",
+    help="CPUs of the processes: free (the scheduler chooses), apart (each pinned to another CPU).",
+    rich_help_panel=MEASURE,
+)
+
+WhatIf = Annotated[
+    Path | None,
+    typer.Option(
+        "--what-if", metavar="FILE", help="File of scenarios to deploy and compare too.", rich_help_panel=MEASURE
+    ),
+]
+Rate = Annotated[
+    float | None,
+    rate_option(
+        "--rate",
+        least_rps=0.1,
+        most_rps=1e6,
+        help="Requests per second from outside; default: chosen automatically.",
+        rich_help_panel=MEASURE,
+    ),
+]
+Duration = Annotated[
+    float,
+    duration_option(
+        "--duration",
+        least_s=0.2,
+        most_s=600.0,
+        default_s=0.5,
+        help="Time of one window of latency; windows of CPU time are twice as long.",
+        rich_help_panel=TIME,
+    ),
+]
+Rounds = Annotated[
+    int,
+    number(
+        "--rounds",
+        least=4,
+        most=1000,
+        metavar="N",
+        help="Rounds; each has one window of every variant.",
+        rich_help_panel=TIME,
+    ),
+]
+
+_EXAMPLES: Final = examples(
+    "sudo meshinsight validate profile-out shop.yaml",
+    "sudo meshinsight validate profile-out shop.yaml --rate 200 --out result.json",
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add `validate` to the command line."""
-    app.command(name="validate")(validate)
+    app.command(name="validate", epilog=_EXAMPLES)(validate)
 
 
 def validate(
     profile: Profile,
     graph: Graph,
-    what_if: Annotated[
-        Path | None, typer.Option("--what-if", metavar="FILE", help="A file of scenarios, each deployed and scored.")
-    ] = None,
-    rate: Annotated[
-        float | None,
-        number(
-            "--rate",
-            least=0.1,
-            most=1e6,
-            metavar="R",
-            help="Requests per second from outside; chosen automatically if not given.",
-        ),
-    ] = None,
-    duration: Annotated[
-        float,
-        number(
-            "--duration", least=0.2, most=600, metavar="S", help="Seconds per window of latency; twice that of CPU."
-        ),
-    ] = 0.5,
-    rounds: Annotated[
-        int, number("--rounds", least=4, most=1000, metavar="N", help="Windows of each variant, interleaved.")
-    ] = 16,
+    what_if: WhatIf = None,
+    rate: Rate = None,
+    duration: Duration = 0.5,
+    rounds: Rounds = 16,
     temperature: Annotated[str, _TEMPERATURE] = "hot",
     placement: Annotated[str, _PLACEMENT] = FREE,
     output: Annotated[str, output_format(*text_formats())] = "table",
-    out: Annotated[Path | None, out_file(metavar="FILE", help="Keep the result as JSON, for report.")] = None,
+    out: Annotated[Path | None, out_file(metavar="FILE", help="JSON file to write, for report --validation.")] = None,
 ) -> None:
-    """Deploy a call graph here, without sidecars and with them, and score what the profile predicts for it."""
+    """Deploy a call graph here and compare it with its prediction.
+
+    It runs without sidecars and with them, in network namespaces of this machine. The result is the errors of the
+    prediction.
+    """
     from meshinsight.progress import Progress
     from meshinsight.reports.subjects.validation import report
     from predictor.graph.reader import load_graph

@@ -1,4 +1,7 @@
-"""Options with a check: each refuses a wrong value before the command runs, with one wording for all commands."""
+"""Options with a check: each refuses a wrong value before the command runs, with one wording for all commands.
+
+The rule for numbers with units is in docs/command-line.md.
+"""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -7,14 +10,23 @@ from typing import Any
 
 import typer
 
+from meshinsight.console import print_note
+from meshinsight.options.panels import OUTPUT
 from profiler.errors import UsageError
-from profiler.text import not_one_of
+from profiler.files.units import format_duration, parse_duration_s, parse_rate_rps
+from profiler.text import not_one_of, one_line
 
 
 def output_format(*formats: str) -> Any:
     """`--output`, with the formats of one command; the first is the default."""
-    shown = f"{', '.join(formats[:-1])} or {formats[-1]}."
-    return one_of("--output", "-o", choices=formats, help=shown, autocompletion=lambda: list(formats))
+    return one_of(
+        "--output",
+        "-o",
+        choices=formats,
+        metavar="FORMAT",
+        help=f"Format of what is printed: {', '.join(formats[:-1])} or {formats[-1]}.",
+        rich_help_panel=OUTPUT,
+    )
 
 
 def one_of(*names: str, choices: Sequence[str], **shown: Any) -> Any:
@@ -23,7 +35,7 @@ def one_of(*names: str, choices: Sequence[str], **shown: Any) -> Any:
     def problem(value: str) -> str:
         return "" if value in choices else not_one_of(value, choices)
 
-    return _checked(names, problem, shown)
+    return _checked(names, problem, {"autocompletion": lambda: list(choices), **shown})
 
 
 def number(*names: str, least: float, most: float, **shown: Any) -> Any:
@@ -38,11 +50,69 @@ def number(*names: str, least: float, most: float, **shown: Any) -> Any:
     return _checked(names, problem, shown)
 
 
-def out_file(**shown: Any) -> Any:
-    """`--out`, the file that a command writes, in a directory that exists; `-` is left to the command."""
+def duration_option(name: str, *, least_s: float, most_s: float, default_s: float | None = None, **shown: Any) -> Any:
+    """An option that takes a time with its unit; the command gets seconds. `shown` is for `typer.Option`.
+
+    A number without a unit counts in seconds in this release, with a note.
+    """
+    expected = f"expected a time from {in_words(least_s)} to {in_words(most_s)}, such as 30s"
+
+    def read(given: str | float) -> float:
+        if not isinstance(given, str):  # the default
+            return given
+        try:
+            seconds = parse_duration_s(given, bare_s=1.0)
+        except ValueError:
+            raise UsageError(f"{name}: {expected}; found {one_line(given)!r}") from None
+        if not least_s <= seconds <= most_s:
+            raise UsageError(f"{name}: {expected}; found {one_line(given)!r}")
+        if given.strip()[-1:].isdigit() or given.strip().endswith("."):
+            print_note(
+                f"{name} {given}: write {in_words(seconds)}; the next release does not accept a time without unit"
+            )
+        return seconds
+
+    if default_s is not None:
+        shown["show_default"] = in_words(default_s)
+    return typer.Option(name, parser=read, metavar="TIME", **shown)
+
+
+def rate_option(name: str, *, least_rps: float, most_rps: float, **shown: Any) -> Any:
+    """An option that takes requests per second, `30/min` too; `shown` is for `typer.Option`."""
+
+    def read(given: str | float) -> float:
+        if not isinstance(given, str):  # the default
+            return given
+        try:
+            rps = parse_rate_rps(given)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+        if not least_rps <= rps <= most_rps:
+            raise UsageError(f"{name}: expected a rate from {least_rps:g} to {most_rps:g} per second; found {rps:g}")
+        return rps
+
+    return typer.Option(name, parser=read, metavar="RATE", **shown)
+
+
+def in_words(seconds: float) -> str:
+    """A time in its largest whole unit: `500ms`, `30s`, `1h`."""
+    for unit, factor in (("h", 3600), ("m", 60)):
+        if seconds >= factor and seconds % factor == 0:
+            return f"{seconds / factor:.0f}{unit}"
+    return format_duration(seconds * 1e9)
+
+
+def out_file(*, suffixes: Sequence[str] = (), **shown: Any) -> Any:
+    """`--out`, the file that a command writes, in a directory that exists; `-` is left to the command.
+
+    With `suffixes` its name has to end in one of them.
+    """
+    shown.setdefault("rich_help_panel", OUTPUT)
 
     def problem(file: Path) -> str:
-        with contextlib.suppress(OSError):  # what cannot be looked at is said when it is written
+        if suffixes and file.suffix.lower() not in suffixes:
+            return f"expected a name that ends in {' or '.join(suffixes)}; found {one_line(str(file))!r}"
+        with contextlib.suppress(OSError):  # what cannot be read is reported when it is written
             if not file.parent.is_dir():
                 return f"directory {file.parent} does not exist; create it"
             if file.is_dir():

@@ -8,8 +8,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from meshinsight.options.checks import duration_option
+from meshinsight.options.panels import MEASURE, RUN, TIME
 from profiler.errors import UsageError
 from profiler.text import one_line
+from profiler.vocabulary.usual import LONGEST_ROUND_S, SHORTEST_ROUND_S
 
 T = TypeVar("T")
 _HEADERS: Final = re.compile(r"(?P<count>[0-9]{1,9})(x(?P<bytes>[0-9]{1,9}))?")
@@ -19,51 +22,203 @@ _HEADERS: Final = re.compile(r"(?P<count>[0-9]{1,9})(x(?P<bytes>[0-9]{1,9}))?")
 class Dimensions:
     """The options as they were given; None and False where they were not."""
 
-    protocol: Annotated[str | None, typer.Option(metavar="NAME,..", help="tcp, http1, http2, grpc.")] = None
-    topology: Annotated[
-        str | None, typer.Option(metavar="NAME,..", help="Sides with a sidecar: none, client, server, both; shared.")
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="tcp, http1, http2, grpc.",
+            show_default="tcp,http1",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
-    proxy: Annotated[str | None, typer.Option(metavar="NAME,..", help="envoy, haproxy, nginx.")] = None
-    tls: Annotated[str | None, typer.Option(metavar="NAME,..", help="Between sidecars: none, mtls.")] = None
+    topology: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Sides with a sidecar: client, server, both, shared (one proxy per node), none (checks the method).",
+            show_default="client,server,both",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="envoy, haproxy, nginx.",
+            show_default="envoy",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    tls: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Between sidecars: none, mtls.",
+            show_default="none",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
     filter: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="NAME", help="Measure this filter (several: each on its own; a+b: a chain)."),
+        typer.Option(
+            "--filter",
+            metavar="NAME",
+            help="Envoy filter to measure. Give it again for another one; a+b is a chain.",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     filter_file: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Measure an Envoy filter of your own, as YAML.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Envoy filter to measure, as YAML. Can be given again.",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     proxy_config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Measure this complete Envoy bootstrap as it is.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Complete Envoy bootstrap to measure as it is.",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     transport: Annotated[
-        str | None, typer.Option(metavar="NAME,..", help="Between application and sidecar: ip, uds (Unix socket).")
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Between application and sidecar: ip, uds (Unix socket).",
+            show_default="ip",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
-    request_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the request body.")] = None
-    response_bytes: Annotated[str | None, typer.Option(metavar="N,..", help="Sizes of the response body.")] = None
+    request_bytes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE,..",
+            help="Sizes of the request body, such as 1024,64KiB.",
+            show_default="128",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    response_bytes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE,..",
+            help="Sizes of the response body.",
+            show_default="1024",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
     headers: Annotated[
-        str | None, typer.Option(metavar="N,..", help="Further request headers; 20x100 is 20 of 100 bytes each.")
+        str | None,
+        typer.Option(
+            metavar="N,..",
+            help="Numbers of additional request headers; 20x100 is 20 of 100 bytes each.",
+            show_default="0",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     messages: Annotated[
-        str | None, typer.Option(metavar="N,..", help="Messages per gRPC answer: 1 unary, more server streaming.")
+        str | None,
+        typer.Option(
+            metavar="N,..",
+            help="Messages per gRPC response: 1 is unary, more is server streaming.",
+            show_default="1",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
     rate: Annotated[
-        str | None, typer.Option(metavar="R,..|max", help="Requests per second (open loop), or max (closed loop).")
+        str | None,
+        typer.Option(
+            metavar="RATE,..",
+            help="Requests per second (open loop), or max (closed loop).",
+            show_default="max",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
-    connections: Annotated[str | None, typer.Option(metavar="N,..", help="Numbers of connections.")] = None
+    connections: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,..",
+            help="Numbers of connections.",
+            show_default="1",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
     new_connections: Annotated[
-        bool, typer.Option("--new-connections", help="A new connection for every request, instead of keep-alive.")
+        bool,
+        typer.Option(
+            "--new-connections",
+            help="Open a new connection for every request.",
+            rich_help_panel=MEASURE,
+        ),
     ] = False
-    workers: Annotated[str | None, typer.Option(metavar="N,..", help="Worker threads of the proxy.")] = None
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,..",
+            help="Numbers of worker threads of the proxy.",
+            show_default="1",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
     placement: Annotated[
-        str | None, typer.Option(metavar="NAME,..", help="Processes on CPUs: free (default), apart, together.")
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="CPUs of the processes: free (the scheduler chooses), apart, together.",
+            show_default="free",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
-    duration: Annotated[float | None, typer.Option(metavar="S", help="Seconds measured per round and cell.")] = None
-    repeats: Annotated[int | None, typer.Option(metavar="N", help="Rounds.")] = None
-    idle: Annotated[str | None, typer.Option(metavar="MODE", help="awake (default) or natural.")] = None
     temperature: Annotated[
-        str | None, typer.Option(metavar="NAME,..", help="Caches: hot, cold-25, cold-50, cold-75, cold, natural.")
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="CPU caches: hot, cold-25, cold-50, cold-75, cold, natural.",
+            show_default="hot,cold",
+            rich_help_panel=MEASURE,
+        ),
     ] = None
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the order of rounds and of resampling.")] = None
+    idle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="CPUs between requests: awake, natural.",
+            show_default="awake",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    duration: Annotated[
+        float | None,
+        duration_option(
+            "--duration",
+            least_s=SHORTEST_ROUND_S,
+            most_s=LONGEST_ROUND_S,
+            help="Time measured per round and cell.",
+            show_default="800ms",
+            rich_help_panel=TIME,
+        ),
+    ] = None
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Rounds; intervals get narrower with more.",
+            show_default="6",
+            rich_help_panel=TIME,
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seed of the order of rounds and of resampling.",
+            show_default="1",
+            rich_help_panel=RUN,
+        ),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """What was given, as keyword arguments of ProfileSettings. Raises UsageError for text that cannot be read."""
@@ -108,10 +263,12 @@ def _whole(text: str) -> int:
 def _rate(text: str) -> float | None:
     if text == "max":
         return None
+    from profiler.files.units import parse_rate_rps
+
     try:
-        return float(text)
+        return parse_rate_rps(text)
     except ValueError:
-        raise ValueError(f"expected a number or max; found {one_line(text)!r}") from None
+        raise ValueError(f"expected a rate in requests per second, or max; found {one_line(text)!r}") from None
 
 
 def _headers(text: str) -> tuple[int, int]:
@@ -144,7 +301,7 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "workers": ("workers", _each(_whole)),
     "placement": ("placements", _names),
     "duration": ("duration_s", _as_it_is),
-    "repeats": ("repeats", _as_it_is),
+    "rounds": ("repeats", _as_it_is),
     "idle": ("idle", _as_it_is),
     "temperature": ("temperatures", _names),
     "seed": ("seed", _as_it_is),

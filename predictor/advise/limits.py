@@ -6,9 +6,9 @@ from typing import Final
 
 from predictor.predict.types import Estimate, Prediction
 from profiler.errors import UsageError
-from profiler.files.units import parse_duration_ns, parse_size_bytes
+from profiler.files.units import parse_cpus, parse_duration_ns, parse_size_bytes
 
-STATISTICS: Final = ("mean", "p50", "p90", "p99")
+STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
 """Of the time to answer a request from outside."""
 
 _BEYOND: Final = 2.0
@@ -62,7 +62,9 @@ def parse_time_limit(option: str, figure: str, text: str) -> Limit:
     whole = f"{option} {text}"
     statistic, equals, value = (part.strip() for part in text.partition("="))
     if not equals or statistic not in STATISTICS:
-        raise UsageError(f"{whole}: expected STATISTIC=DURATION, as p99=50ms, STATISTIC one of {', '.join(STATISTICS)}")
+        raise UsageError(
+            f"{whole}: expected STATISTIC=TIME, such as p99=50ms, STATISTIC one of {', '.join(STATISTICS)}"
+        )
     try:
         bound = parse_duration_ns(value)
     except ValueError as error:
@@ -80,9 +82,13 @@ def parse_memory_limit(option: str, text: str) -> Limit:
     return Limit("memory", _positive(whole, bound), whole)
 
 
-def cpu_limit(option: str, vcpu: float) -> Limit:
-    """A limit of vCPU. Raises `UsageError`."""
-    whole = f"{option} {vcpu:g}"
+def parse_cpu_limit(option: str, text: str) -> Limit:
+    """The limit in `4` or `200m`. Raises `UsageError`."""
+    whole = f"{option} {text}"
+    try:
+        vcpu = parse_cpus(text)
+    except ValueError as error:
+        raise UsageError(f"{whole}: {error}") from None
     return Limit("cpu", _positive(whole, vcpu), whole)
 
 

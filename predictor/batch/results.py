@@ -13,7 +13,7 @@ FIGURES: Final = (
     "latency_overhead_high_ns", "vcpu", "vcpu_low", "vcpu_high", "baseline_vcpu", "memory_bytes",
 )  # fmt: skip
 FLAGS: Final = ("extrapolated", "saturated")
-STATISTICS: Final = ("p50", "p90", "p99")
+STATISTICS: Final = ("p50", "p90", "p95", "p99")
 PARTS: Final = ("without_ns", "with_ns", "overhead_ns", "overhead_low_ns", "overhead_high_ns")
 
 

@@ -1,4 +1,4 @@
-"""Chunk after chunk through the predictor, here or on a Dask cluster, and into one Parquet file."""
+"""Chunk after chunk through the predictor, here or on a Dask cluster, and into one file."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -74,19 +74,24 @@ def keep_memory() -> None:
             ctypes.CDLL(None).mallopt(setting, _ARRAYS_BYTES)
 
 
+def parquet_file(path: Path, schema: pa.Schema) -> Any:
+    """A Parquet file that tables are written to, as a context manager."""
+    return pq.ParquetWriter(path, schema, use_dictionary=False)
+
+
 def predict_batch(
     source: BatchInput, predictor: BatchPredictor, out: Path, runner: Runner, *, percentiles: bool,
-    progress: Callable[[int, float], Any],
+    progress: Callable[[int, float], Any], file: Callable[[Path, pa.Schema], Any] = parquet_file,
 ) -> Outcome:  # fmt: skip
-    """Predict all graphs of `source` into the Parquet file `out`, which appears when it is complete.
+    """Predict all graphs of `source` into the file `out`, which appears when it is complete.
 
-    `progress` is told the number of graphs and the part of the input that are done.
+    `progress` gets the number of graphs and the part of the input that are done. `file` opens the file to write.
     """
     outcome = Outcome()
     unfinished = out.with_name(f".{out.name}.unfinished")
     schema = result_schema(source.id_type, percentiles)
     try:
-        with pq.ParquetWriter(unfinished, schema, use_dictionary=False) as writer:
+        with file(unfinished, schema) as writer:
             for table, done in runner(predictor, source.pieces(CHUNK_ROWS_SAMPLED if percentiles else CHUNK_ROWS)):
                 writer.write_table(table)
                 outcome.add(table)

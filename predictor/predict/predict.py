@@ -52,7 +52,7 @@ from predictor.predict.types import (
 )
 from profiler.vocabulary.components import QUEUEING
 
-PERCENTILES = (50, 90, 99)
+PERCENTILES = (50, 90, 95, 99)
 _LEAST_SAMPLES = 2000
 _MOST_DRAWN = 4_000_000
 """Large graphs are sampled less often, so that an answer takes no more than a second: requests times edges."""

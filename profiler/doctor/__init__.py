@@ -1,16 +1,16 @@
-"""Looks at the machine and says what it offers and what follows for each feature.
+"""Inspects the machine: what it offers, and which features work on it.
 
-Every check only looks, or tries something that is gone again when the check ends. None of them raises.
+Every check only reads, or tries something that is removed when the check ends. None of them raises.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from profiler.doctor import ebpf, kernel, machine, network, perf, privileges, software
-from profiler.doctor.check import Check, Diagnosis, Feature, Status
+from profiler.doctor.check import FEATURES, Check, Diagnosis, Feature, Status
 from profiler.doctor.host import Host, LocalHost
 
-__all__ = ["Check", "Diagnosis", "Feature", "Host", "Status", "diagnose"]
+__all__ = ["FEATURES", "Check", "Diagnosis", "Feature", "Host", "Status", "diagnose"]
 
 _Look = Callable[[Host], Check | list[Check]]
 
@@ -18,6 +18,7 @@ _EVERYWHERE: Final[tuple[tuple[str, _Look], ...]] = (
     ("machine", kernel.kernel),
     ("machine", machine.cores),
     ("machine", machine.python_packages),
+    ("machine", machine.cluster),
 )
 _ON_LINUX: Final[tuple[tuple[str, _Look], ...]] = (
     ("machine", machine.surroundings),
@@ -49,7 +50,7 @@ def diagnose(host: Host | None = None) -> Diagnosis:
 
 
 def _checks(look: _Look, host: Host) -> list[Check]:
-    """What a look found. One that fails is a finding too: doctor is for machines where things are broken."""
+    """What a check found. One that fails is a finding too: doctor is for machines where things are broken."""
     try:
         found = look(host)
     except Exception as error:  # noqa: BLE001 (a broken machine breaks things in unforeseeable ways)

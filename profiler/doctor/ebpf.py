@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from profiler.doctor.check import EBPF, Check
+from profiler.doctor.check import ATTACH, EBPF, Check, Status
 from profiler.doctor.host import Host
+from profiler.doctor.remedies import SETUP, bcc_package, distribution_packages
 from profiler.errors import MissingError
 from profiler.host.interpreter import module_command
 from profiler.probes.bpf import kernel_headers
@@ -14,15 +15,14 @@ from profiler.probes.bpf import kernel_headers
 def bcc(host: Host) -> Check:
     """The BPF compiler collection, and not the PyPI package that has the same name.
 
-    The package is looked at, not imported: that would load a compiler.
+    The package is inspected, not imported: that would load a compiler.
     """
-    setup = "make setup (or install Debian's python3-bpfcc)"
     found = host.module_file("bcc")
     if found is None:
-        return Check("bcc", "missing", "not importable", EBPF, setup)
+        return _check("bcc", "missing", "not importable", bcc_package(host))
     if "\nclass BPF" not in (host.read(found) or ""):
         detail = f"{Path(found).parent} is the PyPI package of that name, not the BPF compiler collection"
-        return Check("bcc", "missing", detail, EBPF, "pip uninstall bcc, then make setup")
+        return _check("bcc", "missing", detail, f"{host.python} -m pip uninstall bcc; then {bcc_package(host)}")
     version = re.search(r"'(.+)'", host.read(str(Path(found).with_name("version.py"))) or "")
     return Check("bcc", "ok", version[1] if version else "version unknown")
 
@@ -32,11 +32,12 @@ def headers(host: Host) -> Check:
     try:
         tree = kernel_headers()
     except MissingError:
-        remedy = "make setup (or install linux-headers and set BCC_KERNEL_SOURCE)"
-        return Check("kernel headers", "missing", "none found", EBPF, remedy)
+        install = distribution_packages(host, [f"linux-headers-{host.release}"])
+        remedy = SETUP if host.checkout else f"{install}; those of another kernel work too: set BCC_KERNEL_SOURCE"
+        return _check("kernel headers", "missing", "none found", remedy)
     release = re.search(r'"(.+)"', host.read(str(tree / "include/generated/utsrelease.h")) or "")
     version = release[1] if release else "of unknown version"
-    other = "" if version == host.release else " (another kernel's, which will do: no program reads its structures)"
+    other = "" if version == host.release else " (another kernel's, which works: no program reads its structures)"
     return Check("kernel headers", "ok", f"{version} in {tree}{other}")
 
 
@@ -44,20 +45,25 @@ def programs(host: Host) -> list[Check]:
     """Compile, load and attach a program in a process of its own, which takes everything with it when it ends."""
     if host.user_id != 0:
         unknown = "not tried: only root can load programs"
-        return [Check(name, "warn", unknown, EBPF) for name in ("BPF programs", "raw tracepoints")]
+        return [_check(name, "warn", unknown) for name in ("BPF programs", "raw tracepoints")]
     answer = host.run(*module_command("profiler.doctor.bpf_trial"), timeout_s=60)
     results = [line for line in answer.text.splitlines() if line.startswith('{"load"')]
     errors: dict[str, str | None] = json.loads(results[-1]) if results else {"load": answer.last_line}
     reason = errors.pop("load")
     if reason is not None:
-        blocked = Check("raw tracepoints", "missing", "not tried: no program loads", EBPF, "see BPF programs")
-        return [Check("BPF programs", "missing", f"none loads: {reason}", EBPF, "see bcc and kernel headers"), blocked]
+        blocked = _check("raw tracepoints", "missing", "not tried: no program loads", "see BPF programs")
+        remedy = "see the checks above; a container needs CAP_BPF and CAP_PERFMON, or --privileged"
+        return [_check("BPF programs", "missing", f"none loads: {reason}", remedy), blocked]
     return [Check("BPF programs", "ok", "one was compiled and loaded"), _attached(errors)]
+
+
+def _check(name: str, status: Status, detail: str, remedy: str | None = None) -> Check:
+    return Check(name, status, detail, EBPF, remedy, weakens=(ATTACH,))
 
 
 def _attached(errors: dict[str, str | None]) -> Check:
     failed = [f"{name} ({error})" for name, error in errors.items() if error is not None]
     if failed:
         remedy = "use a kernel with CONFIG_FTRACE_SYSCALLS and tracepoints"
-        return Check("raw tracepoints", "missing", f"do not attach: {', '.join(failed)}", EBPF, remedy)
+        return _check("raw tracepoints", "missing", f"do not attach: {', '.join(failed)}", remedy)
     return Check("raw tracepoints", "ok", f"attached {', '.join(errors)}")

@@ -30,7 +30,11 @@ class Answer:
 
 
 class Host(Protocol):
-    """What the checks need to know about a machine. `cpus` are those that this process may use."""
+    """What the checks need to know about a machine. `cpus` are those that this process may use.
+
+    `python` is the interpreter, `virtual` whether it is of a virtual environment, `checkout` whether this program is in
+    a checkout, with its Makefile. `kubeconfigs` are the files in which kubectl looks for a cluster.
+    """
 
     system: str
     release: str
@@ -38,6 +42,10 @@ class Host(Protocol):
     user_id: int
     cpus: Sequence[int]
     root: Path
+    python: str
+    virtual: bool
+    checkout: bool
+    kubeconfigs: Sequence[str]
 
     def read(self, path: str) -> str | None:
         """The text of a file; None if it is not there or may not be read."""
@@ -68,6 +76,13 @@ class LocalHost:
         self.user_id = os.geteuid() if hasattr(os, "geteuid") else -1
         self.cpus: Sequence[int] = _usable_cpus()
         self.root = Path("/")
+        self.python = sys.executable
+        self.virtual = sys.prefix != sys.base_prefix
+        self.checkout = all((Path(__file__).parents[2] / name).is_file() for name in ("Makefile", "pyproject.toml"))
+        named = os.environ.get("KUBECONFIG")
+        self.kubeconfigs: Sequence[str] = (
+            [path for path in named.split(os.pathsep) if path] if named else [str(Path.home() / ".kube" / "config")]
+        )
 
     def read(self, path: str) -> str | None:
         try:

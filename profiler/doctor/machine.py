@@ -3,24 +3,28 @@
 from dataclasses import replace
 from typing import Final
 
-from profiler.doctor.check import CPU_EBPF, LATENCY, MEASURING, PREDICT, PROFILE, REPORT, Check
+from profiler.doctor.check import ATTACH, CLUSTER, LOAD, PROFILE, READING, REPORT, VALIDATE, Check
 from profiler.doctor.host import Host
+from profiler.doctor.remedies import python_distributions
 from profiler.host.accounting import Noise
 from profiler.host.cpu_topology import listed_cpus
 from profiler.host.environment import describe_environment
 from profiler.host.hop_cpus import cores_of, cpus_for_hops
 from profiler.vocabulary.hop import LONGEST_CHAIN
 
+_POD_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "pit", "jiffies")
-_SLOW: Final = "slow to read: probes cost more, and CPU time is held against the scheduler's account, which is coarser"
+_SLOW: Final = "slow to read: probes cost more, and CPU time is compared with the scheduler's coarser account"
 _NOISE_WINDOW_S: Final = 0.3
 _PACKAGES: Final = {
-    "jinja2": (REPORT,),
-    "jsonschema": (PROFILE, PREDICT, REPORT),
-    "matplotlib": (REPORT,),
-    "pyarrow": (PROFILE,),
-    "sklearn": (PROFILE, PREDICT, REPORT),
+    "jinja2": ("jinja2", (REPORT,)),
+    "jsonschema": ("jsonschema", (PROFILE, VALIDATE, *READING)),
+    "kubernetes": ("kubernetes", (CLUSTER,)),
+    "matplotlib": ("matplotlib", (REPORT,)),
+    "pyarrow": ("pyarrow", (PROFILE,)),
+    "sklearn": ("scikit-learn", (PROFILE, VALIDATE, *READING)),
 }
+"""Modules, with the packages that have them and the features that use them."""
 
 
 def cores(host: Host) -> Check:
@@ -30,7 +34,7 @@ def cores(host: Host) -> Check:
     shown = str(count) if online <= count else f"{count} of {online} (a cpuset or taskset excludes the others)"
     if count < 2:
         remedy = "use a machine with at least 2 CPUs, or let this program use more of them"
-        return Check("CPUs", "warn", f"{shown}: client, sidecar and server take turns on it", MEASURING, remedy)
+        return Check("CPUs", "warn", f"{shown}: client, sidecar and server take turns on it", LOAD, remedy)
     cores = cores_of(host.cpus, cpu_dir)
     if cores == count:
         return Check("CPUs", "ok", shown)
@@ -38,7 +42,7 @@ def cores(host: Host) -> Check:
     if len(used) == cores:
         return Check("CPUs", "ok", f"{shown}, threads of {cores} cores: hops run on one of each core")
     detail = f"{shown}, threads of {cores} core{'' if cores == 1 else 's'}: threads of one core slow each other"
-    return Check("CPUs", "warn", detail, MEASURING, f"use a machine with {LONGEST_CHAIN} cores, or switch SMT off")
+    return Check("CPUs", "warn", detail, LOAD, f"use a machine with {LONGEST_CHAIN} cores, or switch SMT off")
 
 
 def surroundings(host: Host) -> list[Check]:
@@ -48,7 +52,7 @@ def surroundings(host: Host) -> list[Check]:
     return [
         Check("virtualisation", "ok", f"{facts['virtualisation']}{': expect steal and no PMU' if virtual else ''}"),
         _clocksource(facts["clocksource"] or "unknown"),
-        Check("cgroups", "ok", f"version {facts['cgroup_version']} (either will do)"),
+        Check("cgroups", "ok", f"version {facts['cgroup_version']} (both work)"),
     ]
 
 
@@ -56,7 +60,7 @@ def _clocksource(name: str) -> Check:
     """The clock that stamps events and times neighbours. A slow one makes every probe dearer."""
     if name in _SLOW_CLOCKS:
         remedy = "boot with clocksource=tsc if the CPU has a stable one"
-        return Check("clocksource", "warn", f"{name}: {_SLOW}", (LATENCY, CPU_EBPF), remedy)
+        return Check("clocksource", "warn", f"{name}: {_SLOW}", (PROFILE, ATTACH), remedy)
     return Check("clocksource", "ok", name)
 
 
@@ -69,7 +73,7 @@ def noise(host: Host) -> list[Check]:
     if now.noisy:
         steal = replace(steal, status="warn", affects=(PROFILE,), remedy="measure when the host is quieter")
     if now.psi_cpu_some_ratio is None:
-        detail = "not there: noise is judged by steal time alone"
+        detail = "absent: noise is judged by steal time alone"
         return [steal, Check("PSI", "warn", detail, (PROFILE,), "boot with psi=1 (kernel with CONFIG_PSI)")]
     return [steal, Check("PSI", "ok", f"some task waited for a CPU {now.psi_cpu_some_ratio:.0%} of the time")]
 
@@ -78,6 +82,18 @@ def python_packages(host: Host) -> Check:
     """The libraries that reading, showing and predicting rest on."""
     lacking = [name for name in _PACKAGES if host.module_file(name) is None]
     if not lacking:
-        return Check("Python packages", "ok", "all there")
-    affects = tuple(dict.fromkeys(feature for name in lacking for feature in _PACKAGES[name]))
-    return Check("Python packages", "missing", f"not importable: {', '.join(lacking)}", affects, "make setup")
+        return Check("Python packages", "ok", "all installed")
+    affects = tuple(dict.fromkeys(feature for name in lacking for feature in _PACKAGES[name][1]))
+    remedy = python_distributions(host, [_PACKAGES[name][0] for name in lacking])
+    return Check("Python packages", "missing", f"not importable: {', '.join(lacking)}", affects, remedy)
+
+
+def cluster(host: Host) -> Check:
+    """Whether there is a cluster to connect to, by its configuration; nothing is sent to it."""
+    files = [path for path in host.kubeconfigs if host.exists(path)]
+    if files:
+        return Check("kubeconfig", "ok", f"{files[0]}; the cluster was not asked")
+    if host.exists(_POD_ACCOUNT):
+        return Check("kubeconfig", "ok", "none; the account of this pod is used")
+    remedy = "create it with your cluster's tool, or set KUBECONFIG to the file"
+    return Check("kubeconfig", "missing", "no file names a cluster", (CLUSTER,), remedy)

@@ -1,24 +1,26 @@
 """The perf program, and what it can count here."""
 
 import re
-from typing import Final
 
-from profiler.doctor.check import CPU_PERF, PROFILE, Check
+from profiler.doctor.check import ATTACH, PROFILE, Check
 from profiler.doctor.host import Host
-
-_AFFECTS: Final = (PROFILE, CPU_PERF)
+from profiler.doctor.remedies import distribution_packages
 
 
 def perf(host: Host) -> list[Check]:
     """The program, its software clock, and hardware counters."""
     if host.program("perf") is None:
-        return [Check("perf", "missing", "not installed", _AFFECTS, "apt-get install linux-perf")]
+        return [_missing("not installed", distribution_packages(host, ["linux-perf"]))]
     version = host.run("perf", "--version").last_line
     counted = host.run("perf", "stat", "-x", ",", "-e", "cpu-clock,cycles", "true")
     if not _counts("cpu-clock", counted.text):
         remedy = "run as root, or sysctl kernel.perf_event_paranoid=-1"
-        return [Check("perf", "missing", f"{version}, but cannot count: {counted.last_line}", _AFFECTS, remedy)]
+        return [_missing(f"{version}, but cannot count: {counted.last_line}", remedy)]
     return [Check("perf", "ok", f"{version}, counts cpu-clock"), _hardware(counted.text)]
+
+
+def _missing(detail: str, remedy: str) -> Check:
+    return Check("perf", "missing", detail, (PROFILE,), remedy, weakens=(ATTACH,))
 
 
 def _hardware(counted: str) -> Check:

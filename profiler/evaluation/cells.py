@@ -515,7 +515,7 @@ def _window_warnings(
     elif cpu_windows and not perf_shown:
         found.append(
             "cpu: perf's samples are not shown, since they do not add up to the overhead measured without perf "
-            f"(bound ±{bounds.CLOSURE_RATIO:.0%}); repeat with more --repeats"
+            f"(bound ±{bounds.CLOSURE_RATIO:.0%}); repeat with more --rounds"
         )
     if cpu_windows and (others := max(_others_share(window) for window in cpu_windows)) > _OTHERS_SHARE:
         found.append(

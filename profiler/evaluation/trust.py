@@ -27,7 +27,7 @@ def trust_warnings(cell: Cell) -> Iterator[str]:
     if not bounds.throughput_undisturbed(cell):
         yield (
             f"probes left {ratios.throughput_ratio:.2f} of the throughput at saturation "
-            f"(bound {bounds.THROUGHPUT_RATIO}); repeat on a quieter machine or with more --repeats"
+            f"(bound {bounds.THROUGHPUT_RATIO}); repeat on a quieter machine or with more --rounds"
         )
     if cell.cpu is not None:
         yield from _disagreement_warnings(cell.cpu)
@@ -42,7 +42,7 @@ def _closure_warnings(cell: Cell) -> Iterator[str]:
             yield (
                 f"{currency}: the components add up to {1 + value:.0%} of the measured overhead "
                 f"(bound ±{bounds.CLOSURE_RATIO:.0%}), {_cause(cell, currency)}; "
-                "repeat on a quieter machine or with more --repeats"
+                "repeat on a quieter machine or with more --rounds"
             )
 
 

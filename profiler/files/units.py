@@ -1,4 +1,4 @@
-"""Numbers as people write them: `1.2ms`, `1m30s`, `4 KiB`, `500/s`. Pure; the unit inside MeshInsight is in each name.
+"""Numbers as people write them: `1.2ms`, `1m30s`, `4 KiB`, `500/s`, `200m` CPUs. Pure; each name has the unit.
 
 The one reader of such text: options, matrix files, call graphs and imported files use it.
 """
@@ -23,8 +23,9 @@ _SIZES_BYTES: Final[Mapping[str, float]] = {
     "": 1.0,
     "b": 1.0,
     **{f"{letter}{end}": 1000.0**power for power, letter in enumerate(_PREFIXES, 1) for end in ("", "b")},
-    **{f"{letter}ib": 1024.0**power for power, letter in enumerate(_PREFIXES, 1)},
+    **{f"{letter}{end}": 1024.0**power for power, letter in enumerate(_PREFIXES, 1) for end in ("i", "ib")},
 }
+_CPUS: Final[Mapping[str, float]] = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _BINARY_SIZES_BYTES: Final[Mapping[str, float]] = {
     unit: 1024.0 ** (_PREFIXES.find(unit[:1] or "b") + 1) for unit in _SIZES_BYTES
 }
@@ -49,7 +50,7 @@ def parse_duration_s(text: str, *, bare_s: float | None = None) -> float:
 
 
 def parse_size_bytes(text: str, *, binary: bool = False) -> float:
-    """`1500`, `4KiB`, `1 KB` in bytes, case aside; KB is 1000, KiB 1024. Raises `ValueError`.
+    """`1500`, `4KiB`, `1 KB`, Kubernetes' `512Mi`, in bytes, case aside; KB is 1000, KiB 1024. Raises `ValueError`.
 
     `binary` is for files whose KB is 1024 as well.
     """
@@ -63,6 +64,11 @@ def parse_whole_bytes(text: str) -> int:
     if not size.is_integer():
         raise ValueError(f"expected a whole number of bytes, such as 64KiB; found {one_line(text)!r}")
     return int(size)
+
+
+def parse_cpus(text: str) -> float:
+    """`2`, `0.5`, Kubernetes' `200m` in CPUs. Raises `ValueError`."""
+    return _parse(text, _CPUS, "a number of CPUs, such as 0.5 or 200m")
 
 
 def parse_rate_rps(text: str) -> float:

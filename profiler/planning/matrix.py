@@ -17,11 +17,14 @@ DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
 _SCHEMA: Final = "matrix.schema.json"
 _BLAMED: Final = re.compile(r"--(?P<option>[a-z-]+):? (?P<problem>.*)", re.DOTALL)
-_KEYS: Final = {"duration": "duration_s", "filter-file": "filters"}
+_KEYS: Final = {"filter-file": "filters"}
 """The key of a matrix for an option that is not the option's name or its plural."""
 
-_SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s"}
+_SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s", "rounds": "repeats", "duration": "duration_s"}
 """Names of settings that differ from their keys."""
+
+_FORMER: Final = {"rounds": "repeats", "duration": "duration_s"}
+"""Keys that had other names; those are accepted for one release."""
 
 
 def shipped_matrices() -> tuple[str, ...]:
@@ -56,21 +59,22 @@ def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> Us
     `elsewhere` are names of settings that the command line gave instead.
     """
     option = _BLAMED.match(str(error))
-    key = _key(option["option"]) if option else None
-    if option is None or key is None or name in shipped_matrices() or _SETTINGS.get(key, key) in elsewhere:
+    keys = _keys(option["option"]) if option else []
+    if option is None or name in shipped_matrices() or any(_SETTINGS.get(key, key) in elsewhere for key in keys):
         return error
     origin = f"{_OPTION} {name}"
     document = parse_document(read_text(Path(name), "give a YAML file", origin=origin), origin, "text")
-    if key not in document.value:
+    key = next((key for key in keys if key in document.value), None)
+    if key is None:
         return error
     return UsageError(f"{origin}:{document.line((key,))}: {key}: {option['problem']}")
 
 
-def _key(option: str) -> str | None:
-    """The key of a matrix for an option, None where a matrix has none."""
+def _keys(option: str) -> list[str]:
+    """Keys of a matrix for an option; none where a matrix has no such key."""
     name = _KEYS.get(option, option.replace("-", "_"))
     known = read_schema("profiler.planning", _SCHEMA)["properties"]
-    return next((key for key in (name, f"{name}s", f"{name[:-1]}ies") if key in known), None)
+    return [key for key in (name, f"{name}s", f"{name[:-1]}ies", _FORMER.get(name, "")) if key in known]
 
 
 def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -86,6 +90,10 @@ def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
             found[key] = tuple(str((path.parent / value[part]).resolve()) for part in ("chain", "key", "authority"))
         elif key in ("request_bytes", "response_bytes"):
             found[key] = tuple(parse_whole_bytes(str(size)) for size in value)
+        elif key == "rounds":
+            found["repeats"] = value
+        elif key == "duration":
+            found["duration_s"] = parse_duration_s(value)
         elif key == "budget":
             found["budget_s"] = parse_budget_s("matrix: budget", value)
         else:

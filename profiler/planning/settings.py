@@ -39,7 +39,6 @@ from profiler.vocabulary.hop import (
 from profiler.vocabulary.protocols import GRPC, PROTOCOLS, TCP
 from profiler.vocabulary.temperature import IDLE_MODES, TEMPERATURES
 
-LONGEST_ROUND_S: Final = 600
 LOWEST_RATE_RPS: Final = 0.002
 LONGEST_BUDGET_S: Final = 31 * 24 * 3600
 LARGEST_MESSAGE_BYTES: Final = 1 << 20
@@ -108,8 +107,8 @@ class ProfileSettings:
         _check_range("headers", tuple(size for _, size in self.headers), 0, LARGEST_HEADER_BYTES)
         _check_range("messages", self.messages, 1, MOST_MESSAGES)
         _check_range("workers", self.workers, 1, 64)
-        _check_range("duration", (self.duration_s,), 0.2, LONGEST_ROUND_S)
-        _check_range("repeats", (self.repeats,), 2, 1000)
+        _check_range("duration", (self.duration_s,), usual.SHORTEST_ROUND_S, usual.LONGEST_ROUND_S)
+        _check_range("rounds", (self.repeats,), 2, 1000)
         _check_range("seed", (self.seed,), 0, 1 << 62)
         if self.budget_s is not None:
             _check_range("budget", (self.budget_s,), 0, LONGEST_BUDGET_S)
@@ -146,7 +145,7 @@ class ProfileSettings:
             if self.budget_s is None and round(rate_rps * self.duration_s) < 1:
                 raise UsageError(
                     f"--rate: {rate_rps:.12g} per second leaves rounds of {self.duration_s:g} s without a request; "
-                    f"use --duration {math.ceil(1.0 / rate_rps)}, or duration_s in a matrix"
+                    f"use --duration {math.ceil(1.0 / rate_rps)}s, or duration in a matrix"
                 )
 
     def _check_proxies(self) -> None:

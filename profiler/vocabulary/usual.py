@@ -11,6 +11,8 @@ PLACEMENT: Final = "free"
 CONNECTIONS: Final = 1
 REQUEST_BYTES: Final = 128
 RESPONSE_BYTES: Final = 1024
+SHORTEST_ROUND_S: Final = 0.2
+LONGEST_ROUND_S: Final = 600.0
 
 
 def usual_application(protocol: str) -> str:

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.timing, pytest.mark.cluster, pytest.mark.needs_image, 
 
 IMAGE = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
 COMMAND = (sys.executable, "-m", "meshinsight")
-SMALL = ["--protocol=http1", "--topology=both", "--temperature=hot", "--repeats=3", "--duration=0.3"]
+SMALL = ["--protocol=http1", "--topology=both", "--temperature=hot", "--rounds=3", "--duration=300ms"]
 UNSTEADY = "events|events.events.k8s.io|leases.coordination.k8s.io|componentstatuses"
 """What a cluster writes by itself at any time, and what is no object at all."""
 _WITHIN_S = 120.0

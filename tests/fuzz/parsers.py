@@ -137,7 +137,7 @@ RUNS: Final = [
     Parser("cli-attach-duration", texts("30s", "5m", "500ms"), mutate_text,
            option("attach", "--pid", "999999999", "--duration={text}")),
     Parser("cli-attach-overhead", texts("1%", "0.5 %", "0.01"), mutate_text,
-           option("attach", "--pid", "999999999", "--max-overhead={text}")),
+           option("attach", "--pid", "999999999", "--cpu-budget={text}")),
     Parser("journal", corpora.runs, mutate_json, readers.journal),
     Parser("journal-blocks", corpora.blocks, mutate_json, readers.blocks),
     Parser("certificates", corpora.certificates, mutate_text, readers.certificates),

@@ -87,7 +87,7 @@ def test_defect_is_one_line_that_says_how_to_see_more(
 ) -> None:
     assert run("trial", trial=raising(ZeroDivisionError("division by zero"))) == cli.EXIT_DEFECT
     text = capsys.readouterr().err
-    assert "ZeroDivisionError: division by zero (where: run again with MESHINSIGHT_DEBUG=1)" in text
+    assert "ZeroDivisionError: division by zero (where: run again with --verbose)" in text
     assert text.count("\n") == 1
 
 
@@ -108,9 +108,33 @@ def test_success_is_status_zero(run: Callable[..., int]) -> None:
     assert run("trial") == 0
 
 
-def test_wrong_option_is_a_usage_error(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("doctor", "--no-such-option") == 2
-    assert "No such option" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("doctor", "--xyz"), "no such option: --xyz; see: meshinsight doctor --help"),
+        (("no-such-command",), "no such command 'no-such-command'; see: meshinsight --help"),
+        (("show",), "missing argument 'PROFILE'; see: meshinsight show --help"),
+        (("graph", "check"), "missing argument 'GRAPH'; see: meshinsight graph check --help"),
+        (("show", "x", "y"), "got unexpected extra argument(s) (y); see: meshinsight show --help"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_that_names_the_help(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err == f"meshinsight: error: {message}\n"
+
+
+def test_without_a_command_the_help_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    assert "Start here:" in capsys.readouterr().err
+
+
+def test_verbose_shows_where_an_error_occurred(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--verbose", "trial", trial=raising(MeshInsightError("it failed"))) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+    assert run("trial", trial=raising(MeshInsightError("it failed"))) == 1
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_version_is_printed(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

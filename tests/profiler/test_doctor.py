@@ -12,7 +12,7 @@ import pytest
 from profiler import doctor
 from profiler.doctor import Check, diagnose, ebpf, kernel, machine, network, perf, privileges, software
 from profiler.doctor.binaries import function_sources
-from profiler.doctor.check import CPU_PERF, LATENCY, PROFILE, REPORT
+from profiler.doctor.check import ADVISE, ATTACH, CLUSTER, FEATURES, PREDICT, PROFILE, REPORT, VALIDATE
 from profiler.doctor.host import Answer, LocalHost
 from profiler.errors import MissingError, UsageError
 from profiler.host.interpreter import module_command
@@ -34,6 +34,10 @@ class FakeHost:
     calls: list[str] = field(default_factory=list)
     root: Path = Path("/no-such-machine")
     later: dict[str, str] = field(default_factory=dict)
+    python: str = "/v/bin/python"
+    virtual: bool = True
+    checkout: bool = False
+    kubeconfigs: Sequence[str] = ("/home/ann/.kube/config",)
 
     def read(self, path: str) -> str | None:
         return self.files.get(path)
@@ -65,9 +69,7 @@ def features(diagnosis: doctor.Diagnosis) -> dict[str, bool]:
 def test_another_system_shows_profiles_but_measures_nothing() -> None:
     modules = dict.fromkeys(("jinja2", "jsonschema", "matplotlib", "pyarrow", "sklearn"), "there")
     works = features(diagnose(FakeHost(system="darwin", modules=modules)))
-    assert works[REPORT]
-    assert not works[PROFILE]
-    assert not works[LATENCY]
+    assert [name for name, work in works.items() if work] == [PREDICT, ADVISE, REPORT]
 
 
 @pytest.mark.parametrize("user_id", [0, 1000])
@@ -87,10 +89,14 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_feature_works_with_warnings_and_names_them() -> None:
-    checks = (Check("PSI", "warn", "", (PROFILE,)), Check("perf", "missing", "", (CPU_PERF,), "install it"))
+    checks = (
+        Check("PSI", "warn", "", (PROFILE,)),
+        Check("perf", "missing", "", (VALIDATE,), "install it", weakens=(ATTACH,)),
+    )
     found = {feature.name: feature for feature in doctor.Diagnosis(checks).features}
     assert (found[PROFILE].works, found[PROFILE].limits) == (True, ("PSI",))
-    assert (found[CPU_PERF].works, found[CPU_PERF].lacks) == (False, ("perf",))
+    assert (found[VALIDATE].works, found[VALIDATE].lacks) == (False, ("perf",))
+    assert (found[ATTACH].works, found[ATTACH].lacks, found[ATTACH].limits) == (True, (), ("perf",))
 
 
 @pytest.mark.parametrize(("release", "status"), [("5.9.16", "missing"), ("5.10.0", "ok"), ("6.18.44-x", "ok")])
@@ -194,7 +200,7 @@ def test_pmu_that_counts_is_seen() -> None:
 
 def test_perf_that_may_not_count_is_missing() -> None:
     found = perf.perf(perf_host("Error:\nAccess to performance monitoring operations is limited.\n"))
-    assert (found[0].status, found[0].affects) == ("missing", (PROFILE, CPU_PERF))
+    assert (found[0].status, found[0].affects, found[0].weakens) == ("missing", (PROFILE,), (ATTACH,))
 
 
 def network_host(**answers: Answer) -> FakeHost:
@@ -280,7 +286,7 @@ def test_slow_clocks_are_pointed_out(tmp_path: Path, clock: str, status: str) ->
 
 
 def test_lacking_packages_stop_only_what_uses_them() -> None:
-    there = dict.fromkeys(("jinja2", "jsonschema", "matplotlib", "sklearn"), "there")
+    there = dict.fromkeys(("jinja2", "jsonschema", "kubernetes", "matplotlib", "sklearn"), "there")
     assert machine.python_packages(FakeHost(modules=there)).affects == (PROFILE,)
 
 
@@ -352,6 +358,68 @@ def test_doctor_leaves_no_namespace_behind() -> None:
     checks = {check.name: check.status for check in network.pods(LocalHost())}
     assert checks == {"network namespaces": "ok", "iptables": "ok"}
     assert LocalHost().run("ip", "netns", "list").text == before
+
+
+def test_the_summary_is_one_line_with_all_features() -> None:
+    for checks in (
+        (),
+        (Check("perf", "missing", "", (PROFILE,), "x"),),
+        (Check("all", "missing", "", tuple(FEATURES)),),
+    ):
+        summary = doctor.Diagnosis(checks).summary
+        assert [name for name in FEATURES if name not in summary] == []
+        assert "\n" not in summary
+    assert doctor.Diagnosis((Check("perf", "missing", "", (PROFILE,), "x"),)).summary.endswith(
+        "Does not work: profile."
+    )
+
+
+def test_one_feature_has_only_its_gaps() -> None:
+    checks = (Check("perf", "missing", "", (PROFILE,), "x"), Check("kubeconfig", "missing", "", (CLUSTER,), "x"))
+    found = doctor.Diagnosis((*checks, Check("kernel", "ok", "", (PROFILE,)))).of_feature(PROFILE)
+    assert [check.name for check in found.checks] == ["perf"]
+    assert [feature.name for feature in found.features] == [PROFILE]
+
+
+def test_a_kubeconfig_is_what_a_cluster_needs() -> None:
+    assert machine.cluster(FakeHost()).affects == (CLUSTER,)
+    assert machine.cluster(FakeHost(files={"/home/ann/.kube/config": "x"})).status == "ok"
+
+
+def remedies(**host: object) -> str:
+    found = diagnose(FakeHost(answers={"apt-get": Answer(0, "")}, **host))  # type: ignore[arg-type]  # test data
+    return "\n".join(check.remedy or "" for check in found.checks)
+
+
+def test_a_checkout_is_set_up_by_make_and_nothing_else_is() -> None:
+    assert "make setup" in remedies(checkout=True)
+    assert "make setup" not in remedies(virtual=True)
+    assert "make setup" not in remedies(virtual=False)
+
+
+def test_python_packages_are_installed_for_the_interpreter_that_runs() -> None:
+    assert "/v/bin/python -m pip install jinja2 jsonschema kubernetes" in remedies(virtual=True)
+    assert "/v/bin/python -m pip" not in remedies(virtual=False)
+
+
+def test_only_packages_that_lack_are_recommended() -> None:
+    modules = {"jinja2": "there", "sklearn": "there"}
+    found = machine.python_packages(FakeHost(modules=modules)).remedy or ""
+    assert found.endswith("pip install jsonschema kubernetes matplotlib pyarrow")
+    host = FakeHost(answers={"apt-get": Answer(0, ""), "ip": Answer(0, ""), "nsenter": Answer(0, "")})
+    assert network.pods(host)[0].remedy == "apt-get install iptables"
+
+
+@pytest.mark.parametrize(
+    ("manager", "remedy"),
+    [("apt-get", "apt-get install linux-perf"), ("dnf", "dnf install perf"), ("apk", "linux-perf")],
+)
+def test_packages_have_the_names_of_the_distribution(manager: str, remedy: str) -> None:
+    assert (perf.perf(FakeHost(answers={manager: Answer(0, "")}))[0].remedy or "").endswith(remedy)
+
+
+def test_no_feature_is_to_come() -> None:
+    assert "to come" not in " ".join(FEATURES.values())
 
 
 def test_diagnosis_is_json() -> None:

@@ -49,9 +49,8 @@ def _statistics(found: Comparison) -> list[str]:
 
 def _money(row: Row, prices: Prices) -> float | None:
     """Money per month of all that has a price, None where a figure is not known."""
-    money = money_per_month(row.prediction, prices) if row.prediction else {}
-    priced = [price for price in (prices.vcpu_hour, prices.gib_hour) if price is not None]
-    return sum(money.values()) if priced and len(money) == len(priced) else None
+    total = money_per_month(row.prediction, prices).get("total") if row.prediction else None
+    return None if total is None else total.value
 
 
 def _overheads(found: Comparison, prices: Prices) -> Section:
@@ -63,12 +62,12 @@ def _overheads(found: Comparison, prices: Prices) -> Section:
         overheads = [one.latency[name].shown_overhead_ns if one else None for name in names]
         latency = [_scaled(over.value if over else None, 1e-6, 3) for over in overheads]
         memory = None if one is None else one.memory_bytes
-        money = [_scaled(_money(row, prices), 1.0, 2)] if _priced(prices) else []
+        money = [_scaled(_money(row, prices), 1.0, 2)] if prices.wanted else []
         vcpu = numbers.vcpus(one.vcpu.value if one else None)
         loop = one.closed_loop if one else None
         rate = [numbers.rate(loop.with_rps) if loop else numbers.UNKNOWN] if closed else []
         rows.append((row.name, *latency, *rate, vcpu, _scaled(memory, 1 / (1 << 20), 0), *money))
-    further = ("money/month",) if _priced(prices) else ()
+    further = (prices.unit,) if prices.wanted else ()
     rates = ("requests/s",) if closed else ()
     columns = ("scenario", *(f"{name} ms" for name in names), *rates, "vCPU", "MiB", *further)
     return Section("Overhead of the sidecars: latency of a request from outside, CPU, memory", columns, rows)
@@ -97,19 +96,15 @@ def _saved_resources(found: Comparison, prices: Prices) -> Section:
         saved = row.saving
         vcpu = _figure(saved.vcpu if saved else None, base.vcpu if base else None, 1.0, 4)
         memory = _scaled(saved.memory_bytes if saved else None, 1 / (1 << 20), 0)
-        money = [_scaled(_saved_money(row, found.rows[0], prices), 1.0, 2)] if _priced(prices) else []
+        money = [_scaled(_saved_money(row, found.rows[0], prices), 1.0, 2)] if prices.wanted else []
         rows.append((row.name, *vcpu, memory, *money))
-    columns = ("scenario", "vCPU", "95 % interval", "of it", "MiB", *(("money/month",) if _priced(prices) else ()))
+    columns = ("scenario", "vCPU", "95 % interval", "of it", "MiB", *((prices.unit,) if prices.wanted else ()))
     return Section("Saved CPU and memory (negative: added)", columns, rows)
 
 
 def _saved_money(row: Row, base: Row, prices: Prices) -> float | None:
     before, after = _money(base, prices), _money(row, prices)
     return None if before is None or after is None else before - after
-
-
-def _priced(prices: Prices) -> bool:
-    return prices.vcpu_hour is not None or prices.gib_hour is not None
 
 
 def _inconclusive(found: Comparison) -> Iterator[str]:
@@ -147,6 +142,7 @@ def _document(row: Row, base: Row, prices: Prices) -> dict[str, Any]:
         "baseline_vcpu": one.baseline_vcpu,
         "memory_bytes": one.memory_bytes,
         "money_per_month": _money(row, prices),
+        "currency": prices.currency or None,
     }
     if saved is not None:
         document["saving"] = {

@@ -36,10 +36,21 @@ _GIB: Final = float(1 << 30)
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Money per vCPU and hour, and per GiB and hour; None where it is not wanted."""
+    """Money per vCPU and hour, and per GiB and hour; None where it is not wanted. `currency` is its name, or empty."""
 
     vcpu_hour: float | None = None
     gib_hour: float | None = None
+    currency: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a price."""
+        return self.vcpu_hour is not None or self.gib_hour is not None
+
+    @property
+    def unit(self) -> str:
+        """The unit of money per month."""
+        return f"{printable(self.currency) or 'money'}/month"
 
 
 def report(found: Prediction, prices: Prices) -> Report:
@@ -68,7 +79,15 @@ def document(found: Prediction, prices: Prices) -> dict[str, object]:
     values["latency"] = {name: part.document() for name, part in found.latency.items()}
     for service, part in zip(values["services"], found.services, strict=True):
         service["answer"] = part.answer.document()
-    return {"format": FORMAT, "version": VERSION, **values, "money_per_month": money_per_month(found, prices)}
+    money = money_per_month(found, prices)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **values,
+        "money_per_month": {name: part.value for name, part in money.items()},
+        "money_per_month_interval": {name: part.interval for name, part in money.items()},
+        "currency": prices.currency or None,
+    }
 
 
 def _notes(found: Prediction) -> list[tuple[str, Sequence[str]]]:
@@ -80,13 +99,21 @@ def _notes(found: Prediction) -> list[tuple[str, Sequence[str]]]:
     return [*paths, *((title, getattr(found, attribute)) for title, attribute in UNCERTAINTIES)]
 
 
-def money_per_month(found: Prediction, prices: Prices) -> dict[str, float]:
-    """Price of the sidecars in a month of 730 hours: `cpu`, `memory`, as far as prices and figures are known."""
+def money_per_month(found: Prediction, prices: Prices) -> dict[str, Estimate]:
+    """Price of the sidecars in a month of 730 hours: `cpu`, `memory`, as far as prices and figures are known; `total`.
+
+    There is a total where all that has a price is known. Memory has no interval: its price is added to both ends.
+    """
     money = {}
     if prices.vcpu_hour is not None:
-        money["cpu"] = found.vcpu.value * prices.vcpu_hour * HOURS_PER_MONTH
+        money["cpu"] = found.vcpu.scaled(prices.vcpu_hour * HOURS_PER_MONTH)
     if prices.gib_hour is not None and found.memory_bytes is not None:
-        money["memory"] = found.memory_bytes / _GIB * prices.gib_hour * HOURS_PER_MONTH
+        memory = found.memory_bytes / _GIB * prices.gib_hour * HOURS_PER_MONTH
+        money["memory"] = Estimate(memory, memory, memory)
+    if len(money) == (prices.vcpu_hour is not None) + (prices.gib_hour is not None) > 0:
+        parts = list(money.values())
+        ends = (sum(part.low for part in parts), sum(part.high for part in parts))
+        money["total"] = Estimate(sum(part.value for part in parts), *ends)
     return money
 
 
@@ -122,8 +149,11 @@ def _resources(found: Prediction, prices: Prices) -> Section:
     cpu = numbers.vcpus(found.vcpu.value), numbers.span(found.vcpu.interval, 1.0, 4), numbers.signed_percent(share, 1)
     rows = [("CPU, vCPU", f"{found.baseline_vcpu:.3f}", *cpu)]
     known = {"memory, MiB": numbers.scaled(found.memory_bytes, 2**-20, 0)} if found.memory_bytes is not None else {}
-    known |= {f"{name}, money per month": f"{value:,.2f}" for name, value in money_per_month(found, prices).items()}
     rows += [(name, numbers.UNKNOWN, text, numbers.UNKNOWN, numbers.UNKNOWN) for name, text in known.items()]
+    for name, value in money_per_month(found, prices).items():
+        interval = numbers.UNKNOWN if name == "memory" else numbers.span(value.interval, 1.0, 2)
+        label = f"{'total' if name == 'total' else f'price of {name}'}, {prices.unit}"
+        rows.append((label, numbers.UNKNOWN, f"{value.value:,.2f}", interval, numbers.UNKNOWN))
     return Section("Resources of the sidecars", ("", "without", "overhead", "95 % interval", "change"), rows)
 
 
@@ -194,7 +224,7 @@ def _rows(found: Prediction, prices: Prices) -> Iterator[dict[str, object]]:
     if found.memory_bytes is not None:
         yield {**graph, "quantity": "memory", "unit": "bytes", "overhead": found.memory_bytes}
     for name, money in money_per_month(found, prices).items():
-        yield {**graph, "quantity": f"money_per_month_{name}", "overhead": money}
+        yield _row(graph, f"money_per_month_{name}", prices.unit, money)
     for service in found.services:
         whose = {"scope": "service", "name": service.name}
         yield _row(whose, "latency_mean", "ns", service.latency_ns)

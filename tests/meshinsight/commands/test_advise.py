@@ -24,8 +24,9 @@ calls: [{caller: a, callee: b}, {caller: a, callee: c}]
 ingress: [{service: a, rate_rps: 100}]
 """
 BAD_LIMITS = [
-    ("--slo", "p99"), ("--slo", "p95=1ms"), ("--slo", "p99=5"), ("--slo", "p99=-1ms"), ("--max-overhead", "mean=0ms"),
+    ("--slo", "p99"), ("--slo", "p96=1ms"), ("--slo", "p99=5"), ("--slo", "p99=-1ms"), ("--max-overhead", "mean=0ms"),
     ("--max-cpu", 0), ("--max-cpu", -1), ("--max-cpu", "nan"), ("--max-cpu", "inf"), ("--max-memory", "x"),
+    ("--max-cpu", "1Mi"),
 ]  # fmt: skip
 CPU = ("--max-cpu", 1)
 BAD_OPTIONS = [
@@ -64,6 +65,19 @@ def test_the_table_says_what_changes_and_what_it_gives_up(graph: Path) -> None:
     assert result.exit_code == 0
     for text in ("met by", "move as TCP", "What it gives up", "To check it", "Not considered", "--allow none"):
         assert text in result.output
+
+
+@pytest.mark.parametrize(
+    ("written", "same"),
+    [
+        (("--max-cpu", "250m"), ("--max-cpu", 0.25)),
+        (("--max-memory", "1Gi"), ("--max-memory", "1024MiB")),
+        (("--slo", "p95=1s"), ("--slo", "p95=1000ms")),
+    ],
+)
+def test_limits_as_kubernetes_writes_them(graph: Path, written: tuple[str, object], same: tuple[str, object]) -> None:
+    (one,), (two,) = advice(graph, *written)["limits"], advice(graph, *same)["limits"]
+    assert {**one, "option": ""} == {**two, "option": ""}
 
 
 def test_markdown_has_tables(graph: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from meshinsight.application import Application
 from meshinsight.commands import doctor as command
 from profiler import doctor
 from profiler.doctor import Check, Diagnosis
@@ -23,7 +24,7 @@ DIAGNOSIS = Diagnosis(
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     monkeypatch.setattr(doctor, "diagnose", lambda: DIAGNOSIS)
-    app = typer.Typer()
+    app = Application()
     command.register(app)
     return app
 
@@ -42,6 +43,29 @@ def test_missing_things_are_reported_with_success(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0
     assert "no, user id 1000" in result.output
+
+
+def test_the_first_line_is_the_summary() -> None:
+    assert next(command.table_lines(DIAGNOSIS)).plain == DIAGNOSIS.summary
+
+
+@pytest.mark.parametrize(("feature", "status"), [("profile", 1), ("predict", 0)])
+def test_a_feature_that_does_not_work_is_a_failure(app: typer.Typer, feature: str, status: int) -> None:
+    result = CliRunner().invoke(app, [feature])
+    assert result.exit_code == status
+    assert result.output.splitlines()[0].endswith(f": {feature}.")
+
+
+def test_a_feature_that_does_not_work_is_one_in_json_too(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["profile", "-o", "json"])
+    assert result.exit_code == 1
+    assert [feature["name"] for feature in json.loads(result.output)["features"]] == ["profile"]
+
+
+def test_an_unknown_feature_is_a_usage_error(app: typer.Typer) -> None:
+    error = CliRunner().invoke(app, ["flying"]).exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith("FEATURE: expected one of attach, profile, cluster, ")
 
 
 def test_json_holds_the_whole_diagnosis(app: typer.Typer) -> None:

@@ -74,6 +74,28 @@ def test_prices_give_money(graph: Path) -> None:
     assert found["money_per_month"]["cpu"] == pytest.approx(found["vcpu"]["value"] * 0.05 * 730)
 
 
+def test_money_has_a_total_an_interval_and_a_unit(graph: Path) -> None:
+    prices = ("--price-per-vcpu-hour", 0.05, "--price-per-gib-hour", 0.01, "--currency", "EUR")
+    found = json.loads(run(graph, "-o", "json", *prices).output)
+    money, (low, high) = found["money_per_month"], found["money_per_month_interval"]["total"]
+    assert money["total"] == pytest.approx(money["cpu"] + money["memory"])
+    assert high - low == pytest.approx((found["vcpu"]["high"] - found["vcpu"]["low"]) * 0.05 * 730)
+    assert low <= money["total"] <= high
+    assert found["currency"] == "EUR"
+    table = run(graph, *prices).output
+    row = next(line for line in table.splitlines() if line.startswith("total, EUR/month"))
+    assert f"{money['total']:,.2f}" in row
+    assert f"{low:,.2f} … {high:,.2f}" in row
+    rows = list(csv.DictReader(run(graph, "-o", "csv", *prices).output.splitlines()))
+    (total,) = (row for row in rows if row["quantity"] == "money_per_month_total")
+    assert (float(total["overhead"]), total["unit"]) == (money["total"], "EUR/month")
+
+
+def test_without_prices_there_is_no_money(graph: Path) -> None:
+    found = json.loads(run(graph, "-o", "json").output)
+    assert (found["money_per_month"], found["currency"]) == ({}, None)
+
+
 def test_what_the_profile_lacks_is_told_with_its_command(graph: Path) -> None:
     graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
     error = run(graph).exception
@@ -131,16 +153,16 @@ def scenarios(tmp_path: Path) -> Path:
 
 
 def test_scenarios_stand_in_rows_below_the_graph_as_it_is(graph: Path, scenarios: Path) -> None:
-    lines = run(graph, "--scenarios", scenarios, *PRICES).output.splitlines()
+    lines = run(graph, "--scenarios", scenarios, *PRICES, "--currency", "EUR").output.splitlines()
     head = next(index for index, line in enumerate(lines) if line.startswith("scenario"))
-    assert " ".join(lines[head].split()) == "scenario mean ms p50 ms p90 ms p99 ms vCPU MiB money/month"
+    assert " ".join(lines[head].split()) == "scenario mean ms p50 ms p90 ms p95 ms p99 ms vCPU MiB EUR/month"
     assert [line[:11].strip() for line in lines[head + 2 : head + 6]] == [
         "as it is",
         "bytes only",
         "over | grpc",
         "no sidecars",
     ]
-    assert lines[head + 5].split()[2:6] == ["0.000"] * 4
+    assert lines[head + 5].split()[2:7] == ["0.000"] * 5
 
 
 def test_a_scenario_that_the_profile_lacks_says_what_to_measure_and_others_go_on(graph: Path, scenarios: Path) -> None:
@@ -188,9 +210,9 @@ def test_json_of_scenarios_agrees_with_a_prediction_of_each(graph: Path, scenari
 
 def test_markdown_of_scenarios_keeps_its_columns(graph: Path, scenarios: Path) -> None:
     lines = run(graph, "--scenarios", scenarios, "-o", "markdown").output.splitlines()
-    head = lines.index("| scenario | mean ms | p50 ms | p90 ms | p99 ms | vCPU | MiB |")
+    head = lines.index("| scenario | mean ms | p50 ms | p90 ms | p95 ms | p99 ms | vCPU | MiB |")
     for line in lines[head : head + 6]:
-        assert line.replace("\\|", "").count("|") == 8
+        assert line.replace("\\|", "").count("|") == 9
     assert "over \\| grpc" in lines[head + 4]
 
 

@@ -1,5 +1,6 @@
 """`meshinsight predict-batch`: what it writes and says, and how it ends."""
 
+import csv
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -54,7 +55,29 @@ def test_a_row_per_graph(graphs: Path) -> None:
 def test_percentiles_on_request(graphs: Path) -> None:
     run(graphs, "--percentiles", "--samples", 2000)
     (row,) = pq.read_table(graphs.parent / "out.parquet").to_pylist()
-    assert 0 < row["p50_overhead_ns"] < row["p99_with_ns"]
+    assert 0 < row["p50_overhead_ns"] < row["p95_with_ns"] <= row["p99_with_ns"]
+
+
+def test_csv_has_the_figures_of_parquet(graphs: Path) -> None:
+    (graphs / "=cmd().yaml").write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    run(graphs)
+    out = graphs.parent / "out.CSV"
+    assert run(graphs, "--out", out).exit_code == 0
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    parquet = pq.read_table(graphs.parent / "out.parquet")
+    assert list(rows[0]) == parquet.column_names
+    broken, one = parquet.to_pylist()
+    assert [row["graph"] for row in rows] == ["'=cmd().yaml", "one.yaml"]
+    assert float(rows[1]["latency_overhead_ns"]) == one["latency_overhead_ns"]
+    assert (rows[0]["vcpu"], rows[0]["error"]) == ("", broken["error"])
+    assert not list(graphs.parent.glob(".*unfinished"))
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.parquet.gz"])
+def test_another_suffix_is_one_line(graphs: Path, name: str) -> None:
+    error = run(graphs, "--out", graphs.parent / name).exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith("--out: expected a name that ends in .csv or .parquet; found ")
 
 
 def test_a_graph_that_fails_is_counted_and_told(graphs: Path) -> None:
@@ -74,7 +97,7 @@ def test_status_1_when_all_fail(graphs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--rate", -1), ("--samples", 0), ("--proxy", "x"), ("--out", "/no/such/place/x"), ("--out", "/")]
+    "wrong", [("--rate", -1), ("--samples", 0), ("--proxy", "x"), ("--out", "/no/such/place/x.csv"), ("--out", "/")]
 )
 def test_wrong_options_are_refused(graphs: Path, wrong: tuple[object, ...]) -> None:
     assert isinstance(run(graphs, *wrong).exception, UsageError)

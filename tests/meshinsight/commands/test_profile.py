@@ -19,7 +19,7 @@ from profiler.profile.intervals import with_intervals
 from profiler.profile.types import Cell, Cpu, Latency, Profile
 from tests.meshinsight.commands import own_runs
 
-SMALL = ("--topology", "both", "--temperature", "hot", "--repeats", "2", "--duration", "0.3")
+SMALL = ("--topology", "both", "--temperature", "hot", "--rounds", "2", "--duration", "300ms")
 Command = "subprocess.Popen[str]"
 
 
@@ -69,7 +69,7 @@ def traces() -> dict[str, object]:
             ("--response-bytes", "many"),
             "--response-bytes: expected a size in bytes or with its unit, such as 4KiB; found 'many'",
         ),
-        (("--rate", "fast"), "--rate: expected a number or max; found 'fast'"),
+        (("--rate", "fast"), "--rate: expected a rate in requests per second, or max; found 'fast'"),
         (("-o", "xml"), "--output: expected one of table, json; found 'xml'"),
         (("--connections", "1.5"), "--connections: expected a whole number; found '1.5'"),
         (("--headers", "abc"), "--headers: expected a number, or a number x bytes, as in 20x100; found 'abc'"),
@@ -84,10 +84,10 @@ def traces() -> dict[str, object]:
         (("--budget", "10s"), "--budget 10s: the base load of all configurations takes"),
         (("--matrix", "no-such"), "--matrix no-such: no such file; give one, or a name that comes along: alternatives"),
         (("--resume", "/no/such"), "--resume /no/such: holds no unfinished run"),
-        (("--resume", "/no/such", "--seed", "3"), "--resume: goes on with the settings of the run; leave the other"),
-        (("--resume", "/no/such", "--dry-run"), "--resume: goes on with the settings of the run; leave the other"),
-        (("--resume", "/no/such", "--quick"), "--resume: goes on with the settings of the run; leave the other"),
-        (("--resume", "/no/such", "--out", "x"), "--resume: goes on with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--seed", "3"), "--resume: continues with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--dry-run"), "--resume: continues with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--quick"), "--resume: continues with the settings of the run; leave the other"),
+        (("--resume", "/no/such", "--out", "x"), "--resume: continues with the settings of the run; leave the other"),
     ],
 )
 def test_bad_requests_get_one_line_and_status_2(arguments: tuple[str, ...], message: str) -> None:
@@ -282,7 +282,7 @@ def wait_for_round(number: int, process: "subprocess.Popen[str]") -> None:
 @pytest.mark.kernel
 @pytest.mark.timing
 def test_ctrl_c_after_some_rounds_keeps_them_as_a_partial_profile(tmp_path: Path) -> None:
-    arguments = ("--topology", "both", "--temperature", "hot", "--repeats", "60", "--duration", "0.2")
+    arguments = ("--topology", "both", "--temperature", "hot", "--rounds", "60", "--duration", "200ms")
     with started("profile", *arguments, "--out", str(tmp_path / "run")) as process:
         wait_for_round(3, process)
         process.send_signal(signal.SIGINT)
@@ -316,7 +316,7 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.timing
 def test_a_grpc_run_tells_tls_and_memory_by_two_sources(tmp_path: Path) -> None:
     options = ("--protocol", "grpc", "--tls", "none,mtls", "--topology", "both", "--temperature", "hot")
-    done = meshinsight("profile", *options, "--repeats", "2", "--duration", "0.3", "--out", str(tmp_path / "run"))
+    done = meshinsight("profile", *options, "--rounds", "2", "--duration", "300ms", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     cells = {cell.id: cell for cell in load_profile(tmp_path / "run").cells}  # against the types
     plain, secure = (cells[f"grpc-both{tls}-hot-q128-s1024-c1-max"] for tls in ("", "-mtls"))
@@ -371,7 +371,7 @@ def as_measured(profile: Profile, topology: str) -> Cell:
 def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = ("--protocol", "tcp", "--topology", "client,server", "--temperature", "hot")
-    with in_small_blocks("profile", *options, "--repeats", "2", "--duration", "0.2", "--out", str(run)) as process:
+    with in_small_blocks("profile", *options, "--rounds", "2", "--duration", "200ms", "--out", str(run)) as process:
         wait_for(lambda: any((run / "unfinished").glob("000-*.json")) or process.poll() is not None, seconds=100)
         assert process.poll() is None, process.communicate()[1]
         process.send_signal(signal.SIGINT)

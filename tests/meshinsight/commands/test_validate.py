@@ -154,7 +154,7 @@ def test_after_kill_9_cleanup_removes_what_is_left(graph: Path) -> None:
     ("options", "said"),
     [
         (("--temperature", "warm"), "--temperature: expected one of hot, cold, natural; found 'warm'"),
-        (("--rate", 0), "--rate: expected a number from 0.1 to 1e+06; found 0"),
+        (("--rate", 0), "--rate: expected a rate from 0.1 to 1e+06 per second; found 0"),
         (("--rounds", 1), "--rounds: expected a number from 4 to 1000; found 1"),
         (("--out", "/nowhere/x.json"), "--out: directory /nowhere does not exist; create it"),
         (("-o", "csv"), "--output: expected one of table, json, markdown; found 'csv'"),

@@ -22,7 +22,7 @@ from meshinsight.reports.subjects import advice, attached, comparison, model, pr
 from meshinsight.reports.subjects.prediction import Prices
 from predictor.advise.advise import advise
 from predictor.advise.candidates import rules
-from predictor.advise.limits import cpu_limit
+from predictor.advise.limits import parse_cpu_limit
 from predictor.graph.reader import load_graph
 from predictor.graph.types import CallGraph
 from predictor.hop_costs.options import Options
@@ -75,7 +75,7 @@ def _report(subject: str, graph: CallGraph) -> Report:
     if subject == "comparison":
         return comparison.report(compare(graph, _model(), OPTIONS, parse_scenarios(SCENARIOS, "x.yaml")), PRICES)
     if subject == "advice":
-        limits = [cpu_limit("--max-cpu", 1e-6)]
+        limits = [parse_cpu_limit("--max-cpu", "1u")]
         return advice.report(advise(graph, _model(), limits, rules(graph, ("all",), ()), OPTIONS), "")
     others = {
         "model": lambda: model.report(_model()),

@@ -4,7 +4,7 @@ from typing import Any
 
 from predictor.advise.advise import advise
 from predictor.advise.candidates import rules
-from predictor.advise.limits import Limit, cpu_limit, parse_memory_limit, parse_time_limit
+from predictor.advise.limits import Limit, parse_cpu_limit, parse_memory_limit, parse_time_limit
 from predictor.advise.types import Advice
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
@@ -78,7 +78,7 @@ def overhead(bound_ns: float, statistic: str = "mean") -> Limit:
 
 
 def cpu(vcpu: float) -> Limit:
-    return cpu_limit("--max-cpu", vcpu)
+    return parse_cpu_limit("--max-cpu", repr(vcpu))
 
 
 def memory(size: str) -> Limit:

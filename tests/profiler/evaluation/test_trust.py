@@ -79,7 +79,7 @@ def test_a_cell_without_figures_has_no_warning() -> None:
 def test_what_does_not_close_is_named_with_its_sum_and_the_next_step() -> None:
     found = warning(cell(latency=latency(0.15)))
     assert found.startswith("latency: the components add up to 115% of the measured overhead (bound ±10%), and ")
-    assert found.endswith("; repeat on a quieter machine or with more --repeats")
+    assert found.endswith("; repeat on a quieter machine or with more --rounds")
     assert warning(cell(cpu=cpu(-0.2))).startswith("cpu: the components add up to 80% of the measured overhead")
 
 

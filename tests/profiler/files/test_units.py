@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from profiler.files.units import (
     format_duration,
+    parse_cpus,
     parse_duration_ns,
     parse_duration_s,
     parse_rate_rps,
@@ -32,7 +33,16 @@ def test_a_duration_without_a_unit_counts_what_the_reader_says() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("1500", 1500), ("4KiB", 4096), ("1 KB", 1000), ("2mib", 2**21), ("7B", 7), ("64KiB", 65_536), ("1GiB", 2**30)],
+    [
+        ("1500", 1500),
+        ("4KiB", 4096),
+        ("1 KB", 1000),
+        ("2mib", 2**21),
+        ("7B", 7),
+        ("64KiB", 65_536),
+        ("1GiB", 2**30),
+        ("2Gi", 2**31),
+    ],
 )
 def test_sizes(text: str, size: float) -> None:
     assert parse_size_bytes(text) == size
@@ -42,6 +52,17 @@ def test_sizes(text: str, size: float) -> None:
 @pytest.mark.parametrize(("text", "size"), [("10", 10), ("1 KB", 1024), ("1.5k", 1536), ("1 PB", 2**50)])
 def test_sizes_of_files_whose_units_are_binary(text: str, size: float) -> None:
     assert parse_size_bytes(text, binary=True) == size
+
+
+@pytest.mark.parametrize(("text", "cpus"), [("2", 2), ("0.5", 0.5), ("200m", 0.2), ("1500m", 1.5), ("1u", 1e-6)])
+def test_cpus(text: str, cpus: float) -> None:
+    assert parse_cpus(text) == pytest.approx(cpus)
+
+
+@pytest.mark.parametrize("text", ["", "m", "1Mi", "half", "nan"])
+def test_what_is_no_number_of_cpus_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number of CPUs, such as"):
+        parse_cpus(text)
 
 
 def test_rates() -> None:

@@ -103,7 +103,7 @@ def test_a_note_from_anywhere_is_one_line(name: str, named: str) -> None:
         ({"format": "other"}, "begun by another version of meshinsight"),
         ({"facts": []}, "facts: expected object"),
         ({"settings": {"rates_rps": ["max"], "duration_s": "long"}}, "settings: duration_s: expected float"),
-        ({"settings": {"rates_rps": ["max"], "repeats": 1}}, "--repeats: 1 is outside"),
+        ({"settings": {"rates_rps": ["max"], "repeats": 1}}, "--rounds: 1 is outside"),
         ({"settings": {"rates_rps": ["max"], "speed": 1}}, "settings: unknown setting 'speed'"),
         ({"settings": {}}, "settings: rates_rps is missing"),
     ],

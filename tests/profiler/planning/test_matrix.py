@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.errors import UsageError
-from profiler.planning.matrix import load_matrix, parse_budget_s, shipped_matrices
+from profiler.planning.matrix import load_matrix, matrix_error, parse_budget_s, shipped_matrices
 from profiler.planning.settings import ProfileSettings
 
 KEYS = ("protocols", "filters", "headers", "rates", "request_bytes", "repeats", "budget", "workers", "prtocols")
@@ -41,6 +41,19 @@ def test_values_become_settings(tmp_path: Path) -> None:
         "filters": ((), ("rbac", str(tmp_path / "own.yaml"))),
         "repeats": 4,
     }
+
+
+def test_rounds_and_duration_have_former_keys(tmp_path: Path) -> None:
+    former = load_matrix(matrix(tmp_path, "repeats: 4\nduration_s: 0.5\n"))
+    assert load_matrix(matrix(tmp_path, "rounds: 4\nduration: 500ms\n")) == former
+
+
+@pytest.mark.parametrize(("key", "setting"), [("rounds: 1001", "rounds"), ("repeats: 1001", "repeats")])
+def test_a_mistake_in_rounds_is_told_with_the_key_that_is_there(tmp_path: Path, key: str, setting: str) -> None:
+    file = matrix(tmp_path, f"tls: [none]\n{key}\n")
+    with pytest.raises(UsageError) as refused:
+        ProfileSettings(**load_matrix(file))
+    assert str(matrix_error(file, refused.value, {})).endswith(f":2: {setting}: 1001 is outside 2 to 1000")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def refused(**wrong: Any) -> str:
         ({"messages": (0,), "protocols": ("grpc",)}, "--messages: 0 is outside 1 to 1000"),
         ({"workers": (65,)}, "--workers: 65 is outside 1 to 64"),
         ({"duration_s": -1.0}, "--duration: -1 is outside"),
-        ({"repeats": 1}, "--repeats: 1 is outside 2 to"),
+        ({"repeats": 1}, "--rounds: 1 is outside 2 to"),
         ({"protocols": ()}, "--protocol: at least one value is needed"),
         ({"proxies": ()}, "--proxy: at least one value is needed"),
         ({"filters": ()}, "--filter: at least one value is needed"),

@@ -115,7 +115,7 @@ def interval(part: dict[str, float], show: Any) -> str:
 def test_the_totals_are_those_of_predict(moved: tuple[str, dict[str, Any]]) -> None:
     page, found = moved
     rows = rows_after(page, "Latency of a request from outside")
-    assert list(rows) == ["mean", "p50", "p90", "p99"]
+    assert list(rows) == ["mean", "p50", "p90", "p95", "p99"]
     for name, row in rows.items():
         part = found["latency"][name]
         over = part["overhead_ns"]
@@ -124,7 +124,7 @@ def test_the_totals_are_those_of_predict(moved: tuple[str, dict[str, Any]]) -> N
     resources = rows_after(page, "Resources of the sidecars")
     assert resources["CPU, vCPU"][1] == f"{found['vcpu']['value']:.4f}"
     assert resources["memory, MiB"][1] == f"{found['memory_bytes'] / 2**20:,.0f}"
-    assert resources["cpu, money per month"][1] == f"{found['money_per_month']['cpu']:,.2f}"
+    assert resources["price of cpu, money/month"][1] == f"{found['money_per_month']['cpu']:,.2f}"
 
 
 def test_services_and_calls_have_the_figures_of_predict(moved: tuple[str, dict[str, Any]]) -> None:
