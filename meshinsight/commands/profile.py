@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from profiler.measuring.profiling import Outcome
     from profiler.planning.settings import ProfileSettings
 
-QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.4}
+QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.35}
 """What `--quick` changes of the defaults: a first answer within two minutes."""
 
 _EXAMPLES: Final = examples(

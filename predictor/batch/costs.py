@@ -25,6 +25,7 @@ from predictor.hop_costs.forms import (
     worker_components,
 )
 from predictor.hop_costs.hops import Kind, Part
+from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import BASE, CURRENCIES, Configuration, Floats
 
 _BLOCK: Final = 256
@@ -130,25 +131,31 @@ class CostSums:
             beyond=np.zeros(edges, dtype=np.bool_),
         )
 
-    def add(self, edges: slice, parts: tuple[Part, ...], features: Mapping[str, Floats], cold: Floats) -> None:
-        """Add the parts of neighbouring edges of one kind; `features` and `cold` (sides × edges) are of all edges."""
+    def add(
+        self, edges: slice, parts: tuple[Part, ...], features: Mapping[str, Floats], temperatures: Temperatures
+    ) -> None:
+        """Add the parts of neighbouring edges of one kind; `features` and `temperatures` are of all edges."""
         kind = _Kind(edges, {name: column[edges] for name, column in features.items()})
         seen: list[Mapping[str, tuple[float, float]]] = []
         for part in parts:
-            mixed, away = mixture(part, cold[part.side, edges])
+            found = [
+                mixture(part, cold[part.side, edges], step[edges])
+                for cold, step in zip(temperatures.cold, temperatures.step, strict=True)
+            ]
+            away = np.maximum(*(outside for _, outside in found))
+            taken = found[0][0].sum(axis=0)
             if away.any():
                 np.maximum(kind.far, WITHOUT_COLD * away, out=kind.far)
                 self.costs.beyond[edges] |= away > NEAR
-            for row, (_, item) in zip(mixed, part.points, strict=True):
+            for row, cpu_row, (_, item) in zip(found[0][0], found[1][0], part.points, strict=True):
                 if item.workers != 1:
                     self.costs.workers[part.side, edges] = item.workers
                 if not part.only and item.mean_ratio > 1.0:
-                    self.costs.spread[part.side, edges] += row * np.sqrt(2.0 * np.log(item.mean_ratio))
+                    self.costs.spread[part.side, edges] += row / taken * np.sqrt(2.0 * np.log(item.mean_ratio))
                 if not part.only and item.ranges not in seen:
                     seen.append(item.ranges)
                     self._range(kind, item)
-                if row.any():
-                    self._point(kind, part, item, row)
+                self._point(kind, part, item, (row, cpu_row))
         self.costs.doubt[edges] = kind.far + kind.outside
         self._store(kind)
 
@@ -159,12 +166,12 @@ class CostSums:
         if doubt is not None:
             np.maximum(kind.outside, doubt, out=kind.outside)
 
-    def _point(self, kind: "_Kind", part: Part, item: Configuration, mixed: Floats) -> None:
-        for currency in CURRENCIES:
-            form = self._forms.form(part, item, currency)
+    def _point(self, kind: "_Kind", part: Part, item: Configuration, mixed: tuple[Floats, Floats]) -> None:
+        for currency, row in zip(CURRENCIES, mixed, strict=True):
+            form = self._forms.form(part, item, currency) if row.any() else None
             if form is not None:
                 reduced = self._reduce(form, kind.constant, item)
-                kind.uses.append((currency, part.side, reduced, mixed, kind.places(reduced.terms, item)))
+                kind.uses.append((currency, part.side, reduced, row, kind.places(reduced.terms, item)))
 
     def _store(self, kind: "_Kind") -> None:
         """The sums; a side that costs less than nothing costs nothing."""

@@ -33,6 +33,7 @@ from predictor.hop_costs.forms import Forms
 from predictor.hop_costs.hops import CLIENT, Kind, Part, Resolver
 from predictor.hop_costs.load import SATURATED, at_work, sidecar_load
 from predictor.hop_costs.options import Options
+from predictor.hop_costs.temperature import Cooling, Temperatures
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.counts import MOST_CALLS
@@ -54,6 +55,7 @@ class BatchPredictor:
         model = between_ends(at_share(model, options.crossing_share))
         self._model = model
         self._options = options
+        self._cooling = Cooling.of(model)
         self._forms = Forms(model, options)
         placements = needed_placements(options.crossing_share)
         self._resolver = Resolver(model, options.proxy, options.transport, placements)
@@ -140,8 +142,8 @@ class BatchPredictor:
             return None, problems
         edges = by_kinds(rows, flow)
         requests = requests_of(rows, flow)
-        by_row = temperatures(rows, flow, requests, edges.owners.replicas, self._model.cooling)
-        costs, memory, problems = self._costs(rows, edges, np.stack([edges.sorted(side) for side in by_row]))
+        by_row = temperatures(rows, flow, requests, edges.owners.replicas, self._cooling)
+        costs, memory, problems = self._costs(rows, edges, by_row.sorted(edges.sorted))
         if costs is None:
             return None, problems
         load = sidecar_load(edges.owners, edges.rates, costs.work, costs.workers)
@@ -179,7 +181,7 @@ class BatchPredictor:
             "saturated": np.bincount(deployment_graph, load.utilisation > SATURATED, rows.graphs) > 0.0,
         }, problems
 
-    def _costs(self, rows: Rows, edges: Edges, cold: Floats) -> tuple[Costs | None, MemorySums, Problems]:
+    def _costs(self, rows: Rows, edges: Edges, found: Temperatures) -> tuple[Costs | None, MemorySums, Problems]:
         features = {name: edges.sorted(rows.numbers[name]) for name in ("request_bytes", "response_bytes", "headers")}
         features["further_messages"] = same(0.0, len(edges.graph))
         opened = edges.sorted(rows.numbers["new_connections"])
@@ -191,11 +193,11 @@ class BatchPredictor:
             if isinstance(parts, str):
                 problems.add(edges.graph[place], parts)
             elif parts and not problems.texts:
-                added.add(place, parts, features, cold)
+                added.add(place, parts, features, found)
                 memory.add(place, parts)
         if problems.texts:
             return None, memory, problems
-        added.costs.doubt += self._doubt
+        added.costs.doubt += self._doubt + found.doubt
         return added.costs, memory, problems
 
     def _resolved(self, kind: Kind) -> tuple[Part, ...] | str:

@@ -7,24 +7,30 @@ import numpy as np
 from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.batch.edges import Flow, cpus_of
 from predictor.batch.levels import Requests, stage_begins
-from predictor.graph.types import REPEATS
-from predictor.hop_costs.temperature import ASSUMED_USE, Curve, Visits, of_owners, positions
+from predictor.graph.types import PROTOCOLS, REPEATS, SIDECAR_MODES
+from predictor.hop_costs.temperature import ASSUMED_USE, Cooling, Temperatures, Visits, with_given
 from predictor.models.types import Floats
 
+_TCP: Final = PROTOCOLS.index("tcp")
+_TCP_MODE: Final = SIDECAR_MODES.index("tcp")
 _PARALLEL: Final = REPEATS.index("parallel")
 
 
-def temperatures(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, cooling: Curve) -> Floats:
-    """Temperatures of edges, sides × rows: 0 is hot, 1 cold; `replicas` by deployment."""
+def temperatures(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, cooling: Cooling) -> Temperatures:
+    """Temperatures of rows; `replicas` by deployment."""
     given = np.empty(rows.deployments)
     latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
     given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
     given = given[rows.deployment]
-    if np.isnan(given).any():
-        found = positions(_visits(rows, flow, requests, replicas), cooling)
-    else:
-        found = np.zeros((2, len(rows.graph)))
-    return of_owners(found, (rows.caller, rows.callee), given)
+    ends = cooling.ends(_treated(rows), rows.choices["tls"])
+    visits = _visits(rows, flow, requests, replicas) if np.isnan(given).any() else None
+    return with_given(cooling, ends, visits, (rows.caller, rows.callee), given)
+
+
+def _treated(rows: Rows) -> Indices:
+    """The protocol that sidecars take a row's call for."""
+    as_tcp = (rows.choices["client_sidecar"] == _TCP_MODE) | (rows.choices["server_sidecar"] == _TCP_MODE)
+    return np.asarray(np.where(as_tcp, _TCP, rows.choices["protocol"]))
 
 
 def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Visits:

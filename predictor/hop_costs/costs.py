@@ -14,6 +14,7 @@ from predictor.graph.types import Call, Protocol, Tls
 from predictor.hop_costs.forms import NEAR, WITHOUT_COLD, Forms, mixture, range_doubt
 from predictor.hop_costs.hops import Kind, Part
 from predictor.hop_costs.options import Options
+from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats
 
 Indices = npt.NDArray[np.intp]
@@ -66,10 +67,11 @@ class EdgeCosts:
 class CostTable:
     """Adds up the parts of edges."""
 
-    def __init__(self, model: FittedModel, edges: Sequence[Call], options: Options) -> None:
+    def __init__(self, model: FittedModel, edges: Sequence[Call], options: Options, temperatures: Temperatures) -> None:
         self._forms = Forms(model, options)
         self.components = self._forms.components
         self._edges = edges
+        self._temperatures = temperatures
         self._features = np.array(
             [
                 [
@@ -92,32 +94,40 @@ class CostTable:
         self._beyond: dict[str, list[int]] = {}
         self._warnings: list[str] = []
 
-    def add(self, chosen: Sequence[int], parts: Sequence[Part], cold: Floats) -> None:
-        """Add the parts of the edges `chosen`, whose sidecars have temperatures `cold` (chosen × 2 sides)."""
+    def add(self, chosen: Sequence[int], parts: Sequence[Part]) -> None:
+        """Add the parts of the edges `chosen`."""
         index = np.array(chosen, dtype=np.intp)
         for part in parts:
-            mixed, away = mixture(part, cold[:, part.side])
+            found = [
+                mixture(part, cold[part.side, index], step[index])
+                for cold, step in zip(self._temperatures.cold, self._temperatures.step, strict=True)
+            ]
+            away = np.maximum(*(outside for _, outside in found))
             self._far[index] = np.maximum(self._far[index], WITHOUT_COLD * away)
             if (away > NEAR).any():
                 text = f"colder or hotter than what was measured ({', '.join(item.name for _, item in part.points)})"
                 self._beyond.setdefault(text, []).extend(index[away > NEAR].tolist())
-            for row, (_, item) in zip(mixed, part.points, strict=True):
-                self._point(index, part, item, row)
+            taken = np.stack([mixed for mixed, _ in found], axis=1)  # points × currencies × edges
+            for rows, (_, item) in zip(taken, part.points, strict=True):
+                self._point(index, part, item, rows)
+                if not part.only:
+                    share = rows[0] / taken[:, 0].sum(axis=0)
+                    self._spread[index, part.side] += share * np.sqrt(2.0 * np.log(item.mean_ratio))
 
     def _point(self, index: Indices, part: Part, item: Configuration, mixed: Floats) -> None:
+        """Add one of a part's configurations, of which edges take `mixed` (currencies × edges)."""
         features = self._features[index].copy()
         headers = features[:, FEATURES.index("headers")]
         headers[np.isnan(headers)] = item.headers
         self._workers[index, part.side] = item.workers
         if not part.only:
             self._check_range(index, item, features)
-            self._spread[index, part.side] += mixed * np.sqrt(2.0 * np.log(item.mean_ratio))
-        for currency in CURRENCIES:
+        for currency, share in zip(CURRENCIES, mixed, strict=True):
             form = self._forms.form(part, item, currency)
             if form is None:
                 self._warnings.append(f"{item.name}: its {currency} was not measured; taken as none")
                 continue
-            rows = form.cost.rows(features) * mixed[:, None]
+            rows = form.cost.rows(features) * share[:, None]
             self._values[currency][index[:, None], part.side, form.columns] += rows @ form.coefficients
             self._contributions[currency].append(Contribution(index, part.side, rows, form.draws, form.columns))
 
@@ -146,7 +156,7 @@ class CostTable:
             values=self._values,
             contributions=self._contributions,
             spread=self._spread,
-            doubt=self._outside + self._far,
+            doubt=self._outside + self._far + self._temperatures.doubt,
             workers=self._workers,
             extrapolations=tuple(
                 f"{_some([self._edges[edge].id for edge in dict.fromkeys(edges)])}: {text}"

@@ -25,11 +25,11 @@ PER_DOUBLING: Final = 0.1
 WITHOUT_COLD: Final = 0.5
 """Relative error where the sidecar is at the other end of the temperatures than all that was measured."""
 
+_MOST_AWAY: Final = 2.5
+"""Temperatures farther from the measured ones add no more error: it is unknown anyway."""
+
 NEAR: Final = 0.05
 """A temperature that far from the measured ones is not told as beyond them."""
-
-MOST: Final = 2.5
-"""The coldest position, 1 being the profile's cold cells: so far it was ever measured."""
 
 _MOST_DOUBT: Final = 1.0
 _SMALL_BYTES: Final = 4096.0
@@ -116,24 +116,24 @@ def term_column(term: str, features: Mapping[str, Floats]) -> Floats:
     return np.maximum(features[name] - float(knot), 0.0) if knot else features[name]
 
 
-def mixture(part: Part, cold: Floats) -> tuple[Floats, Floats]:
+def mixture(part: Part, cold: Floats, step: Floats) -> tuple[Floats, Floats]:
     """How much of each point of the part edges of temperature `cold` take: points × edges; how far they lie outside.
 
-    Beyond cold the way from hot to cold goes on.
+    Beyond cold, all of what cold costs rises by `step` of it per unit of temperature.
     """
     positions = np.array([position for position, _ in part.points])
-    last = positions[-1] if len(positions) == 1 or positions[-1] < 1.0 else MOST
-    inside = np.clip(cold, positions[0], last)
+    inside = np.clip(cold, positions[0], positions[-1])
     if len(positions) == 1:
-        return np.ones((1, len(cold))), np.abs(cold - inside)
+        return np.ones((1, len(cold))), np.minimum(np.abs(cold - inside), _MOST_AWAY)
     if len(positions) == 2:
         second = (inside - positions[0]) / (positions[1] - positions[0])
-        return np.stack([1.0 - second, second]), np.abs(cold - inside)
-    found = np.stack([np.interp(inside, positions, row) for row in np.eye(len(positions))])
-    further = np.maximum(inside - positions[-1], 0.0) / (positions[-1] - positions[0])
-    found[0] -= further
-    found[-1] += further
-    return found, np.abs(cold - inside)
+        found = np.stack([1.0 - second, second])
+    else:
+        found = np.stack([np.interp(inside, positions, row) for row in np.eye(len(positions))])
+    if positions[-1] < 1.0:
+        return found, np.minimum(np.abs(cold - inside), _MOST_AWAY)
+    found[-1] += step * np.maximum(cold - 1.0, 0.0)
+    return found, np.maximum(inside - cold, 0.0)
 
 
 def beyond(item: Configuration, name: str, values: Floats) -> Floats | None:

@@ -3,8 +3,9 @@
 A call passes each sidecar twice: on its way there and on its way back. What a pass costs depends on how long ago that
 sidecar ran. Two things take its caches away meanwhile: other processes that run on its CPU, up to what the profile's
 cold cells cost; and on a shared machine mere time, since other tenants use the same caches, beyond it. A profile
-measures the latter, as the overhead of the anchor hop at low rates: its `cooling` curve, by the time between two
-requests, 0 as hot as a closed loop, 1 as the profile's cold cells.
+measures the latter, as the overhead of hops at low rates: a curve by the time between two requests, 0 as hot as a
+closed loop, 1 as the profile's cold cells. Protocols with each TLS follow the same curve in time, each to an end of its
+own (`CoolingEnd`), in latency and in CPU.
 
 A position adds up both passes of a call at one side; it may be beyond 1. Passes within a request follow one another by
 the services' own times; the first one of a service waits for its next request. Where a request is handled by few CPUs,
@@ -13,17 +14,19 @@ those that a profile's single hop has too are in its cells.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from predictor.graph.plan import Plan
-from predictor.graph.types import Call, CallGraph
-from predictor.hop_costs.forms import MOST
-from predictor.models.types import Floats
+from predictor.graph.plan import Plan, sidecar_modes
+from predictor.graph.types import PROTOCOLS, TLS_MODES, Call, CallGraph, Protocol, Tls
+from predictor.models.types import CURRENCIES, CoolingEnd, FittedModel, Floats
+from profiler.vocabulary.hop import PLAIN
+from profiler.vocabulary.protocols import HTTP1
 
 Indices = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
@@ -39,7 +42,83 @@ PART: Final = 0.25
 ASSUMED_USE: Final = 0.5
 """Share of CPU that others use, where the graph does not say."""
 
+UNMEASURED: Final = 0.5
+"""Relative error of what idle time adds, where that was measured of another protocol or TLS: a judgement."""
+
 _SELDOM_NS: Final = 1e18
+_FOR_ALL: Final = CoolingEnd(HTTP1, PLAIN, "latency", factor=1.0, rise=1.0, error=0.0)
+"""The end of a model that knows none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """By currency and edge: times the curve, the cost of cold over that of hot less 1, relative error."""
+
+    factor: Floats
+    rise: Floats
+    error: Floats
+
+    @property
+    def step(self) -> Floats:
+        """What a unit of temperature beyond cold adds, as a share of what cold costs."""
+        return self.rise / (1.0 + self.rise)
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """How a model's sidecars cool: the curve, and a table of ends (currencies × protocols × TLS)."""
+
+    curve: Curve
+    table: Ends
+
+    @classmethod
+    def of(cls, model: FittedModel) -> "Cooling":
+        """That of a model."""
+        known = model.cooling_ends or (_FOR_ALL,)
+        shape = (len(CURRENCIES), len(PROTOCOLS), len(TLS_MODES))
+        values = [
+            (end.factor, end.rise, end.error if _same(end, *wanted) else math.hypot(end.error, UNMEASURED))
+            for wanted in product(CURRENCIES, PROTOCOLS, TLS_MODES)
+            for end in (nearest_end(known, *wanted),)
+        ]
+        return cls(model.cooling, Ends(*(np.array(column).reshape(shape) for column in zip(*values, strict=True))))
+
+    def ends(self, protocol: Indices, tls: Indices) -> Ends:
+        """The ends of edges, whose protocols and TLS are numbers in the order of their names."""
+        table = self.table
+        return Ends(table.factor[:, protocol, tls], table.rise[:, protocol, tls], table.error[:, protocol, tls])
+
+
+def nearest_end(known: Sequence[CoolingEnd], currency: str, protocol: str, tls: str) -> CoolingEnd:
+    """The measured end that is most like what is asked for: its currency comes first, then its protocol, then TLS."""
+
+    def away(end: CoolingEnd) -> tuple[bool, int, bool]:
+        protocols = abs(PROTOCOLS.index(end.protocol) - PROTOCOLS.index(protocol))  # in the order of what they do
+        return end.currency != currency, protocols, end.tls != tls
+
+    return min(known, key=away)
+
+
+def _same(end: CoolingEnd, currency: str, protocol: str, tls: str) -> bool:
+    return (end.currency, end.protocol, end.tls) == (currency, protocol, tls)
+
+
+@dataclass(frozen=True, slots=True)
+class Temperatures:
+    """How cold the sidecars of edges are: `cold` by currency, side and edge, 0 hot, 1 cold.
+
+    `step` is what a unit beyond cold adds to the cost of cold, as a share, by currency and edge; `doubt` the relative
+    error of an edge's cost by what is not known of its cooling.
+    """
+
+    cold: Floats
+    step: Floats
+    doubt: Floats
+
+    def sorted(self, order: Callable[[Floats], Floats]) -> "Temperatures":
+        """The same in another order of edges."""
+        cold = np.stack([np.stack([order(side) for side in sides]) for sides in self.cold])
+        return Temperatures(cold, np.stack([order(row) for row in self.step]), order(self.doubt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +145,57 @@ class Visits:
     first: Booleans
 
 
-def positions(visits: Visits, cooling: Curve) -> Floats:
-    """Where each edge's client and server sidecar are between hot and cold: sides × edges."""
+def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]:
+    """Where each edge's client and server sidecar are between hot and cold: currencies × sides × edges.
+
+    And where they would be by idle time alone.
+    """
     own, answer = visits.own_ns, visits.answer_ns
     between = np.maximum(1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS) - answer, 0.0)
     caller, callee = np.maximum(visits.caller, 0), visits.callee
 
     def after(gap: Floats, service: Indices, processes: Floats | float = 0.0) -> Floats:
         """Position of a pass at the service's sidecar after a gap in which so many processes of the request ran."""
-        return _cooled(gap, visits.use[service], processes / visits.cpus[service], cooling)
+        return _cooled(gap, visits.use[service], processes / visits.cpus[service], curve, ends.factor)
 
     arriving = after(between[callee], callee)
     answering = np.where(visits.calling[callee], 0.0, after(answer[callee], callee))
     leaving = np.where(visits.first, after(own[caller], caller), 0.0)
     back = after(answer[callee], caller, 2.0 * (visits.visited[callee] - 1.0))
     client = leaving / (visits.at_once * visits.in_a_row) + back / visits.at_once
-    found = np.stack([np.where(visits.caller < 0, 0.0, client), arriving + answering])
-    return np.asarray(np.minimum(found, MOST))
+    cold, idle = np.stack([np.where(visits.caller < 0, 0.0, client), arriving + answering], axis=2)
+    return cold, idle
 
 
-def _cooled(gap: Floats, use: Floats, processes: Floats, cooling: Curve) -> Floats:
-    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request."""
-    gaps, reached = np.array(cooling or [(0.0, 0.0)]).T
-    idle = np.interp(gap, gaps, reached)
+def _cooled(gap: Floats, use: Floats, processes: Floats, curve: Curve, factor: Floats) -> Floats:
+    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request.
+
+    First that, then that by idle time alone, each by currency and edge.
+    """
+    gaps, reached = np.array(curve or [(0.0, 0.0)]).T
+    idle = factor * np.interp(gap, gaps, reached)
     evicted = -np.expm1(-use * gap / EVICTION_NS - PART * processes)
-    return np.asarray(idle + evicted * np.maximum(1.0 - idle, 0.0))
+    return np.stack([idle + evicted * np.maximum(1.0 - idle, 0.0), idle])
+
+
+def with_given(
+    cooling: Cooling, ends: Ends, visits: Visits | None, sides: tuple[Indices, Indices], given: Floats
+) -> Temperatures:
+    """Temperatures of edges with what is given for the services on their sides (NaN: not); no visits: all are given."""
+    cold = np.zeros((len(CURRENCIES), 2, len(sides[0])))
+    if visits is None:
+        return Temperatures(of_owners(cold, sides, given), ends.step, np.zeros(len(sides[0])))
+    cold, idle = positions(visits, cooling.curve, ends)
+    added = ends.rise[:, None] * of_owners(idle, sides, np.where(np.isnan(given), given, 0.0))
+    doubt = (ends.error[:, None] * added / (1.0 + added)).max(axis=(0, 1))
+    return Temperatures(of_owners(cold, sides, given), ends.step, doubt)
 
 
 def of_graph(
-    graph: CallGraph, plan: Plan, edges: Sequence[Call], rates: Floats, answer_ns: Mapping[str, float], cooling: Curve
-) -> tuple[Floats, list[str]]:
-    """Positions of a graph's edges, sides × edges, and what was assumed for them.
+    graph: CallGraph, plan: Plan, edges: Sequence[Call], rates: Floats, answer_ns: Mapping[str, float],
+    model: FittedModel,
+) -> tuple[Temperatures, list[str]]:  # fmt: skip
+    """Temperatures of a graph's edges, and what was assumed for them.
 
     `rates` are calls per second, `answer_ns` how long each service takes with its calls, without sidecars.
     """
@@ -106,16 +205,41 @@ def of_graph(
     weights = given_weights(graph)
     known = [weights[service.deployment] for service in graph.services]
     given = np.array([math.nan if weight is None else weight for weight in known])
+    cooling = Cooling.of(model)
+    treated = _treated(graph, edges)
+    ends = cooling.ends(
+        np.array([PROTOCOLS.index(protocol) for protocol, _ in treated], dtype=np.intp),
+        np.array([TLS_MODES.index(tls) for _, tls in treated], dtype=np.intp),
+    )
     if None not in known:
-        return of_owners(np.zeros((2, len(edges))), (caller, callee), given), []
-    found = positions(_visits(graph, plan, edges, (caller, callee), rates, answer_ns), cooling)
-    found = of_owners(found, (caller, callee), given)
+        return with_given(cooling, ends, None, (caller, callee), given), []
+    visits = _visits(graph, plan, edges, (caller, callee), rates, answer_ns)
+    found = with_given(cooling, ends, visits, (caller, callee), given)
     notes = ["cold_weight: from the times between messages and what else runs between them"]
-    if not cooling:
+    if cooling.curve:
+        notes += _unmeasured(model, treated)
+    else:
         notes.append("cold_weight: the profile does not tell how fast idle caches cool; taken as not at all")
     if graph.cluster.cpu_use is None:
         notes.append(f"cluster.cpu_use: not given; {ASSUMED_USE:g}")
     return found, notes
+
+
+def _treated(graph: CallGraph, edges: Sequence[Call]) -> list[tuple[Protocol, Tls]]:
+    """What sidecars take each edge's call for."""
+    modes = sidecar_modes(graph)
+    return [("tcp" if "tcp" in modes[call.id] else call.protocol, call.tls) for call in edges]
+
+
+def _unmeasured(model: FittedModel, treated: Sequence[tuple[str, str]]) -> Iterator[str]:
+    known = model.cooling_ends or (_FOR_ALL,)
+    for protocol, tls in dict.fromkeys(treated):
+        for currency in CURRENCIES:
+            end = nearest_end(known, currency, protocol, tls)
+            if not _same(end, currency, protocol, tls):
+                taken = " ".join((end.protocol, *((end.tls,) if end.tls != PLAIN else ()), end.currency))
+                name = " ".join((protocol, *((tls,) if tls != PLAIN else ()), currency))
+                yield f"cooling of {name}: not measured; that of {taken}, and the interval is wider"
 
 
 def given_weights(graph: CallGraph) -> dict[str, float | None]:
@@ -127,10 +251,10 @@ def given_weights(graph: CallGraph) -> dict[str, float | None]:
 
 
 def of_owners(found: Floats, sides: tuple[Indices, Indices], given: Floats) -> Floats:
-    """The positions (sides × edges) with what is given for the services on their sides; NaN: not given."""
+    """The positions (… × sides × edges) with what is given for the services on their sides; NaN: not given."""
     for side, owners in enumerate(sides):
         of_edges = (owners >= 0) & ~np.isnan(given)[owners]
-        found[side, of_edges] = given[owners[of_edges]]
+        found[..., side, of_edges] = given[owners[of_edges]]
     return found
 
 

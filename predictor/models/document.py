@@ -22,6 +22,7 @@ from predictor.models.types import (
     UNEXPLAINED,
     VERSION,
     Configuration,
+    CoolingEnd,
     Cost,
     Crossing,
     FittedModel,
@@ -105,6 +106,17 @@ class CrossingDocument(msgspec.Struct):
     cells: Count
 
 
+class CoolingEndDocument(msgspec.Struct):
+    """`CoolingEnd`."""
+
+    protocol: Literal["tcp", "http1", "http2", "grpc"]
+    tls: Literal["none", "mtls"]
+    currency: Literal["latency", "cpu"]
+    factor: Annotated[float, Meta(ge=0.0, le=1e6)]
+    rise: Annotated[float, Meta(gt=0.0, le=1e6)]
+    error: Annotated[float, Meta(ge=0.0, le=1e3)]
+
+
 class HeldOutDocument(msgspec.Struct):
     """`HeldOut`."""
 
@@ -118,7 +130,7 @@ class HeldOutDocument(msgspec.Struct):
 
 
 class ModelDocument(msgspec.Struct):
-    """`FittedModel`."""
+    """`FittedModel`. Models before version 4 have no ends of cooling: theirs is that of HTTP/1.1 for all."""
 
     format: str
     version: Annotated[int, Meta(ge=1)]
@@ -130,6 +142,7 @@ class ModelDocument(msgspec.Struct):
     held_out: list[HeldOutDocument]
     warnings: list[str]
     cooling: list[tuple[Positive, Positive]] = []
+    cooling_ends: Annotated[list[CoolingEndDocument], Meta(max_length=100)] = []
     natural_cooling: list[tuple[Positive, Positive]] = []
     natural_hot: Annotated[float, Meta(gt=0.0, le=1e6)] = 1.0
     crossings: list[CrossingDocument] = []
@@ -169,6 +182,7 @@ def model_of(document: object, origin: str) -> FittedModel:
         held_out=tuple(HeldOut(**msgspec.structs.asdict(item)) for item in found.held_out),
         warnings=tuple(found.warnings),
         cooling=tuple(found.cooling),
+        cooling_ends=tuple(CoolingEnd(**msgspec.structs.asdict(item)) for item in found.cooling_ends),
         natural_cooling=tuple(found.natural_cooling),
         natural_hot=found.natural_hot,
         crossings=crossings,

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from predictor.models.cooling import cooling_curve, natural_curve
+from predictor.models.cooling import fit_cooling, natural_curve
 from predictor.models.estimator import HingeRegressor
 from predictor.models.hand_overs import fit_crossings
 from predictor.models.readings import (
@@ -74,6 +74,7 @@ def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> F
     followed = _followed(groups, error)
     fitted = tuple(_configuration(key, cells, error, machine, random, followed) for key, cells in groups.items())
     environment = profile.environment
+    cooling, cooling_ends = fit_cooling(profile.anchor, fitted)
     natural_hot, natural_cooling = natural_curve(profile.anchor)
     return FittedModel(
         run_id=profile.run_id,
@@ -83,7 +84,8 @@ def fit_profile(profile: Profile, *, draws: int = DRAWS, seed: int = _SEED) -> F
         configurations=fitted,
         held_out=tuple(_held_out(groups, error, followed)),
         warnings=tuple(profile.warnings),
-        cooling=cooling_curve(profile.anchor),
+        cooling=cooling,
+        cooling_ends=cooling_ends,
         natural_cooling=natural_cooling,
         natural_hot=natural_hot,
         crossings=fit_crossings(chain.from_iterable(groups.values()), followed, error, machine, random),

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from predictor.models.types import FittedModel
+from predictor.models.types import CoolingEnd, FittedModel
+from profiler.vocabulary.hop import PLAIN
+from profiler.vocabulary.protocols import HTTP1
 
 
 def between_ends(model: FittedModel) -> FittedModel:
@@ -17,4 +19,6 @@ def between_ends(model: FittedModel) -> FittedModel:
         replace(item.times(model.natural_hot, model.natural_hot), temperature="hot") for item in model.configurations
     ]
     cold = [replace(item, temperature="cold") for item in model.configurations]
-    return replace(model, configurations=(*hot, *cold), cooling=model.natural_cooling)
+    rise = max(1.0 / model.natural_hot - 1.0, 0.0)
+    end = CoolingEnd(HTTP1, PLAIN, "latency", factor=1.0, rise=rise, error=0.0)
+    return replace(model, configurations=(*hot, *cold), cooling=model.natural_cooling, cooling_ends=(end,))

@@ -28,6 +28,7 @@ _ELSEWHERE: Final = (
     "profiler/vocabulary/components.py",
     "profiler/vocabulary/hop.py",
     "profiler/vocabulary/protocols.py",
+    "profiler/vocabulary/temperature.py",
     "profiler/vocabulary/usual.py",
 )
 _ARRAYS: Final = ("coefficients", "draws")

@@ -17,7 +17,7 @@ from profiler.vocabulary.usual import PLACEMENT, PROXY, WORKERS, usual_applicati
 Floats = npt.NDArray[np.float64]
 
 FORMAT: Final = "meshinsight-model"
-VERSION: Final = 3
+VERSION: Final = 4
 """The newest version of the stored model that this package reads, and the one it writes."""
 
 BASE: Final = "base"
@@ -70,6 +70,11 @@ CONFIGURATION_KEY: Final = (
     "workers", "placement",
 )  # fmt: skip
 """The fields by which configurations differ: everything that is measured but load."""
+
+
+def but_temperature(key: Sequence[Any]) -> tuple[Any, ...]:
+    """A configuration's key without its temperature."""
+    return tuple(value for name, value in zip(CONFIGURATION_KEY, key, strict=True) if name != "temperature")
 
 
 def but_placement(key: Sequence[Any]) -> tuple[Any, ...]:
@@ -169,10 +174,27 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
+class CoolingEnd:
+    """How far idle sidecars of a protocol and TLS cool in one currency.
+
+    The position is `factor` times that of the model's curve. Cold cells cost 1 + `rise` times what hot ones cost.
+    `error` is the relative standard error of what idle time adds.
+    """
+
+    protocol: str
+    tls: str
+    currency: str
+    factor: float
+    rise: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class FittedModel:
     """Everything a prediction needs of a profile. `machine_error` is a standard deviation, as a fraction.
 
-    `cooling` is how far idle sidecars move from hot (0) to cold (1), as pairs of a time in ns and a position;
+    `cooling` is how far idle sidecars move from hot (0) to cold (1), as pairs of a time in ns and a position, that of
+    HTTP/1.1's latency where it was measured; `cooling_ends` are those of other protocols and of CPU, relative to it;
     `natural_cooling` the same where CPUs sleep, from hot to the natural cells, of whose cost hot is `natural_hot`.
     """
 
@@ -184,6 +206,7 @@ class FittedModel:
     held_out: tuple[HeldOut, ...]
     warnings: tuple[str, ...] = ()
     cooling: tuple[tuple[float, float], ...] = ()
+    cooling_ends: tuple[CoolingEnd, ...] = ()
     natural_cooling: tuple[tuple[float, float], ...] = ()
     natural_hot: float = 1.0
     crossings: tuple[Crossing, ...] = ()
@@ -201,6 +224,7 @@ class FittedModel:
             "held_out": [asdict(item) for item in self.held_out],
             "warnings": list(self.warnings),
             "cooling": [list(point) for point in self.cooling],
+            "cooling_ends": [asdict(end) for end in self.cooling_ends],
             "natural_cooling": [list(point) for point in self.natural_cooling],
             "natural_hot": self.natural_hot,
             "crossings": [{**asdict(item), "draws": item.draws.tolist()} for item in self.crossings],

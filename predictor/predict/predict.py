@@ -134,11 +134,11 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
     own = {service.name: service.service_time.mean_ns for service in graph.services}
     varying = {service.name: variance_ns2(service.service_time) for service in graph.services}
     before = answer(plan, graph.ingress, own, Hops(dict.fromkeys((call.id for call in edges), 0.0)), varying)
-    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, each_rate, before.response_ns, model.cooling)
-    table = CostTable(model, edges, options)
+    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, each_rate, before.response_ns, model)
+    table = CostTable(model, edges, options, temperatures)
     parts: list[tuple[Part, ...]] = [()] * len(edges)
     for kind, chosen in kinds.items():
-        table.add(chosen, found[kind], temperatures[:, chosen].T)
+        table.add(chosen, found[kind])
         for index in chosen:
             parts[index] = found[kind]
     costs = table.costs()
@@ -177,7 +177,7 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
         else f"platform: nodes like the profiled machine ({model.cpu_model or 'unknown CPU'})"
     )
     warnings = (*costs.warnings, *_overload(graph, utilisation))
-    predicted = _prediction(work, options, temperatures, memory, notes, warnings)
+    predicted = _prediction(work, options, temperatures.cold[0], memory, notes, warnings)
     return replace(predicted, placements=placements, crossing_share=share)
 
 

@@ -33,6 +33,7 @@ from profiler.attribution.latency import (
     mean_hand_overs,
 )
 from profiler.attribution.statistics import middle, spread_ties
+from profiler.evaluation.cooling import cooling_point
 from profiler.evaluation.cpu_costs import CpuCostFit, CpuCosts
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
@@ -338,19 +339,12 @@ class Assembly:
                 if self._anchors(temperature)
             },
             drift_ratio=float((high - low) / np.median(medians_ns)),
-            cooling=[point for scene in self._plan.cooling_scenes if (point := self._cooling_point(scene))],
+            cooling=[found for point in self._plan.cooling_points if (found := self._cooling_point(*point))],
         )
 
-    def _cooling_point(self, scene: Scene) -> profile.CoolingPoint | None:
-        windows, baseline = (self._readings.latency[hop, scene] for hop in (ANCHOR_HOP, ANCHOR_HOP.baseline))
-        if not windows or not baseline:
-            return None
-        return profile.CoolingPoint(
-            temperature=scene.temperature,
-            rate_rps=scene.load.rate_rps,
-            with_p50_ns=float(np.median([_median(window.free_ns) for window in windows])),
-            baseline_p50_ns=float(np.median([_median(window.free_ns) for window in baseline])),
-        )
+    def _cooling_point(self, hop: Hop, scene: Scene) -> profile.CoolingPoint | None:
+        windows, baseline = (self._readings.cooling[place, scene] for place in (hop, hop.baseline))
+        return cooling_point(hop, scene, windows, baseline) if windows and baseline else None
 
     def noise(self) -> profile.Noise:
         """Noise over the whole run."""

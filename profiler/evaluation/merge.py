@@ -55,9 +55,10 @@ def merged_anchor(results: Sequence[BlockResult]) -> Anchor | None:
 
 def _cooling(points: Sequence[CoolingPoint]) -> list[CoolingPoint]:
     """Medians over blocks."""
-    found: dict[tuple[str, float | None], list[CoolingPoint]] = {}
+    found: dict[tuple[object, ...], list[CoolingPoint]] = {}
     for point in points:
-        found.setdefault((point.temperature, point.rate_rps), []).append(point)
+        key = (point.protocol, point.tls, point.topology, point.temperature, point.rate_rps)
+        found.setdefault(key, []).append(point)
     return [
         replace(
             same[0],

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from profiler.evaluation.windows import CpuWindow, LatencyWindow
+from profiler.evaluation.windows import CoolingWindow, CpuWindow, LatencyWindow
 from profiler.planning.cells import Scene
 from profiler.symbols.histogram import UserFunctions
 from profiler.vocabulary.hop import Hop
@@ -16,13 +16,15 @@ Point = tuple[Hop, Scene]
 class Readings:
     """Windows by (hop, scene), in rounds: entry i of each list belongs to round i.
 
-    `capacities_rps` holds pairs of requests per second at saturation, without and with the probes; `cpu_rates_rps` the
-    rate that CPU was measured at, None as fast as answered; `memory` the proxies' memory, in bytes; `functions` where
-    their user time goes at saturation, by the kind of request (see `request_of`).
+    `cooling` is what tells how idle sidecars cool. `capacities_rps` holds pairs of requests per second at saturation,
+    without and with the probes; `cpu_rates_rps` the rate that CPU was measured at, None as fast as answered; `memory`
+    the proxies' memory, in bytes; `functions` where their user time goes at saturation, by the kind of request (see
+    `request_of`).
     """
 
     latency: dict[Point, list[LatencyWindow]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[Point, list[CpuWindow]] = field(default_factory=lambda: defaultdict(list))
+    cooling: dict[Point, list[CoolingWindow]] = field(default_factory=lambda: defaultdict(list))
     capacities_rps: dict[Point, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     cpu_rates_rps: dict[Scene, float | None] = field(default_factory=dict)
     memory: dict[Hop, dict[str, float]] = field(default_factory=dict)

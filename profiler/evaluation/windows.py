@@ -77,6 +77,15 @@ class LatencyWindow:
 
 
 @dataclass(frozen=True)
+class CoolingWindow:
+    """What a window without probes told: each request's latency, and by part of the window the proxies' CPU time."""
+
+    latency_ns: npt.NDArray[np.int64]
+    proxy_ns: npt.NDArray[np.float64]
+    requests: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class CpuWindow:
     """What a window told about CPU: requests answered in its phases, and who used the CPUs for what.
 

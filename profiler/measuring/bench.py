@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +22,7 @@ from profiler.attribution.critical_path import follow
 from profiler.attribution.latency import ExchangeTable, pool, tabulate
 from profiler.attribution.statistics import middle, steady_from
 from profiler.errors import ProbeError, ProcessError
-from profiler.evaluation.windows import GUARD_NS, CpuWindow, LatencyWindow, Phase
+from profiler.evaluation.windows import GUARD_NS, CoolingWindow, CpuWindow, LatencyWindow, Phase
 from profiler.host.accounting import Reschedulings
 from profiler.host.process import Process
 from profiler.host.waiting import wait_until
@@ -77,6 +78,9 @@ Short phases by turns, since what a request costs drifts within seconds (tried: 
 """
 _FEWEST_REQUESTS: Final = 20
 """Expected in a phase, or there are fewer and longer ones."""
+
+_COOLING_PARTS: Final = 4
+"""CPU time is read so often in a window, which shows how it scatters."""
 
 START_WITHIN_S: Final = 15.0
 _END_WITHIN_S: Final = 15.0
@@ -145,10 +149,10 @@ class Bench:
         """Every probe with its hits and drops so far."""
         return self._probes
 
-    def latency_window(self, hop: Hop, scene: Scene, seconds: float, *, follow: bool = True) -> LatencyWindow:
+    def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
         """Load `hop` and time every request, with the timeline on in half of the phases.
 
-        Single requests are followed through the timeline where `follow` says so. A window in which some phase saw no
+        Single requests are followed through the timeline. A window in which some phase saw no
         request, because the machine was held up, is measured again and counted in `repeated_windows`; so is one with
         failed requests, a few times.
 
@@ -159,7 +163,7 @@ class Bench:
         for attempt in range(_ATTEMPTS):
             last_failing = attempt + 1 >= _FAILING_ATTEMPTS
             try:
-                window = self._try_latency_window(hop, scene, seconds, follow)
+                window = self._try_latency_window(hop, scene, seconds)
             except UnansweredError:
                 if last_failing:
                     raise
@@ -173,7 +177,7 @@ class Bench:
             "the machine is held up by others, or --duration is too short for this load"
         )
 
-    def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float, follow: bool) -> LatencyWindow | None:
+    def _try_latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow | None:
         deployment = self.deployments[hop]
         self._set_temperature(scene.temperature)
         before = self.machines.noise()
@@ -188,7 +192,7 @@ class Bench:
         result = self._result(hop, load)
         if not all(_answered(result, phase) for phase in phases):
             return None
-        exchanges = self._follow(phases) if follow and scene.load.serial else None
+        exchanges = self._follow(phases) if scene.load.serial else None
         if exchanges is not None and not len(exchanges):
             return None
         whole = result.between(phases[0].start_ns, phases[-1].end_ns).astype(np.float64)
@@ -265,6 +269,40 @@ class Bench:
             traced_reschedulings=_reschedulings(traced),
         )
 
+    def cooling_window(self, hop: Hop, scene: Scene, seconds: float) -> CoolingWindow:
+        """Load `hop` without any probe: latencies, and the CPU time of its proxies by part of the window.
+
+        A window in which nothing was answered is measured again, a few times. Raises UnansweredError at last.
+        """
+        for _ in range(_FAILING_ATTEMPTS - 1):
+            with suppress(UnansweredError):
+                return self._try_cooling_window(hop, scene, seconds)
+            self.repeated_windows += 1
+            time.sleep(_PAUSE_S)
+        return self._try_cooling_window(hop, scene, seconds)
+
+    def _try_cooling_window(self, hop: Hop, scene: Scene, seconds: float) -> CoolingWindow:
+        deployment = self.deployments[hop]
+        self._set_temperature(scene.temperature)
+        load = paced(scene)
+        with self._loaded(deployment, load, SETTLE_S + seconds):
+            times_ns, used_ns = [time.monotonic_ns()], [_run_time_ns(deployment)]
+            for part in range(1, _COOLING_PARTS + 1):
+                _sleep_until(times_ns[0] + int(seconds * 1e9 * part / _COOLING_PARTS))
+                times_ns.append(time.monotonic_ns())
+                used_ns.append(_run_time_ns(deployment))
+            deployment.check()
+            self.machines.check()
+        result = self._result(hop, load)
+        latency_ns = result.between(times_ns[0], times_ns[-1])
+        if not len(latency_ns):
+            raise UnansweredError(f"no request was answered for {seconds:g} s on {hop.name}; is the machine too busy?")
+        return CoolingWindow(
+            latency_ns=latency_ns,
+            proxy_ns=np.diff(np.array(used_ns, dtype=np.float64)),
+            requests=np.array([result.served(*part) for part in pairwise(times_ns)]),
+        )
+
     def function_window(self, hop: Hop, load: Load, seconds: float) -> UserFunctions:
         """Sample the hop at saturation, often: which functions the proxies' user time is spent in."""
         deployment = self.deployments[hop]
@@ -320,12 +358,12 @@ class Bench:
 
     def _cpu_phase(self, deployment: DeployedHop, roles: Places, kind: str, seconds: float) -> "_CpuPhase":
         self.machines.begin_cpu(roles, kind == TRACED, kind == SAMPLED)
-        proxy_ns = -sum(process.run_time_ns() for process in deployment.sidecars)
+        proxy_ns = -_run_time_ns(deployment)
         start_ns = time.monotonic_ns()
         time.sleep(seconds)
         end_ns = time.monotonic_ns()
         account = self.machines.end_cpu()
-        proxy_ns += sum(process.run_time_ns() for process in deployment.sidecars)
+        proxy_ns += _run_time_ns(deployment)
         return _CpuPhase(kind, Phase(kind == TRACED, start_ns, end_ns), account, proxy_ns)
 
     def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:
@@ -428,6 +466,11 @@ def fewer_in_bursts(result: LoadResult, phases: Sequence[Phase]) -> float:
             return 0.0
         per_request.append(sum(count for count in counts if count is not None) / requests)
     return per_request[1] - per_request[0]
+
+
+def _run_time_ns(deployment: DeployedHop) -> int:
+    """CPU time of its proxies so far."""
+    return sum(process.run_time_ns() for process in deployment.sidecars)
 
 
 def _reschedulings(readings: Sequence[_CpuPhase]) -> float | None:

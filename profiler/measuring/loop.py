@@ -1,5 +1,6 @@
 """The loop that measures a plan: short rounds over everything in random order, so that drift touches all alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from profiler.errors import MeshInsightError
-from profiler.evaluation.readings import Point, Readings, request_of
+from profiler.evaluation.readings import Readings, request_of
 from profiler.measuring.bench import SETTLE_S, Bench
 from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan, Scene, anchor_scene, paced
 from profiler.planning.settings import ProfileSettings
@@ -20,8 +21,13 @@ _CPU_CONNECTIONS: Final = 8
 _CPU_RATES_RPS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _CPU_SHARE_OF_CAPACITY: Final = 0.25
 
-_COOLING_S: Final = 0.6
+_COOLING_S: Final = 0.3
+_COOLING_REQUESTS: Final = 14
+_USUAL_DURATION_S: Final = 0.8
+"""Windows of cooling are at least 0.3 s and 14 requests long, or a part of it where those of cells are shorter."""
+
 _ROUNDS_PER_COOLING: Final = 3
+_MOST_COOLING_ROUNDS: Final = 2
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 0.3
@@ -92,18 +98,15 @@ class Campaign:
 
     def _latency_round(self, number: int) -> list[Step]:
         steps: list[Step] = []
-        measured: set[Point] = set()
         for index in self._random.permutation(len(self._plan.scenes)):
             scene = self._plan.scenes[index]
             points = [(hop, scene) for hop in self._plan.hops_of(scene)]
             anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
             points = list(dict.fromkeys([*points, *anchors]))
-            measured.update(points)
             steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
-        if number < max(1, self._settings.repeats // _ROUNDS_PER_COOLING):
-            cooling = [(hop, at) for hop in (ANCHOR_HOP.baseline, ANCHOR_HOP) for at in self._plan.cooling_scenes]
-            missing = [point for point in cooling if point not in measured]
-            steps += self._shuffled([self._cooling_step(number, hop, at) for hop, at in missing])
+        if number < min(_MOST_COOLING_ROUNDS, max(1, self._settings.repeats // _ROUNDS_PER_COOLING)):
+            cooling = [(hop, at) for cooled, at in self._plan.cooling_points for hop in (cooled.baseline, cooled)]
+            steps += self._shuffled([self._cooling_step(number, hop, at) for hop, at in dict.fromkeys(cooling)])
         return steps
 
     def _latency_step(self, number: int, hop: Hop, scene: Scene) -> Step:
@@ -115,12 +118,15 @@ class Campaign:
         return Step(label, _START_UP_S + SETTLE_S + self._settings.duration_s + 0.25, measure)
 
     def _cooling_step(self, number: int, hop: Hop, scene: Scene) -> Step:
-        def measure() -> None:
-            window = self._bench.latency_window(hop, scene, _COOLING_S, follow=False)  # too few requests for bursts
-            self._readings.latency[hop, scene].append(window)
+        part = min(1.0, self._settings.duration_s / _USUAL_DURATION_S)
+        seconds = part * max(_COOLING_S, _COOLING_REQUESTS / (scene.load.rate_rps or math.inf))
 
-        label = f"round {number + 1} of {self._settings.repeats}: cooling, {hop.name}, {scene.temperature}"
-        return Step(label, _START_UP_S + SETTLE_S + _COOLING_S + 0.25, measure)
+        def measure() -> None:
+            self._readings.cooling[hop, scene].append(self._bench.cooling_window(hop, scene, seconds))
+
+        rate = "max" if scene.load.rate_rps is None else f"{scene.load.rate_rps:g}/s"
+        label = f"round {number + 1} of {self._settings.repeats}: cooling, {hop.name}, {scene.temperature}, {rate}"
+        return Step(label, _START_UP_S + SETTLE_S + seconds + 0.05, measure)
 
     def _cpu_round(self) -> list[Step]:
         points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]

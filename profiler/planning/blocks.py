@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from profiler.planning.cells import Cell, Plan, with_rungs
+from profiler.planning.cells import Cell, Plan, cooled_hops, with_rungs
 
 _MOST_HOPS: Final = 14
 _MOST_POINTS: Final = 40
@@ -28,8 +28,18 @@ class Block:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def make_blocks(cells: Sequence[Cell]) -> list[Block]:
-    """Group cells that share baselines and rungs, in the order given."""
+def make_blocks(cells: Sequence[Cell], *, cooling: bool = True) -> list[Block]:
+    """Group cells that share baselines and rungs, in the order given.
+
+    How a hop's sidecars cool is measured in the first block that has it, where `cooling` asks for it.
+    """
+    left = set(cooled_hops(cells)) if cooling else set()
+
+    def block(chosen: Sequence[Cell]) -> Block:
+        cooled = [hop for hop in dict.fromkeys(cell.hop for cell in chosen) if hop in left]
+        left.difference_update(cooled)
+        return Block(with_rungs(chosen, cooled))
+
     groups: dict[object, list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.hop.application, cell.scene.load), []).append(cell)
@@ -38,10 +48,10 @@ def make_blocks(cells: Sequence[Cell]) -> list[Block]:
     for group in groups.values():
         for part in _parts(group):
             if current and not _fits([*current, *part]):
-                blocks.append(Block(with_rungs(current)))
+                blocks.append(block(current))
                 current = []
             current += part
-    return [*blocks, Block(with_rungs(current))] if current else blocks
+    return [*blocks, block(current)] if current else blocks
 
 
 def _parts(group: Sequence[Cell]) -> list[list[Cell]]:

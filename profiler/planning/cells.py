@@ -39,10 +39,10 @@ _WITH_ENDS: Final = (Hop(TCP, BOTH), Hop(HTTP1, BOTH))
 PACED_RPS: Final = 500.0
 """Requests per second where one at a time is asked for and a neighbour, or sleep, needs its time in between."""
 
-COOLING_RPS: Final = (1000.0, 200.0, 50.0)
-"""Rates at which the anchor tells how fast idle sidecars cool beside CPUs that are awake."""
+COOLING_RPS: Final = (300.0, 80.0, 20.0, 5.0)
+"""Rates that show how fast idle sidecars cool while CPUs are awake."""
 
-NATURAL_COOLING_RPS: Final = (PACED_RPS, 200.0, 50.0)
+NATURAL_COOLING_RPS: Final = (PACED_RPS, 80.0, 20.0, 5.0)
 """The same where CPUs sleep."""
 
 
@@ -114,9 +114,13 @@ def _asynchronous(needs: FilterNeeds) -> bool:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run, or a block of one, measures: its cells, in scenes."""
+    """Everything a run, or a block of one, measures: its cells, in scenes.
+
+    `cooled` are the hops among them that show how idle sidecars cool.
+    """
 
     cells: tuple[Cell, ...]
+    cooled: tuple[Hop, ...] = ()
 
     @property
     def asked(self) -> list[Cell]:
@@ -128,16 +132,16 @@ class Plan:
         return tuple(dict.fromkeys(cell.scene for cell in self.cells))
 
     @property
-    def cooling_scenes(self) -> tuple[Scene, ...]:
-        """Where the anchor is measured to tell how sidecars cool: between hot and cold, and where CPUs sleep."""
-        temperatures = {scene.temperature for scene in self.scenes}
-        scenes: list[Scene] = []
-        if {"hot", "cold"} <= temperatures:
-            scenes += (anchor_scene("hot"), anchor_scene("cold"))
-            scenes += (anchor_scene("hot", rate) for rate in COOLING_RPS)
-        if "natural" in temperatures:
-            scenes += (anchor_scene("hot"), *(anchor_scene("natural", rate) for rate in NATURAL_COOLING_RPS))
-        return tuple(dict.fromkeys(scenes))
+    def cooling_points(self) -> tuple[tuple[Hop, Scene], ...]:
+        """Where it is measured how sidecars cool: from hot on while CPUs are awake; where they sleep, the anchor alone.
+
+        All at the anchor's load, since what a sidecar loses hardly depends on sizes.
+        """
+        points = [(hop, anchor_scene("hot", rate)) for hop in self.cooled for rate in (None, *COOLING_RPS)]
+        if any(scene.temperature == "natural" for scene in self.scenes):
+            points += [(ANCHOR_HOP, anchor_scene("hot"))]
+            points += [(ANCHOR_HOP, anchor_scene("natural", rate)) for rate in NATURAL_COOLING_RPS]
+        return tuple(dict.fromkeys(points))
 
     @property
     def hops(self) -> tuple[Hop, ...]:
@@ -154,7 +158,20 @@ class Plan:
         return list(dict.fromkeys([*(hop.baseline for hop in hops), *hops]))
 
 
-def with_rungs(cells: Sequence[Cell]) -> Plan:
+def cooled_hops(cells: Sequence[Cell]) -> tuple[Hop, ...]:
+    """For each protocol and TLS that has hot and cold cells, the plainest hop with most sidecars."""
+    temperatures: dict[Hop, set[str]] = {}
+    for cell in cells:
+        if cell.hop.topology != NONE and not cell.hop.bootstrap:
+            temperatures.setdefault(cell.hop, set()).add(cell.scene.temperature)
+    found: dict[tuple[str, str], list[Hop]] = {}
+    for hop, known in temperatures.items():
+        if {"hot", "cold"} <= known:
+            found.setdefault((hop.protocol, hop.tls), []).append(hop)
+    return tuple(min(hops, key=lambda hop: (len(hop.filters), -len(hop.sidecar_places))) for hops in found.values())
+
+
+def with_rungs(cells: Sequence[Cell], cooled: Sequence[Hop] = ()) -> Plan:
     """The cells, and the rungs of their ladders that are not among them."""
     known = {(cell.hop, cell.scene) for cell in cells}
     rungs = [
@@ -163,12 +180,13 @@ def with_rungs(cells: Sequence[Cell]) -> Plan:
         for rung in ladder(cell.hop)
         if (rung.hop, cell.scene) not in known
     ]
-    return Plan((*cells, *dict.fromkeys(rungs)))
+    return Plan((*cells, *dict.fromkeys(rungs)), tuple(cooled))
 
 
 def make_plan(settings: ProfileSettings) -> Plan:
     """All combinations asked for that exist, the ends of placement, and the rungs that their ladders need besides."""
-    return with_rungs(_existing_cells(settings, make_loads(settings)))
+    cells = _existing_cells(settings, make_loads(settings))
+    return with_rungs(cells, cooled_hops(cells))
 
 
 def make_loads(settings: ProfileSettings) -> list[Load]:

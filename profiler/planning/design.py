@@ -66,7 +66,7 @@ class Design:
         groups = (
             [[cell for cell in cells if cell.hop.application == name] for name in applications] if apart else [cells]
         )
-        blocks = [block for group in groups for block in make_blocks(group)]
+        blocks = [block for group in groups for block in make_blocks(group, cooling=not apart)]
         return [Candidate(block, self._seconds(block.plan, self.settings)) for block in blocks]
 
     @property
@@ -150,7 +150,8 @@ def _with_quality(settings: ProfileSettings, base: Load, others: Sequence[Load],
     for repeats, duration_s in _QUALITIES:
         tried = replace(settings, repeats=repeats, duration_s=duration_s)
         wanted = [base, *others] if (repeats, duration_s) > _REFINED_FROM else [base]
-        needed_s = sum(seconds(block.plan, tried) for load in wanted for block in make_blocks(cells_at(tried, load)))
+        blocks = [block for load in wanted for block in make_blocks(cells_at(tried, load), cooling=load == base)]
+        needed_s = sum(seconds(block.plan, tried) for block in blocks)
         if needed_s <= budget_s:
             return tried
     raise UsageError(

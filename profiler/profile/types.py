@@ -12,6 +12,7 @@ from msgspec import Meta
 from profiler.vocabulary import usual
 from profiler.vocabulary.components import COMPONENTS, DIRECTIONS, PLACES, filter_component
 from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN
+from profiler.vocabulary.protocols import HTTP1
 
 FORMAT: Final = "meshinsight-profile"
 VERSION: Final = 3
@@ -81,12 +82,21 @@ class RunNoise(Noise, frozen=True, kw_only=True):
 
 
 class CoolingPoint(Closed, frozen=True, kw_only=True):
-    """The anchor at one rate and temperature; `rate_rps` None is as fast as answers come."""
+    """A plain hop at one rate and temperature; `rate_rps` None is as fast as answers come.
 
+    `cpu_ns` is CPU time of its proxies per request. Errors are standard errors; 0 is not known.
+    """
+
+    protocol: Word = HTTP1
+    tls: Word = PLAIN
+    topology: Word = BOTH
     temperature: Word
     rate_rps: Positive | None
     with_p50_ns: Positive
     baseline_p50_ns: Positive
+    overhead_error_ns: Positive = 0.0
+    cpu_ns: Positive | None = None
+    cpu_error_ns: Positive = 0.0
 
     @property
     def overhead_ns(self) -> float:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from predictor.graph.service_time import ServiceTime
@@ -18,7 +19,7 @@ from predictor.graph.types import (
     SidecarMode,
 )
 from predictor.models.fitting import fit_profile
-from predictor.models.types import FittedModel
+from predictor.models.types import CoolingEnd, FittedModel
 from tests.predictor.models.profiles import HTTP, LOADS, TCP, Coefficients, cell, profile
 
 ROUNDS = (1.0, 0.9, 1.15, 1.05)
@@ -40,7 +41,14 @@ def model() -> FittedModel:
         factor = 1.0 + 0.1 * number
         scaled = {name: tuple(factor * value for value in values) for name, values in coefficients.items()}
         cells += [cell(scaled, load, ROUNDS, mean_ratio=1.2, **ways) for load in LOADS]
-    return fit_profile(profile(cells, drift=0.02))
+    ends = (
+        CoolingEnd("http1", "none", "latency", factor=1.0, rise=0.5, error=0.1),
+        CoolingEnd("http1", "none", "cpu", factor=2.5, rise=0.8, error=0.2),
+        CoolingEnd("grpc", "mtls", "latency", factor=4.0, rise=1.5, error=0.05),
+        CoolingEnd("tcp", "none", "latency", factor=0.3, rise=0.1, error=0.0),
+    )
+    curve = ((1e5, 0.0), (2e6, 0.4), (3e7, 1.8))
+    return replace(fit_profile(profile(cells, drift=0.02)), cooling=curve, cooling_ends=ends)
 
 
 def call_graph(rng: random.Random, name: str) -> CallGraph:

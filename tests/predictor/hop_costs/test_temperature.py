@@ -8,9 +8,9 @@ import pytest
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service
 from predictor.hop_costs.options import Options
-from predictor.hop_costs.temperature import PART
+from predictor.hop_costs.temperature import PART, nearest_end
 from predictor.models.fitting import fit_profile
-from predictor.models.types import FittedModel
+from predictor.models.types import CoolingEnd, FittedModel
 from predictor.predict.predict import predict
 from predictor.predict.types import Prediction
 from tests.predictor.models.profiles import HTTP, LOADS, cell, profile
@@ -90,6 +90,95 @@ def test_beyond_cold_the_cost_goes_on_rising() -> None:
     hot = found(replace(chain(1, 50.0), cold_weight=0.0)).latency["mean"].overhead_ns.value
     idle = found(chain(1, 50.0)).latency["mean"].overhead_ns.value
     assert idle == pytest.approx((1.0 + 1.96 * 1.0) * hot, rel=0.02)
+
+
+GRPC_CPU = CoolingEnd("grpc", "mtls", "cpu", factor=3.0, rise=1.0, error=0.1)
+UNLOADED = Options(load=False)
+HTTP_LATENCY = CoolingEnd("http1", "none", "latency", factor=1.0, rise=1.0, error=0.1)
+
+
+def with_ends(*ends: CoolingEnd) -> FittedModel:
+    return replace(model(), cooling_ends=ends)
+
+
+def of_an_idle_service(known: FittedModel) -> Prediction:
+    """20 ms apart, so idle time adds 1.96 times what hot costs, before factors."""
+    return predict(chain(1, 50.0), known, Options(samples=0, load=False))
+
+
+def test_cpu_cools_to_an_end_of_its_own() -> None:
+    cpu = replace(HTTP_LATENCY, currency="cpu", factor=2.0)
+    one, other = (of_an_idle_service(with_ends(HTTP_LATENCY, replace(cpu, factor=f))) for f in (1.0, 2.0))
+    assert other.latency["mean"].overhead_ns.value == pytest.approx(one.latency["mean"].overhead_ns.value)
+    assert other.vcpu.value / one.vcpu.value == pytest.approx((1.0 + 2.0 * 1.96) / (1.0 + 1.96), rel=0.01)
+
+
+def test_beyond_cold_the_rise_is_that_of_the_end_not_of_the_configuration() -> None:
+    """Of 1.96 units of temperature 0.96 are beyond cold, each half of what cold costs at a rise of 1."""
+    least = of_an_idle_service(with_ends(replace(HTTP_LATENCY, rise=0.25))).latency["mean"].overhead_ns.value
+    usual = of_an_idle_service(with_ends(HTTP_LATENCY)).latency["mean"].overhead_ns.value
+    assert least / usual == pytest.approx((1.0 + 0.96 * 0.2) / (1.0 + 0.96 * 0.5), rel=0.01)
+
+
+def test_the_latency_of_a_cold_hop_scatters_as_that_of_its_cells() -> None:
+    """As a share of the mean: a hop at several times the cost of cold has no wider distribution than cold cells."""
+    far, near = (
+        predict(chain(1, 50.0), replace(spread_out(), cooling_ends=(replace(HTTP_LATENCY, factor=factor),)), UNLOADED)
+        for factor in (4.0, 1.0)
+    )
+    ratios = [found.latency["p99"].overhead_ns.value / found.latency["mean"].overhead_ns.value for found in (far, near)]
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.05)
+
+
+def spread_out() -> FittedModel:
+    """The model whose latencies scatter: means are a fifth above medians."""
+    known = model()
+    return replace(known, configurations=tuple(replace(item, mean_ratio=1.2) for item in known.configurations))
+
+
+def test_what_was_not_measured_takes_the_nearest_end_with_a_wider_interval_and_says_so() -> None:
+    known = with_ends(HTTP_LATENCY, replace(HTTP_LATENCY, currency="cpu"))
+    foreign = with_ends(*(replace(end, protocol="grpc", tls="mtls") for end in known.cooling_ends))
+    one, other = of_an_idle_service(known), of_an_idle_service(foreign)
+    assert other.latency["mean"].overhead_ns.value == pytest.approx(one.latency["mean"].overhead_ns.value)
+    assert relative_width(other) > 2.0 * relative_width(one)
+    assert not any("not measured" in note for note in one.assumptions)
+    assert "cooling of http1 latency: not measured; that of grpc mtls latency, and the interval is wider" in (
+        other.assumptions
+    )
+
+
+def relative_width(found: Prediction) -> float:
+    overhead = found.latency["mean"].overhead_ns
+    return (overhead.high - overhead.low) / overhead.value
+
+
+def test_a_hot_sidecar_has_no_doubt_of_its_cooling() -> None:
+    busy = chain(1, 5000.0, own_ms=0.1)
+    widths = [
+        relative_width(predict(busy, with_ends(replace(HTTP_LATENCY, error=error)), Options(samples=0, load=False)))
+        for error in (0.0, 1.0)
+    ]
+    assert widths[0] == widths[1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nearest"),
+    [
+        (("cpu", "grpc", "mtls"), GRPC_CPU),
+        (("cpu", "http1", "none"), GRPC_CPU),
+        (("latency", "grpc", "mtls"), HTTP_LATENCY),
+        (("latency", "tcp", "none"), HTTP_LATENCY),
+    ],
+)
+def test_the_nearest_end_is_of_the_same_currency_first(wanted: tuple[str, str, str], nearest: CoolingEnd) -> None:
+    assert nearest_end((HTTP_LATENCY, GRPC_CPU), *wanted) == nearest
+
+
+def test_then_of_the_nearest_protocol_then_of_the_same_tls() -> None:
+    ends = [replace(HTTP_LATENCY, protocol=p, tls=t) for p in ("http1", "http2") for t in ("none", "mtls")]
+    assert nearest_end(ends, "latency", "grpc", "mtls") == ends[3]
+    assert nearest_end(ends, "latency", "tcp", "none") == ends[0]
 
 
 def test_a_given_temperature_is_taken_and_what_is_assumed_is_said() -> None:

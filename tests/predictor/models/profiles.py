@@ -186,6 +186,11 @@ def profile(cells: Sequence[Cell], drift: float = 0.0) -> Profile:
     return profile_of(plain(found), "a synthetic profile")
 
 
+def with_anchor(found: Profile, known: Anchor) -> Profile:
+    """The profile with that anchor."""
+    return replace(found, anchor=known)
+
+
 def known_profile(**dimensions: Any) -> Profile:
     """HTTP and TCP hops with both sidecars, at all loads."""
     http = [cell(HTTP, load, **dimensions) for load in LOADS]

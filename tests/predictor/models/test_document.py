@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,18 @@ import pytest
 
 from predictor.models.document import model_of
 from predictor.models.fitting import fit_profile
+from predictor.models.types import CoolingEnd
 from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from tests.predictor.models.profiles import known_profile
 
 HOSTILE = Path(__file__).parents[2] / "data" / "hostile"
-DOCUMENT: dict[str, Any] = json.loads(json.dumps(fit_profile(known_profile(), draws=3).to_json()))
+MODEL = replace(
+    fit_profile(known_profile(), draws=3),
+    cooling=((1e5, 0.0), (1e7, 2.0)),
+    cooling_ends=(CoolingEnd("grpc", "mtls", "cpu", factor=2.0, rise=0.5, error=0.1),),
+)
+DOCUMENT: dict[str, Any] = json.loads(json.dumps(MODEL.to_json()))
 
 
 def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
@@ -44,11 +51,14 @@ FIRST: tuple[str | int, ...] = ("configurations", 0)
     [
         (("version",), "1", "version: expected int"),
         (("version",), KeyError, "version is missing"),
-        (("version",), 4, "newer than this meshinsight reads"),
+        (("version",), 5, "newer than this meshinsight reads"),
         (("machine_error",), -1.0, "machine_error: expected float >= 0"),
         (("configurations",), [], "configurations: expected array of length >= 1"),
         (("natural_hot",), 0.0, "natural_hot: expected float > 0"),
         (("cooling",), [[2.0, 0.0], [1.0, 1.0]], "cooling: times do not rise"),
+        (("cooling_ends", 0, "factor"), -1.0, "cooling_ends[0].factor: expected float >= 0"),
+        (("cooling_ends", 0, "rise"), 0.0, "cooling_ends[0].rise: expected float > 0"),
+        (("cooling_ends", 0, "protocol"), "quic", "cooling_ends[0].protocol: invalid enum value"),
         ((*FIRST, "protocol"), "quic", "configurations[0].protocol: invalid enum value"),
         ((*FIRST, "temperature"), "warm", "configurations[0].temperature: unknown temperature 'warm'"),
         ((*FIRST, "filters"), [["lua"]], "configurations[0].filters[0]: expected str"),
@@ -98,3 +108,13 @@ def test_another_document_is_told_apart(value: Any) -> None:
 def test_hostile_models_are_one_line(name: str) -> None:
     with pytest.raises(UsageError):
         model_of(parse_json((HOSTILE / name).read_text(), name), name)
+
+
+def test_ends_of_cooling_are_read_back() -> None:
+    found = model_of(DOCUMENT, "m.json")
+    assert (found.cooling, found.cooling_ends) == (MODEL.cooling, MODEL.cooling_ends)
+
+
+def test_a_model_before_version_4_has_no_ends_of_cooling() -> None:
+    older = {**{name: value for name, value in DOCUMENT.items() if name != "cooling_ends"}, "version": 3}
+    assert model_of(older, "m.json").cooling_ends == ()

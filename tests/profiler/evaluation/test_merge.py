@@ -135,6 +135,12 @@ def test_how_sidecars_cool_is_the_median_of_the_blocks() -> None:
     assert merged.cooling == [replace(point, with_p50_ns=200.0)]
 
 
+def test_points_of_cooling_differ_by_protocol_and_tls() -> None:
+    point = CoolingPoint(temperature="hot", rate_rps=5.0, with_p50_ns=2.0, baseline_p50_ns=1.0)
+    points = [point, replace(point, protocol="grpc"), replace(point, tls="mtls")]
+    assert anchor_of(block_result(anchor=anchor(100.0, cooling=points))).cooling == points
+
+
 def test_points_of_cooling_differ_by_rate_and_temperature() -> None:
     points = [
         CoolingPoint(temperature=temperature, rate_rps=rate, with_p50_ns=2.0, baseline_p50_ns=1.0)

@@ -4,7 +4,7 @@ import pytest
 
 from profiler.evaluation.readings import Readings
 from profiler.measuring.loop import Campaign
-from profiler.planning.cells import ANCHOR_HOP, COOLING_RPS, anchor_scene, make_plan
+from profiler.planning.cells import ANCHOR_HOP, COOLING_RPS, make_plan
 from profiler.planning.settings import ProfileSettings
 
 
@@ -13,11 +13,31 @@ def labels(**settings: object) -> list[str]:
     return [step.label for step in Campaign(None, make_plan(chosen), chosen, Readings()).steps()]
 
 
-def test_the_anchor_tells_how_sidecars_cool_in_a_third_of_the_rounds() -> None:
-    found = [label for label in labels(repeats=10) if ": cooling, " in label]
-    assert len(found) == 3 * 2 * len(COOLING_RPS)  # with sidecars and without; both ends are measured anyway
-    assert {label.partition(":")[0] for label in found} == {f"round {number} of 10" for number in (1, 2, 3)}
-    assert sum(": cooling, " in label for label in labels(repeats=4)) == 2 * len(COOLING_RPS)
+WINDOWS = 2 * (1 + len(COOLING_RPS))
+"""With sidecars and without, hot and at each rate."""
+
+
+def test_how_sidecars_cool_is_measured_in_a_third_of_the_rounds_and_in_two_at_most() -> None:
+    for repeats, rounds in ((2, 1), (5, 1), (6, 2), (10, 2)):
+        found = [label for label in labels(repeats=repeats) if ": cooling, " in label]
+        assert len(found) == rounds * WINDOWS
+        assert {label.partition(":")[0] for label in found} == {
+            f"round {number + 1} of {repeats}" for number in range(rounds)
+        }
+
+
+def test_at_low_rates_windows_are_long_enough_for_their_requests() -> None:
+    chosen = ProfileSettings(protocols=("http1",), topologies=("both",))
+    steps = Campaign(None, make_plan(chosen), chosen, Readings()).steps()
+    seconds = {step.label.rpartition(", ")[2]: step.expected_s for step in steps if ": cooling, " in step.label}
+    assert seconds["5/s"] > 10 / 5.0
+    assert seconds["5/s"] > seconds["20/s"] > seconds["max"]
+
+
+def test_each_protocol_and_tls_has_windows_of_its_own_and_applications_share_those_without_sidecars() -> None:
+    chosen = ProfileSettings(protocols=("http1",), topologies=("both",), tls=("none", "mtls"), repeats=3)
+    found = [step.label for step in Campaign(None, make_plan(chosen), chosen, Readings()).steps()]
+    assert sum(": cooling, " in label for label in found) == 3 * (1 + len(COOLING_RPS))
 
 
 @pytest.mark.parametrize(("repeats", "windows"), [(2, 2), (4, 3), (6, 5), (10, 9)])
@@ -28,12 +48,18 @@ def test_cpu_has_windows_in_all_rounds_but_one(repeats: int, windows: int) -> No
 def test_without_both_ends_there_is_nothing_between_them() -> None:
     assert not any(": cooling, " in label for label in labels(temperatures=("hot",)))
     plan = make_plan(ProfileSettings(temperatures=("hot",)))
-    assert plan.cooling_scenes == ()
+    assert plan.cooling_points == ()
 
 
-def test_cooling_is_the_anchor_at_a_rate_beside_awake_cpus() -> None:
-    scene = anchor_scene("hot", 50.0)
-    assert (scene.temperature, scene.load.rate_rps, scene.load.connections) == ("hot", 50.0, 1)
+def test_cooling_is_measured_at_rates_while_cpus_are_awake() -> None:
     plan = make_plan(ProfileSettings(protocols=("grpc",), topologies=("both",)))
-    assert scene in plan.cooling_scenes
-    assert ANCHOR_HOP in plan.hops
+    assert {hop.protocol for hop, _ in plan.cooling_points} == {"grpc"}
+    assert {scene.load.rate_rps for _, scene in plan.cooling_points} == {None, *COOLING_RPS}
+    assert {scene.temperature for _, scene in plan.cooling_points} == {"hot"}
+    assert min(COOLING_RPS) == 5.0
+
+
+def test_where_cpus_sleep_the_anchor_shows_how_they_cool() -> None:
+    plan = make_plan(ProfileSettings(temperatures=("natural",)))
+    assert {hop for hop, _ in plan.cooling_points} == {ANCHOR_HOP}
+    assert {scene.temperature for _, scene in plan.cooling_points} == {"hot", "natural"}

@@ -43,5 +43,18 @@ def test_other_cells_make_another_name() -> None:
     assert one.name != other.name
 
 
+def test_each_protocol_and_tls_cools_in_one_block() -> None:
+    settings = ProfileSettings(
+        protocols=("tcp", "http1", "grpc"), topologies=("client", "server", "both"), tls=("none", "mtls"),
+        request_bytes=(0, 1000, 9000),
+    )  # fmt: skip
+    cooled = [hop for block in make_blocks(make_plan(settings).asked) for hop in block.plan.cooled]
+    pairs = [(hop.protocol, hop.tls) for hop in cooled]
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == {(cell.hop.protocol, cell.hop.tls) for cell in make_plan(settings).asked}
+    assert {hop.topology for hop in cooled} == {"both"}
+    assert not any(block.plan.cooled for block in make_blocks(make_plan(settings).asked, cooling=False))
+
+
 def test_no_cells_are_no_blocks() -> None:
     assert make_blocks([]) == []
