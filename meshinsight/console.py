@@ -4,6 +4,7 @@ Lines are for people; documents (JSON, CSV, YAML) are written whole or not at al
 only for tables.
 """
 
+import codecs
 import io
 import json
 import sys
@@ -21,6 +22,15 @@ _UNCUT_WIDTH: Final = 400
 """Columns given to output that is not a terminal: wider than any table here, so nothing is folded or cut."""
 
 _LONGEST_ERROR: Final = 2000
+_REPLACING: Final = "meshinsight-plain"
+
+
+_PLAIN: Final = {
+    "µ": "u", "±": "+-", "–": "-", "−": "-", "─": "-", "…": "..", "→": "->", "←": "<-", "·": "*", "×": "x", "Σ": "sum ",
+    "≤": "<=", "≥": ">=", "√": "sqrt ", "•": "*", "✓": "+", "✗": "x", "│": "|", "├": "|",
+    "└": "`", "◆": "*", "²": "2",
+}  # fmt: skip
+"""What stands for characters of ours that an encoding lacks; a question mark for all others."""
 
 
 @dataclass
@@ -57,9 +67,18 @@ def is_verbose() -> bool:
 
 def prepare_streams() -> None:
     """Let characters that the terminal's encoding does not have be replaced, rather than fail a finished run."""
+    codecs.register_error(_REPLACING, _replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=_REPLACING)
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """Plain characters for those that cannot be encoded."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char, "?") for char in lacking), error.end
 
 
 def print_line(text: str = "", stream: TextIO | None = None) -> None:

@@ -1,8 +1,10 @@
 """Numbers as text: the one place where nanoseconds become microseconds. Pure: no I/O.
 
-A figure that is not known is an en dash, never a zero.
+A figure that is not known is an en dash, never a zero. A figure with an interval has the digits that the interval
+leaves certain: half of the interval has two.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -88,10 +90,60 @@ def span(interval: Sequence[float] | None, factor: float, decimals: int) -> str:
 
 
 def estimated(value: "Estimate | None", factor: float, decimals: int) -> tuple[str, str]:
-    """A figure and its interval in that unit."""
+    """A figure and its interval in that unit, with `decimals` at most."""
+    return (UNKNOWN, UNKNOWN) if value is None else figure(value.value, value.interval, factor, decimals)
+
+
+def figure(value: float, interval: Sequence[float], factor: float, decimals: int) -> tuple[str, str]:
+    """A figure and its interval in the unit that `factor` leads to, with `decimals` at most."""
+    shown = min(decimals, _decimals(factor * (interval[1] - interval[0]) / 2, 2))
+    return scaled(value, factor, shown), span(interval, factor, shown)
+
+
+def plus_minus(value: float | None, interval: Sequence[float] | None, factor: float = 1.0) -> str:
+    """A figure with the larger half of its interval: `278 ± 81`; alone with three digits where that is not known."""
     if value is None:
-        return UNKNOWN, UNKNOWN
-    return scaled(value.value, factor, decimals), span(value.interval, factor, decimals)
+        return UNKNOWN
+    if interval is None:
+        return significant(value * factor)
+    half = factor * max(interval[1] - value, value - interval[0])
+    digits = _digits(half, 2)
+    shown = [_no_minus_zero(f"{round(each, digits):,.{max(0, digits)}f}") for each in (value * factor, half)]
+    return " ± ".join(shown)
+
+
+def between(low: float, high: float) -> str:
+    """A range of two positive numbers for a sentence: `0.20–0.36`."""
+    decimals = max(_decimals(high, 2), _decimals((high - low) / 2, 1))
+    return f"{low:,.{decimals}f}–{high:,.{decimals}f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits, and never with an exponent: `1,234`, `0.0123`."""
+    return _no_minus_zero(f"{value:,.{_decimals(value, digits)}f}")
+
+
+def plural(number: int, name: str) -> str:
+    """A count with its noun: `1 cell`, `1,200 cells`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: `45 s`, `11 min 27 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _decimals(size: float, digits: int) -> int:
+    """How many decimals give a number of this size so many significant digits."""
+    return max(0, _digits(size, digits))
+
+
+def _digits(size: float, digits: int) -> int:
+    """The same as `round` takes it: six at most, below zero where even tens are not significant."""
+    if size == 0.0 or not math.isfinite(size):
+        return 0
+    return min(6, digits - 1 - math.floor(math.log10(abs(size))))
 
 
 def _no_minus_zero(text: str) -> str:

@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from meshinsight import numbers
 from meshinsight.console import is_quiet, is_verbose, make_console, print_note
 from profiler.text import printable
 
@@ -35,15 +36,10 @@ class Progress:
             self._status.stop()
 
     def update(self, label: str, left_s: float) -> None:
-        """Say what is being done now and that the whole still needs `left_s` seconds."""
-        text = f"{label} ({_duration(left_s)} left)" if left_s else label
+        """Report what is being done now and that the whole still needs `left_s` seconds."""
+        text = f"{label} ({numbers.duration(left_s)} left)" if left_s else label
         if self._status:
             self._status.update(self._text(printable(text)))
         elif is_verbose() or time.monotonic() - self._told_s >= self._QUIET_S:
             self._told_s = time.monotonic()
             print_note(text)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
+from meshinsight import numbers
 from meshinsight.application import Application, Commands, examples
 from meshinsight.console import is_quiet, print_line, print_note, write_document
 from meshinsight.options.checks import duration_option, out_file, rate_option
@@ -182,7 +183,10 @@ def from_manifests(inputs: Inputs, out: Out, rate: Rate = None) -> None:
 def _tell_path(found: "TraceImport") -> None:
     """Say what determines how long the traces take."""
     total = found.way_ns_per_trace + sum(share.own_ns_per_trace for share in found.path)
-    print_note(f"{found.tally.traces} traces, {found.tally.spans} spans; critical path, {total / 1e6:.3g} ms:")
+    print_note(
+        f"{numbers.plural(found.tally.traces, 'trace')}, {numbers.plural(found.tally.spans, 'span')}; "
+        f"critical path, {numbers.significant(total / 1e6)} ms:"
+    )
     for share in found.path[:LISTED]:
         if share.own_ns_per_trace > 0:
             print_note(f"  {share.own_ns_per_trace / total:6.1%}  {share.service}")
@@ -225,7 +229,8 @@ def _describe(graph: "CallGraph", stream: TextIO) -> None:
     """What a graph has, and what in it is assumed."""
     closed, rate = graph.closed_loop, sum(entry.rate_rps for entry in graph.ingress)
     load = f"{rate:g} requests per second" if closed is None else f"requests over {closed.connections} connections"
-    counts = f"{len(graph.services)} services, {len(graph.calls)} calls, {load} from outside"
+    services, calls = numbers.plural(len(graph.services), "service"), numbers.plural(len(graph.calls), "call")
+    counts = f"{services}, {calls}, {load} from outside"
     print_line(counts, stream)
     if graph.assumed:
         print_line(f"assumed ({len(graph.assumed)}):", stream)

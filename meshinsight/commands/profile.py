@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from meshinsight import numbers
 from meshinsight.application import examples
-from meshinsight.console import print_note, write_document, write_json_document
+from meshinsight.console import print_note, write_document
 from meshinsight.on_cluster import print_objects, profile_on_cluster
 from meshinsight.options.checks import output_format
 from meshinsight.options.cluster import Cluster, ClusterOptions
 from meshinsight.options.dimensions import Dimensions
+from meshinsight.options.full import Full
 from meshinsight.options.groups import grouped
 from meshinsight.options.panels import MEASURE, OUTPUT, RUN, TIME
+from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,13 +80,22 @@ class Run:
     ] = None
 
 
+@dataclass(frozen=True)
+class Shown:
+    """How a profile is printed."""
+
+    output: str
+    full: bool
+
+
 def profile(
     *,
     run: Run,
     dimensions: Dimensions,
     cluster: Cluster = False,
     place: ClusterOptions,
-    output: Annotated[str, output_format("table", "json")] = "table",
+    output: Annotated[str, output_format("table", "json", "markdown")] = "table",
+    full: Full = False,
     print_bpf: Annotated[
         bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.", rich_help_panel=RUN)
     ] = False,
@@ -102,7 +114,7 @@ def profile(
     elif run.resume is not None:
         raise UsageError("--resume: not on a cluster; start a new run")
     if run.resume is not None:
-        _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), output)
+        _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), Shown(output, full))
         return
     settings = _settings(run, chosen)
     settings = replace(settings, ends=()) if cluster else settings.on(len(os.sched_getaffinity(0)))
@@ -112,9 +124,9 @@ def profile(
         else:
             _print_plan(settings)
     elif cluster:
-        _show(profile_on_cluster(settings, place, _new_directory(run.out)), output)
+        _show(profile_on_cluster(settings, place, _new_directory(run.out)), Shown(output, full))
     else:
-        _measure(settings, _new_directory(run.out), output)
+        _measure(settings, _new_directory(run.out), Shown(output, full))
 
 
 def _settings(run: Run, given: dict[str, Any]) -> "ProfileSettings":
@@ -153,7 +165,7 @@ def _new_directory(out: Path | None) -> Path:
     return directory
 
 
-def _resume(directory: Path, with_others: bool, output: str) -> None:
+def _resume(directory: Path, with_others: bool, shown: Shown) -> None:
     from profiler.measuring.journal import Journal
     from profiler.measuring.output_folder import require_place
 
@@ -161,45 +173,57 @@ def _resume(directory: Path, with_others: bool, output: str) -> None:
         raise UsageError("--resume: continues with the settings of the run; leave the other options out")
     settings = Journal(directory).settings()
     require_place(directory, "--resume")
-    _measure(settings, directory, output)
+    _measure(settings, directory, shown)
 
 
-def _measure(settings: "ProfileSettings", directory: Path, output: str) -> None:
+def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None:
     from meshinsight import __version__
     from meshinsight.progress import Progress
     from profiler.measuring.profiling import Invocation, Profiling
 
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
-    with Progress() as progress:
-        outcome = profiling.run(directory, progress.update)
-    _show(outcome, output, f"continue with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}")
+    resume = f"continue with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}"
+    try:
+        with Progress() as progress:
+            outcome = profiling.run(directory, progress.update)
+    except KeyboardInterrupt:
+        print_note(_kept(directory, resume))
+        raise
+    _show(outcome, shown, resume)
 
 
-def _show(outcome: "Outcome", output: str, advice: str = "") -> None:
-    """Print a profile; where the run ended early, say `advice` and raise what ended it."""
+def _kept(directory: Path, resume: str) -> str:
+    """What a run that was stopped without a profile leaves."""
+    from profiler.measuring.journal import Journal
+
+    journal = Journal(directory)
+    if not journal.begun:
+        return "stopped before a cell had two rounds: nothing is kept"
+    return f"stopped early: {numbers.plural(journal.blocks, 'finished block')} kept; {resume}"
+
+
+def _show(outcome: "Outcome", shown: Shown, advice: str = "") -> None:
+    """Print a profile; where the run ended early, print `advice` and raise what ended it."""
     from meshinsight.models import profile_model
-    from meshinsight.reports.subjects import profile as table
-    from meshinsight.reports.subjects.model import with_model
-    from profiler.profile.document import plain
+    from meshinsight.reports.subjects import model, profile_summary
+    from meshinsight.reports.subjects import profile as everything
 
-    profile = with_model(outcome.profile, profile_model(outcome.path.parent, outcome.profile))
-    if output == "json":
-        write_json_document(plain(profile), sys.stdout)
-    else:
-        table.print_profile(profile)
+    found = model.with_model(outcome.profile, profile_model(outcome.path.parent, outcome.profile))
+    report = everything.report if shown.full or shown.output == "json" else profile_summary.report
+    FORMATS[shown.output](report(found), sys.stdout)
     print_note(f"saved: {outcome.path}")
     if outcome.interrupted:
-        if advice:
-            print_note(advice)
+        cells = numbers.plural(len(outcome.profile.cells), "cell")
+        print_note(f"stopped early: {cells} kept" + (f"; {advice}" if advice else ""))
         raise outcome.interrupted
 
 
 def _print_plan(settings: "ProfileSettings") -> None:
-    from meshinsight.reports.subjects.plan import print_plan
+    from meshinsight.reports.subjects.plan import report
     from profiler.measuring.profiling import Schedule
 
     schedule = Schedule(settings)
-    print_plan(schedule.listing(), schedule.settings, sys.stdout)
+    FORMATS["table"](report(schedule.listing(), schedule.settings), sys.stdout)
 
 
 def _print_bpf() -> None:

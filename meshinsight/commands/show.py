@@ -1,7 +1,6 @@
 """`meshinsight show`: print a stored profile again. Needs neither root nor bcc nor Linux."""
 
 import sys
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -9,16 +8,17 @@ import typer
 from msgspec.structs import replace
 
 from meshinsight.application import examples
-from meshinsight.console import write_json_document
+from meshinsight.models import profile_model
 from meshinsight.options.checks import output_format
+from meshinsight.options.full import Full
 from meshinsight.options.panels import OUTPUT
 from meshinsight.options.prediction import Profile
+from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
 from profiler.text import some_of
 
 if TYPE_CHECKING:
     from profiler.profile.types import Cell
-    from profiler.profile.types import Profile as Found
 
 _EXAMPLES: Final = examples(
     "meshinsight show profile-out",
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     profile: Profile,
-    output: Annotated[str, output_format("table", "json", "csv")] = "table",
+    output: Annotated[str, output_format(*FORMATS)] = "table",
     cell: Annotated[
         str | None,
         typer.Option(
@@ -43,51 +43,35 @@ def show(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    full: Full = False,
 ) -> None:
-    """Print a stored profile as tables, JSON or CSV.
+    """Print a stored profile on one screen, or as tables, JSON, CSV or Markdown.
 
-    Latency and CPU time by component, with intervals and what limits their accuracy.
+    What sidecars add in latency and CPU, with intervals, and whether the figures are quotable.
     """
+    from meshinsight.reports.subjects import profile_rows, profile_summary
     from profiler.profile.document import load_profile
 
     found = load_profile(profile)
     chosen = found if cell is None else replace(found, cells=_matching(found.cells, cell))
-    if output != "csv":  # whose rows are cells
-        from meshinsight.models import profile_model
-        from meshinsight.reports.subjects.model import with_model
+    if output == "csv":  # whose rows are cells
+        profile_rows.write(chosen, sys.stdout)
+    elif output == "json" or full:
+        from meshinsight.reports.subjects import model
+        from meshinsight.reports.subjects import profile as everything
 
-        chosen = with_model(chosen, profile_model(profile, found))
-    _PRINTERS[output](chosen)
+        FORMATS[output](everything.report(model.with_model(chosen, profile_model(profile, found))), sys.stdout)
+    else:
+        FORMATS[output](profile_summary.report(chosen), sys.stdout)
 
 
 def _matching(cells: "list[Cell]", pattern: str) -> "list[Cell]":
-    chosen = [cell for cell in cells if fnmatchcase(cell.id, pattern)]
+    """The cells whose id or label in tables matches."""
+    from meshinsight.reports.subjects.summaries import cell_labels
+
+    labels = cell_labels(cells)
+    chosen = [cell for cell in cells if any(fnmatchcase(name, pattern) for name in (cell.id, labels[cell.id]))]
     if not chosen:
         known = some_of((cell.id for cell in cells), 8)
         raise UsageError(f"--cell {pattern}: no cell of this profile matches; it has {known or 'no cells'}")
     return chosen
-
-
-def _print_table(profile: "Found") -> None:
-    from meshinsight.reports.subjects import profile as table
-
-    table.print_profile(profile)
-
-
-def _print_json(profile: "Found") -> None:
-    from profiler.profile.document import plain
-
-    write_json_document(plain(profile), sys.stdout)
-
-
-def _print_csv(profile: "Found") -> None:
-    from meshinsight.reports.subjects import profile_rows
-
-    profile_rows.write(profile, sys.stdout)
-
-
-_PRINTERS: Final[dict[str, "Callable[[Found], None]"]] = {
-    "table": _print_table,
-    "json": _print_json,
-    "csv": _print_csv,
-}

@@ -5,7 +5,10 @@ Text in it comes from foreign files: a renderer makes it harmless for its format
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+INTERVAL: Final = "95 % interval"
+"""The name of a column that holds the intervals of the column before it; renderers keep the two next to each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,8 @@ class Section:
     """A titled table of text: the first column names the row and is aligned left, the others are figures, to the right.
 
     `detail` follows the title on its line, `lines` follow the table. A section without a title continues the one
-    before it.
+    before it. `left` are the numbers of all columns that hold words and are aligned left. A line end in the name of a
+    column is a place to break it; a format that needs none takes it for a space.
     """
 
     title: str
@@ -21,6 +25,7 @@ class Section:
     rows: Sequence[Sequence[str]] = ()
     detail: str = ""
     lines: Sequence[str] = ()
+    left: Sequence[int] = (0,)
 
 
 @dataclass(slots=True)

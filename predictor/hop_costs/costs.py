@@ -136,7 +136,7 @@ class CostTable:
         for name, outside in where.items():
             low, high = item.ranges[name]
             measured = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            text = f"{name} outside what {item.name} measured ({measured})"
+            text = f"{name} outside what was measured ({measured})"
             self._beyond.setdefault(text, []).extend(index[outside].tolist())
         if doubt is not None:
             self._outside[index] = np.maximum(self._outside[index], doubt)

@@ -223,7 +223,7 @@ def _held_out(groups: Groups, error: float, followed: Followed) -> Iterable[Held
 
 
 def _protocol_errors(groups: Groups, protocol: str, currency: str, error: float, follows: float) -> list[float]:
-    """The relative errors of all cells of a protocol, NaN where the others cannot foretell one."""
+    """The relative errors of all cells of a protocol, NaN where the others cannot predict one."""
     return [
         found
         for key, cells in groups.items()

@@ -71,7 +71,7 @@ def reading(cell: Cell, currency: str, follows: float = 0.0) -> Reading | None:
     `follows` is how much of the machine's drift, which the anchor cell tells, the cell goes along with: 0 takes it as
     measured, 1 takes all of it off.
     """
-    part = cell.latency if currency == "latency" else cell.cpu
+    part = cell.part(currency)
     if part is None:
         return None
     if isinstance(part, Latency):

@@ -166,6 +166,9 @@ class Assembly:
             overhead_rounds_ns=[
                 _p50([window]) - _p50([other]) for window, other in zip(windows, baseline, strict=False)
             ],
+            overhead_p99_rounds_ns=[
+                _p99(window) - _p99(other) for window, other in zip(windows, baseline, strict=False)
+            ],
             baseline=_percentiles(_free(middle_baseline)),
             with_sidecars=_percentiles(_free(middle_windows)),
             components={},
@@ -463,6 +466,10 @@ def _p50(windows: Sequence[LatencyWindow]) -> float:
     return float(np.mean([_median(window.free_ns) for window in windows]))
 
 
+def _p99(window: LatencyWindow) -> float:
+    return float(np.percentile(spread_ties(window.free_ns, _CLOCK_RESOLUTION_NS), 99))
+
+
 def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> profile.Percentiles:
     spread = spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)
     p50, p90, p99 = np.percentile(spread, [50, 90, 99])
@@ -502,7 +509,7 @@ def _window_warnings(
         found.append(f"{unsteady} of {len(windows)} rounds saw no steady state; use a longer --duration")
     if (noise.steal_ratio or 0.0) > NOISY_STEAL_RATIO:
         found.append(
-            f"the host took {noise.steal_ratio:.0%} of the CPU time during this cell; repeat on a quieter machine"
+            f"the host took {noise.steal_ratio:.0%} of the CPU time during this cell; repeat when the host is idle"
         )
     if cpu_windows and not any(window.samples for window in cpu_windows):
         found.append("perf is not installed, so CPU was accounted by one method only; run `make setup`")

@@ -22,12 +22,12 @@ def trust_warnings(cell: Cell) -> Iterator[str]:
     if not bounds.latency_undisturbed(cell):
         yield (
             f"probes raised the median latency by {(ratios.latency_ratio or 1.0) - 1:.1%}; their calibrated cost is "
-            "taken off the components, but treat small ones with care, or repeat on a quieter machine"
+            "taken off the components; quote the overhead, which is measured without probes"
         )
     if not bounds.throughput_undisturbed(cell):
         yield (
             f"probes left {ratios.throughput_ratio:.2f} of the throughput at saturation "
-            f"(bound {bounds.THROUGHPUT_RATIO}); repeat on a quieter machine or with more --rounds"
+            f"(bound {bounds.THROUGHPUT_RATIO}); quote the overhead, which is measured without probes"
         )
     if cell.cpu is not None:
         yield from _disagreement_warnings(cell.cpu)
@@ -36,34 +36,33 @@ def trust_warnings(cell: Cell) -> Iterator[str]:
 def _closure_warnings(cell: Cell) -> Iterator[str]:
     currencies: tuple[Currency, ...] = ("latency", "cpu")
     for currency in currencies:
-        part = cell.latency if currency == "latency" else cell.cpu
+        part = cell.part(currency)
         value = part.closure_residual if part else None
         if value is not None and not bounds.closes(value):
             yield (
                 f"{currency}: the components add up to {1 + value:.0%} of the measured overhead "
-                f"(bound ±{bounds.CLOSURE_RATIO:.0%}), {_cause(cell, currency)}; "
-                "repeat on a quieter machine or with more --rounds"
+                f"(bound ±{bounds.CLOSURE_RATIO:.0%}), {_cause(cell, currency)}"
             )
 
 
 def _cause(cell: Cell, currency: Currency) -> str:
-    """What was recorded of the cell that most probably keeps its sum from closing."""
+    """What was recorded of the cell that most probably keeps its sum from closing, and the remedy for that."""
     steal = cell.noise.steal_ratio or 0.0
     if steal > bounds.QUIET_STEAL_RATIO:
-        return f"likely because the host took {steal:.0%} of the CPU time, which passes for that of messages"
+        return f"likely because the host took {steal:.0%} of the CPU time; repeat when the host is idle"
     spread = _spread(cell, currency)
     if spread > bounds.CLOSURE_RATIO:
-        return f"likely because its rounds spread by ±{spread:.0%}: the machine was not the same in all of them"
+        return f"likely because its rounds spread by ±{spread:.0%}; repeat with more --rounds"
     components = cell.latency.components if cell.latency else {}
     samples = min((part.samples for part in components.values()), default=0)
     if currency == "latency" and samples < bounds.FEWEST_EXCHANGES:
-        return f"likely because only {samples} exchanges were followed"
+        return f"likely because only {samples} exchanges were followed; use a longer --duration"
     if currency == "latency" and not bounds.latency_undisturbed(cell):
-        return "likely because the probes changed what they measured"
+        return "likely because the probes changed what they measured; quote the overhead, not its components"
     measured = abs(_measured_ns(cell, currency))
     if measured < bounds.SMALL_OVERHEAD_NS:
-        return f"likely because the overhead of {measured / 1000:.1f} µs is small beside what the method can resolve"
-    return "and no cause was recorded"
+        return f"likely because the overhead of {measured / 1000:.1f} µs is small; quote it, not its components"
+    return "and no cause was recorded; quote the overhead, not its components"
 
 
 def _measured_ns(cell: Cell, currency: Currency) -> float:

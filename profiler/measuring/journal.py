@@ -19,8 +19,8 @@ from profiler.files.reading import read_text
 from profiler.files.typed import typed
 from profiler.files.writing import write_whole
 from profiler.planning.settings import ProfileSettings
+from profiler.profile.document import UNFINISHED
 
-_FOLDER: Final = "unfinished"
 _RUN: Final = "run.json"
 
 FORMAT: Final = "meshinsight-unfinished-run"
@@ -50,7 +50,7 @@ class Journal:
     """The finished blocks of the run in `directory`, in the order they were measured."""
 
     def __init__(self, directory: Path) -> None:
-        self._folder = directory / _FOLDER
+        self._folder = directory / UNFINISHED
 
     def begin(self, settings: ProfileSettings, facts: dict[str, Any]) -> None:
         """Note what the run is to measure and with what, unless it is noted already."""
@@ -82,7 +82,7 @@ class Journal:
 
     @property
     def _origin(self) -> str:
-        return f"--resume {self._folder.parent}: {_FOLDER}/{_RUN}"
+        return f"--resume {self._folder.parent}: {UNFINISHED}/{_RUN}"
 
     def _note(self) -> "_Note":
         file = self._folder / _RUN

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,7 +161,9 @@ class Profiling:
                     journal.save(block.name, result)
         found = [*results.values(), *([unfinished] if unfinished and unfinished.cells else [])]
         if interrupted and not found:
-            journal.close()  # there is nothing to go on from
+            journal.close()  # there is nothing to continue
+            with suppress(OSError):  # what it holds is not of this run
+                directory.rmdir()
             raise interrupted
         profile = self._profile(found, interrupted, self._keep_configurations(directory))
         path = save_profile(profile, directory)
@@ -357,10 +359,10 @@ def _warnings(results: list[BlockResult], interrupted: BaseException | None) -> 
     found = warnings_of_cpus(cpus_for_hops())
     if interrupted:
         found.append(
-            f"the run ended early ({str(interrupted) or 'interrupted'}); go on with --resume, or use what is finished"
+            f"the run ended early ({str(interrupted) or 'interrupted'}); continue it with --resume, or use it as it is"
         )
     if repeated := sum(result.repeated_windows for result in results):
-        found.append(f"{repeated} windows were measured again because the machine was held up; use a quieter machine")
+        found.append(f"windows measured again because other processes delayed them: {repeated}; stop these and repeat")
     dropped = max((probe.dropped for probe in merged_probes(results)), default=0)
     if dropped:
         found.append(f"{dropped} timeline events were dropped; use a shorter --duration")

@@ -1,6 +1,7 @@
 """Reading, checking and writing `profile.json`. The one place that knows how a profile lies on disk."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,9 @@ from profiler.profile.types import FORMAT, VERSION, Profile
 
 FILE_NAME: Final = "profile.json"
 
+UNFINISHED: Final = "unfinished"
+"""The folder next to it that a run has until it is complete."""
+
 REMEDY: Final = "give the directory or profile.json that `meshinsight profile` wrote"
 _AGAIN: Final = "copy it again or measure again with `meshinsight profile`"
 _OF_MODEL: Final = ("coefficients", "model_error")
@@ -28,9 +32,13 @@ _FIELDS: Final = "see docs/profile-format.md"
 def load_profile(path: Path) -> Profile:
     """Read and check a profile: the file itself, or the directory that holds `profile.json`.
 
-    Raises `ProfileError` with one line when it is missing, damaged, foreign, of a newer version or a field is wrong.
+    Raises `ProfileError` with one line when it is missing, damaged, foreign, of a newer version, a field is wrong, or
+    its run is unfinished.
     """
     file = path / FILE_NAME if path.is_dir() else path
+    if not file.exists() and (path / UNFINISHED).is_dir():
+        resume = shlex.join(("meshinsight", "profile", "--resume", str(path)))
+        raise ProfileError(f"{path}: the run is unfinished and has no profile yet; continue it with: {resume}")
     text = read_text(file, REMEDY, ProfileError)
     return profile_of(parse_json(text, str(file), _AGAIN, ProfileError), str(file), text)
 

@@ -72,6 +72,7 @@ def _of_latency(latency: Latency, drift: float) -> Latency:
     return replace(
         latency,
         overhead_ci95_ns=overhead_figure(latency).interval(drift),
+        overhead_p99_ci95_ns=interval(latency.overhead_p99_ns, latency.overhead_p99_rounds_ns, drift),
         components=_components(latency.components, latency.overhead_p50_ns, drift),
     )
 

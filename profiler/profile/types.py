@@ -209,7 +209,8 @@ class Place(Closed, frozen=True, kw_only=True):
 class Latency(Closed, frozen=True, kw_only=True):
     """Latency of a cell: without sidecars, with them, and the difference by component and in each round.
 
-    `overhead_error_ns` is its standard error where the rounds were not kept.
+    `overhead_error_ns` is its standard error where the rounds were not kept. `overhead_p99_ci95_ns` belongs to the
+    difference of the 99th percentiles of all exchanges, `overhead_p99_ns`.
     """
 
     baseline_p50_ns: Positive
@@ -218,6 +219,8 @@ class Latency(Closed, frozen=True, kw_only=True):
     overhead_ci95_ns: Interval
     overhead_rounds_ns: list[Signed] = []
     overhead_error_ns: Positive = 0.0
+    overhead_p99_ci95_ns: Interval = None
+    overhead_p99_rounds_ns: list[Signed] = []
     baseline: Percentiles
     with_sidecars: Percentiles = msgspec.field(name="with")
     components: dict[Component, LatencyComponent]
@@ -225,6 +228,11 @@ class Latency(Closed, frozen=True, kw_only=True):
     closure_residual: Signed | None
     hand_overs: HandOvers | None = None
     baseline_hand_overs: HandOvers | None = None
+
+    @property
+    def overhead_p99_ns(self) -> float:
+        """What the sidecars add to the 99th percentile."""
+        return self.with_sidecars.p99_ns - self.baseline.p99_ns
 
 
 class CpuComponent(Closed, frozen=True, kw_only=True):
@@ -337,6 +345,10 @@ class Cell(Closed, frozen=True, kw_only=True):
             raise ValueError("Expected a number in rate_rps, since loop is open")
         if self.latency is None and self.cpu is None and not self.errors:
             raise ValueError("Expected a text in errors, since nothing was measured")
+
+    def part(self, currency: str) -> Latency | Cpu | None:
+        """What was measured of a currency: of `latency`, or else of `cpu`."""
+        return self.latency if currency == "latency" else self.cpu
 
     @property
     def proxies(self) -> int:

@@ -79,9 +79,17 @@ def test_characters_that_the_terminal_lacks_are_replaced(monkeypatch: pytest.Mon
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp1252"))
     console.prepare_streams()
-    console.print_line("µs → \ud800")
+    console.print_line("µs → 漢\ud800")
     sys.stdout.flush()
-    assert raw.getvalue().decode("cp1252") == "µs ?  \n"
+    assert raw.getvalue().decode("cp1252") == "µs -> ? \n"
+
+
+def test_characters_of_ours_have_plain_ones_in_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding="ascii"))
+    console.prepare_streams()
+    console.print_note("3 µs ± 1 … 4 – 5 ─ × 2")
+    assert raw.getvalue() == b"3 us +- 1 .. 4 - 5 - x 2\n"
 
 
 def test_json_escapes_every_control_character() -> None:

@@ -14,7 +14,9 @@ def render(report: Report, stream: TextIO) -> None:
         if section.title:
             stream.write(f"\n### {_cell(section.title + section.detail)}\n")
         if section.rows:
-            ruler = "|---|" + "--:|" * (len(section.columns) - 1)
+            ruler = "|" + "".join(
+                "---|" if column in section.left else "--:|" for column in range(len(section.columns))
+            )
             table = [_row(section.columns), ruler, *map(_row, section.rows)]
             stream.writelines(("\n", *(f"{line}\n" for line in table)))
         _write_list(section.lines, stream)

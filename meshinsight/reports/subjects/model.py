@@ -1,14 +1,14 @@
 """What is shown of a fitted model: coefficients with intervals, and the leave-one-out errors of its cells."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
 from meshinsight import numbers
-from meshinsight.reports.report import Report, Section
+from meshinsight.reports.report import INTERVAL, Report, Section
 from meshinsight.reports.subjects.summaries import MEANING, protocol_name
 from predictor.hop_costs.crossing import REMEDY
 from predictor.models.readings import configuration_key
@@ -17,7 +17,13 @@ from profiler.attribution.intervals import Z95
 from profiler.profile.types import Coefficient, Currency, ModelError, Profile
 
 COEFFICIENTS_TITLE: Final = "Coefficients of the overhead, ns per request and byte, header, connection"
-COEFFICIENTS_COLUMNS: Final = ("configuration", "currency", "term", "ns", "95 % interval", "cells")
+COEFFICIENTS_COLUMNS: Final = ("configuration", "currency", "term", "ns", INTERVAL, "cells")
+COEFFICIENTS_LEFT: Final = (0, 1, 2)
+"""Those of words."""
+
+_DECIMALS: Final = 4
+"""Of a nanosecond, at most: coefficients per byte are small."""
+
 _CURRENCY: Final = {"latency": "latency", "cpu": "CPU"}
 
 
@@ -25,7 +31,7 @@ def report(model: FittedModel) -> Report:
     """What is shown of a model."""
     return Report(
         f"Model of profile {model.run_id}",
-        [_totals(model), _components(model), *_crossings(model), _held_out(model)],
+        [_totals(model), _components(model), *_crossings(model), errors_section(errors(model))],
         [
             ("Machine", [f"its speed varied by {model.machine_error:.1%} (standard deviation, from the anchor cell)"]),
             ("Hand-overs", _hand_overs(model)),
@@ -46,8 +52,13 @@ def with_model(profile: Profile, model: FittedModel) -> Profile:
     keys = {configuration_key(cell) for cell in profile.cells}
     own = dataclasses.replace(model, configurations=tuple(item for item in model.configurations if item.key in keys))
     protocols = {cell.protocol for cell in profile.cells}
-    errors = [ModelError(**dataclasses.asdict(entry)) for entry in model.held_out if entry.protocol in protocols]
-    return replace(profile, coefficients=coefficients(own), model_error=errors)
+    found = [entry for entry in errors(model) if entry.protocol in protocols]
+    return replace(profile, coefficients=coefficients(own), model_error=found)
+
+
+def errors(model: FittedModel) -> list[ModelError]:
+    """The leave-one-out errors of a model as a profile has them."""
+    return [ModelError(**dataclasses.asdict(entry)) for entry in model.held_out]
 
 
 def coefficients(model: FittedModel) -> list[Coefficient]:
@@ -82,13 +93,14 @@ def _costs(model: FittedModel) -> Iterator[tuple[Configuration, Currency, Cost]]
 
 
 def _totals(model: FittedModel) -> Section:
-    return Section(COEFFICIENTS_TITLE, COEFFICIENTS_COLUMNS, [coefficient_row(entry) for entry in coefficients(model)])
+    rows = [coefficient_row(entry) for entry in coefficients(model)]
+    return Section(COEFFICIENTS_TITLE, COEFFICIENTS_COLUMNS, rows, left=COEFFICIENTS_LEFT)
 
 
 def coefficient_row(entry: Coefficient) -> tuple[str, ...]:
     """An entry of `coefficients` as text, by `COEFFICIENTS_COLUMNS`."""
-    interval = f"{_ns(entry.low)} … {_ns(entry.high)}"
-    return entry.configuration, entry.currency, entry.term, _ns(entry.value), interval, str(entry.cells)
+    value, interval = numbers.figure(entry.value, (entry.low, entry.high), 1.0, _DECIMALS)
+    return entry.configuration, entry.currency, entry.term, value, interval, str(entry.cells)
 
 
 def _components(model: FittedModel) -> Section:
@@ -96,10 +108,13 @@ def _components(model: FittedModel) -> Section:
     for item, currency, cost in _costs(model):
         for column, component in enumerate(cost.components):
             base, *slopes = cost.coefficients[:, column].tolist()
-            further = ", ".join(f"{term} {slope:+.4g}" for term, slope in zip(cost.terms[1:], slopes, strict=True))
+            further = ", ".join(
+                f"{term} {'+' if slope >= 0 else ''}{numbers.significant(slope)}"
+                for term, slope in zip(cost.terms[1:], slopes, strict=True)
+            )
             rows.append((item.name, currency, component, *_figure(base, cost.draws[:, 0, column]), further))
-    columns = ("configuration", "currency", "component", "base ns", "95 % interval", "slopes, ns per unit")
-    return Section("By component", columns, rows)
+    columns = ("configuration", "currency", "component", "base ns", INTERVAL, "slopes, ns per unit")
+    return Section("By component", columns, rows, left=(0, 1, 2, 5))
 
 
 def _crossings(model: FittedModel) -> list[Section]:
@@ -109,7 +124,7 @@ def _crossings(model: FittedModel) -> list[Section]:
             protocol_name(item.protocol) if item.protocol else "all",
             item.currency,
             *_figure(item.cost_ns, item.draws),
-            numbers.UNKNOWN if item.local_ns is None else _ns(item.local_ns),
+            numbers.UNKNOWN if item.local_ns is None else numbers.significant(item.local_ns),
             str(item.cells),
         )
         for item in model.crossings
@@ -119,11 +134,11 @@ def _crossings(model: FittedModel) -> list[Section]:
         "protocol",
         "currency",
         "to another CPU, ns more",
-        "95 % interval",
+        INTERVAL,
         "on the same, ns",
         "cells",
     )
-    return [Section("What a hand-over costs", columns, rows)] if rows else []
+    return [Section("What a hand-over costs", columns, rows, left=(0, 1, 2))] if rows else []
 
 
 def _hand_overs(model: FittedModel) -> list[str]:
@@ -149,7 +164,8 @@ def _hand_overs(model: FittedModel) -> list[str]:
     return lines
 
 
-def _held_out(model: FittedModel) -> Section:
+def errors_section(errors: Sequence[ModelError]) -> Section:
+    """How far a model misses a cell that it is fitted without."""
     rows = [
         (
             protocol_name(entry.protocol),
@@ -159,10 +175,10 @@ def _held_out(model: FittedModel) -> Section:
             str(entry.tested),
             str(entry.untested),
         )
-        for entry in model.held_out
+        for entry in errors
     ]
-    columns = ("protocol", "currency", "median error", "worst", "cells", "that no others foretell")
-    return Section("Error of foretelling a cell from the others", columns, rows)
+    columns = ("protocol", "currency", "median", "worst", "cells", "cells that no\nothers predict")
+    return Section("Leave-one-out error", columns, rows, left=(0, 1))
 
 
 def _interval(value: float, draws: Floats) -> tuple[float, float]:
@@ -182,9 +198,4 @@ def _taken(model: FittedModel) -> list[str]:
 
 
 def _figure(value: float, draws: Floats) -> tuple[str, str]:
-    low, high = _interval(value, draws)
-    return _ns(value), f"{_ns(low)} … {_ns(high)}"
-
-
-def _ns(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    return numbers.figure(value, _interval(value, draws), 1.0, _DECIMALS)

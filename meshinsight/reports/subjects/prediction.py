@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from meshinsight import numbers
-from meshinsight.reports.report import Report, Section
+from meshinsight.reports.report import INTERVAL, Report, Section
 from meshinsight.reports.subjects.summaries import ordered
 from predictor.predict.types import Estimate, Prediction
 from profiler.text import printable
@@ -25,7 +25,7 @@ LISTED: Final = 12
 
 UNCERTAINTIES: Final = (
     ("Warnings", "warnings"),
-    ("Outside what was measured (widens the intervals)", "extrapolations"),
+    ("Extrapolated, which widens the intervals", "extrapolations"),
     ("Assumed", "assumptions"),
 )
 """Titles of what makes figures less certain, and its attributes."""
@@ -129,7 +129,7 @@ def _summary(found: Prediction) -> Section:
         for name, part in found.latency.items()
     ]
     return Section(
-        "Latency of a request from outside, ms", ("", "without", "with", "overhead", "95 % interval", "change"), rows
+        "Latency of a request from outside, ms", ("", "without", "with", "overhead", INTERVAL, "change"), rows
     )
 
 
@@ -146,7 +146,7 @@ def _load(found: Prediction) -> Section:
 
 def _resources(found: Prediction, prices: Prices) -> Section:
     share = found.vcpu.value / found.baseline_vcpu if found.baseline_vcpu > 0 else None
-    cpu = numbers.vcpus(found.vcpu.value), numbers.span(found.vcpu.interval, 1.0, 4), numbers.signed_percent(share, 1)
+    cpu = *numbers.estimated(found.vcpu, 1.0, 4), numbers.signed_percent(share, 1)
     rows = [("CPU, vCPU", f"{found.baseline_vcpu:.3f}", *cpu)]
     known = {"memory, MiB": numbers.scaled(found.memory_bytes, 2**-20, 0)} if found.memory_bytes is not None else {}
     rows += [(name, numbers.UNKNOWN, text, numbers.UNKNOWN, numbers.UNKNOWN) for name, text in known.items()]
@@ -154,7 +154,7 @@ def _resources(found: Prediction, prices: Prices) -> Section:
         interval = numbers.UNKNOWN if name == "memory" else numbers.span(value.interval, 1.0, 2)
         label = f"{'total' if name == 'total' else f'price of {name}'}, {prices.unit}"
         rows.append((label, numbers.UNKNOWN, f"{value.value:,.2f}", interval, numbers.UNKNOWN))
-    return Section("Resources of the sidecars", ("", "without", "overhead", "95 % interval", "change"), rows)
+    return Section("Resources of the sidecars", ("", "without", "overhead", INTERVAL, "change"), rows)
 
 
 def _components(found: Prediction) -> Section:
@@ -164,8 +164,8 @@ def _components(found: Prediction) -> Section:
         for name in ordered((*latency, *cpu))
     ]
     if found.hidden_ns < 0.0:
-        rows.append(("beside a longer branch", f"{found.hidden_ns * 1e-3:,.1f}", "", "", ""))
-    return Section("By component", ("component", "latency µs", "95 % interval", "vCPU", "95 % interval"), rows)
+        rows.append(("hidden by a longer branch", f"{found.hidden_ns * 1e-3:,.1f}", "", "", ""))
+    return Section("By component", ("component", "latency µs", INTERVAL, "vCPU", INTERVAL), rows)
 
 
 def _services(found: Prediction) -> Section:
@@ -180,7 +180,7 @@ def _services(found: Prediction) -> Section:
         )
         for item in chosen
     ]
-    columns = ("service", "latency µs", "95 % interval", "vCPU", "95 % interval", "worker busy", "cold")
+    columns = ("service", "latency µs", INTERVAL, "vCPU", INTERVAL, "worker busy", "cold")
     return Section(_counted("By service", len(chosen), len(found.services)), columns, rows)
 
 
@@ -192,12 +192,12 @@ def _edges(found: Prediction) -> Section:
             numbers.rate(item.rate_rps),
             *numbers.estimated(item.latency_ns, 1e-3, 1),
             *numbers.estimated(item.vcpu, 1.0, 4),
-            f"{item.path_weight_before:.3g}",
-            f"{item.path_weight:.3g}",
+            numbers.significant(item.path_weight_before, 2),
+            numbers.significant(item.path_weight, 2),
         )
         for item in chosen
     ]
-    columns = ("edge", "calls/s", "µs per call", "95 % interval", "vCPU", "95 % interval", "waited for before", "with")
+    columns = ("edge", "calls/s", "µs per call", INTERVAL, "vCPU", INTERVAL, "waited for\nbefore", "waited for\nwith")
     return Section(_counted("By edge", len(chosen), len(found.edges)), columns, rows)
 
 

@@ -34,6 +34,7 @@ _PERTURBATION: Final = ("latency_ratio", "throughput_ratio", "proxy_cpu_ratio")
 _NOISE: Final = ("steal_ratio", "psi_cpu_some_ratio")
 _MEASURED: Final = (
     *_LATENCY, "anchored_overhead_p50_ns", "overhead_ci95_low_ns", "overhead_ci95_high_ns",
+    "overhead_p99_ns", "overhead_p99_ci95_low_ns", "overhead_p99_ci95_high_ns",
     *(f"baseline_{name}" for name in _PERCENTILES), *(f"with_{name}" for name in _PERCENTILES),
     *(f"baseline_hand_overs_{name}" for name in _HAND_OVERS), *(f"hand_overs_{name}" for name in _HAND_OVERS),
     "latency_closure_residual", "cpu_rate_rps", *_CPU, "cpu_overhead_ns", "cpu_overhead_ci95_low_ns",
@@ -77,12 +78,13 @@ def _text(value: Any) -> Any:
 def _latency_columns(latency: Latency | None) -> dict[str, object]:
     if latency is None:
         return {}
-    columns = {name: getattr(latency, name) for name in _LATENCY}
+    columns = {name: getattr(latency, name) for name in (*_LATENCY, "overhead_p99_ns")}
     for side, found in (("baseline", latency.baseline), ("with", latency.with_sidecars)):
         columns |= {f"{side}_{name}": getattr(found, name) for name in _PERCENTILES}
     for side in ("baseline_hand_overs", "hand_overs"):
         columns |= {f"{side}_{name}": getattr(getattr(latency, side), name, None) for name in _HAND_OVERS}
     columns["latency_closure_residual"] = latency.closure_residual
+    columns |= _interval(latency.overhead_p99_ci95_ns, "overhead_p99_ci95")
     return columns | _interval(latency.overhead_ci95_ns, "overhead_ci95")
 
 

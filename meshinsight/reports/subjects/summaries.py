@@ -4,7 +4,7 @@ Every function takes a profile, or a part of it, as `profiler.profile.document.l
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -29,7 +29,17 @@ from profiler.profile.types import (
     UserSplit,
 )
 from profiler.text import printable
-from profiler.vocabulary.components import COMPONENTS, OTHER, TLS
+from profiler.vocabulary.components import (
+    COMPONENTS,
+    EVENT_WAIT,
+    IPC,
+    OTHER,
+    PROXY_CORE,
+    REDIRECT,
+    SOCKET_READ,
+    SOCKET_WRITE,
+    TLS,
+)
 from profiler.vocabulary.hop import MTLS, NONE
 from profiler.vocabulary.protocols import TCP
 
@@ -52,6 +62,35 @@ TEMPERATURE_NAMES: Final = {
     "cold": "cold caches",
     "natural": "natural idling",
 }
+_SUBJECTS: Final = {
+    "none": ("A repetition of {} without sidecars", "adds"),
+    "client": ("One {} sidecar on the client's side", "adds"),
+    "server": ("One {} sidecar on the server's side", "adds"),
+    "both": ("Two {} sidecars", "add"),
+    "shared": ("One {} proxy shared by the node", "adds"),
+}
+"""The beginning of a sentence by topology, with its verb."""
+
+_PHRASES: Final = {
+    IPC: "moving data between processes",
+    SOCKET_READ: "reading sockets",
+    SOCKET_WRITE: "writing sockets",
+    EVENT_WAIT: "waiting for events",
+    REDIRECT: "redirecting traffic",
+    PROXY_CORE: "the proxy's own work",
+    TLS: "encryption",
+}
+"""Components whose names do not explain themselves."""
+
+VCPU_PER_1000_RPS: Final = 1e-6
+"""From CPU ns per request: a nanosecond per request is a millionth of a processor at 1000 requests per second."""
+
+PER_1000_RPS: Final = " per 1000 requests/s"
+
+_NEXT_TO_NOTHING: Final = 0.02
+"""A lower end of this share of the upper one is zero in two digits."""
+
+_MOST: Final = 0.5
 _PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "shared", "none")
 _PREFERRED_TEMPERATURES: Final = tuple(TEMPERATURE_NAMES)
 
@@ -71,6 +110,10 @@ _LABEL_EXTRAS: Final = (
     *_FIRST,
     *(name for name in DIMENSIONS if name not in (*_FIRST, "header_bytes", "new_connections")),
 )
+_ALWAYS: Final = 3
+_RATE_COLUMN: Final = 6
+"""Of `_label_parts`, the first three are in every label, and sizes, connections and the rate follow."""
+
 _QUOTED: Final = tuple(name for name in DIMENSIONS if name not in ("application", "header_bytes"))
 """Dimensions that are as usual in the cells that people quote."""
 
@@ -105,14 +148,39 @@ def cell_labels(cells: Sequence[Cell]) -> dict[str, str]:
         len({row[column] for row in parts.values()}) == 1 for column in range(len(next(iter(parts.values()), ())))
     ]
     labels = {
-        cell_id: "-".join(part for column, part in enumerate(row) if part and (column < 3 or not constant[column]))
-        for cell_id, row in parts.items()
+        cell.id: "-".join(
+            _rate_text(cell) if column == _RATE_COLUMN else part
+            for column, part in enumerate(parts[cell.id])
+            if part and (column < _ALWAYS or not constant[column])
+        )
+        for cell in cells
     }
     unique = len(set(labels.values())) == len(labels)
     return labels if unique else {cell_id: cell_id for cell_id in labels}
 
 
+def _rate_text(cell: Cell) -> str:
+    """The load as part of a label: `max`, `500paced`, `4000rps`."""
+    if cell.rate_rps is not None:
+        return f"{cell.rate_rps:g}rps"
+    return f"{paced_rps(cell):g}paced" if cell.loop == "paced" else "max"
+
+
+def paced_rps(cell: Cell) -> float:
+    """The rate at which the requests of a paced cell were sent, by those that were answered: two digits."""
+    return float(f"{cell.achieved_rps or 0.0:.2g}")
+
+
+def rate_text(cell: Cell) -> str:
+    """The load in a column: `9,364 max`, `500 paced`, `3,800 of 4,000`."""
+    achieved = numbers.rate(cell.achieved_rps)
+    if cell.rate_rps is not None:
+        return f"{achieved} of {numbers.rate(cell.rate_rps)}"
+    return f"{numbers.rate(paced_rps(cell))} paced" if cell.loop == "paced" else f"{achieved} max"
+
+
 def _label_parts(cell: Cell) -> list[str]:
+    """What a label is made of; cells that differ only in how they are paced have the same rate."""
     rate = "max" if cell.rate_rps is None else f"{cell.rate_rps:g}rps"
     sizes = [f"q{cell.request_bytes}", f"s{cell.response_bytes}", f"c{cell.connections}"]
     extras = ["" if cell.is_usual(name) else _extra_text(name, getattr(cell, name)) for name in _LABEL_EXTRAS]
@@ -130,22 +198,37 @@ def _extra_text(name: str, value: object) -> str:
 
 
 def shared_workload(cells: Sequence[Cell]) -> str:
-    """What all cells have in common, in words: `request 128 B, response 1 KiB, 1 connection, closed loop`."""
-    texts = {
+    """What all cells have in common, in words: `request 128 B, response 1 KiB, 1 connection, 500/s paced`."""
+    texts: dict[str, Callable[[Cell], str]] = {
         "request_bytes": lambda cell: f"request {numbers.size(cell.request_bytes)}",
         "response_bytes": lambda cell: f"response {numbers.size(cell.response_bytes)}",
-        "connections": lambda cell: f"{cell.connections} connection{'' if cell.connections == 1 else 's'}",
-        "rate_rps": load_text,
+        "connections": lambda cell: numbers.plural(cell.connections, "connection"),
     }
     shared = [
         text(cells[0]) for key, text in texts.items() if cells and len({getattr(cell, key) for cell in cells}) == 1
     ]
+    if len({cell.rate_rps for cell in cells}) == 1:
+        shared.append(_loads_text(cells))
     return ", ".join(shared)
+
+
+def _loads_text(cells: Sequence[Cell]) -> str:
+    """The loads of cells of one offered rate, by temperature where they differ."""
+    loads: dict[str, list[str]] = {}
+    for cell in cells:
+        known = loads.setdefault(load_text(cell), [])
+        if cell.temperature not in known:
+            known.append(cell.temperature)
+    if len(loads) == 1:
+        return next(iter(loads))
+    return ", ".join(f"{' and '.join(names)}: {load}" for load, names in loads.items())
 
 
 def load_text(cell: Cell) -> str:
     """The offered load in words."""
-    return f"{cell.loop} loop" + ("" if cell.rate_rps is None else f" at {numbers.rate(cell.rate_rps)} per s")
+    if cell.rate_rps is not None:
+        return f"{cell.loop} loop at {numbers.rate(cell.rate_rps)}/s"
+    return f"{numbers.rate(paced_rps(cell))}/s paced" if cell.loop == "paced" else "as fast as answers come"
 
 
 def by_temperature(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -192,7 +275,7 @@ def cpu_over_baseline(cpu: Cpu) -> float | None:
 
 def closure(cell: Cell, currency: Currency) -> float | None:
     """The closure residual of `latency` or `cpu`; None too without sidecar, where it would be relative to zero."""
-    part = cell.latency if currency == "latency" else cell.cpu
+    part = cell.part(currency)
     return None if part is None or cell.topology == NONE else part.closure_residual
 
 
@@ -252,41 +335,66 @@ def representatives(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def headline(cells: Sequence[Cell]) -> str:
-    """What the sidecars cost, in one or two sentences; the cells differ only in temperature (see `representatives`)."""
+    """What the sidecars cost, in a sentence; the cells differ only in temperature (see `representatives`)."""
     first = cells[0]
-    sidecars = topology_name(first.topology)
-    added = [
-        f"{numbers.micros(cell.latency.overhead_p50_ns)} µs "
-        f"({numbers.signed_percent(latency_over_baseline(cell.latency))}) with {temperature_name(cell.temperature)}"
-        for cell in cells
-        if cell.latency is not None
-    ]
-    subject = sidecars[0].upper() + sidecars[1:]
-    verb = "add" if first.topology == "both" else "adds"
-    latency = f"{subject} {verb} {' and '.join(added)} to the median exchange." if added else ""
-    sentences = [sentence for sentence in (latency, _cpu_sentence(cells)) if sentence]
-    return " ".join(sentences) or "Nothing was measured for this protocol."
+    added = [(cell, text) for cell in cells if (text := _added_text(cell))]
+    if not added:
+        return f"Nothing was measured for {protocol_name(first.protocol)}."
+    subject, verb = _SUBJECTS.get(first.topology, (f"{first.topology} of {{}}", "adds"))
+    (nearest, text), *others = added
+    also = [f"{text} with {temperature_name(cell.temperature)}" for cell, text in others]
+    more = f" ({', '.join(also).replace(PER_1000_RPS, '')})" if also else ""
+    cost = f"{subject.format(protocol_name(first.protocol))} {verb} {text} with {temperature_name(nearest.temperature)}"
+    return f"{cost}{more}{_parts_text(cells)}."
 
 
-def _cpu_sentence(cells: Sequence[Cell]) -> str:
-    measured = [(cell, cell.cpu.overhead_ns) for cell in cells if cell.cpu is not None]
-    if not measured:
+def _added_text(cell: Cell) -> str:
+    """What a cell adds in both currencies: `0.20–0.36 ms and 0.25–0.44 vCPU per 1000 requests/s`."""
+    found = []
+    if cell.latency is not None:
+        found.append(_range_text(cell.latency.overhead_p50_ns, cell.latency.overhead_ci95_ns, 1e-6, "ms"))
+    if cell.cpu is not None:
+        cost = _range_text(cell.cpu.overhead_ns, cell.cpu.overhead_ci95_ns, VCPU_PER_1000_RPS, "vCPU")
+        found.append(cost + PER_1000_RPS)
+    return " and ".join(found)
+
+
+def _range_text(value: float, interval: Sequence[float] | None, factor: float, unit: str) -> str:
+    """An overhead as a range for a sentence; one that may be next to nothing is at most its upper end."""
+    if interval is None or interval[1] <= 0:
+        return f"{numbers.significant(value * factor, 2)} {unit}"
+    if interval[0] < interval[1] * _NEXT_TO_NOTHING:
+        return f"at most {numbers.significant(interval[1] * factor, 2)} {unit}"
+    return f"{numbers.between(interval[0] * factor, interval[1] * factor)} {unit}"
+
+
+def _parts_text(cells: Sequence[Cell]) -> str:
+    """The largest components of the first cell's latency."""
+    latency = next((cell.latency for cell in cells if cell.latency is not None), None)
+    parts = [] if latency is None else leading(latency)
+    if not parts:
         return ""
-    costs = [
-        f"{numbers.micros(cost_ns)} µs of CPU with {temperature_name(cell.temperature)}" for cell, cost_ns in measured
-    ]
-    # A nanosecond per request is a microsecond per thousand requests, hence a millionth of a processor at 1000 per s.
-    rates = [numbers.vcpus(cost_ns * 1e-6) for _, cost_ns in measured]
-    return f"Every request costs a further {' and '.join(costs)}: {' and '.join(rates)} vCPU at 1000 requests per s."
+    if parts[0][1] > _MOST:
+        return f"; most of the latency is {component_phrase(parts[0][0])}"
+    named = [component_phrase(name, numbers.percent(part)) for name, part in parts]
+    return f"; the largest parts of the latency are {' and '.join(named)}"
+
+
+def component_phrase(name: str, share: str = "") -> str:
+    """A component in words, with its share if given: `ipc` → `moving data between processes (ipc, 40 %)`."""
+    phrase, names = (_PHRASES[name], [name]) if name in _PHRASES else (name, [])
+    remarks = ", ".join([*names, *([share] if share else [])])
+    return f"{phrase} ({remarks})" if remarks else phrase
 
 
 def problems(profile: Profile) -> list[tuple[str, str]]:
-    """Every error and warning with its next step as (kind, text), errors first; the cell's id leads its own."""
+    """Every error and warning with its next step as (kind, text), errors first; the cell's label leads its own."""
+    labels = cell_labels(profile.cells)
     errors = [("error", text) for text in probe_problems(profile)]
     warnings = [("warning", text) for text in profile.warnings]
     for cell in profile.cells:
-        errors += [("error", f"{cell.id}: {text}") for text in cell.errors]
-        warnings += [("warning", f"{cell.id}: {text}") for text in cell.warnings]
+        errors += [("error", f"{labels[cell.id]}: {text}") for text in cell.errors]
+        warnings += [("warning", f"{labels[cell.id]}: {text}") for text in cell.warnings]
     return errors + warnings
 
 
@@ -294,7 +402,7 @@ def problem_count_text(profile: Profile) -> str:
     """How many errors and warnings there are, in words."""
     kinds = [kind for kind, _ in problems(profile)]
     found = [(kinds.count("error"), "error"), (kinds.count("warning"), "warning")]
-    return ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in found if number) or "none"
+    return ", ".join(numbers.plural(number, name) for number, name in found if number) or "none"
 
 
 def probe_problems(profile: Profile) -> list[str]:
@@ -338,28 +446,27 @@ def proxy_text(proxies: Mapping[str, Proxy]) -> str:
     """The proxies in one line: name, version, build, workers."""
     lines = []
     for name, proxy in proxies.items():
-        workers = proxy.workers
-        plural = "" if workers == 1 else "s"
-        parts = [f"{name} {proxy.version}", proxy.build, f"{workers} worker{plural}" if workers else None]
+        workers = numbers.plural(proxy.workers, "worker") if proxy.workers else None
+        parts = [f"{name} {proxy.version}", proxy.build, workers]
         lines.append(", ".join(printable(str(part)) for part in parts if part))
     return "; ".join(lines) or numbers.UNKNOWN
 
 
 def noise_text(noise: RunNoise) -> str:
-    """Steal and CPU pressure in one line, with the verdict."""
+    """Steal and CPU pressure in one line, with the verdict where the machine was noisy."""
     steal, pressure = numbers.percent(noise.steal_ratio, 1), numbers.percent(noise.psi_cpu_some_ratio, 1)
-    verdict = "noisy: treat small differences with care" if noise.noisy else "quiet enough"
-    return f"{verdict} (CPU stolen by the host {steal}, tasks waiting for a CPU {pressure} of the time)"
+    figures = f"CPU stolen by the host {steal}, tasks waiting for a CPU {pressure} of the time"
+    return f"noisy: treat small differences with care ({figures})" if noise.noisy else figures
 
 
 def anchor_text(anchor: Anchor | None) -> str:
     """The anchor cell in one line: which, how often, how far it drifted."""
     if anchor is None:
         return "not measured, so drift of the machine is unknown"
-    rounds = len(anchor.rounds)
+    rounds = numbers.plural(len(anchor.rounds), "round")
     name = f"{anchor.protocol}-{anchor.topology}-{anchor.temperature}"
     return (
-        f"{name} drifted by {numbers.percent(anchor.drift_ratio, 1)} over {rounds} rounds "
+        f"{name} drifted by {numbers.percent(anchor.drift_ratio, 1)} over {rounds} "
         f"(median {numbers.micros(anchor.median_with_p50_ns)} µs)"
     )
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from meshinsight import numbers
-from meshinsight.reports.report import Report, Section
+from meshinsight.reports.report import INTERVAL, Report, Section
 from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
 
 _HEADER: Final = (
-    "", "predicted", "anchored", "95 % interval", "measured", "95 % interval", "error", "anchored", "inside",
+    "", "predicted", "anchored", INTERVAL, "measured", INTERVAL, "error", "error\nanchored", "inside",
 )  # fmt: skip
 
 _MICROS: Final = 1e-3, 1
@@ -128,9 +128,9 @@ def report(found: Validation) -> Report:
         for anchor in found.anchors
     )
     measured = [
-        f"{found.services} services at {found.rate_rps:g} requests/s, {found.temperature}, placement "
-        f"{found.placement}, {found.rounds} rounds of {found.seconds:g} s; without sidecars: {baseline}; "
-        f"{found.baseline_vcpu:.3f} vCPU",
+        f"{numbers.plural(found.services, 'service')} at {numbers.rate(found.rate_rps)} requests/s, "
+        f"{found.temperature}, placement {found.placement}, {numbers.plural(found.rounds, 'round')} of "
+        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
         f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
     ]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
@@ -160,7 +160,7 @@ def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: i
     rows = [
         (
             name,
-            numbers.scaled(score.predicted.value, factor, decimals),
+            numbers.estimated(score.predicted, factor, decimals)[0],
             *numbers.estimated(score.anchored, factor, decimals),
             *numbers.estimated(score.measured, factor, decimals),
             numbers.signed_percent(score.error_ratio, 1),

@@ -108,7 +108,9 @@ def _summary(variants: Sequence[Shown]) -> list[str]:
 
 def _run(document: ValidationDocument) -> str:
     return (
-        f"{printable(document.graph)}: {document.services} services, {document.rate_rps:g} requests/s, "
+        f"{printable(document.graph)}: {numbers.plural(document.services, 'service')}, "
+        f"{numbers.rate(document.rate_rps)} requests/s, "
         f"{printable(document.temperature)}, placement {printable(document.placement)}, "
-        f"{document.rounds} rounds of {document.seconds:g} s, profile {printable(document.profile_run_id)}"
+        f"{numbers.plural(document.rounds, 'round')} of {document.seconds:g} s, "
+        f"profile {printable(document.profile_run_id)}"
     )

@@ -65,7 +65,7 @@ def no_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_has_coefficients_components_and_errors() -> None:
     output = run(PROFILE).output
-    for text in ("http1-both-apart-cold", "base", "parsing", "95 % interval", "Error of foretelling"):
+    for text in ("http1-both-apart-cold", "base", "parsing", "95 % interval", "Leave-one-out error"):
         assert text in output
 
 
@@ -176,7 +176,7 @@ def test_show_report_and_fit_print_the_same_figures(many_sizes: Path) -> None:
     line = re.compile(r"^(\S+-\S+) +(latency|cpu) +(base|request_bytes\S*) +(\S+) +(\S+ … \S+) +([0-9]+)$", re.M)
     fitted = line.findall(run(many_sizes).output)
     assert {row[2] for row in fitted} >= {"base", "request_bytes"}
-    shown = line.findall(invoke("show", many_sizes).output)
+    shown = line.findall(invoke("show", many_sizes, "--full").output)
     several = {row[:2] for row in fitted if row[2] != "base"}  # a base alone is what the cell shows
     assert shown == [row for row in fitted if row[:2] in several]
     assert invoke("report", many_sizes, "--out", many_sizes / "x.html").exit_code == 0
@@ -200,7 +200,7 @@ def test_coefficients_that_an_earlier_version_stored_are_not_shown(finished: Pat
 def test_a_run_is_fitted_and_stored_once_and_saved_once(
     finished: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    profile._show(Outcome(finished / "profile.json", load_profile(PROFILE), None), "json")
+    profile._show(Outcome(finished / "profile.json", load_profile(PROFILE), None), profile.Shown("json", full=False))
     assert (finished / "profile.json").read_bytes() == PROFILE.read_bytes()
     request.getfixturevalue("no_fitting")
     assert models.load_model(finished).configurations
@@ -210,9 +210,9 @@ def test_a_run_is_fitted_and_stored_once_and_saved_once(
 def test_a_run_whose_cells_no_model_can_use_is_shown_without_one(finished: Path) -> None:
     found = load_profile(PROFILE)
     save_profile(replace(found, cells=[replace(cell, connections=16) for cell in found.cells]), finished)
-    done = invoke("show", finished)
+    done = invoke("show", finished, "--full")
     assert done.exit_code == 0
-    assert "foretelling" not in done.output
+    assert "Leave-one-out" not in done.output
     assert not (finished / "model.json").exists()
 
 
@@ -220,5 +220,5 @@ def test_a_model_that_cannot_be_written_is_no_reason_to_lose_a_run(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (finished / "model.json").mkdir()
-    profile._show(Outcome(finished / "profile.json", load_profile(finished), None), "table")
+    profile._show(Outcome(finished / "profile.json", load_profile(finished), None), profile.Shown("table", full=False))
     assert "saved: " in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_a_dash_prints_the_graph() -> None:
 
 def test_the_critical_path_is_told(tmp_path: Path) -> None:
     output = run(*INPUTS[0], "--out", tmp_path / "g.yaml").output
-    assert "1 traces, 8 spans; critical path" in output
+    assert "1 trace, 8 spans; critical path" in output
     assert "between services" in output
 
 

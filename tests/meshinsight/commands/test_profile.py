@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from meshinsight.commands import profile as profile_command
+from profiler.measuring.journal import Journal
+from profiler.planning.settings import ProfileSettings
 from profiler.profile.document import load_profile
 from profiler.profile.intervals import with_intervals
 from profiler.profile.types import Cell, Cpu, Latency, Profile
@@ -70,7 +73,7 @@ def traces() -> dict[str, object]:
             "--response-bytes: expected a size in bytes or with its unit, such as 4KiB; found 'many'",
         ),
         (("--rate", "fast"), "--rate: expected a rate in requests per second, or max; found 'fast'"),
-        (("-o", "xml"), "--output: expected one of table, json; found 'xml'"),
+        (("-o", "xml"), "--output: expected one of table, json, markdown; found 'xml'"),
         (("--connections", "1.5"), "--connections: expected a whole number; found '1.5'"),
         (("--headers", "abc"), "--headers: expected a number, or a number x bytes, as in 20x100; found 'abc'"),
         (("--headers", "20x"), "as in 20x100; found '20x'"),
@@ -103,12 +106,26 @@ def dry_run(*arguments: str) -> str:
     return done.stdout
 
 
+def planned_s(text: str) -> int:
+    """The seconds that a printed plan takes."""
+    found = re.search(r"each: about (?:(\d+) min )?(\d+) s", text)
+    assert found is not None
+    return 60 * int(found[1] or 0) + int(found[2])
+
+
+def test_cells_that_are_paced_are_planned_under_their_rate() -> None:
+    text = dry_run("--protocol", "tcp", "--topology", "client", "--temperature", "hot,cold")
+    assert "tcp-client-hot-q128-s1024-c1-max " in text
+    assert "tcp-client-cold-q128-s1024-c1-500paced " in text
+    assert "cold-q128-s1024-c1-max" not in text
+
+
 def test_a_dry_run_prints_every_cell_with_its_reason_and_the_time() -> None:
     text = dry_run("--protocol", "http1", "--topology", "both", "--temperature", "hot", "--tls", "mtls")
     assert "http1-both-mtls-hot-q128-s1024-c1-max" in text
     assert text.count("asked for") == 2  # the cell, and the sum
     assert text.count("rung of the ladder") == 2
-    assert "1 cells asked for, 6 rounds of 0.8 s each: about " in text
+    assert "1 cell asked for, 6 rounds of 0.8 s each: about " in text
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one CPU there are no ends of placement")
@@ -121,15 +138,13 @@ def test_the_default_has_the_ends_of_placement(options: tuple[str, ...], ends: i
 
 @pytest.mark.parametrize(("options", "longest_s"), [((), 600), (("--quick",), 120)])
 def test_the_default_takes_ten_minutes_at_most_and_quick_two(options: tuple[str, ...], longest_s: int) -> None:
-    minutes, seconds = map(int, dry_run(*options).split("each: about ")[1].split(" min")[0].split(":"))
-    assert 60 * minutes + seconds <= longest_s
+    assert planned_s(dry_run(*options)) <= longest_s
 
 
 def test_a_dry_run_with_a_budget_stays_within_it() -> None:
     text = dry_run("--budget", "30m")
-    minutes, seconds = map(int, text.split("each: about ")[1].split(" min")[0].split(":"))
-    assert 15 * 60 < 60 * minutes + seconds <= 30 * 60
-    assert "Budget 30:00 min." in text
+    assert 15 * 60 < planned_s(text) <= 30 * 60
+    assert "Budget 30 min 00 s." in text
 
 
 def test_a_matrix_is_overruled_by_single_options() -> None:
@@ -253,6 +268,7 @@ def test_ctrl_c_leaves_nothing_running(phase: str, tmp_path: Path) -> None:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr
+    assert re.search("nothing is kept|stopped early: .* kept; continue with", stderr)
     assert traces() == before
 
 
@@ -292,6 +308,7 @@ def test_ctrl_c_after_some_rounds_keeps_them_as_a_partial_profile(tmp_path: Path
     assert profile.status == "partial"
     assert profile.cells
     assert "saved:" in stderr
+    assert re.search(r"stopped early: \d cells? kept; continue with: meshinsight profile --resume ", stderr)
     assert not (tmp_path / "run" / "model.json").exists()
 
 
@@ -377,7 +394,7 @@ def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"go on with: meshinsight profile --resume {run}" in stderr
+    assert f"continue with: meshinsight profile --resume {run}" in stderr
     first = load_profile(run)
     assert first.status == "partial"
     with in_small_blocks("profile", "--resume", str(run)) as process:
@@ -389,3 +406,11 @@ def test_an_interrupted_run_is_resumed_without_measuring_anything_twice(tmp_path
     assert as_measured(whole, "client") == as_measured(first, "client")
     assert not (run / "unfinished").exists()
     assert all((run / name).stat().st_size > 0 for name in whole.files.values())
+
+
+def test_a_stopped_run_without_profile_says_what_it_keeps_and_how_to_continue(tmp_path: Path) -> None:
+    assert profile_command._kept(tmp_path, "continue with: X").endswith("nothing is kept")
+    Journal(tmp_path).begin(ProfileSettings(), {})
+    assert profile_command._kept(tmp_path, "continue with: X") == (
+        "stopped early: 0 finished blocks kept; continue with: X"
+    )

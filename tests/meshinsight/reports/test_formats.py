@@ -4,6 +4,7 @@ import csv
 import importlib
 import io
 import json
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,20 @@ from typer.testing import CliRunner
 
 from meshinsight import models
 from meshinsight.commands import fit
+from meshinsight.console import prepare_streams
 from meshinsight.reports.formats import FORMATS, text_formats
 from meshinsight.reports.renderers import csv_document, markdown, terminal
 from meshinsight.reports.report import Report, Section
-from meshinsight.reports.subjects import advice, attached, comparison, model, prediction, validation
+from meshinsight.reports.subjects import (
+    advice,
+    attached,
+    comparison,
+    model,
+    prediction,
+    profile,
+    profile_summary,
+    validation,
+)
 from meshinsight.reports.subjects.prediction import Prices
 from predictor.advise.advise import advise
 from predictor.advise.candidates import rules
@@ -30,6 +41,7 @@ from predictor.predict.predict import predict
 from predictor.what_if.comparison import compare
 from predictor.what_if.scenarios import parse_scenarios
 from tests.meshinsight.commands.attached import FOUND
+from tests.meshinsight.reports.profiles import default_profile
 from tests.meshinsight.reports.validations import validation as validated
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +63,7 @@ format: meshinsight-scenarios
 version: 1
 scenarios: [{name: no sidecars, topology: none}]
 """
-SUBJECTS = ("prediction", "comparison", "advice", "model", "attached", "validation")
+SUBJECTS = ("prediction", "comparison", "advice", "model", "attached", "validation", "profile", "profile_summary")
 Made = Callable[[str], Report]
 
 
@@ -81,6 +93,8 @@ def _report(subject: str, graph: CallGraph) -> Report:
         "model": lambda: model.report(_model()),
         "attached": lambda: attached.report(FOUND),
         "validation": lambda: validation.report(validated("x | y")),
+        "profile": lambda: profile.report(default_profile()),
+        "profile_summary": lambda: profile_summary.report(default_profile()),
     }
     return others[subject]()
 
@@ -130,6 +144,20 @@ def test_every_section_and_note_is_in_the_text(made: Made, subject: str, name: s
     titles = [section.title for section in report.sections] + [title for title, _ in report.notes]
     assert "\x1b" not in text
     assert all(title in text for title in titles)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("name", ["table", "markdown"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_every_subject_is_printed_in_encodings_that_lack_our_characters(
+    made: Made, monkeypatch: pytest.MonkeyPatch, subject: str, name: str, encoding: str
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    prepare_streams()
+    FORMATS[name](made(subject), sys.stdout)
+    sys.stdout.flush()
+    assert "?" not in raw.getvalue().decode(encoding)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

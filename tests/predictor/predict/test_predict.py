@@ -62,6 +62,14 @@ def test_extrapolation_is_listed_and_widens_the_interval() -> None:
     assert width > 1.3 * inside.vcpu.high / inside.vcpu.value
 
 
+def test_an_extrapolation_of_several_cells_is_listed_once() -> None:
+    temperatures = [cell(HTTP, (1024, 1024, 0, 0), temperature=name) for name in ("hot", "cold")]
+    found = predict(pair(request_bytes=1e6), fit_profile(profile(temperatures)))
+    assert [text for text in found.extrapolations if "request_bytes" in text] == [
+        "a->b: request_bytes outside what was measured (1024)"
+    ]
+
+
 def test_a_foreign_platform_is_listed_and_widens_the_interval() -> None:
     found = predict(pair(), MODEL, Options(cpu_model="another"))
     assert any("another" in text for text in found.assumptions)

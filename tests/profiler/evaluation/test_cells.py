@@ -75,6 +75,7 @@ def parts(cell: Cell) -> tuple[Latency, Cpu]:
 def test_the_overhead_of_each_round_is_kept_in_both_currencies(cell: Cell) -> None:
     latency, cpu = parts(cell)
     assert latency.overhead_rounds_ns == pytest.approx([20_000, 21_000, 22_000, 23_000])
+    assert latency.overhead_p99_rounds_ns == pytest.approx([20_000, 21_000, 22_000, 23_000])
     assert cpu.overhead_rounds_ns == pytest.approx([9000, 11_000])
     assert cpu.overhead_ns == pytest.approx(10_000)
 
@@ -93,6 +94,7 @@ def test_intervals_lie_about_their_figures(cell: Cell) -> None:
     latency, cpu = parts(cell)
     figures: list[tuple[float, Any]] = [
         (latency.overhead_p50_ns, latency.overhead_ci95_ns),
+        (latency.overhead_p99_ns, latency.overhead_p99_ci95_ns),
         (cpu.overhead_ns, cpu.overhead_ci95_ns),
         *((part.median_ns, part.ci95_ns) for part in latency.components.values()),
         *((part.cpu_ns_per_request, part.ci95_ns) for part in cpu.components.values()),

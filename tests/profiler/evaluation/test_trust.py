@@ -79,7 +79,7 @@ def test_a_cell_without_figures_has_no_warning() -> None:
 def test_what_does_not_close_is_named_with_its_sum_and_the_next_step() -> None:
     found = warning(cell(latency=latency(0.15)))
     assert found.startswith("latency: the components add up to 115% of the measured overhead (bound ±10%), and ")
-    assert found.endswith("; repeat on a quieter machine or with more --rounds")
+    assert found.endswith("; quote the overhead, not its components")
     assert warning(cell(cpu=cpu(-0.2))).startswith("cpu: the components add up to 80% of the measured overhead")
 
 
@@ -100,13 +100,22 @@ WIDE = [OVERHEAD_NS - 10_000 * 2**0.5 / 1.96, OVERHEAD_NS + 10_000 * 2**0.5 / 1.
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"noise": replace(QUIET, steal_ratio=0.03)}, "likely because the host took 3% of the CPU time"),
-        ({"latency": latency(0.2, overhead_rounds_ns=WIDE)}, "likely because its rounds spread by ±20%"),
-        ({"latency": latency(0.2, samples=299)}, "likely because only 299 exchanges were followed"),
+        (
+            {"noise": replace(QUIET, steal_ratio=0.03)},
+            "likely because the host took 3% of the CPU time; repeat when the host is idle",
+        ),
+        (
+            {"latency": latency(0.2, overhead_rounds_ns=WIDE)},
+            "likely because its rounds spread by ±20%; repeat with more --rounds",
+        ),
+        (
+            {"latency": latency(0.2, samples=299)},
+            "likely because only 299 exchanges were followed; use a longer --duration",
+        ),
         ({"latency": latency(0.2, components={})}, "likely because only 0 exchanges were followed"),
         (
             {"latency": latency(0.2, overhead_p50_ns=4000.0, overhead_rounds_ns=[])},
-            "likely because the overhead of 4.0 µs is small beside what the method can resolve",
+            "likely because the overhead of 4.0 µs is small; quote it, not its components",
         ),
         ({}, "and no cause was recorded"),
     ],

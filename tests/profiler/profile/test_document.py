@@ -74,6 +74,12 @@ def test_a_directory_without_profile_is_refused(tmp_path: Path) -> None:
     assert "profile.json: no such file" in refusal(tmp_path)
 
 
+def test_an_unfinished_run_is_named_with_how_to_continue_it(tmp_path: Path) -> None:
+    (tmp_path / "unfinished").mkdir()
+    with pytest.raises(ProfileError, match=f"unfinished .*meshinsight profile --resume {tmp_path}$"):
+        load_profile(tmp_path)
+
+
 def test_truncated_json_is_refused_with_line_and_column(tmp_path: Path) -> None:
     path = tmp_path / "profile.json"
     path.write_text('{"format": "meshinsight-profile",\n "version": 2, "cells": [', encoding="utf-8")

@@ -113,8 +113,8 @@ def test_the_same_profile_gives_the_same_bytes(example_html: str) -> None:
 
 def test_the_headline_states_latency_and_cpu_per_protocol(example_html: str) -> None:
     text = Page(example_html).text
-    assert "Two sidecars (one on each side) add 136.1 µs (+313 %) with hot caches and 254.9 µs (+451 %)" in text
-    assert "Every request costs a further 35.8 µs of CPU with hot caches" in text
+    assert "Two HTTP/1.1 sidecars add 0.12–0.15 ms and 0.10–0.13 vCPU per 1000 requests/s with hot caches" in text
+    assert "Two TCP sidecars add 0.041–0.053 ms and 0.032–0.040 vCPU" in text
     assert "Led by parsing" in text
 
 
