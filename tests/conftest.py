@@ -9,15 +9,17 @@ are listed at the end; too many of them fail the session, as then the tests cann
 """
 
 import functools
+import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Final
 
 import hypothesis
 import pytest
 
+from predictor.predict import own_error
 from profiler.errors import MissingError
 from profiler.probes.bpf import require_bcc
 
@@ -163,3 +165,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section(title, red=bad, yellow=not bad, bold=True)
         for nodeid in again:
             terminalreporter.write_line(nodeid)
+
+
+@pytest.fixture
+def own_errors(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, float]], None]:
+    """Sets the model's own error, whatever is shipped: factors at 95 % by figure; those at 80 % are their roots."""
+
+    def put(factors: Mapping[str, float]) -> None:
+        known = {
+            name: {
+                "graphs": 20.0,
+                own_error.key(0.95): math.log(factor),
+                own_error.key(0.8): math.log(factor) / 2.0,
+            }
+            for name, factor in factors.items()
+        }
+        monkeypatch.setattr(own_error, "_known", lambda: known)
+
+    return put
+
+
+@pytest.fixture
+def no_own_error(own_errors: Callable[[Mapping[str, float]], None]) -> None:
+    """Intervals are those of the profile, and all percentiles are known."""
+    own_errors(dict.fromkeys(own_error.FIGURES, 1.0))

@@ -21,7 +21,7 @@ from predictor.graph.reader import load_graph
 from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.predict.types import Estimate, Prediction
+from predictor.predict.types import Estimate, Headline, Prediction
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
 from predictor.validation.deploying import as_deployed, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
@@ -54,17 +54,10 @@ def main() -> None:
 
 def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: Profile) -> None:
     """Put new predictions, and the errors that follow, into one result of `meshinsight validate`."""
-    model = model_of(model, entry["temperature"], entry.get("placement", APART))
-    profiled = anchor_cells([load_graph(file)], model, profile)
-    found = anchors(entry, profiled)
+    raw, now, found = predictions(entry, file, model, profile)
     entry["anchors"] = {one.cell.name: anchor_figures(one) for one in found}
     entry["anchor"] = next(iter(entry["anchors"].values()))
     entry["profile_run_id"] = model.run_id
-    cpus = os.cpu_count() or 1
-    use = min(1.0, entry["baseline"]["vcpu"] / cpus)
-    cold = 1.0 if entry["temperature"] == COLD else None
-    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
-    raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     for percent in ("p50", "p90", "p99"):
         before, after = (one.latency[percent].overhead_ns for one in (raw, now))
         put(entry["latency"], f"{percent}_", "_ns", before, after, ending="" if percent == "p50" else f"_{percent}")
@@ -75,6 +68,20 @@ def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: Prof
         if "latency" in part:
             put(part["latency"], "p50_", "_ns", median_answer(service, raw), median_answer(anchored, now))
     by_component(entry, raw, now)
+
+
+def predictions(
+    entry: Mapping[str, Any], file: Path, model: FittedModel, profile: Profile
+) -> tuple[Prediction, Prediction, list[Anchor]]:
+    """A result's graph predicted as it was deployed: raw and anchored, and the anchors."""
+    model = model_of(model, entry["temperature"], entry.get("placement", APART))
+    found = anchors(entry, anchor_cells([load_graph(file)], model, profile))
+    cpus = os.cpu_count() or 1
+    use = min(1.0, entry["baseline"]["vcpu"] / cpus)
+    cold = 1.0 if entry["temperature"] == COLD else None
+    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
+    raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
+    return raw, now, found
 
 
 def by_component(entry: dict[str, Any], raw: Prediction, now: Prediction) -> None:
@@ -90,6 +97,8 @@ def put(part: dict[str, Any], what: str, unit: str, raw: Estimate, now: Estimate
     for kind, value in kinds.items():
         part[f"{kind}_{what}{unit[1:]}"] = value.value
         part[_interval(kind, what, unit)] = [value.low, value.high]
+        if isinstance(value, Headline):
+            part[f"{kind}_{what}ci80{unit}"] = list(value.inner)
     low, high = part[_interval("measured", what, unit)]
     score = Score(raw, now, Estimate(part[f"measured_{what}{unit[1:]}"], low, high))
     part[f"error_ratio{ending}"] = score.error_ratio
@@ -101,7 +110,7 @@ def _interval(kind: str, what: str, unit: str) -> str:
     return f"{kind}_{what}ci95{unit}"
 
 
-def anchors(entry: dict[str, Any], profiled: Mapping[AnchorCell, AnchorReading]) -> list[Anchor]:
+def anchors(entry: Mapping[str, Any], profiled: Mapping[AnchorCell, AnchorReading]) -> list[Anchor]:
     """The anchor cells of a result, beside another profile."""
     found = []
     for name, anchor in entry["anchors"].items():

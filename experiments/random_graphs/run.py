@@ -3,11 +3,13 @@
 Usage: python experiments/random_graphs/run.py --seeds 1-20 --profile DIR [--seconds S] [--results DIR]
        python experiments/random_graphs/run.py --seeds 1-20 --generate-only [--results DIR]
        python experiments/random_graphs/run.py --seeds 1-20 --profile DIR --rescore RESULTS/VERSION
+       python experiments/random_graphs/run.py --seeds 1-20 --profile DIR --calibrate RESULTS/VERSION
 Seeds 1 to 20 are for development, 101 to 120 for reporting.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -17,11 +19,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from experiments.machine import machine_text
+from experiments.random_graphs.calibration import Scored, own_errors, scored
 from experiments.random_graphs.generator import FILTERS, Kinds, RandomGraph, random_graph
 from experiments.random_graphs.summary import FIGURES, HEADER, KINDS, not_scored, pair_of, rows_of, table
 from meshinsight.models import load_model
 from predictor.graph.types import PROTOCOLS, TLS_MODES
 from predictor.graph.writer import graph_text, save_graph
+from predictor.predict import own_error
 from profiler.errors import MeshInsightError, UsageError
 from profiler.files.writing import write_whole
 from profiler.profile.document import load_profile
@@ -47,6 +51,8 @@ _WINDOWS: Final = 4.0
 """What a validation takes before its rounds, what a round takes in addition to its windows, and how many windows'
 lengths it measures: one of latency for each copy, and in every second round one of twice the length of CPU."""
 
+_RUN: Final = "python experiments/random_graphs/run.py --profile DIR --seeds"
+
 T = TypeVar("T", bound=str)
 
 
@@ -68,6 +74,9 @@ def main() -> int:
     parser.add_argument("--generate-only", action="store_true", help="write the graphs and stop")
     parser.add_argument(
         "--rescore", type=Path, metavar="DIR", help="predict again what a version measured into DIR; measure nothing"
+    )
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="DIR", help="the same, to learn from it what the model's own error is"
     )
     parser.add_argument(
         "--protocol", type=_some(PROTOCOLS), default=PROTOCOLS, metavar="NAME,…", help="no others occur"
@@ -93,6 +102,9 @@ def run(options: argparse.Namespace, kinds: Kinds) -> None:
     """Do what was asked for. Raises `MeshInsightError`."""
     if options.rescore is not None:
         print("\n".join(summary(rescored(options.rescore, options.seeds, options.profile))))
+        return
+    if options.calibrate is not None:
+        calibrate(options.calibrate, options.seeds, options.profile)
         return
     version = "" if options.generate_only else code_version()
     _refuse(options.seeds, kinds, version)
@@ -191,20 +203,75 @@ def rescored(folder: Path, seeds: Sequence[int], path: Path) -> Found:
     from experiments.application_graphs.rescore import rescore  # it draws, which takes a second to load
 
     model, profile = load_model(path), load_profile(path)
-    found = Found()
-    for name in (f"seed-{seed}" for seed in seeds):
-        file = folder / f"{name}.json"
-        if not file.exists():
-            found.missing[FAILED][name] = f"{file} does not exist: it was not measured"
-            continue
-        document = json.loads(file.read_text())
+    found = _measured(folder, seeds)
+    for name, document in list(found.documents.items()):
         try:
             rescore(document, folder / f"{name}.yaml", model, profile)
         except UsageError as error:
             found.missing[LACKING][name] = str(error)
-        else:
-            found.documents[name] = document
+            del found.documents[name]
     return found
+
+
+def _measured(folder: Path, seeds: Sequence[int]) -> Found:
+    """What is in the folder of a version."""
+    found = Found()
+    for name in (f"seed-{seed}" for seed in seeds):
+        file = folder / f"{name}.json"
+        if file.exists():
+            found.documents[name] = json.loads(file.read_text())
+        else:
+            found.missing[FAILED][name] = f"{file} does not exist: it was not measured"
+    return found
+
+
+def calibrate(folder: Path, seeds: Sequence[int], path: Path) -> None:
+    """Learn the model's own error from what is in the folder of a version, and store it with where it comes from.
+
+    Raises `UsageError`: reporting seeds are not to learn from, or there are too few graphs.
+    """
+    from experiments.application_graphs.rescore import predictions
+
+    if not set(REPORTING).isdisjoint(seeds):
+        raise UsageError("--calibrate: reporting seeds 101 to 120 are not to learn from; give development seeds")
+    model, profile = load_model(path), load_profile(path)
+    measured = _measured(folder, seeds)
+    graphs: dict[str, dict[str, Scored]] = {}
+    for name, document in measured.documents.items():
+        try:
+            raw, _, _ = predictions(document, folder / f"{name}.yaml", model, profile)
+        except UsageError as error:
+            measured.missing[LACKING][name] = str(error)
+        else:
+            graphs[name] = scored(document, raw)
+    figures = own_errors(graphs)
+    environment = next(iter(measured.documents.values()))["environment"]
+    in_a_row = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    listed = f"{seeds[0]}-{seeds[-1]}" if in_a_row else ",".join(map(str, seeds))
+    learnt = {
+        "format": own_error.FORMAT,
+        "version": own_error.VERSION,
+        "model": code_version(),
+        "measured_by": folder.name,
+        "machine": {name: environment.get(name) for name in ("cpu_model", "cpus", "kernel")},
+        "profile": {"run_id": profile.run_id, "cells": len(profile.cells)},
+        "commands": [f"{_RUN} {text}" for text in (listed, f"{listed} --calibrate results/{folder.name}")],
+        "figures": figures,
+        "graphs": {
+            name: {figure: [*_figure_values(one)] for figure, one in found.items()} for name, found in graphs.items()
+        },
+        "left_out": {name: why for missing in measured.missing.values() for name, why in missing.items()},
+    }
+    write_whole(own_error.FILE, json.dumps(learnt, indent=1) + "\n")
+    for figure, one in figures.items():
+        factors = ", ".join(f"× {math.exp(one[own_error.key(level)]):.3f} at {level:.0%}" for level in own_error.LEVELS)
+        print(f"{figure}: {factors}, from {one['graphs']} graphs")
+
+
+def _figure_values(one: Scored) -> tuple[float, ...]:
+    """Predicted, both ends of what the profile says, and measured, to as many digits as matter."""
+    values = (one.predicted.value, *one.predicted.interval, one.measured)
+    return tuple(float(f"{value:.6g}") for value in values)
 
 
 def _write(folder: Path, found: Found, seeds: Sequence[int], profile: Path, version: str) -> None:
@@ -235,7 +302,7 @@ def _figures(document: Mapping[str, Any]) -> dict[str, Any]:
         "profile_run_id": document["profile_run_id"],
         **{
             figure: {
-                kind: None if pair is None else [pair.predicted, pair.low, pair.high, pair.measured]
+                kind: None if pair is None else [pair.predicted, *pair.outer, *pair.inner, pair.measured]
                 for kind in KINDS
                 for pair in [pair_of(document, figure, kind)]
             }

@@ -10,14 +10,17 @@ KINDS: Final = {"raw": "predicted", "anchored": "anchored"}
 
 FIGURES: Final = ("p50", "p90", "p99", "cpu")
 
+_NONE: Final = (float("nan"), float("nan"))
+"""The 80 % interval in documents of before there was one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One predicted figure with its 95 % interval, and the measured one, in ns or vCPU."""
+    """One predicted figure with its 95 % and 80 % intervals, and the measured one, in ns or vCPU."""
 
     predicted: float
-    low: float
-    high: float
+    outer: tuple[float, float]
+    inner: tuple[float, float]
     measured: float
 
     @property
@@ -25,15 +28,15 @@ class Pair:
         """Predicted over measured, minus one."""
         return self.predicted / self.measured - 1.0
 
-    @property
-    def inside(self) -> bool:
-        """Whether the measured figure is in the interval."""
-        return self.low <= self.measured <= self.high
+    def inside(self, interval: tuple[float, float]) -> bool:
+        """Whether the measured figure is in one of the intervals."""
+        low, high = interval
+        return low <= self.measured <= high
 
-    @property
-    def half_width_ratio(self) -> float:
-        """Half of the interval over the prediction; infinite where nothing is predicted."""
-        return (self.high - self.low) / 2.0 / self.predicted if self.predicted > 0.0 else float("inf")
+    def half_width_ratio(self, interval: tuple[float, float]) -> float:
+        """Half of an interval over the prediction; infinite where nothing is predicted."""
+        low, high = interval
+        return (high - low) / 2.0 / self.predicted if self.predicted > 0.0 else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Row:
     worst_graph: str
     coverage: float
     half_width: float
+    inner_coverage: float
+    inner_half_width: float
 
     def cells(self) -> tuple[str, ...]:
         """As they are shown."""
@@ -59,10 +64,15 @@ class Row:
             f"{self.worst_error:.1%} ({self.worst_graph})",
             f"{self.coverage:.0%}",
             f"{self.half_width:.1%}",
+            f"{self.inner_coverage:.0%}",
+            f"{self.inner_half_width:.1%}",
         )
 
 
-HEADER: Final = ("figure", "prediction", "graphs", "mean |error|", "worst", "coverage", "median half-width")
+HEADER: Final = (
+    "figure", "prediction", "graphs", "mean |error|", "worst", "in 95 %", "median half-width", "in 80 %",
+    "median half-width",
+)  # fmt: skip
 
 
 def pair_of(document: Mapping[str, Any], figure: str, kind: str) -> Pair | None:
@@ -70,8 +80,11 @@ def pair_of(document: Mapping[str, Any], figure: str, kind: str) -> Pair | None:
     part = document["cpu" if figure == "cpu" else "latency"]
     name, unit = ("", "vcpu") if figure == "cpu" else (f"{figure}_", "ns")
     measured = part[f"measured_{name}{unit}"]
-    low, high = part[f"{KINDS[kind]}_{name}ci95_{unit}"]
-    return Pair(part[f"{KINDS[kind]}_{name}{unit}"], low, high, measured) if measured > 0.0 else None
+    if measured <= 0.0:
+        return None
+    start = f"{KINDS[kind]}_{name}"
+    outer, inner = (tuple(part.get(f"{start}ci{level}_{unit}", _NONE)) for level in (95, 80))
+    return Pair(part[f"{start}{unit}"], outer, inner, measured)
 
 
 def rows_of(documents: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -106,8 +119,10 @@ def _row(figure: str, kind: str, pairs: Mapping[str, Pair]) -> Row:
         mean(errors.values()),
         errors[worst],
         worst,
-        mean(pair.inside for pair in pairs.values()),
-        median(pair.half_width_ratio for pair in pairs.values()),
+        mean(pair.inside(pair.outer) for pair in pairs.values()),
+        median(pair.half_width_ratio(pair.outer) for pair in pairs.values()),
+        mean(pair.inside(pair.inner) for pair in pairs.values()),
+        median(pair.half_width_ratio(pair.inner) for pair in pairs.values()),
     )
 
 

@@ -23,7 +23,7 @@ from predictor.graph.types import CallGraph
 from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict, with_rate
-from predictor.predict.types import Prediction
+from predictor.predict.types import Prediction, estimate
 from profiler.errors import UsageError
 
 MOST_PREDICTED: Final = 40
@@ -314,8 +314,9 @@ def _interval(last: Prediction, found: Prediction, currency: str) -> tuple[float
     """95 % interval of a difference: the imagined runs behind both predictions are the same."""
     if currency not in last.draws or currency not in found.draws:
         return None
-    low, high = np.quantile(last.draws[currency] - found.draws[currency], (0.025, 0.975))
-    return float(low), float(high)
+    before, after = (one.vcpu if currency == "cpu" else one.latency["mean"].overhead_ns for one in (last, found))
+    draws = last.draws[currency] - found.draws[currency]
+    return estimate(before.value - after.value, draws, error=last.own_errors[currency]).interval
 
 
 def _settings(graph: CallGraph, after: CallGraph) -> tuple[str, ...]:

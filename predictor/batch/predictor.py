@@ -37,9 +37,11 @@ from predictor.hop_costs.temperature import Cooling, Temperatures
 from predictor.models.natural import between_ends
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.counts import MOST_CALLS
-from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws
+from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws, with_own_error
 from predictor.predict.longest import hop_variance, hop_waits
+from predictor.predict.own_error import own_error
 from predictor.predict.predict import predict
+from predictor.predict.types import Latency
 from profiler.errors import UsageError
 
 _NS: Final = 1e-9
@@ -126,9 +128,7 @@ class BatchPredictor:
             latency = predict(rebuilt(rows[start:end]), self._model, self._options).latency
             for name, statistic in latency.items():
                 if name != "mean":
-                    over = statistic.overhead_ns
-                    values = (statistic.without_ns, statistic.with_ns, over.value, over.low, over.high)
-                    for suffix, value in zip(PARTS, values, strict=True):
+                    for suffix, value in zip(PARTS, _parts(statistic), strict=True):
                         found.setdefault(f"{name}_{suffix}", []).append(value)
         return {name: np.array(values) for name, values in found.items()}
 
@@ -172,9 +172,9 @@ class BatchPredictor:
             "calls": np.bincount(rows.graph[rows.caller >= 0], minlength=rows.graphs),
             **found,
             "latency_overhead_ns": overhead,
-            **_ends("latency_overhead_{}_ns", overhead, *(constant + end for end in latency)),
+            **self._ends("mean", "latency_overhead_{}_ns", overhead, *(constant + end for end in latency)),
             "vcpu": vcpu,
-            **_ends("vcpu_{}", vcpu, *(end * _NS for end in cpu)),
+            **self._ends("cpu", "vcpu_{}", vcpu, *(end * _NS for end in cpu)),
             "baseline_vcpu": np.bincount(rows.node_graph, flow.node_rates * own, rows.graphs) * _NS,
             "memory_bytes": memory.totals(deployment_graph, np.nan_to_num(rows.numbers["nodes"], nan=1.0)),
             "extrapolated": np.bincount(edges.graph, costs.beyond, rows.graphs) > 0.0,
@@ -218,6 +218,12 @@ class BatchPredictor:
         lows, highs = zip(*(central_of_own(block) for block in blocks), strict=True)
         return np.concatenate(lows), np.concatenate(highs)
 
+    def _ends(self, figure: str, name: str, value: Floats, low: Floats, high: Floats) -> dict[str, Floats]:
+        """The interval's ends, the model's own error in them: the figure lies inside, and no overhead is negative."""
+        error = (own_error(figure) or 0.0) if self._options.intervals else 0.0
+        ends = with_own_error(value, low, high, error, 0.0)
+        return {name.format(end): values for end, values in zip(("low", "high"), ends, strict=True)}
+
 
 def _too_large(figures: Mapping[str, Any]) -> Booleans:
     """Which graphs have a figure that is not finite, or too large to be one."""
@@ -228,9 +234,9 @@ def _too_large(figures: Mapping[str, Any]) -> Booleans:
     return found
 
 
-def _ends(name: str, value: Floats, low: Floats, high: Floats) -> dict[str, Floats]:
-    """The interval's ends: the figure lies inside, and no overhead is negative."""
-    return {
-        name.format("low"): np.minimum(np.maximum(low, 0.0), value),
-        name.format("high"): np.maximum(high, value),
-    }
+def _parts(statistic: Latency) -> tuple[float, ...]:
+    """The columns of a percentile; NaN where it is not known."""
+    over = statistic.overhead_ns
+    if statistic.not_known:
+        return statistic.without_ns, np.nan, np.nan, np.nan, np.nan
+    return statistic.without_ns, statistic.with_ns, over.value, over.low, over.high

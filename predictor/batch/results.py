@@ -14,6 +14,7 @@ FIGURES: Final = (
 )  # fmt: skip
 FLAGS: Final = ("extrapolated", "saturated")
 STATISTICS: Final = ("p50", "p90", "p95", "p99")
+_MAY_BE_UNKNOWN: Final = ("memory_bytes", *(f"{statistic}_" for statistic in STATISTICS))
 PARTS: Final = ("without_ns", "with_ns", "overhead_ns", "overhead_low_ns", "overhead_high_ns")
 
 
@@ -56,7 +57,7 @@ def result_table(
         values = np.zeros(len(names), dtype=column.type.to_pandas_dtype())
         if len(kept):
             values[kept] = figures[column.name]
-        unknown = missing | np.isnan(values) if column.name == "memory_bytes" else missing
+        unknown = missing | np.isnan(values) if column.name.startswith(_MAY_BE_UNKNOWN) else missing
         if column.name.endswith("_ns") and not column.name.endswith("without_ns"):
             unknown = unknown | without_end
         columns.append(pa.array(values, column.type, mask=unknown if unknown.any() else None))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from predictor.hop_costs.hops import CLIENT, Part
 from predictor.hop_costs.options import Factors, Options
-from predictor.hop_costs.slopes import SIZES, unmeasured, with_prior
+from predictor.hop_costs.slopes import SIZES, Slopes, unmeasured
 from predictor.models.types import CURRENCIES, FEATURES, UNEXPLAINED, Configuration, Cost, FittedModel, Floats
 from profiler.vocabulary.components import EVENT_WAIT, OTHER, QUEUEING
 
@@ -68,6 +68,7 @@ class Forms:
         self._columns = {name: index for index, name in enumerate(self.components)}
         self._speedup: Mapping[str, Factors] = options.speedup or {}
         self._intervals = options.intervals
+        self._slopes = Slopes(model.configurations)
         self._known: dict[tuple[int, int | None, str, str], Form] = {}
 
     def form(self, part: Part, item: Configuration, currency: str) -> Form | None:
@@ -77,7 +78,7 @@ class Forms:
             return None
         key = (id(item), part.share, part.only, currency)
         if key not in self._known:
-            cost = with_prior(item, cost)
+            cost = self._slopes.completed(item, cost, currency)
             factors = self._factors(cost, part, item, currency)
             self._known[key] = Form(
                 cost=cost,

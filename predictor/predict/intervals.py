@@ -1,10 +1,11 @@
-"""Intervals from draws. Pure numpy."""
+"""Intervals from draws, and of figures with the model's own error in them. Pure numpy."""
 
 from typing import Final
 
 import numpy as np
 
 from predictor.models.types import Floats
+from predictor.predict.own_error import widened
 
 FOREIGN_PLATFORM: Final = 0.3
 """Relative error that another CPU model adds (a judgement)."""
@@ -29,6 +30,15 @@ def central_of_own(draws: Floats) -> tuple[Floats, Floats]:
         low, high = draws[:, below], draws[:, min(below + 1, last)]
         ends.append(low + (high - low) * (place - below))
     return ends[0], ends[1]
+
+
+def with_own_error(
+    values: Floats, low: Floats, high: Floats, error: float, least: float = -np.inf
+) -> tuple[Floats, Floats]:
+    """The intervals of figures whose draws end at `low` and `high`, which are taken as no less than `least`."""
+    low, high = np.minimum(np.maximum(low, least), values), np.maximum(high, values)
+    low, high = widened(values, low, high, error)
+    return np.minimum(low, values), np.maximum(high, values)
 
 
 def doubt_draws(count: int, intervals: bool) -> Floats:

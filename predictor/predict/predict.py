@@ -32,27 +32,32 @@ from predictor.hop_costs.load import (
 )
 from predictor.hop_costs.options import Options
 from predictor.models.natural import between_ends
-from predictor.models.types import FittedModel, Floats
+from predictor.models.types import CURRENCIES, FittedModel, Floats
 from predictor.predict.closed_loop import at_its_rate, closed_loop_of
 from predictor.predict.counts import check_counts, check_figures
 from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
 from predictor.predict.latency import Answer, Hops, answer
 from predictor.predict.longest import hop_variance, hop_waits
 from predictor.predict.memory import memory_bytes, total
+from predictor.predict.own_error import own_error
 from predictor.predict.own_times import variance_ns2
 from predictor.predict.sampling import Sampler
 from predictor.predict.types import (
     EdgePrediction,
     Estimate,
+    Headline,
     Latency,
     Prediction,
     ServicePrediction,
     estimate,
     estimates,
+    headline,
+    not_known,
 )
 from profiler.vocabulary.components import QUEUEING
 
 PERCENTILES = (50, 90, 95, 99)
+_TAIL = (90, 95, 99)
 _LEAST_SAMPLES = 2000
 _MOST_DRAWN = 4_000_000
 """Large graphs are sampled less often, so that an answer takes no more than a second: requests times edges."""
@@ -65,7 +70,7 @@ class _Work:
     """What all parts of a prediction share. `edges` include entries; tables are by their order.
 
     `before` is the answer without sidecars, `endless_ns` what is waited for at overloaded sidecars (sides × edges),
-    which no figure but the answer has. Variances are of own times and of hops.
+    which no figure but the answer has. Variances are of own times and of hops. `own_errors` are by currency.
     """
 
     graph: CallGraph
@@ -83,6 +88,7 @@ class _Work:
     doubt: Floats
     endless_ns: Floats
     own_variances: Mapping[str, float]
+    own_errors: Mapping[str, float]
 
     def answer(self, endless: bool) -> Answer:
         """The answer with sidecars, with or without waiting at those that are overloaded."""
@@ -159,7 +165,7 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
     work = _Work(
         graph, plan, before, own, edges, each_rate, costs, load, busy, utilisation,
         costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
-        endless, varying,
+        endless, varying, _own_errors(options),
     )  # fmt: skip
     memory, memory_notes = memory_bytes(graph, names, owners, parts)
     notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
@@ -220,20 +226,22 @@ def _prediction(
     mean_draws = hidden + weights @ latency_draws.sum(axis=1)
     finite = not any(endless[entry.id] for entry in work.graph.ingress)
     beyond = whole.mean_ns - after.mean_ns
-    mean = Latency(before.mean_ns, whole.mean_ns, estimate(overhead + beyond, mean_draws + beyond, least=0.0), finite)
+    profiled = estimate(overhead + beyond, mean_draws + beyond, least=0.0)
+    mean = Latency(before.mean_ns, whole.mean_ns, headline("mean", profiled, intervals=options.intervals), finite)
     cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
     vcpu_draws = work.rates @ cpu_draws.sum(axis=1) * _NS
     vcpu = estimate(float(work.rates @ cpu_values) * _NS, vcpu_draws, least=0.0)
+    percentiles = _percentiles(work, options, profiled, finite) if options.samples else {}
     rates = dict.fromkeys(own, 0.0)
     for call, rate in zip(work.edges, work.rates.tolist(), strict=True):
         rates[call.callee] += rate
     answers = _answers(work, whole, mean, endless)
     return Prediction(
         graph=work.graph.name,
-        latency={"mean": mean, **(_percentiles(work, options, mean) if options.samples else {})},
+        latency={"mean": mean, **percentiles},
         latency_by_component_ns=latency,
         hidden_ns=hidden,
-        vcpu=vcpu,
+        vcpu=headline("cpu", vcpu, intervals=options.intervals),
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
@@ -243,9 +251,10 @@ def _prediction(
         path_after=after.path,
         assumptions=tuple(notes),
         extrapolations=work.costs.extrapolations,
-        warnings=warnings,
+        warnings=(*warnings, *(part.not_known for part in percentiles.values() if part.not_known)),
         carried_rps=carried_rps(sum(entry.rate_rps for entry in work.graph.ingress), work.utilisation),
         draws={"latency": mean_draws, "cpu": vcpu_draws},
+        own_errors=work.own_errors,
     )
 
 
@@ -283,14 +292,20 @@ def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> 
         draws[:, work.costs.components.index(QUEUEING)] += float(weights @ work.load.waits_ns.sum(axis=0))
     used = np.abs(table).sum(axis=0) > 0.0
     return {
-        name: estimate(float(values[index]), draws[:, index])
+        name: estimate(float(values[index]), draws[:, index], error=work.own_errors[currency])
         for index, name in enumerate(work.costs.components)
         if used[index]
     }
 
 
-def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Latency]:
-    """By sampling. The interval is that of the mean overhead, in proportion."""
+def _own_errors(options: Options) -> dict[str, float]:
+    """The model's own error by currency, that of latency being the mean's, and by percentile."""
+    figures = {"latency": "mean", "cpu": "cpu", **{f"p{percent}": f"p{percent}" for percent in PERCENTILES}}
+    return {name: (own_error(figure) or 0.0) if options.intervals else 0.0 for name, figure in figures.items()}
+
+
+def _percentiles(work: _Work, options: Options, mean: Estimate, finite: bool) -> dict[str, Latency]:
+    """By sampling. What the profile says of their intervals is what it says of the mean overhead, in proportion."""
     shown = work.load.waits_ns.T
     waits = shown + work.endless_ns.T
     shapes = (work.costs.values["latency"].sum(axis=2) - shown, work.costs.spread, waits, work.busy.T)
@@ -300,17 +315,23 @@ def _percentiles(work: _Work, options: Options, mean: Latency) -> dict[str, Late
     times = sampler.requests(work.plan, services, work.graph.ingress)
     found = {}
     for percent, (without, with_) in zip(PERCENTILES, np.percentile(times, PERCENTILES, axis=1), strict=True):
-        over = float(with_ - without)
-        found[f"p{percent}"] = Latency(
-            float(without), float(with_), _in_proportion(over, mean.overhead_ns), mean.finite
-        )
+        name, over = f"p{percent}", float(with_ - without)
+        figure = headline(name, _in_proportion(over, mean), intervals=options.intervals)
+        unknown = not_known(name, figure) if percent in _TAIL and options.intervals else ""
+        found[name] = Latency(float(without), float(with_), figure, finite, unknown)
     return found
 
 
 def _in_proportion(value: float, known: Estimate) -> Estimate:
     """A figure with the interval of another, in proportion."""
-    low, high = (value * end / known.value if known.value > 0 else value for end in (known.low, known.high))
+    low, high = (value * end / known.value if known.value > 0 else value for end in known.interval)
     return Estimate(value, min(low, value), max(high, value))
+
+
+def _headline_in_proportion(value: float, known: Headline) -> Headline:
+    """The same with both intervals."""
+    outer, inner = _in_proportion(value, known), _in_proportion(value, Estimate(known.value, *known.inner))
+    return Headline(value, *outer.interval, *inner.interval)
 
 
 def _services(
@@ -340,7 +361,10 @@ def _services(
     cold = _cold(work, temperatures, index)
     split = [_by_component(names, parts[0]), _by_component(names, parts[1] * _NS)]
     scaled = ((totals[0], draws[0]), (totals[1] * _NS, draws[1] * _NS))
-    latency, vcpu = (estimates(figures, drawn, least=0.0) for figures, drawn in scaled)
+    latency, vcpu = (
+        estimates(figures, drawn, error=work.own_errors[currency], least=0.0)
+        for currency, (figures, drawn) in zip(CURRENCIES, scaled, strict=True)
+    )
     return tuple(
         ServicePrediction(
             name=service.name,
@@ -361,7 +385,7 @@ def _services(
 def _answers(work: _Work, after: Answer, mean: Latency, endless: Mapping[str, bool]) -> dict[str, Latency]:
     """How long each service takes with its calls. The interval is that of the mean overhead, in proportion."""
     return {
-        name: Latency(without, with_, _in_proportion(with_ - without, mean.overhead_ns), not endless[name])
+        name: Latency(without, with_, _headline_in_proportion(with_ - without, mean.overhead_ns), not endless[name])
         for (name, without), with_ in zip(work.before.response_ns.items(), after.response_ns.values(), strict=True)
     }
 
@@ -392,9 +416,11 @@ def _edges(
 ) -> tuple[EdgePrediction, ...]:
     latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
     names = work.costs.components
-    overheads = estimates(latency.sum(axis=1), latency_draws.sum(axis=1), least=0.0)
+    errors = work.own_errors
+    overheads = estimates(latency.sum(axis=1), latency_draws.sum(axis=1), error=errors["latency"], least=0.0)
     busy = work.rates * _NS
-    cpus = estimates(busy * cpu.sum(axis=1), busy[:, None] * cpu_draws.sum(axis=1), least=0.0)
+    drawn = busy[:, None] * cpu_draws.sum(axis=1)
+    cpus = estimates(busy * cpu.sum(axis=1), drawn, error=errors["cpu"], least=0.0)
     split = [_by_component(names, table) for table in (latency, cpu)]
     found = []
     for edge, (call, rate) in enumerate(zip(work.edges, work.rates.tolist(), strict=True)):

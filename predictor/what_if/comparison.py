@@ -23,7 +23,7 @@ from profiler.errors import UsageError
 class Saving:
     """What a scenario takes away of the overhead; negative where it adds.
 
-    Latency is by statistic, in ns, as far as it is finite; CPU in vCPU.
+    Latency is by statistic, in ns, as far as it is finite and known; CPU in vCPU.
     """
 
     latency_ns: Mapping[str, Estimate]
@@ -91,16 +91,24 @@ def saving(before: Prediction, after: Prediction) -> Saving:
         latency_ns={
             name: _latency(name, before, after)
             for name, part in before.latency.items()
-            if name in after.latency and part.finite and after.latency[name].finite
+            if name in after.latency and part.shown_overhead_ns and after.latency[name].shown_overhead_ns
         },
-        vcpu=estimate(before.vcpu.value - after.vcpu.value, _least_zero(before, "cpu") - _least_zero(after, "cpu")),
+        vcpu=estimate(
+            before.vcpu.value - after.vcpu.value,
+            _least_zero(before, "cpu") - _least_zero(after, "cpu"),
+            error=before.own_errors["cpu"],
+        ),
         memory_bytes=None if both[0] is None or both[1] is None else both[0] - both[1],
     )
 
 
 def _latency(name: str, before: Prediction, after: Prediction) -> Estimate:
     value = before.latency[name].overhead_ns.value - after.latency[name].overhead_ns.value
-    return estimate(value, _statistic(name, before) - _statistic(name, after))
+    return estimate(
+        value,
+        _statistic(name, before) - _statistic(name, after),
+        error=before.own_errors["latency" if name == "mean" else name],
+    )
 
 
 def _statistic(name: str, found: Prediction) -> Floats:

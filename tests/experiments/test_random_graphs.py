@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.random_graphs import run
+from experiments.random_graphs.calibration import own_errors, scored
 from experiments.random_graphs.generator import (
     MOST_SIZE,
     RATES_RPS,
@@ -21,10 +22,13 @@ from predictor.graph.checks import check_graph
 from predictor.graph.reader import parse_graph
 from predictor.graph.types import PROTOCOLS, Call
 from predictor.graph.writer import graph_text
+from predictor.predict.predict import predict
+from predictor.predict.types import Prediction
 from predictor.validation.deploying import application, applications_of
 from profiler.errors import UsageError
 from profiler.proxies.filters import check_filter
 from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
+from tests.predictor.batch import random_graphs
 
 SOME = [random_graph(seed) for seed in range(1, 200)]
 CALLS = list(chain.from_iterable(one.graph.calls for one in SOME))
@@ -107,7 +111,11 @@ def validation(predicted: float, measured: float, span: tuple[float, float]) -> 
         f"{kind}_{name}_{ending}": value
         for name in ("p50", "p90", "p99")
         for kind in ("predicted", "anchored")
-        for ending, value in (("ns", predicted), ("ci95_ns", list(span)))
+        for ending, value in (
+            ("ns", predicted),
+            ("ci95_ns", list(span)),
+            ("ci80_ns", [predicted - 1.0, predicted + 1.0]),
+        )
     }
     latency |= {f"measured_{name}_ns": measured for name in ("p50", "p90", "p99")}
     cpu = {"predicted_vcpu": predicted, "predicted_ci95_vcpu": list(span), "measured_vcpu": measured}
@@ -122,7 +130,41 @@ def test_a_summary_has_mean_and_worst_error_coverage_and_half_width() -> None:
     assert first.worst_error == pytest.approx(0.5)
     assert first.coverage == 0.5
     assert first.half_width == pytest.approx((0.1 + 0.2) / 2)
+    assert first.inner_coverage == 0.0
+    assert first.inner_half_width == pytest.approx((1 / 110 + 1 / 50) / 2)
     assert [row.figure for row in found] == ["p50", "p50", "p90", "p90", "p99", "p99", "cpu", "cpu"]
+
+
+def measured(found: Prediction, factor: float, seconds: float = 40.0) -> dict[str, Any]:
+    """A validation of that prediction in which all was so many times what was predicted, with 10 requests/s."""
+    latency = {f"measured_{name}_ns": factor * found.latency[name].overhead_ns.value for name in ("p50", "p90", "p99")}
+    cpu = {"measured_vcpu": factor * found.vcpu.value}
+    return {"latency": latency, "cpu": cpu, "rate_rps": 10.0, "rounds": 1, "seconds": seconds}
+
+
+def test_an_error_is_learnt_of_what_was_measured_well_enough() -> None:
+    found = predict(random_graphs.call_graphs(5, 1)[0], random_graphs.model())
+    assert set(scored(measured(found, 1.1), found)) == {"p50", "p90", "p99", "cpu"}
+    assert set(scored(measured(found, 1.1, seconds=39.0), found)) == {"p50", "p90", "cpu"}
+    assert set(scored(measured(found, -1.0), found)) == set()
+
+
+def test_the_largest_of_19_errors_is_that_of_the_model() -> None:
+    graph, model = random_graphs.call_graphs(5, 1)[0], random_graphs.model()
+    found = predict(graph, model)
+    graphs = {f"seed-{number}": scored(measured(found, 1.0 + number), found) for number in range(1, 20)}
+    errors = own_errors(graphs)
+    assert errors["cpu"]["graphs"] == 19
+    assert errors["cpu"]["log_error_95"] == graphs["seed-19"]["cpu"].error(0.95)
+    assert errors["cpu"]["log_error_80"] == graphs["seed-16"]["cpu"].error(0.8)
+    del graphs["seed-1"]
+    with pytest.raises(UsageError, match="at least 19 are needed for 95%; measure more"):
+        own_errors(graphs)
+
+
+def test_reporting_seeds_are_not_learnt_from(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="reporting seeds"):
+        run.calibrate(tmp_path, [1, 101], tmp_path)
 
 
 def test_what_has_no_measured_overhead_is_listed_and_not_scored() -> None:

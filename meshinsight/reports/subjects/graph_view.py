@@ -91,7 +91,7 @@ def _headline(found: Prediction) -> str:
         text = "Sidecars have more work than time, so latency has no finite mean"
         if found.carried_rps is not None:
             text += f" (they can carry about {numbers.rate(found.carried_rps)} requests/s from outside)"
-    elif "p99" in found.latency:
+    elif "p99" in found.latency and not found.latency["p99"].not_known:
         text += f", {_of(found.latency['p99'])} at p99"
     share = found.vcpu.value / found.baseline_vcpu if found.baseline_vcpu > 0 else None
     text += f", and keep {numbers.vcpus(found.vcpu.value)} vCPU busy ({numbers.signed_percent(share, 1)})"

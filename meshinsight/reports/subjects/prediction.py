@@ -75,7 +75,7 @@ def sections(found: Prediction, prices: Prices) -> list[Section]:
 def document(found: Prediction, prices: Prices) -> dict[str, object]:
     """The prediction as plain JSON values."""
     values = asdict(replace(found, draws={}))
-    del values["draws"]  # as many numbers again as all others
+    del values["draws"], values["own_errors"]  # what intervals are made of
     values["latency"] = {name: part.document() for name, part in found.latency.items()}
     for service, part in zip(values["services"], found.services, strict=True):
         service["answer"] = part.answer.document()
@@ -123,7 +123,7 @@ def _summary(found: Prediction) -> Section:
             name,
             numbers.scaled(part.without_ns, 1e-6, 3),
             numbers.scaled(part.shown_with_ns, 1e-6, 3),
-            *numbers.estimated(part.shown_overhead_ns, 1e-6, 3),
+            *(("not known", numbers.UNKNOWN) if part.not_known else numbers.estimated(part.shown_overhead_ns, 1e-6, 3)),
             numbers.signed_percent(part.overhead_share, 1),
         )
         for name, part in found.latency.items()

@@ -5,7 +5,8 @@ from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import INTERVAL, Report, Section
-from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from predictor.predict.types import Estimate, Headline
+from predictor.validation.types import ANCHORED, Anchor, Saving, Score, Validation, Variant
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
@@ -91,6 +92,7 @@ def _latency(name: str, score: Score) -> dict[str, object]:
         f"anchored_{name}_ci95_ns": list(score.anchored.interval),
         f"measured_{name}_ns": score.measured.value,
         f"measured_{name}_ci95_ns": list(score.measured.interval),
+        **_inner(score, f"{name}_ci80_ns"),
         **_errors(score, ending),
     }
 
@@ -103,8 +105,15 @@ def _vcpu(score: Score) -> dict[str, object]:
         "anchored_ci95_vcpu": list(score.anchored.interval),
         "measured_vcpu": score.measured.value,
         "measured_ci95_vcpu": list(score.measured.interval),
+        **_inner(score, "ci80_vcpu"),
         **_errors(score, ""),
     }
+
+
+def _inner(score: Score, name: str) -> dict[str, object]:
+    """The 80 % intervals of predictions that have some."""
+    kinds: dict[str, Estimate] = {"predicted": score.predicted, "anchored": score.anchored}
+    return {f"{kind}_{name}": list(found.inner) for kind, found in kinds.items() if isinstance(found, Headline)}
 
 
 def _errors(score: Score, ending: str) -> dict[str, object]:
@@ -124,14 +133,15 @@ def report(found: Validation) -> Report:
     baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
     anchors = ", ".join(
         f"{anchor.cell.name} {anchor.profiled.latency_ns * 1e-3:,.1f} → {anchor.measured.latency_ns * 1e-3:,.1f} µs "
-        f"(× {anchor.factor:.2f}, CPU × {anchor.cpu_factor:.2f})"
+        f"(× {anchor.factor:.2f}{f', CPU × {anchor.cpu_factor:.2f}' if anchor.profiled.cpu_ns > 0.0 else ''})"
         for anchor in found.anchors
     )
     measured = [
         f"{numbers.plural(found.services, 'service')} at {numbers.rate(found.rate_rps)} requests/s, "
         f"{found.temperature}, placement {found.placement}, {numbers.plural(found.rounds, 'round')} of "
         f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
-        f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now",
+        f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now, "
+        f"the interval and `inside` are those of {'anchored' if ANCHORED else 'predicted'}",
     ]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
     return Report(
@@ -161,7 +171,8 @@ def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: i
         (
             name,
             numbers.estimated(score.predicted, factor, decimals)[0],
-            *numbers.estimated(score.anchored, factor, decimals),
+            numbers.estimated(score.anchored, factor, decimals)[0],
+            numbers.estimated(score.judged, factor, decimals)[1],
             *numbers.estimated(score.measured, factor, decimals),
             numbers.signed_percent(score.error_ratio, 1),
             numbers.signed_percent(score.anchored_error_ratio, 1),

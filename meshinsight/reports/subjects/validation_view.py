@@ -83,7 +83,7 @@ def _chart(kind: str, variants: Sequence[Shown]) -> str:
 
 
 def _point(number: int, score: Score, unit: float) -> Point:
-    measured, predicted = score.measured.scaled(unit), score.anchored.scaled(unit)
+    measured, predicted = score.measured.scaled(unit), score.judged.scaled(unit)
     return Point(str(number), measured.value, measured.interval, predicted.value, predicted.interval)
 
 

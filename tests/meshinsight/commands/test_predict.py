@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,26 @@ def test_markdown_has_tables(graph: Path) -> None:
 def test_prices_give_money(graph: Path) -> None:
     found = json.loads(run(graph, "-o", "json", "--price-per-vcpu-hour", 0.05).output)
     assert found["money_per_month"]["cpu"] == pytest.approx(found["vcpu"]["value"] * 0.05 * 730)
+
+
+def test_headline_figures_have_an_80_percent_interval_inside_the_95_percent_one(
+    graph: Path, own_errors: Callable[[Mapping[str, float]], None]
+) -> None:
+    own_errors({"p50": 1.2, "p90": 1.3, "p99": 1.4, "cpu": 1.1})
+    found = json.loads(run(graph, "-o", "json").output)
+    for figure in (found["vcpu"], *(part["overhead_ns"] for part in found["latency"].values())):
+        assert figure["low"] < figure["low80"] < figure["value"] < figure["high80"] < figure["high"]
+
+
+@pytest.mark.parametrize("output", ["table", "markdown"])
+def test_a_percentile_that_is_not_known_is_said_with_its_reason(
+    output: str, graph: Path, own_errors: Callable[[Mapping[str, float]], None]
+) -> None:
+    own_errors({"p50": 1.2, "p90": 1.3, "p99": 4.0, "cpu": 1.1})
+    text = run(graph, "-o", output).output
+    assert "p99: not known within a factor of 2" in text
+    (row,) = [line for line in text.splitlines() if line.strip(" |").startswith("p99") and ":" not in line]
+    assert "not known" in row
 
 
 def test_money_has_a_total_an_interval_and_a_unit(graph: Path) -> None:
@@ -152,6 +173,7 @@ def scenarios(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.usefixtures("no_own_error")
 def test_scenarios_stand_in_rows_below_the_graph_as_it_is(graph: Path, scenarios: Path) -> None:
     lines = run(graph, "--scenarios", scenarios, *PRICES, "--currency", "EUR").output.splitlines()
     head = next(index for index, line in enumerate(lines) if line.startswith("scenario"))
@@ -182,6 +204,7 @@ def test_where_no_scenario_can_be_predicted_the_table_is_shown_and_the_request_w
     assert "no scenario could be predicted: the profile lacks grpc" in str(done.exception)
 
 
+@pytest.mark.usefixtures("no_own_error")
 def test_csv_of_scenarios_has_a_row_each(graph: Path, scenarios: Path) -> None:
     rows = list(csv.DictReader(run(graph, "--scenarios", scenarios, "-o", "csv", *PRICES).output.splitlines()))
     base, tcp, grpc, none = rows
@@ -295,7 +318,8 @@ def test_overloaded_sidecars_print_no_latency_but_the_rate_they_carry() -> None:
 
 def test_overloaded_sidecars_have_null_in_json_and_nothing_in_csv() -> None:
     found = json.loads(overloaded("-o", "json").output)
-    assert found["latency"]["mean"] == {"without_ns": 200000.0, "with_ns": None, "overhead_ns": None}
+    nothing = {"with_ns": None, "overhead_ns": None, "not_known": None}
+    assert found["latency"]["mean"] == {"without_ns": 200000.0, **nothing}
     assert 0 < found["carried_rps"] < 20000
     row = next(row for row in csv.DictReader(overloaded("-o", "csv").output.splitlines()))
     assert (row["quantity"], row["with"], row["overhead"]) == ("latency_mean", "", "")

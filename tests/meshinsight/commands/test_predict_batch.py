@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from meshinsight.commands import predict_batch
+from predictor.predict import types
 from profiler.errors import MeshInsightError, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -52,10 +53,19 @@ def test_a_row_per_graph(graphs: Path) -> None:
     assert one["latency_overhead_low_ns"] <= one["latency_overhead_ns"] <= one["latency_overhead_high_ns"]
 
 
-def test_percentiles_on_request(graphs: Path) -> None:
+def test_percentiles_on_request(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(types, "WIDEST", 1e9)
     run(graphs, "--percentiles", "--samples", 2000)
     (row,) = pq.read_table(graphs.parent / "out.parquet").to_pylist()
     assert 0 < row["p50_overhead_ns"] < row["p95_with_ns"] <= row["p99_with_ns"]
+
+
+def test_percentiles_that_are_not_known_are_null(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(types, "WIDEST", 1.0)
+    run(graphs, "--percentiles", "--samples", 2000)
+    (row,) = pq.read_table(graphs.parent / "out.parquet").to_pylist()
+    assert row["p50_overhead_ns"] > 0
+    assert (row["p99_without_ns"] > 0, row["p99_with_ns"], row["p99_overhead_high_ns"]) == (True, None, None)
 
 
 def test_csv_has_the_figures_of_parquet(graphs: Path) -> None:

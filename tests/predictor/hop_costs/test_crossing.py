@@ -82,6 +82,7 @@ def test_without_counts_no_share_is_stated() -> None:
     assert (found.placements, found.crossing_share) == (("apart",), None)
 
 
+@pytest.mark.usefixtures("no_own_error")
 def test_the_interval_has_that_of_the_cost() -> None:
     wide = tuple(replace(one, draws=one.draws + np.linspace(-5e3, 5e3, len(one.draws))) for one in MODEL.crossings)
     known, doubtful = (predicted(1.0, model).latency["mean"].overhead_ns for model in

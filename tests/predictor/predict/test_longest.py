@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from predictor.models.types import Floats
+from predictor.predict import longest as module
 from predictor.predict.longest import hop_variance, longest
 
 CASES = [
@@ -48,3 +50,32 @@ def test_calls_share_the_mean(case: tuple[list[float], list[float], list[int], l
 def test_a_wait_that_is_always_there_varies_as_an_exponential_one() -> None:
     one = np.ones((1, 2))
     assert hop_variance(one, 0.0 * one, 3.0 * one, one)[0] == pytest.approx(18.0)
+
+
+def random_stages(count: int) -> tuple[Floats, Floats, Floats, Floats]:
+    random = np.random.default_rng(7)
+    means = random.exponential(3e6, (count, 3)) + 1e5
+    certain = (random.random((count, 3)) < 0.7).astype(float)
+    return means, (random.uniform(0.0, 0.2, (count, 3)) * means) ** 2, certain, 0.4 * (1.0 - certain)
+
+
+def test_calls_that_are_apart_have_the_figures_that_a_fine_grid_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = random_stages(400)
+    quick = longest(*stages)
+    apart = module._apart(*stages)[1]
+    assert 0.3 < apart.mean() < 0.9
+    monkeypatch.setattr(module, "_APART", 1e9)
+    monkeypatch.setattr(module, "_POINTS", 801)
+    summed = longest(*stages)
+    assert quick.mean[apart] == pytest.approx(summed.mean[apart], rel=3e-3)
+    assert quick.decides[apart] == pytest.approx(summed.decides[apart], abs=0.02)
+    assert not (quick.mean[apart] == summed.mean[apart]).any()
+
+
+def test_blocks_of_stages_change_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = random_stages(50)
+    whole = longest(*stages)
+    monkeypatch.setattr(module, "_BLOCK", 1)
+    single = longest(*stages)
+    assert single.mean == pytest.approx(whole.mean, rel=1e-12)
+    assert single.excess == pytest.approx(whole.excess, rel=1e-9, abs=1e-3)

@@ -46,6 +46,7 @@ def test_the_same_seed_gives_the_same_percentiles() -> None:
     assert predict(pair(), MODEL) == predict(pair(), MODEL)
 
 
+@pytest.mark.usefixtures("no_own_error")
 def test_intervals_hold_the_figure_and_come_from_the_rounds() -> None:
     cells = [cell(HTTP, (1024, 1024, 0, 0), rounds=(0.9, 1.0, 1.1, 1.0))]
     found = predict(pair(), fit_profile(profile(cells))).latency["mean"].overhead_ns
@@ -148,6 +149,7 @@ def test_work_grows_linearly_with_the_calls(options: Options) -> None:
     assert large < 4.2 * small
 
 
+@pytest.mark.usefixtures("no_own_error")
 def test_intervals_of_a_prediction_cover_the_truth() -> None:
     """Cells at several loads, each off by 5 % as a whole and by 8 % per round."""
     random, covered, trials = np.random.default_rng(11), [0, 0], 150

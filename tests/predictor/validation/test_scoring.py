@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from predictor.predict.types import Estimate
+from predictor.validation import types
 from predictor.validation.measuring import Rounds, not_held
 from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency, measured_saving
 from predictor.validation.types import Anchor, Score, Variant
@@ -65,8 +66,17 @@ def test_errors_are_of_the_prediction_over_the_measured_raw_and_anchored() -> No
     score = Score(raw, raw.scaled(1.2), measured)
     assert score.error_ratio == pytest.approx(-0.2)
     assert score.anchored_error_ratio == pytest.approx(-0.04)
-    assert score.inside_interval  # 84 to 108
-    assert not Score(raw, raw, measured).inside_interval
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_a_score_is_judged_by_the_prediction_that_is_better_in_general(
+    anchored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(types, "ANCHORED", anchored)
+    raw = Estimate(80.0, 70.0, 90.0)
+    score = Score(raw, raw.scaled(1.2), Estimate(100.0, 95.0, 105.0))
+    assert score.judged == (score.anchored if anchored else score.predicted)
+    assert score.inside_interval == anchored  # 84 to 108, and 70 to 90
 
 
 def variant(name: str, latency: Estimate, cpu: Estimate) -> Variant:

@@ -1,6 +1,7 @@
 """Validation results in the report."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from meshinsight.commands import report
 from meshinsight.reports.subjects.validation import document
+from predictor.predict.types import Headline
 from profiler.errors import UsageError
 from tests.meshinsight.reports.validations import validation
 
@@ -38,6 +40,15 @@ def test_predicted_and_measured_stand_side_by_side_with_both_errors(tmp_path: Pa
     assert "<td>two: plain</td>" in text
     assert "What-ifs: saved" in text
     assert text.count("predicted, latency at the median") == 2
+
+
+def test_the_document_has_the_80_percent_intervals_of_predictions() -> None:
+    one = validation("one")
+    predicted = Headline(100e3, 80e3, 130e3, 90e3, 115e3)
+    first = replace(one.variants[0], latency={"p50": replace(one.variants[0].latency["p50"], predicted=predicted)})
+    found = json.loads(json.dumps(document(replace(one, variants=(first, *one.variants[1:])))))
+    assert found["latency"]["predicted_p50_ci80_ns"] == [90e3, 115e3]
+    assert "anchored_p50_ci80_ns" not in found["latency"]
 
 
 def test_without_validation_there_is_no_word_of_it(tmp_path: Path) -> None:
