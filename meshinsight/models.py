@@ -2,6 +2,9 @@
 
 import contextlib
 import hashlib
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,18 +17,50 @@ if TYPE_CHECKING:
 _BEGINNING: Final = 100
 
 
-def load_model(path: Path) -> "FittedModel":
-    """The model of a profile, or one that `fit -o json` gave.
+def load_model(path: Path, further: Sequence[Path] = ()) -> "FittedModel":
+    """The model of a profile, or one that `fit -o json` gave; with `further` profiles that of the cells of all.
 
-    Raises `UsageError` when nothing can be fitted, `ProfileError` when there is no sound profile.
+    Raises `UsageError` when nothing can be fitted or the profiles are not of one machine, `ProfileError` when there is
+    no sound profile.
     """
-    model = _given(path) or profile_model(path)
+    model = _joined_model((path, *further)) if further else _given(path) or profile_model(path)
     if not model.configurations:
         raise UsageError(
             f"{path}: no cell with one connection as fast as answers come, which models need; measure with: "
             "meshinsight profile --connections 1 --rate max"
         )
     return model
+
+
+@contextmanager
+def planned_for(graph: Path | None) -> Iterator[None]:
+    """Where a profile lacks something, say how to measure all that the graph needs; None: the graph is no file."""
+    from predictor.hop_costs.hops import LackingError
+
+    try:
+        yield
+    except LackingError as lacking:
+        if graph is None:
+            raise
+        command = shlex.join(("meshinsight", "profile", "--for", str(graph)))
+        raise UsageError(f"{lacking} or all that the graph needs with: {command}") from lacking
+
+
+def _joined_model(paths: Sequence[Path]) -> "FittedModel":
+    """The model of several profiles, fitted now; it is not stored."""
+    from predictor.models.fitting import fit_profile
+    from profiler.evaluation.joining import joined_profiles
+    from profiler.profile.document import load_profile
+
+    for path in paths:
+        if _given(path) is not None:
+            raise UsageError(f"{path}: is a model, which cannot be joined with others; give the profile it is of")
+    profiles: dict[str, Profile] = {}
+    for path in paths:
+        if str(path) in profiles:
+            raise UsageError(f"{path}: is given twice; give each profile once")
+        profiles[str(path)] = load_profile(path)
+    return fit_profile(joined_profiles(profiles))
 
 
 def profile_model(path: Path, profile: "Profile | None" = None) -> "FittedModel":

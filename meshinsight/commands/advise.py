@@ -6,18 +6,20 @@ wrong.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from meshinsight.application import examples
-from meshinsight.models import load_model
+from meshinsight.models import load_model, planned_for
 from meshinsight.options.checks import out_file, output_format
 from meshinsight.options.panels import CHANGES, LIMITS
 from meshinsight.options.prediction import (
     CpuModel,
     CrossingShare,
+    Further,
     Graph,
     ProfileOrModel,
     Proxy,
@@ -91,6 +93,7 @@ def register(app: typer.Typer) -> None:
 def advise(
     profile: ProfileOrModel,
     graph: Graph,
+    further: Further = None,
     slo: Slo = None,
     max_overhead: MaxOverhead = None,
     max_cpu: MaxCpu = None,
@@ -122,10 +125,11 @@ def advise(
     loaded = load_graph(graph)
     chosen = rules(loaded, allow or (), keep or ())
     options = Options(proxy, transport, samples, seed, cpu_model, crossing_share=crossing_share)
-    found = advising(loaded, load_model(profile), limits, chosen, options)
+    with planned_for(graph):
+        found = advising(loaded, load_model(profile, further or ()), limits, chosen, options)
     if out is not None:
         save_graph(found.graph, out)
-    FORMATS[output](report(found, _check(found, profile, graph, out, options)), sys.stdout)
+    FORMATS[output](report(found, _check(found, (profile, *(further or ())), graph, out, options)), sys.stdout)
     if not found.met:
         raise typer.Exit(EXIT_NOT_MET)
 
@@ -145,11 +149,12 @@ def _limits(
     return found
 
 
-def _check(found: "Advice", profile: Path, graph: Path, out: Path | None, options: "Options") -> str:
+def _check(found: "Advice", profiles: Sequence[Path], graph: Path, out: Path | None, options: "Options") -> str:
     """The command that predicts the changed graph; empty where nothing changes, or services do and no file has them."""
     if not found.steps or (found.sidecars and out is None):
         return ""
-    words = ["meshinsight", "predict", str(profile), str(graph if out is None else out)]
+    words = ["meshinsight", "predict", str(profiles[0]), str(graph if out is None else out)]
+    words += [word for further in profiles[1:] for word in ("--profile", str(further))]
     if out is None:
         words += [word for text in found.settings for word in ("--set", text)]
     words += ["--transport", found.transport] if found.transport != "ip" else []

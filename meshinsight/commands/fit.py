@@ -8,7 +8,7 @@ import typer
 from meshinsight.application import examples
 from meshinsight.models import load_model
 from meshinsight.options.checks import output_format
-from meshinsight.options.prediction import Profile
+from meshinsight.options.prediction import Further, Profile
 from meshinsight.reports.formats import FORMATS, text_formats
 
 _EXAMPLES: Final = examples(
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def fit(
     profile: Profile,
+    further: Further = None,
     output: Annotated[str, output_format(*text_formats())] = "table",
 ) -> None:
     """Show the cost per request, byte, header and connection.
@@ -31,7 +32,7 @@ def fit(
     These are the coefficients of the model that predict fits to a profile, with intervals and errors. With -o json the
     output can be given to predict instead of the profile.
     """
-    model = load_model(profile)
+    model = load_model(profile, further or ())
     from meshinsight.reports.subjects.model import report
 
     FORMATS[output](report(model), sys.stdout)

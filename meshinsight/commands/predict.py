@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from meshinsight.application import examples
-from meshinsight.models import load_model
+from meshinsight.models import load_model, planned_for
 from meshinsight.options.checks import output_format
 from meshinsight.options.panels import WHAT_IF
 from meshinsight.options.prediction import (
     CpuModel,
     CrossingShare,
     Currency,
+    Further,
     Graph,
     PricePerGibHour,
     PricePerVcpuHour,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from meshinsight.reports.subjects.prediction import Prices
     from predictor.graph.types import CallGraph
     from predictor.hop_costs.options import Factors, Options
+    from predictor.models.types import FittedModel
 
 
 _EXAMPLES: Final = examples(
@@ -80,6 +82,7 @@ def register(app: typer.Typer) -> None:
 def predict(
     profile: ProfileOrModel,
     graph: Graph,
+    further: Further = None,
     output: Annotated[str, output_format(*FORMATS)] = "table",
     proxy: Proxy = None,
     transport: Transport = "ip",
@@ -112,21 +115,23 @@ def predict(
         proxy, transport, samples, seed, cpu_model, speedup=_factors(speedup), crossing_share=crossing_share
     )
     prices = Prices(price_per_vcpu_hour, price_per_gib_hour, currency)
-    if scenarios is None:
-        _predict(loaded, profile, options, prices, output)
-    else:
-        _compare(loaded, profile, options, prices, output, scenarios)
+    model = load_model(profile, further or ())
+    if scenarios is not None:
+        _compare(loaded, model, options, prices, output, scenarios)
+        return
+    with planned_for(None if change or drop_filter or topology else graph):
+        _predict(loaded, model, options, prices, output)
 
 
-def _predict(graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str) -> None:
+def _predict(graph: "CallGraph", model: "FittedModel", options: "Options", prices: "Prices", output: str) -> None:
     from meshinsight.reports.subjects.prediction import report
     from predictor.predict import predict as predicting
 
-    FORMATS[output](report(predicting.predict(graph, load_model(profile), options), prices), sys.stdout)
+    FORMATS[output](report(predicting.predict(graph, model, options), prices), sys.stdout)
 
 
 def _compare(
-    graph: "CallGraph", profile: Path, options: "Options", prices: "Prices", output: str, scenarios: Path
+    graph: "CallGraph", model: "FittedModel", options: "Options", prices: "Prices", output: str, scenarios: Path
 ) -> None:
     """Predict the graph as it is and in each scenario. Raises `UsageError` if no scenario can be predicted."""
     from meshinsight.reports.subjects.comparison import report
@@ -134,7 +139,7 @@ def _compare(
     from predictor.what_if.scenarios import load_scenarios
 
     loaded = load_scenarios(scenarios)
-    found = compare(graph, load_model(profile), options, loaded)
+    found = compare(graph, model, options, loaded)
     FORMATS[output](report(found, prices), sys.stdout)
     if found.lacking:
         raise UsageError(f"{scenarios}: no scenario could be predicted: {found.lacking}")

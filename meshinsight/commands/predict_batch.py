@@ -14,7 +14,7 @@ from meshinsight.console import is_quiet, make_console, print_line, print_note
 from meshinsight.models import load_model
 from meshinsight.options.checks import number, out_file, rate_option
 from meshinsight.options.panels import CLUSTER, PREDICTION
-from meshinsight.options.prediction import CpuModel, CrossingShare, ProfileOrModel, Proxy, Seed, Transport
+from meshinsight.options.prediction import CpuModel, CrossingShare, Further, ProfileOrModel, Proxy, Seed, Transport
 from profiler.errors import MeshInsightError
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def predict_batch(
     profile: ProfileOrModel,
     graphs: Graphs,
     out: Out,
+    further: Further = None,
     percentiles: Percentiles = False,
     scheduler: Scheduler = None,
     proxy: Proxy = None,
@@ -112,7 +113,7 @@ def predict_batch(
     source = BatchInput(graphs, TraceOptions(Rates(rate)))
     count = samples if percentiles else 0
     options = Options(proxy, transport, count, seed, cpu_model, crossing_share=crossing_share)
-    predictor = BatchPredictor(load_model(profile), options)
+    predictor = BatchPredictor(load_model(profile, further or ()), options)
     file: Callable[[Path, Any], Any] = parquet_file
     if out.suffix.lower() == ".csv":
         from meshinsight.reports.renderers.csv_tables import CsvTables

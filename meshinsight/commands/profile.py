@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -31,13 +32,20 @@ QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.
 
 _EXAMPLES: Final = examples(
     "sudo meshinsight profile --quick",
+    "sudo meshinsight profile --for shop.yaml",
     "sudo meshinsight profile --budget 30m --out profiles/mesh",
     "sudo meshinsight profile --protocol grpc --tls none,mtls --topology both",
     "meshinsight profile --cluster --mesh istio --image IMAGE",
 )
 
-BUDGET_MATRIX: Final = "budget"
-"""The matrix of a run with a budget and without a matrix of its own."""
+DEFAULT_MATRIX, QUICK_MATRIX, BUDGET_MATRIX = "default", "quick", "budget"
+"""The matrices of runs without a matrix of their own; the first two where no option chooses hops."""
+
+_OF_HOPS: Final = ("protocols", "topologies", "tls", "filters", "proxies", "proxy_config", "transports")
+"""Settings of options that choose hops."""
+
+_OF_GRAPHS: Final = ("protocols", "topologies", "tls", "filters", "proxy_config", "request_bytes", "response_bytes")
+"""Settings that follow from the call graphs."""
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +69,15 @@ class Run:
         typer.Option(
             metavar="FILE",
             help="YAML file of what to measure, or filters, proxies or alternatives.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    graphs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--for",
+            metavar="GRAPH",
+            help="Measure what predicting this call graph needs; repeatable.",
             rich_help_panel=MEASURE,
         ),
     ] = None
@@ -116,30 +133,39 @@ def profile(
     if run.resume is not None:
         _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), Shown(output, full))
         return
-    settings = _settings(run, chosen)
+    settings = _settings(run, chosen, dimensions)
     settings = replace(settings, ends=()) if cluster else settings.on(len(os.sched_getaffinity(0)))
     if run.dry_run:
         if cluster:
             print_objects(settings, place)
         else:
             _print_plan(settings)
-    elif cluster:
+        return
+    if run.graphs:
+        _print_time(settings)
+    if cluster:
         _show(profile_on_cluster(settings, place, _new_directory(run.out)), Shown(output, full))
     else:
         _measure(settings, _new_directory(run.out), Shown(output, full))
 
 
-def _settings(run: Run, given: dict[str, Any]) -> "ProfileSettings":
-    """Defaults, then what `--quick` or a matrix says, then what single options say."""
+def _settings(run: Run, given: dict[str, Any], dimensions: Dimensions) -> "ProfileSettings":
+    """Defaults, then what `--quick`, a matrix or call graphs say, then what single options say."""
     from profiler.planning.matrix import load_matrix, matrix_error, parse_budget_s
     from profiler.planning.settings import ProfileSettings
     from profiler.vocabulary.hop import ENDS
 
     chosen: dict[str, Any] = dict(QUICK) if run.quick else {"ends": ENDS}
-    if run.matrix is not None or run.budget is not None:
+    if run.graphs:
+        chosen.update(_for_graphs(run, given, dimensions))
+    elif run.matrix is not None or run.budget is not None:
         chosen.update(load_matrix(run.matrix or BUDGET_MATRIX))
+    elif not set(given) & set(_OF_HOPS):
+        chosen.update(load_matrix(QUICK_MATRIX if run.quick else DEFAULT_MATRIX))
     if run.budget is not None:
         chosen["budget_s"] = parse_budget_s("--budget", run.budget)
+    if run.matrix is not None and "hops" in chosen and (wrong := _first_of(given, _OF_HOPS[:4])):
+        raise UsageError(f"--matrix {run.matrix}: names hops one by one; leave {wrong} out")
     chosen.update(given)
     if "placements" in chosen:
         chosen["ends"] = ()  # these are all placements that are wanted
@@ -147,6 +173,28 @@ def _settings(run: Run, given: dict[str, Any]) -> "ProfileSettings":
         return ProfileSettings(**chosen)
     except UsageError as error:
         raise (error if run.matrix is None else matrix_error(run.matrix, error, given)) from error
+
+
+def _for_graphs(run: Run, given: dict[str, Any], dimensions: Dimensions) -> dict[str, Any]:
+    """The settings that the call graphs need. Files of `--filter-file` are those of filters in the graphs."""
+    from predictor.graph.reader import load_graph
+    from predictor.hop_costs.profile_plan import settings_for
+
+    files = dimensions.filter_file or []
+    if files and not dimensions.filter:
+        del given["filters"]
+    if run.matrix is not None:
+        raise UsageError("--for: chooses what to measure, as a matrix does; leave --matrix out")
+    if wrong := _first_of(given, _OF_GRAPHS):
+        raise UsageError(f"--for: the call graph says what to measure; leave {wrong} out")
+    return settings_for([load_graph(graph) for graph in run.graphs or ()], [str(file.resolve()) for file in files])
+
+
+def _first_of(given: dict[str, Any], settings: Collection[str]) -> str:
+    """The first option that was given for one of the settings, as it is typed; empty if none was."""
+    from meshinsight.options.dimensions import option_of
+
+    return next((option_of(name) for name in given if name in settings), "")
 
 
 def _new_directory(out: Path | None) -> Path:
@@ -224,6 +272,15 @@ def _print_plan(settings: "ProfileSettings") -> None:
 
     schedule = Schedule(settings)
     FORMATS["table"](report(schedule.listing(), schedule.settings), sys.stdout)
+
+
+def _print_time(settings: "ProfileSettings") -> None:
+    """How long the run takes, which of a graph nobody can guess."""
+    from meshinsight.reports.subjects.plan import sum_text
+    from profiler.measuring.profiling import Schedule
+
+    schedule = Schedule(settings)
+    print_note(sum_text(schedule.listing(), schedule.settings))
 
 
 def _print_bpf() -> None:

@@ -1,5 +1,6 @@
 """`meshinsight report`: a stored profile as one HTML file. Needs neither root nor bcc nor Linux."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -7,16 +8,25 @@ import typer
 
 from meshinsight.application import examples
 from meshinsight.console import print_line
-from meshinsight.models import load_model, profile_model
+from meshinsight.models import load_model, planned_for, profile_model
 from meshinsight.options.checks import out_file
 from meshinsight.options.panels import OUTPUT, PREDICTION
-from meshinsight.options.prediction import TRANSPORT, Currency, PricePerGibHour, PricePerVcpuHour, Profile, Proxy
+from meshinsight.options.prediction import (
+    TRANSPORT,
+    Currency,
+    Further,
+    PricePerGibHour,
+    PricePerVcpuHour,
+    Profile,
+    Proxy,
+)
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
     from meshinsight.reports.subjects.graph_view import Predicted
     from meshinsight.reports.subjects.prediction import Prices
     from predictor.hop_costs.options import Options
+    from predictor.models.types import FittedModel
 
 _EXAMPLES: Final = examples(
     "meshinsight report profile-out --out report.html",
@@ -32,6 +42,7 @@ def register(app: typer.Typer) -> None:
 def report(
     profile: Profile,
     out: Annotated[Path, out_file(metavar="FILE.html", help="HTML file to write.")],
+    further: Further = None,
     title: Annotated[
         str | None,
         typer.Option(
@@ -63,14 +74,14 @@ def report(
     The file needs no network. With --graph it also has the predicted overhead of a call graph.
     """
     given = {
+        "--profile": further,
         "--proxy": proxy,
         "--transport": transport,
         "--price-per-vcpu-hour": price_per_vcpu_hour,
         "--price-per-gib-hour": price_per_gib_hour,
     }
-    for option, value in given.items():
-        if value is not None and graph is None:
-            raise UsageError(f"{option}: changes a prediction only; name the call graph with --graph")
+    if graph is None:
+        _require_none(given)
     from meshinsight.reports.renderers import html
     from meshinsight.reports.subjects.model import with_model
     from meshinsight.reports.subjects.prediction import Prices
@@ -83,17 +94,25 @@ def report(
     found = with_model(found, profile_model(profile, found))
     predicted = None
     if graph is not None:
+        prices = Prices(price_per_vcpu_hour, price_per_gib_hour, currency)
         options = Options(proxy, transport or Options().transport)
-        predicted = _predicted(profile, graph, options, Prices(price_per_vcpu_hour, price_per_gib_hour, currency))
-    validations = [read_validation(file) for file in validation or ()]
-    write_whole(out, html.render(found, title, predicted, validations))
+        predicted = _predicted(load_model(profile, further or ()), graph, options, prices)
+    write_whole(out, html.render(found, title, predicted, [read_validation(file) for file in validation or ()]))
     print_line(f"report written to {out}")
 
 
-def _predicted(profile: Path, graph: Path, options: "Options", prices: "Prices") -> "Predicted":
+def _require_none(given: Mapping[str, object]) -> None:
+    """Refuse options of a prediction where there is none."""
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option}: changes a prediction only; name the call graph with --graph")
+
+
+def _predicted(model: "FittedModel", graph: Path, options: "Options", prices: "Prices") -> "Predicted":
     from meshinsight.reports.subjects.graph_view import Predicted
     from predictor.graph.reader import load_graph
     from predictor.predict.predict import predict
 
     loaded = load_graph(graph)
-    return Predicted(loaded, predict(loaded, load_model(profile), options), prices)
+    with planned_for(graph):
+        return Predicted(loaded, predict(loaded, model, options), prices)

@@ -8,10 +8,10 @@ import typer
 
 from meshinsight.application import examples
 from meshinsight.console import json_text
-from meshinsight.models import load_model
+from meshinsight.models import load_model, planned_for
 from meshinsight.options.checks import duration_option, number, one_of, out_file, output_format, rate_option
 from meshinsight.options.panels import MEASURE, TIME
-from meshinsight.options.prediction import Graph, Profile
+from meshinsight.options.prediction import Further, Graph, Profile
 from meshinsight.reports.formats import FORMATS, text_formats
 from profiler.vocabulary.hop import APART, FREE
 from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
@@ -84,6 +84,7 @@ def register(app: typer.Typer) -> None:
 def validate(
     profile: Profile,
     graph: Graph,
+    further: Further = None,
     what_if: WhatIf = None,
     rate: Rate = None,
     duration: Duration = 0.5,
@@ -112,8 +113,10 @@ def validate(
     document = load_profile(profile)
     scenarios = load_scenarios(what_if) if what_if else ()
     settings = Settings(rate, rounds, duration, temperature, placement)
-    with Progress() as progress:
-        found = run(loaded, document, load_model(profile), scenarios, Options(), settings, progress.update)
+    with planned_for(None if what_if else graph), Progress() as progress:
+        found = run(
+            loaded, document, load_model(profile, further or ()), scenarios, Options(), settings, progress.update
+        )
     shown = report(found)
     if out is not None:
         write_whole(out, json_text(shown.document()))

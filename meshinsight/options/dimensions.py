@@ -307,3 +307,9 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "seed": ("seed", _as_it_is),
 }
 """For each option the setting that it gives, and how its text is read; filters come from two options."""
+
+
+def option_of(setting: str) -> str:
+    """The option that gives a setting, as it is typed."""
+    found = next((option for option, (known, _) in _SETTINGS.items() if known == setting), "filter")
+    return f"--{found.replace('_', '-')}"

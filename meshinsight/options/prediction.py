@@ -15,6 +15,15 @@ Profile = Annotated[Path, typer.Argument(metavar="PROFILE", help="Directory of a
 ProfileOrModel = Annotated[
     Path, typer.Argument(metavar="PROFILE", help="Directory of a run, its profile.json, or the output of fit -o json.")
 ]
+Further = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profile",
+        metavar="PROFILE",
+        help="A further profile of the same machine, joined with the first; repeatable.",
+        rich_help_panel=PREDICTION,
+    ),
+]
 Graph = Annotated[Path, typer.Argument(metavar="GRAPH", help="A call graph file.")]
 Proxy = Annotated[
     str | None,

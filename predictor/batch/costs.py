@@ -24,7 +24,8 @@ from predictor.hop_costs.forms import (
     term_column,
     worker_components,
 )
-from predictor.hop_costs.hops import Kind, Part
+from predictor.hop_costs.hops import Part
+from predictor.hop_costs.needs import Kind
 from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import BASE, CURRENCIES, Configuration, Floats
 

@@ -30,8 +30,9 @@ from predictor.batch.temperature import temperatures
 from predictor.graph.checks import check_graph
 from predictor.hop_costs.crossing import at_share, needed_placements
 from predictor.hop_costs.forms import Forms
-from predictor.hop_costs.hops import CLIENT, Kind, Part, Resolver
+from predictor.hop_costs.hops import CLIENT, Part, Resolver
 from predictor.hop_costs.load import SATURATED, at_work, sidecar_load
+from predictor.hop_costs.needs import Kind
 from predictor.hop_costs.options import Options
 from predictor.hop_costs.temperature import Cooling, Temperatures
 from predictor.models.natural import between_ends

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from predictor.graph.types import Call, Protocol, Tls
 from predictor.hop_costs.forms import NEAR, WITHOUT_COLD, Forms, mixture, range_doubt
-from predictor.hop_costs.hops import Kind, Part
+from predictor.hop_costs.hops import Part
+from predictor.hop_costs.needs import Kind
 from predictor.hop_costs.options import Options
 from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats

@@ -79,6 +79,7 @@ def validate(
     # What the profile lacks is an error before anything is started.
     first = [predict(case.graph, model, replace(case.options, samples=0, intervals=False)) for case in cases]
     warnings = (
+        *_other_machine(profile.environment, describe_environment()),
         *_other_build(profile, options.proxy or PROXY),
         *_other_placement([name for one in first for name in one.placements], settings.placement),
     )
@@ -176,6 +177,18 @@ def _scored(
         environment=describe_environment(),
         profile_run_id=model.run_id,
     )
+
+
+def _other_machine(profiled: Mapping[str, object], here: Mapping[str, object]) -> tuple[str, ...]:
+    """What to say where the profile is of another kind of machine than this one."""
+    differ = [
+        f"{what} {here.get(name) or 'unknown'} here, {profiled.get(name) or 'unknown'} there"
+        for name, what in (("cpu_model", "CPU model"), ("kernel", "kernel"))
+        if profiled.get(name) != here.get(name)
+    ]
+    if not differ:
+        return ()
+    return (f"the profile is of another machine: {'; '.join(differ)}: differences between the two are in the errors",)
 
 
 def _other_build(profile: Profile, proxy: str) -> tuple[str, ...]:

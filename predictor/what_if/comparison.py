@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.graph.types import CallGraph
-from predictor.hop_costs.hops import profile_command
+from predictor.hop_costs.needs import profile_command
 from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.predict import predict

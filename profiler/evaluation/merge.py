@@ -17,23 +17,32 @@ def merged_cells(results: Sequence[BlockResult], anchor: Anchor | None) -> list[
     A block's anchor factors go to its own anchor's median; here to that of the whole run, which is `anchor`. Intervals
     hold the drift of the whole run too.
     """
-    whole = anchor.median_by_temperature_ns if anchor else {}
     found: dict[str, Cell] = {}
     for result in results:
-        own = result.anchor.median_by_temperature_ns if result.anchor else {}
         for cell in result.cells:
             known = found.get(cell.id)
             if known is None or (known.reference and not cell.reference):
-                before_ns, after_ns = own.get(cell.temperature), whole.get(cell.temperature)
-                factor = after_ns / before_ns if before_ns and after_ns is not None else 1.0
-                anchored = None if cell.anchor_factor is None else cell.anchor_factor * factor
-                found[cell.id] = with_intervals(replace(cell, anchor_factor=anchored), anchor)
+                found[cell.id] = at_speed_of(anchor, cell, result.anchor)
     return list(found.values())
+
+
+def at_speed_of(whole: Anchor | None, cell: Cell, own: Anchor | None) -> Cell:
+    """The cell with a factor that goes to the median speed of `whole`, where its own goes to that of `own`."""
+    before_ns, after_ns = (
+        anchor.median_by_temperature_ns.get(cell.temperature) if anchor else None for anchor in (own, whole)
+    )
+    factor = after_ns / before_ns if before_ns and after_ns is not None else 1.0
+    anchored = None if cell.anchor_factor is None else cell.anchor_factor * factor
+    return with_intervals(replace(cell, anchor_factor=anchored), whole)
 
 
 def merged_anchor(results: Sequence[BlockResult]) -> Anchor | None:
     """The anchor over the whole run; None where no block measured it."""
-    known = [(result.at_s, result.anchor) for result in results if result.anchor]
+    return joined_anchor([(result.at_s, result.anchor) for result in results if result.anchor])
+
+
+def joined_anchor(known: Sequence[tuple[float, Anchor]]) -> Anchor | None:
+    """Anchors as one, each with the seconds at which it began; None where there is none."""
     if not known:
         return None
     rounds = [replace(entry, at_s=at_s + entry.at_s) for at_s, anchor in known for entry in anchor.rounds]

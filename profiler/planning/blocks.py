@@ -1,7 +1,7 @@
 """A run in blocks: what is deployed and measured together, and saved when it is finished. Pure.
 
 A block holds whole ladders, with their baselines and the anchor, so it can be evaluated on its own; blocks are small
-enough that no more than a dozen hops are up at a time and that little is lost when a run is interrupted.
+enough that no more than about a dozen hops are up at a time and that little is lost when a run is interrupted.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Final
 
 from profiler.planning.cells import Cell, Plan, cooled_hops, with_rungs
 
-_MOST_HOPS: Final = 14
+_MOST_HOPS: Final = 15
 _MOST_POINTS: Final = 40
 
 

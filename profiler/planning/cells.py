@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
+from profiler.planning.choice import hop_exists
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.filters import FilterNeeds, needs_of
-from profiler.proxies.registry import find_proxy
 from profiler.vocabulary import usual
 from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS, filter_component
-from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN, SHARED, Hop, is_file, label_of
+from profiler.vocabulary.hop import BOTH, NONE, PLAIN, Hop, is_file, label_of
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
 
@@ -216,10 +216,15 @@ def _existing_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Ce
 
 
 def _ends(settings: ProfileSettings, cells: Sequence[Cell]) -> list[Cell]:
-    """Of the plain hops with both sidecars, hot and at the base load, those placed as the settings' ends say."""
-    base = make_loads(settings)[0]
-    plain = [cell for cell in cells if cell.hop in _WITH_ENDS and cell.scene == Scene("hot", base)]
-    return [replace(cell, hop=replace(cell.hop, placement=end)) for cell in plain for end in settings.ends]
+    """Of the plain hops with both sidecars, hot and at the base load, those placed as the settings' ends say.
+
+    Where hops were chosen and neither of these is among them, it is the lowest rung of the first with both sidecars.
+    """
+    base = [cell for cell in cells if cell.scene == Scene("hot", make_loads(settings)[0])]
+    with_ends = [cell for cell in base if cell.hop in _WITH_ENDS]
+    if settings.hops and not with_ends:
+        with_ends = [replace(cell, hop=ladder(cell.hop)[0].hop) for cell in base if cell.hop.topology == BOTH][:1]
+    return [replace(cell, hop=replace(cell.hop, placement=end)) for cell in with_ends for end in settings.ends]
 
 
 def _all_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
@@ -227,6 +232,7 @@ def _all_cells(settings: ProfileSettings, loads: Sequence[Load]) -> list[Cell]:
         dict.fromkeys(
             Cell(hop, Scene(temperature, load_for(hop, load)))
             for load, temperature, hop in product(loads, settings.temperatures, _hops(settings))
+            if not settings.hops or any(choice.holds(hop, load) for choice in settings.hops)
         )
     )
 
@@ -240,16 +246,7 @@ def load_for(hop: Hop, load: Load) -> Load:
 
 def exists(cell: Cell) -> bool:
     """Whether the combination can be built at all; the settings have checked that every value is in one that can."""
-    hop = cell.hop
-    if hop.topology == NONE:
-        return True
-    proxy = find_proxy(hop.proxy)
-    network_only = all(needs_of(hop.proxy, name).network for name in hop.filters)
-    return (
-        (hop.tls == PLAIN or (hop.topology == BOTH and hop.protocol in proxy.tls_protocols))
-        and (hop.transport == IP or (hop.topology != SHARED and hop.application != GRPC))
-        and (hop.protocol != TCP or network_only)
-    )
+    return hop_exists(cell.hop)
 
 
 def _hops(settings: ProfileSettings) -> list[Hop]:

@@ -1,7 +1,7 @@
 """Matrix files: the dimensions of a run as YAML. A few come with the package and are known by their names."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,9 @@ from profiler.files.checked_yaml import load_checked, read_schema
 from profiler.files.reading import read_text
 from profiler.files.units import parse_duration_s, parse_whole_bytes
 from profiler.files.yaml_text import parse_document
+from profiler.planning.choice import HopChoice, dimensions_of
 from profiler.text import one_line
+from profiler.vocabulary.hop import PLAIN
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
@@ -22,6 +24,9 @@ _KEYS: Final = {"filter-file": "filters"}
 
 _SETTINGS: Final = {"rates": "rates_rps", "budget": "budget_s", "rounds": "repeats", "duration": "duration_s"}
 """Names of settings that differ from their keys."""
+
+_OF_HOPS: Final = ("protocols", "topologies", "tls", "filters")
+"""Keys of what each entry of `hops` names itself."""
 
 _FORMER: Final = {"rounds": "repeats", "duration": "duration_s"}
 """Keys that had other names; those are accepted for one release."""
@@ -50,7 +55,11 @@ def load_matrix(name: str) -> dict[str, Any]:
             raise UsageError(
                 f"{_OPTION} {name}: no such file; give one, or a name that comes along: {', '.join(shipped_matrices())}"
             )
-    return _settings(load_checked(path, _OPTION, "profiler.planning", _SCHEMA), path)
+    content = load_checked(path, _OPTION, "profiler.planning", _SCHEMA)
+    if "hops" in content and (both := sorted(set(content) & set(_OF_HOPS))):
+        raise UsageError(f"{_OPTION} {name}: hops and {both[0]}: hops name theirs; leave {both[0]} out")
+    hops = [_hop(hop, path) for hop in content.pop("hops", ())]
+    return {**_settings(content, path), **(dimensions_of(hops) if hops else {})}
 
 
 def matrix_error(name: str, error: UsageError, elsewhere: Collection[str]) -> UsageError:
@@ -85,7 +94,7 @@ def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
         elif key == "headers":
             found["headers"] = tuple(_header_level(level) for level in value)
         elif key == "filters":
-            found["filters"] = tuple(tuple(_filter(name, path) for name in chain) for chain in value)
+            found["filters"] = tuple(_chain(chain, path) for chain in value)
         elif key == "certificates":
             found[key] = tuple(str((path.parent / value[part]).resolve()) for part in ("chain", "key", "authority"))
         elif key in ("request_bytes", "response_bytes"):
@@ -105,6 +114,16 @@ def _header_level(level: int | dict[str, int]) -> tuple[int, int]:
     if isinstance(level, int):
         return level, DEFAULT_HEADER_BYTES
     return level["count"], level["bytes"]
+
+
+def _hop(content: dict[str, Any], path: Path) -> HopChoice:
+    return HopChoice(
+        content["protocol"], content["topology"], content.get("tls", PLAIN), _chain(content.get("filters", ()), path)
+    )
+
+
+def _chain(names: Iterable[str], path: Path) -> tuple[str, ...]:
+    return tuple(_filter(name, path) for name in names)
 
 
 def _filter(name: str, path: Path) -> str:

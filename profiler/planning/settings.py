@@ -10,6 +10,7 @@ from profiler.errors import UsageError
 from profiler.files.checked_yaml import read_yaml
 from profiler.files.pem import check_certificates
 from profiler.files.typed import typed
+from profiler.planning.choice import HopChoice, hop_exists
 from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
 from profiler.proxies.bootstrap import check_bootstrap, refuse_xds
 from profiler.proxies.filters import check_filter, needs_of
@@ -33,6 +34,7 @@ from profiler.vocabulary.hop import (
     TOPOLOGIES,
     TRANSPORTS,
     UDS,
+    Hop,
     is_file,
     label_of,
 )
@@ -61,7 +63,7 @@ class ProfileSettings:
     `filters` holds chains of filters, each of which is measured; the empty one is the plain proxy. With `budget_s` not
     all combinations are measured but those that say most, in about that time (profiler/planning/design.py). `ends` are
     further placements of a few cells at the base load, so that the cost of a hand-over to another CPU can be modelled
-    (profiler/planning/cells.py).
+    (profiler/planning/cells.py). With `hops` only those of all combinations are measured.
     """
 
     protocols: tuple[str, ...] = ("tcp", "http1")
@@ -88,6 +90,7 @@ class ProfileSettings:
     idle: str = "awake"
     seed: int = 1
     budget_s: float | None = None
+    hops: tuple[HopChoice, ...] = ()
 
     def __post_init__(self) -> None:
         _check_names("protocol", self.protocols, PROTOCOLS)
@@ -117,6 +120,7 @@ class ProfileSettings:
         self._check_proxies()
         self._check_filters()
         self._check_combinations()
+        self._check_hops()
 
     @property
     def own_certificates(self) -> Certificates:
@@ -213,6 +217,27 @@ class ProfileSettings:
         named = [name for chain in self.filters for name in chain]
         if self.protocols == (TCP,) and named and not any(needs_of(self.proxies[0], name).network for name in named):
             raise UsageError(f"--filter {named[0]}: is a filter of HTTP; add --protocol http1, http2 or grpc")
+
+    def _check_hops(self) -> None:
+        for choice in self.hops:
+            hops = [
+                Hop(choice.protocol, choice.topology, usual.usual_application(choice.protocol), proxy, choice.tls,
+                    choice.filters, transport)
+                for proxy in self.proxies
+                for transport in self.transports
+            ]  # fmt: skip
+            if not self._has(choice):
+                raise UsageError(f"--hops: {choice.name}: not among the combinations of the run")
+            if not any(map(hop_exists, hops)):
+                raise UsageError(f"--hops: {choice.name} cannot be measured with {', '.join(self.proxies)}")
+
+    def _has(self, choice: HopChoice) -> bool:
+        return (
+            choice.protocol in self.protocols
+            and choice.topology in self.topologies
+            and choice.tls in self.tls
+            and choice.filters in self.filters
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The settings as the profile keeps them; a closed loop's rate is "max"."""

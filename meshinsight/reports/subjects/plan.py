@@ -22,13 +22,7 @@ def report(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings")
             why = "rung of the ladder" if cell.reference else asked
             first = (str(number), numbers.duration(expected_s)) if index == 0 else ("", "")
             rows.append((first[0], _name(cell), why, first[1]))
-    total_s = sum(expected_s for _, expected_s in blocks)
-    cells = sum(len(block.plan.asked) for block, _ in blocks)
-    lines = [
-        f"{numbers.plural(len(blocks), 'block')}, {numbers.plural(cells, 'cell')} asked for, "
-        f"{numbers.plural(settings.repeats, 'round')} of {settings.duration_s:g} s each: "
-        f"about {numbers.duration(total_s)}"
-    ]
+    lines = [sum_text(blocks, settings)]
     if settings.budget_s:
         lines.append(
             f"Budget {numbers.duration(settings.budget_s)}. The order after the base load is the one for equal "
@@ -36,6 +30,17 @@ def report(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings")
         )
     table = Section("", ("block", "cell", "why", "time"), rows, lines=lines, left=(0, 1, 2))
     return Report("Plan", [table], [], document=dict)
+
+
+def sum_text(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings") -> str:
+    """How much is measured, and about how long it takes."""
+    total_s = sum(expected_s for _, expected_s in blocks)
+    cells = sum(len(block.plan.asked) for block, _ in blocks)
+    return (
+        f"{numbers.plural(len(blocks), 'block')}, {numbers.plural(cells, 'cell')} asked for, "
+        f"{numbers.plural(settings.repeats, 'round')} of {settings.duration_s:g} s each: "
+        f"about {numbers.duration(total_s)}"
+    )
 
 
 def _name(cell: "Cell") -> str:

@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from meshinsight.commands import predict
+from meshinsight.models import load_model
 from profiler.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -37,11 +38,11 @@ def graph(tmp_path: Path) -> Path:
     return file
 
 
-def run(*arguments: object) -> Result:
+def run(*arguments: object, profile: Path = PROFILE) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
     predict.register(app)
-    return CliRunner().invoke(app, ["predict", str(PROFILE), *map(str, arguments)])
+    return CliRunner().invoke(app, ["predict", str(profile), *map(str, arguments)])
 
 
 def test_the_table_has_every_part(graph: Path) -> None:
@@ -125,6 +126,99 @@ def test_what_the_profile_lacks_is_told_with_its_command(graph: Path) -> None:
     assert "meshinsight profile --protocol grpc --topology both" in str(error)
 
 
+def test_what_the_graph_needs_can_be_planned_from_its_file_unless_it_was_changed(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    assert f"or all that the graph needs with: meshinsight profile --for {graph}" in str(run(graph).exception)
+    assert "--for" not in str(run(graph, "--set", "a->b.tls=mtls").exception)
+
+
+def test_a_command_for_mutual_tls_from_outside_asks_for_two_sidecars(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("rate_rps: 100", "rate_rps: 100, protocol: http2, tls: mtls"))
+    error = str(run(graph).exception)
+    assert "meshinsight profile --protocol http2 --topology both --tls mtls" in error
+
+
+def test_what_cannot_be_measured_is_not_asked_for(graph: Path) -> None:
+    document = json.loads(PROFILE.read_text())
+    for cell in document["cells"]:
+        cell["transport"] = "uds"
+    (graph.parent / "profile.json").write_text(json.dumps(document))
+    graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    error = str(run(graph, "--transport", "uds", profile=graph.parent).exception)
+    assert "the profile lacks grpc-both; grpc-both cannot be measured with envoy over uds" in error
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """Another run of the same machine, in which all took a tenth longer."""
+    document = json.loads(PROFILE.read_text())
+    document["run_id"] = "second"
+    for cell in document["cells"]:
+        latency = cell["latency"]
+        latency["with_p50_ns"] += 0.1 * latency["overhead_p50_ns"]
+        latency["overhead_p50_ns"] *= 1.1
+    (tmp_path / "second.json").write_text(json.dumps(document))
+    return tmp_path / "second.json"
+
+
+def test_several_profiles_are_one_model(graph: Path, second: Path) -> None:
+    alone, other = overhead(graph), overhead(graph, profile=second)
+    assert alone < overhead(graph, "--profile", second) < other
+    assert alone < overhead(graph, "--profile", PROFILE, profile=second) < other
+
+
+def test_a_further_profile_gives_what_the_first_lacks(graph: Path, second: Path) -> None:
+    document = json.loads(second.read_text())
+    document["cells"] = [cell | {"protocol": "grpc", "application": "grpc"} for cell in document["cells"]]
+    second.write_text(json.dumps(document))
+    graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
+    assert isinstance(run(graph).exception, UsageError)
+    assert overhead(graph, "--profile", second) > 0.0
+
+
+def test_profiles_of_two_machines_are_refused_by_what_differs(graph: Path, second: Path) -> None:
+    second.write_text(second.read_text().replace('"kernel": "', '"kernel": "other-'))
+    assert f"{PROFILE} and {second} differ in kernel (" in str(run(graph, "--profile", second).exception)
+
+
+def test_the_same_profile_twice_and_models_are_not_joined(graph: Path, tmp_path: Path) -> None:
+    assert f"{PROFILE}: is given twice" in str(run(graph, "--profile", PROFILE).exception)
+    model = tmp_path / "stored.json"
+    model.write_text(json.dumps(load_model(PROFILE).to_json()))
+    assert f"{model}: is a model, which cannot be joined" in str(run(graph, "--profile", model).exception)
+
+
+CALL = "calls: [{caller: a, callee: b}]"
+MANY = "calls:\n" + "".join(f"  - {{caller: a, callee: b, name: c{number}, group: g}}\n" for number in range(10_000))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "doubt"),
+    [
+        (CALL, MANY, "they can carry about"),
+        (CALL, CALL.replace("callee: b", "callee: b, calls_per_request: 10000, repeat: parallel"), "can carry about"),
+        ("rate_rps: 100", "rate_rps: 1e9", "requests queue without end"),
+        ("callee: b", "callee: b, request_bytes: 1TiB, response_bytes: 1TiB", "response_bytes outside what"),
+    ],
+    ids=["10,000 at the same time", "10,000 times", "a very high rate", "huge messages"],
+)
+def test_graphs_beyond_measure_are_answered_with_the_doubt(graph: Path, before: str, after: str, doubt: str) -> None:
+    graph.write_text(GRAPH.replace(before, after))
+    done = run(graph, "--samples", 0)
+    assert done.exception is None
+    assert doubt in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("rate_rps: 100", "rate_rps: 0.000001"), ("callee: b", "callee: b, request_bytes: 0, response_bytes: 0")],
+)
+def test_graphs_with_very_little_are_answered_with_intervals(graph: Path, before: str, after: str) -> None:
+    graph.write_text(GRAPH.replace(before, after))
+    found = json.loads(run(graph, "-o", "json", "--samples", 0).output)["latency"]["mean"]["overhead_ns"]
+    assert 0.0 < found["low"] < found["value"] < found["high"]
+
+
 @pytest.mark.parametrize(
     "wrong", [("-o", "xml"), ("--samples", -1), ("--proxy", "x"), ("--price-per-vcpu-hour", -1), *WHAT_IF]
 )
@@ -132,8 +226,8 @@ def test_wrong_options_are_refused(graph: Path, wrong: tuple[object, ...]) -> No
     assert isinstance(run(graph, *wrong).exception, UsageError)
 
 
-def overhead(*arguments: object) -> float:
-    found = json.loads(run(*arguments, "-o", "json", "--samples", 0).output)
+def overhead(*arguments: object, profile: Path = PROFILE) -> float:
+    found = json.loads(run(*arguments, "-o", "json", "--samples", 0, profile=profile).output)
     return float(found["latency"]["mean"]["overhead_ns"]["value"])
 
 

@@ -141,6 +141,65 @@ def test_the_default_takes_ten_minutes_at_most_and_quick_two(options: tuple[str,
     assert planned_s(dry_run(*options)) <= longest_s
 
 
+EXAMPLES = Path(__file__).parents[3] / "predictor" / "graph" / "examples"
+BOOKINFO = str(EXAMPLES / "bookinfo.yaml")
+
+
+def test_the_default_measures_mutual_tls_and_grpc() -> None:
+    text = dry_run()
+    for name in ("tcp-both-mtls", "http1-both-mtls", "grpc-both-mtls", "grpc-both"):
+        assert f"{name}-hot-q128" in text
+        assert f"{name}-cold-q128" in text
+
+
+def test_options_that_choose_hops_replace_those_of_the_default() -> None:
+    text = dry_run("--protocol", "tcp")
+    assert "tcp-client-hot" in text
+    assert "mtls" not in text
+
+
+def test_a_graph_is_planned_with_what_it_needs_and_the_time() -> None:
+    text = dry_run("--for", BOOKINFO)
+    asked = [re.search(r"(\S+)-q128", row) for row in text.splitlines() if "asked for" in row]
+    assert [found[1] for found in asked if found] == ["http1-both-mtls-hot", "http1-both-mtls-cold"]
+    assert "6 rounds of 0.8 s each: about " in text
+
+
+def test_other_options_add_to_what_a_graph_needs() -> None:
+    text = dry_run("--for", BOOKINFO, "--temperature", "hot,cold,natural", "--rounds", "3", "--proxy", "haproxy")
+    assert "http1-both-haproxy-mtls-natural-q128" in text
+    assert "3 rounds" in text
+
+
+def test_several_graphs_are_planned_together() -> None:
+    text = dry_run("--for", BOOKINFO, "--for", str(EXAMPLES / "hotel-reservation.yaml"))
+    assert "http1-both-mtls-hot" in text
+    assert "grpc-both-hot" in text
+
+
+def test_a_graph_within_a_budget_has_what_it_needs_first() -> None:
+    text = dry_run("--for", BOOKINFO, "--budget", "10m")
+    assert "http1-both-mtls-cold-q128" in text
+    assert "Budget 10:00 min." in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--protocol", "tcp"), "--for: the call graph says what to measure; leave --protocol out"),
+        (("--filter", "lua"), "--for: the call graph says what to measure; leave --filter out"),
+        (("--response-bytes", "9"), "--for: the call graph says what to measure; leave --response-bytes out"),
+        (("--matrix", "filters"), "--for: chooses what to measure, as a matrix does; leave --matrix out"),
+        (("--for", "/no/such.yaml"), "/no/such.yaml: no such file"),
+        (("--resume", "/no/such"), "--resume: continues with the settings of the run; leave the other"),
+    ],
+)
+def test_what_does_not_go_with_a_graph_is_refused_in_one_line(options: tuple[str, ...], message: str) -> None:
+    done = meshinsight("profile", "--dry-run", "--for", BOOKINFO, *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
+
+
 def test_a_dry_run_with_a_budget_stays_within_it() -> None:
     text = dry_run("--budget", "30m")
     assert 15 * 60 < planned_s(text) <= 30 * 60

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiler.errors import UsageError
+from profiler.planning.choice import HopChoice
 from profiler.planning.matrix import load_matrix, matrix_error, parse_budget_s, shipped_matrices
 from profiler.planning.settings import ProfileSettings
 
@@ -28,7 +29,7 @@ def test_each_shipped_matrix_can_be_measured(name: str) -> None:
 
 
 def test_the_shipped_ones_are_known_by_name() -> None:
-    assert shipped_matrices() == ("alternatives", "budget", "filters", "proxies")
+    assert shipped_matrices() == ("alternatives", "budget", "default", "filters", "proxies", "quick")
 
 
 def test_values_become_settings(tmp_path: Path) -> None:
@@ -41,6 +42,21 @@ def test_values_become_settings(tmp_path: Path) -> None:
         "filters": ((), ("rbac", str(tmp_path / "own.yaml"))),
         "repeats": 4,
     }
+
+
+def test_hops_are_chosen_one_by_one(tmp_path: Path) -> None:
+    text = (
+        "hops:\n  - {protocol: tcp, topology: both}\n  - {protocol: grpc, topology: both, tls: mtls, filters: [lua]}\n"
+    )
+    found = load_matrix(matrix(tmp_path, text))
+    assert found["hops"] == (HopChoice("tcp", "both"), HopChoice("grpc", "both", "mtls", ("lua",)))
+    assert (found["protocols"], found["tls"], found["filters"]) == (("tcp", "grpc"), ("none", "mtls"), ((), ("lua",)))
+
+
+def test_hops_and_what_they_name_themselves_do_not_mix(tmp_path: Path) -> None:
+    text = "hops: [{protocol: tcp, topology: both}]\ntls: [mtls]\n"
+    with pytest.raises(UsageError, match="hops and tls: hops name theirs; leave tls out"):
+        load_matrix(matrix(tmp_path, text))
 
 
 def test_rounds_and_duration_have_former_keys(tmp_path: Path) -> None:
@@ -59,6 +75,7 @@ def test_a_mistake_in_rounds_is_told_with_the_key_that_is_there(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("hops: [{protocol: tcp}]\n", "topology"),
         ("tls: [none]\nprtocols: [tcp]\n", ":2: unknown key 'prtocols'; known: protocols, tls"),
         ("headers:\n  - 0\n  - {count: 1, bites: 3}\n", ":3: "),
         ("protocols:\n- tcp\n- quic\n", ":3: protocols.1: 'quic'"),
@@ -78,7 +95,7 @@ def test_a_mistake_is_told_with_key_file_and_line(tmp_path: Path, text: str, mes
 
 
 def test_a_file_that_is_not_there_is_told_with_the_names_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no such file; .* alternatives, budget, filters, proxies"):
+    with pytest.raises(UsageError, match=r"no such file; .* alternatives, budget, default, filters, proxies, quick"):
         load_matrix(str(tmp_path / "no.yaml"))
 
 
