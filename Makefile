@@ -19,6 +19,7 @@ N ?= 300
 SEED ?= 1
 PARSER ?=
 MUTANT ?=
+UPGRADE ?=
 # nghttp2-client brings h2load, nghttp2-server the gRPC server, haproxy the other one and a sidecar, as nginx is one.
 SERVERS := haproxy nginx libnginx-mod-stream nghttp2-server
 APT_PACKAGES ?= binutils ca-certificates iproute2 iptables linux-headers-$(shell dpkg --print-architecture 2>/dev/null) \
@@ -106,12 +107,20 @@ define unit_tests
 	@venv=.venv-$(1)
 	[ -x $(2) ] || $(call fail,$(2) does not exist; install python3)
 	$(BIN)/uv venv --quiet --clear --no-project --python $(2) $$venv
-	$(BIN)/uv pip install --quiet --python $$venv/bin/python $(3) --editable '.[measure,dev]' \
+	$(BIN)/uv pip install --quiet --python $$venv/bin/python $(3) --editable '.[all,dev]' \
 	  || $(call fail,uv could not install the Python packages; it needs a package index it can reach)
 	for bcc in $(VENV)/lib/python3*/site-packages/bcc; do ln -sfn "$$(readlink -f $$bcc)" $$venv/lib/python3*/site-packages/; done
 	$$venv/bin/python -c 'import platform; print("$(firstword $(MAKECMDGOALS)): Python", platform.python_version())'
 	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(4) $(PYTEST_ARGS)
 endef
+
+.PHONY: test-unit
+test-unit: $(PIP_STAMP) ## run the unit tests, without root and Debian packages; what they lack is skipped
+	@$(BIN)/python -m pytest -m '$(UNIT_TESTS)' $(PYTEST_ARGS)
+
+.PHONY: test-browser
+test-browser: $(PIP_STAMP) ## run the tests of reports that need a headless browser
+	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 .PHONY: test-distribution-python
 test-distribution-python: setup ## run the unit tests with the distribution's own Python
@@ -128,13 +137,36 @@ lint: $(PIP_STAMP) ## check style, format, types and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: lock
+lock: $(VENV_STAMP) ## write uv.lock again after a change of pyproject.toml (UPGRADE=1 takes newer versions)
+	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.10'
+	$(BIN)/uv lock --quiet $(if $(UPGRADE),--upgrade)
+
+.PHONY: sbom
+sbom: $(PIP_STAMP) ## write the software bill of materials of uv.lock, as CycloneDX, to dist/sbom.cdx.json
+	@mkdir -p dist
+	$(BIN)/uv export --quiet --locked --all-extras --preview-features sbom-export --format cyclonedx1.5 \
+	  --output-file dist/sbom.cdx.json >/dev/null
+	echo 'sbom: wrote dist/sbom.cdx.json'
+
 .PHONY: schema
 schema: $(PIP_STAMP) ## print the JSON Schema of profiles, which is generated from their types
 	@$(BIN)/python -c 'import json; from profiler.profile.document import schema; print(json.dumps(schema(), indent=1))'
 
+.PHONY: docs
+docs: $(PIP_STAMP) ## build the documentation into site/; a broken link is a failure
+	@UV_PROJECT_ENVIRONMENT=.venv-docs $(BIN)/uv sync --quiet --locked --group docs --no-python-downloads \
+	  || $(call fail,uv could not install the packages of uv.lock; it needs a package index it can reach)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet --strict
+	echo "docs: open site/index.html"
+
+.PHONY: readme-figures
+readme-figures: $(PIP_STAMP) ## draw the pictures of the README again, and its figures, from the sample profile
+	@$(BIN)/python -m tools.readme_figures
+
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay
-	@rm -rf $(VENV) .venv-distribution .venv-lowest dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-distribution .venv-docs .venv-lowest dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the steps of setup ------------------------------------------------------------------------------------------
@@ -181,10 +213,14 @@ $(VENV_STAMP): $(if $(VENV_WORKS),,FORCE)
 	mkdir -p $(@D)
 	touch $@
 
-$(PIP_STAMP): $(VENV_STAMP) pyproject.toml
+# What uv.lock names, and nothing newer; `--inexact` keeps pip. uv comes first, in any version: the lock has its own.
+$(PIP_STAMP): $(VENV_STAMP) pyproject.toml uv.lock
 	@echo "setup: installing Python packages into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[measure,dev]' \
-	  || $(call fail,pip could not install the Python packages; it needs a package index it can reach)
+	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.10' \
+	  || $(call fail,pip could not install uv; it needs a package index it can reach)
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked --inexact --all-extras --no-python-downloads \
+	  || $(call fail,uv could not install the packages of uv.lock; it needs a package index it can reach; \
+	  after a change of pyproject.toml: make lock)
 	touch $@
 
 # bcc comes from the distribution. Only this one package is linked in: all of dist-packages would shadow the environment.

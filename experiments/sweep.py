@@ -25,6 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from experiments.machine import IN_SHORT, MACHINE, published_text
 from meshinsight import numbers
 from meshinsight.reports.renderers import palette
 from meshinsight.reports.subjects import summaries
@@ -75,12 +76,17 @@ Columns = Mapping[str, Callable[[Row], str]]
 
 @dataclass(frozen=True)
 class Finding:
-    """A published statement held against the rows: `holds` is yes, partly or no; None where nothing was published."""
+    """A published statement compared with the rows: `holds` is yes, partly or no; None where nothing was published.
+
+    `text` has at most three sentences and begins with the machine, since what leads can differ by machine. `criterion`
+    is when the statement holds.
+    """
 
     published: str | None
     source: str | None
     holds: str | None
     text: str
+    criterion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -334,6 +340,12 @@ def dominates(row: Row, names: Sequence[str]) -> str:
     return PARTLY if all(named_ns > value_ns for name, value_ns in parts.items() if name not in names) else NO
 
 
+DOMINATES: Final = (
+    "if the named components are more than half of the latency in every row, partly if they are more than any other"
+)
+"""When a statement about dominant components holds."""
+
+
 def verdict(answers: Sequence[str | bool]) -> str:
     """The answer on which all agree; partly where they do not."""
     words = {answer if isinstance(answer, str) else YES if answer else NO for answer in answers}
@@ -352,12 +364,13 @@ def pick(rows: Sequence[Row], **wanted: Any) -> Row:
 def as_markdown(result: Mapping[str, Any], columns: Columns) -> str:
     """The result as a page: environment, table, figure, what it says, and whether the published finding holds."""
     finding = result["finding"]
-    lines = ["# Result", result["question"], "", _environment_text(result["environment"])]
+    lines = ["# Result", result["question"], "", f"{MACHINE}{_environment_text(result['environment'])}"]
     lines += [f"Measured by `{result['command']}`. Raw: [result.json](result.json).", ""]
     lines += [*markdown_table(result["rows"], columns), "", "![the table as a figure](result.png)", ""]
-    lines += [finding["text"], ""]
+    lines += [f"{IN_SHORT}{finding['text']}", ""]
     if finding["published"]:
-        lines.append(f"Published: *{finding['published']}* ({finding['source']}). **Holds here: {finding['holds']}.**")
+        lines.append(published_text(finding))
+        lines += ["", f"It holds {finding['criterion']}."] if finding["criterion"] else []
     else:
         lines.append("No published finding is about this.")
     if result["notes"]:

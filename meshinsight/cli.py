@@ -20,6 +20,7 @@ from meshinsight.commands import (
     attach,
     cleanup,
     doctor,
+    examples,
     fit,
     graph,
     predict,
@@ -31,6 +32,7 @@ from meshinsight.commands import (
 )
 from meshinsight.console import is_verbose, prepare_streams, print_error, print_line, show_only
 from profiler.errors import MeshInsightError, UsageError
+from profiler.host.extras import missing_text
 from profiler.host.memory import is_shortage
 from profiler.host.search_path import forget_relative_entries
 from profiler.text import one_line
@@ -56,7 +58,7 @@ EXIT_STATUSES: Final = {
     "128+N": "Stopped by signal N; 130 is Ctrl-C.",
 }
 PURPOSES: Final = {
-    "Start here": (attach, profile, doctor),
+    "Start here": (attach, profile, examples, doctor),
     "Read a profile": (show, report, fit),
     "Predict": (predict, predict_batch, advise, graph),
     "Check and clean up": (validate, cleanup),
@@ -162,6 +164,8 @@ def run() -> int:
         if is_shortage(error):
             text = f"not enough memory or threads: {str(error) or type(error).__name__}"
             return failed(error, f"{text}; raise the limit (ulimit -v, ulimit -u) or free some", EXIT_FAILED)
+        if isinstance(error, ImportError) and (missing := missing_text("this command", error.name)) is not None:
+            return failed(error, missing, EXIT_FAILED)
         if isinstance(error, OSError):
             return failed(error, in_words(error), EXIT_WRONG if error.errno in WRONG_NAMES else EXIT_FAILED)
         text = f"defect in MeshInsight, please report it: {type(error).__name__}: {error}"

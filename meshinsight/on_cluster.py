@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshinsight.console import print_line, write_document
 from meshinsight.options.cluster import ClusterOptions
+from profiler.host.extras import CLUSTER, require
 
 if TYPE_CHECKING:
     from profiler.attach.results import Attached
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def print_objects(settings: "ProfileSettings", options: ClusterOptions) -> None:
     """Print what a run would create."""
+    require(CLUSTER, "work on a cluster")
     from profiler.cluster.objects.rendering import render
     from profiler.cluster.objects.templates import as_yaml
     from profiler.cluster.run.running import cluster_plan
@@ -88,6 +90,7 @@ def attach_to_pods(
 
 def connected(options: ClusterOptions) -> "Session":
     """A session as the options say. Raises UsageError, ClusterError."""
+    require(CLUSTER, "work on a cluster")
     from profiler.cluster.api.session import connect
 
     return connect(str(options.kubeconfig) if options.kubeconfig else None, options.context)

@@ -26,7 +26,7 @@ from profiler.probes.bpf import require_bcc
 IMAGE: Final = "MESHINSIGHT_TEST_IMAGE"
 """Names the image of MeshInsight that the nodes of the cluster have; without one, tests that need it are left out."""
 REQUIRE_TIERS: Final = "MESHINSIGHT_REQUIRE_TIERS"
-BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "firefox")
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 TIMING: Final = "timing"
 AGAIN: Final = 2
 """How often a failed test with the marker `timing` is tried again: what is really broken fails each time."""
@@ -78,7 +78,9 @@ def _asked_for_nodes() -> subprocess.CompletedProcess[str]:
 
 
 def browser_gap() -> str | None:
-    return None if any(map(shutil.which, BROWSERS)) else f"none of {', '.join(BROWSERS)} is installed"
+    if not any(map(shutil.which, BROWSERS)):
+        return f"none of {', '.join(BROWSERS)} is installed"
+    return None if shutil.which("npm") else "npm, which installs axe-core, is not installed"
 
 
 GAPS: Final[dict[str, Callable[[], str | None]]] = {

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.application_graphs.run import GRAPHS, HERE, summary, write
+from experiments.application_graphs.run import GRAPHS, HERE, errors_table, summary, write
 from meshinsight.models import load_model
 from meshinsight.reports.subjects.validation import anchor_figures
 from predictor.graph.reader import load_graph
@@ -49,7 +49,7 @@ def main() -> None:
         if entry["temperature"] in measured:
             rescore(entry, files[name.partition(",")[0]], model, document)
     write(found, options.results)
-    print("\n".join(summary(found)))
+    print("\n".join(errors_table(summary(found))))
 
 
 def rescore(entry: dict[str, Any], file: Path, model: FittedModel, profile: Profile) -> None:

@@ -9,19 +9,23 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from experiments.machine import IN_SHORT, MACHINE, machine_text
 from profiler.files.writing import write_whole
 from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
 
 HERE = Path(__file__).parent
 GRAPHS = sorted((HERE / "graphs").glob("*.yaml"))
 
+ALL: Final = "all"
 UNSEEN = ("hotel-shape", "boutique-shape", "chain-6-mixed")
 """Measured after the model was made as it is. The others were in sight then: no constant was fitted to them, but what
 the model lacked was looked for where they disagreed with it."""
@@ -49,7 +53,7 @@ def main() -> None:
             found[name] = result
             write(found, options.results)
             print(line(name, found[name]), flush=True)
-    print("\n".join(summary(found)))
+    print("\n".join(errors_table(summary(found))))
 
 
 def write(found: dict[str, Any], results: Path) -> None:
@@ -88,10 +92,24 @@ def percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:+.0%}"
 
 
-def summary(found: dict[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one figure over a group of graphs, as ratios; `inside` is the share of intervals that hold it."""
+
+    graphs: str
+    figure: str
+    count: int
+    mean_anchored: float
+    mean_raw: float
+    worst_anchored: float
+    worst_raw: float
+    inside: float
+
+
+def summary(found: dict[str, Any]) -> list[Errors]:
     """Mean and worst errors, with and without the graphs that were in sight when the model was made."""
     groups = {
-        "all": found,
+        ALL: found,
         "two services and more": {name: entry for name, entry in found.items() if entry["services"] > 1},
         "not seen when the model was made": {name: entry for name, entry in found.items() if unseen(name)},
         **{
@@ -103,7 +121,7 @@ def summary(found: dict[str, Any]) -> list[str]:
             for temperature in APPLICATION_TEMPERATURES
         },
     }
-    lines = []
+    rows = []
     for label, group in groups.items():
         for part, ending, name in (("latency", "", "p50"), ("latency", "_p99", "p99"), ("cpu", "", "CPU")):
             raw, anchored = (
@@ -111,13 +129,34 @@ def summary(found: dict[str, Any]) -> list[str]:
                 for key in ("error_ratio", "anchored_error_ratio")
             )
             if anchored:
-                inside = np.mean([entry[part][f"inside_interval{ending}"] for entry in group.values()])
-                lines.append(
-                    f"{name}, {label} ({len(anchored)}): mean error {np.mean(anchored):.1%} anchored "
-                    f"({np.mean(raw):.1%} raw), worst {max(anchored):.1%} ({max(raw):.1%} raw); "
-                    f"inside the interval {inside:.0%}"
-                )
+                inside = float(np.mean([entry[part][f"inside_interval{ending}"] for entry in group.values()]))
+                errors = (float(np.mean(anchored)), float(np.mean(raw)), max(anchored), max(raw), inside)
+                rows.append(Errors(label, name, len(anchored), *errors))
+    return rows
+
+
+def errors_table(rows: Sequence[Errors]) -> list[str]:
+    """Lines of the table of errors."""
+    lines = [
+        "| graphs | figure | number | mean error, anchored | raw | worst error, anchored | raw | inside the interval |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        ratios = (row.mean_anchored, row.mean_raw, row.worst_anchored, row.worst_raw)
+        cells = [row.graphs, row.figure, f"{row.count}", *(f"{ratio:.1%}" for ratio in ratios), f"{row.inside:.0%}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def in_short(rows: Sequence[Errors]) -> str:
+    """Mean errors of all graphs, and how many measured figures are inside the intervals."""
+    everything = [row for row in rows if row.graphs == ALL]
+    means = ", ".join(f"{row.mean_anchored:.0%} of {row.figure} ({row.mean_raw:.0%} raw)" for row in everything)
+    inside = ", ".join(f"{row.inside:.0%} of {row.figure}" for row in everything)
+    return (
+        f"{IN_SHORT}On this machine the mean error of the anchored predictions is {means}. "
+        f"The 95 % intervals hold {inside}."
+    )
 
 
 def unseen(name: str) -> bool:
@@ -129,14 +168,16 @@ def as_text(found: dict[str, Any]) -> str:
     """The result for people."""
     first = next(iter(found.values()))
     environment = first["environment"]
+    rows = summary(found)
     lines = [
         "# Result", "",
-        *(f"- {text}" for text in summary(found)), "",
-        f"{environment['cpus']}-CPU machine ({environment['cpu_model']}), Linux {environment['kernel']}; services of "
-        f"100 to 200 µs of their own; {first['rounds']} rounds of {first['seconds']:g} s. "
+        f"{MACHINE}{machine_text(environment)}.",
+        f"Services take 100 to 200 µs each; {first['rounds']} rounds of {first['seconds']:g} s. "
         "Raw: [result.json](result.json).", "",
+        *errors_table(rows), "",
+        in_short(rows), "",
         "Overhead of the median in µs and of CPU in thousandths of a vCPU. Anchored: at the machine's speed of "
-        "then, as the anchor hops tell; nothing of the graph itself goes into it. † not seen when the model was made.",
+        "then, as measured at the anchor hops, without figures of the graph. † not seen when the model was made.",
         "",
         "| graph | requests/s | anchors | p50 predicted | anchored | measured | error | anchored | CPU anchored "
         "| measured | error | anchored |",

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from experiments.machine import machine_text
+from experiments.machine import IN_SHORT, MACHINE, machine_text
 from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import local_targets
@@ -216,8 +216,9 @@ def text_of(document: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     machine = document["environment"]
     head = (
-        f"{machine_text(machine)}, Envoy {machine['envoy']}; {document['rounds']} rounds of {document['seconds']:g} s, "
-        f"bound {document['max_overhead']:.1%}, {document['date']}. Raw: [result.json](result.json)."
+        f"{MACHINE}{machine_text(machine)}.\nEnvoy {machine['envoy']}; {document['rounds']} rounds of "
+        f"{document['seconds']:g} s, bound {document['max_overhead']:.1%}, {document['date']}. "
+        "Raw: [result.json](result.json)."
     )
     intro = (
         "Throughput per CPU time that the hypervisor left, over that with nothing attached; medians over rounds with "
@@ -251,14 +252,16 @@ def shown(ratio: Mapping[str, Any]) -> str:
 
 
 def verdict(document: Mapping[str, Any]) -> str:
-    """Whether the goal is kept, in which scenes."""
-    lines = []
-    for scene, found in document["scenes"].items():
-        ratio = found["ratios"][ATTACHED]
-        low, high = ratio["ci95"]
-        said = "kept" if low >= GOAL else "missed" if high < GOAL else "inconclusive: the interval holds the goal"
-        lines.append(f"- {scene}: {ratio['value']:.3f} of the throughput, goal {GOAL:g} {said}.")
-    return "\n".join(lines)
+    """The range of throughput while attached, and in how many scenes the goal is kept."""
+    ratios = [found["ratios"][ATTACHED] for found in document["scenes"].values()]
+    values = [ratio["value"] for ratio in ratios]
+    kept = sum(ratio["ci95"][0] >= GOAL for ratio in ratios)
+    missed = sum(ratio["ci95"][1] < GOAL for ratio in ratios)
+    return (
+        f"{IN_SHORT}On this machine an attached sidecar has {min(values):.3f} to {max(values):.3f} of the throughput. "
+        f"The goal of {GOAL:g} is kept in {kept} of {len(ratios)} scenes, missed in {missed} and inconclusive in "
+        f"{len(ratios) - kept - missed} (the interval holds the goal)."
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ three minutes. `result.json` and `result.md` are written into the results folder
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from experiments.machine import machine_text
+from experiments.machine import IN_SHORT, MACHINE, machine_text
 from meshinsight import __version__
 from profiler.attribution.statistics import Floats, bootstrap_interval
 from profiler.cluster.api.session import Session, connect
@@ -40,6 +41,8 @@ SETTINGS: Final = ProfileSettings(
 """With http1 comes the same in TCP, from which parsing is told."""
 BOUND: Final = 0.15
 ABOVE_NS: Final = 5000.0
+FURTHEST: Final = 3
+"""So many of the components that agree least are named."""
 SEED: Final = 1
 RESAMPLES: Final = 1000
 
@@ -155,7 +158,7 @@ def text_of(document: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     machine = document["environment"]
     head = (
-        f"{machine_text(machine)}, Envoy {machine['envoy']}, Kubernetes {machine['kubernetes']}; "
+        f"{MACHINE}{machine_text(machine)}.\nEnvoy {machine['envoy']}, Kubernetes {machine['kubernetes']}; "
         f"{document['rounds']} rounds, {document['date']}. Raw: [result.json](result.json)."
     )
     intro = f"Medians over rounds of what is above {ABOVE_NS / 1000:g} µs locally, with 95 % intervals of the ratio:"
@@ -164,7 +167,7 @@ def text_of(document: Mapping[str, Any]) -> str:
 
 def table(document: Mapping[str, Any]) -> str:
     """One row for each component."""
-    lines = ["| cell | | component | local | pods | pods / local |", "|---|---|---|--:|--:|--:|"]
+    lines = ["| cell | currency | component | local | pods | pods / local |", "|---|---|---|--:|--:|--:|"]
     for row in document["components"]:
         low, high = row["ci95"]
         lines.append(
@@ -175,14 +178,15 @@ def table(document: Mapping[str, Any]) -> str:
 
 
 def verdict(document: Mapping[str, Any]) -> str:
-    """How many components agree, and which do not."""
+    """How many components agree, and which agree least."""
     parts = [row for row in document["components"] if row["component"] not in ("overhead", "baseline")]
-    apart = [row for row in parts if abs(row["ratio"] - 1) > BOUND]
+    agree = sum(abs(row["ratio"] - 1) <= BOUND for row in parts)
+    furthest = sorted(parts, key=lambda row: -abs(math.log(row["ratio"])))[:FURTHEST]
     named = "; ".join(
-        f"{row['component']} ({row['kind']}, {row['cell'].split('-q')[0]}) {row['ratio']:.2f}" for row in apart
+        f"{row['component']} ({row['kind']}, {row['cell'].split('-q')[0]}) {row['ratio']:.2f}" for row in furthest
     )
     above = f"components above {ABOVE_NS / 1000:g} µs agree within {BOUND:.0%}"
-    return f"- {len(parts) - len(apart)} of {len(parts)} {above}{'; apart: ' + named if apart else ''}."
+    return f"{IN_SHORT}On this machine {agree} of {len(parts)} {above}. Furthest apart, pods over local: {named}."
 
 
 if __name__ == "__main__":

@@ -37,16 +37,14 @@ def judge(rows: list[sweep.Row]) -> sweep.Finding:
     mutual = sweep.pick(rows, protocol="http1", tls="mtls", currency=sweep.LATENCY)
     answers = [sweep.dominates(tcp, TCP_COSTS), sweep.dominates(http, HTTP_COSTS)]
     text = (
-        f"As TCP proxies, {numbers.percent(sweep.share(tcp, TCP_COSTS))} of the added latency is ipc and "
-        f"socket_write ({numbers.percent(sweep.share(tcp_cpu, TCP_COSTS))} of the added CPU): {answers[0]}. "
-        f"For HTTP/1.1 parsing is {numbers.percent(sweep.share(http, HTTP_COSTS))} of the added latency "
-        f"({numbers.percent(sweep.share(http_cpu, HTTP_COSTS))} of the CPU): {answers[1]}. "
-        f"Mutual TLS is {numbers.percent(sweep.share(mutual, [TLS]))} of the latency that HTTP/1.1 pays with it. "
-        "The finding holds if both parts do, by the latency: more than half is yes, more than each other component "
-        "partly."
+        f"On this machine ipc and socket_write are {numbers.percent(sweep.share(tcp, TCP_COSTS))} of the latency that "
+        f"TCP proxies add ({numbers.percent(sweep.share(tcp_cpu, TCP_COSTS))} of the CPU). "
+        f"Parsing is {numbers.percent(sweep.share(http, HTTP_COSTS))} of the latency that HTTP/1.1 proxies add "
+        f"({numbers.percent(sweep.share(http_cpu, HTTP_COSTS))} of the CPU). "
+        f"Mutual TLS is {numbers.percent(sweep.share(mutual, [TLS]))} of the latency that HTTP/1.1 pays with it."
     )
     published = "TCP proxy: IPC and socket writes dominate; HTTP proxy: protocol parsing dominates"
-    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text)
+    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text, sweep.DOMINATES)
 
 
 def draw(figure: Figure, rows: list[sweep.Row]) -> None:

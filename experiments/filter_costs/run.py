@@ -71,26 +71,26 @@ COLUMNS: Final[sweep.Columns] = {
 
 
 def judge(rows: list[sweep.Row]) -> sweep.Finding:
-    """The dearest filters and how many can be told from nothing; nothing was published to hold them against."""
+    """The most expensive filters and how many are above zero; nothing was published to compare them with."""
     plain = sweep.pick(rows, filter=PLAIN)
     filters = [row for row in rows if row["filter"] != PLAIN]
     text = (
-        f"Without filters two sidecars add {numbers.micros(plain['hop_p50_overhead_ns'])} µs to the median. "
-        f"Dearest in latency: {dearest(filters, 'latency_ns')}. "
-        f"Dearest in CPU: {dearest(filters, 'cpu_ns_per_request')}. "
-        f"{told_apart(filters, 'latency_ci95_ns')} of {len(filters)} filters can be told from zero in latency, "
-        f"{told_apart(filters, 'cpu_ci95_ns_per_request')} in CPU (their 95 % intervals lie above it)."
+        f"On this machine two sidecars without filters add {numbers.micros(plain['hop_p50_overhead_ns'])} µs to the "
+        f"median. Most expensive are {most_expensive(filters, 'latency_ns')} in latency and "
+        f"{most_expensive(filters, 'cpu_ns_per_request')} in CPU. "
+        f"{above_zero(filters, 'latency_ci95_ns')} of {len(filters)} filters have a 95 % interval above zero in "
+        f"latency, {above_zero(filters, 'cpu_ci95_ns_per_request')} in CPU."
     )
     return sweep.Finding(None, None, None, text)
 
 
-def dearest(rows: Sequence[sweep.Row], key: str) -> str:
+def most_expensive(rows: Sequence[sweep.Row], key: str) -> str:
     """The three filters that cost most, with their figures."""
     known = sorted((row for row in rows if row[key] is not None), key=lambda row: -float(row[key]))
     return ", ".join(f"{row['filter']} {numbers.micros(row[key])} µs" for row in known[:3])
 
 
-def told_apart(rows: Sequence[sweep.Row], key: str) -> int:
+def above_zero(rows: Sequence[sweep.Row], key: str) -> int:
     """How many rows have an interval above zero."""
     return sum(summaries.tells_from_zero(row[key]) and row[key][0] > 0 for row in rows)
 

@@ -51,17 +51,17 @@ def judge(rows: list[sweep.Row]) -> sweep.Finding:
         tcp_is_cheapest(rows),
     ]
     text = (
-        f"Two sidecars add {numbers.micros(both['p50_overhead_ns'])} µs to the median of an HTTP/1.1 exchange and "
-        f"{numbers.micros(both['cpu_overhead_ns_per_request'])} µs of CPU to each request. "
+        f"On this machine two sidecars add {numbers.micros(both['p50_overhead_ns'])} µs to the median of an HTTP/1.1 "
+        f"exchange and {numbers.micros(both['cpu_overhead_ns_per_request'])} µs of CPU to each request. "
         f"The largest relative overheads are {numbers.signed_percent(latency['p50_overhead_ratio'])} latency "
         f"({name_of(latency)}) and {numbers.signed_percent(cpu['cpu_overhead_ratio'])} CPU ({name_of(cpu)}), "
         f"of an exchange that takes {numbers.micros(latency['baseline_p50_ns'])} µs and "
         f"{numbers.micros(cpu['baseline_cpu_ns_per_request'])} µs of CPU without sidecars. "
-        f"TCP {'costs' if answers[2] else 'does not cost'} less than the others in every topology and currency. "
-        "The finding holds if all three do: latency within +269 %, CPU within +163 %, TCP below the others."
+        f"TCP {'costs' if answers[2] else 'does not cost'} less than the others in every topology and currency."
     )
     published = "up to +269 % latency, +163 % vCPU; TCP costs less than HTTP"
-    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text)
+    criterion = "if all three parts do: latency within +269 %, CPU within +163 %, TCP below the others"
+    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text, criterion)
 
 
 def tcp_is_cheapest(rows: Sequence[sweep.Row]) -> bool:

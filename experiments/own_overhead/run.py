@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from experiments.machine import machine_text
+from experiments.machine import IN_SHORT, MACHINE, machine_text
 from profiler.attribution.statistics import Floats, bootstrap_interval, spread_ties
 from profiler.errors import MeshInsightError, ProcessError
 from profiler.evaluation.windows import Phase
@@ -357,14 +357,14 @@ def text_of(document: Mapping[str, Any]) -> str:
     machine = document["environment"]
     programs = [f"Envoy {machine['envoy']}", *(machine[name] for name in ("perf", "bpftrace") if machine[name])]
     head = (
-        f"{machine_text(machine)}, "
+        f"{MACHINE}{machine_text(machine)}.\n"
         f"{', '.join(programs)}; {document['rounds']} rounds of {document['seconds']:g} s, {document['date']}; "
         f"{document['repeated_windows']} windows measured again because the host took the CPU. "
         "Raw: [result.json](result.json)."
     )
     parts = ["# Result", head, "Ratios to nothing attached, medians over rounds with 95 % intervals:"]
     parts += [table(document), "![throughput and latency with each treatment](result.png)"]
-    return "\n\n".join([*parts, "\n".join(findings(document))]) + "\n"
+    return "\n\n".join([*parts, in_short(document), "\n".join(findings(document))]) + "\n"
 
 
 def table(document: Mapping[str, Any]) -> str:
@@ -389,11 +389,23 @@ def shown(ratio: Mapping[str, Any]) -> str:
     return f"{ratio['value']:.3f} ({low:.3f} … {high:.3f})"
 
 
+def in_short(document: Mapping[str, Any]) -> str:
+    """How throughput changes in profiles and with other tools, and whether the timeline keeps its bounds."""
+    names = [name for name in next(iter(document["scenes"].values()))["treatments"] if name != AGAIN]
+    ranges = []
+    for name in names:
+        values = [found["treatments"][name]["throughput_ratio"]["value"] for found in document["scenes"].values()]
+        ranges.append(f"{min(values):.2f} to {max(values):.2f} ({name})")
+    return (
+        f"{IN_SHORT}On this machine throughput is {', '.join(ranges)} of that with nothing attached. "
+        f"{bound_sentence(document)}"
+    )
+
+
 def findings(document: Mapping[str, Any]) -> list[str]:
-    """What the figures say."""
+    """The range of each treatment, and what was left out."""
     names = next(iter(document["scenes"].values()))["treatments"]
     lines = [span_line(document, name) for name in names]
-    lines.append(bound_line(document))
     if document["left_out"]:
         lines.append(f"- Left out, because not installed here: {', '.join(document['left_out'])}.")
     return lines
@@ -407,7 +419,7 @@ def span_line(document: Mapping[str, Any], name: str) -> str:
     return f"- **{name}**: {texts} of that with nothing attached."
 
 
-def bound_line(document: Mapping[str, Any]) -> str:
+def bound_sentence(document: Mapping[str, Any]) -> str:
     """Whether the timeline in bursts, as profiles use it, keeps the bounds that reports mark cells by."""
     beyond = []
     for scene, found in document["scenes"].items():
@@ -415,10 +427,10 @@ def bound_line(document: Mapping[str, Any]) -> str:
         slower = load.connections == 1 and treated["p50_ratio"]["value"] > LATENCY_RATIO[hop.protocol]
         if slower or treated["throughput_ratio"]["value"] < THROUGHPUT_RATIO:
             beyond.append(scene)
-    verdict = f"beyond them for {'; '.join(beyond)}" if beyond else "within them everywhere"
+    verdict = f"beyond its bounds for {'; '.join(beyond)}" if beyond else "within its bounds in every scene"
     return (
-        f"- The bounds of the tool's own reports (throughput from {THROUGHPUT_RATIO:g}; p50 of one connection up to "
-        f"{LATENCY_RATIO['http1']:g} for HTTP/1.1, {LATENCY_RATIO['tcp']:g} for TCP): {BURSTS} it is {verdict}."
+        f"The {BURSTS} is {verdict} (bounds of the tool's reports: throughput from {THROUGHPUT_RATIO:g}; p50 of one "
+        f"connection up to {LATENCY_RATIO['http1']:g} for HTTP/1.1, {LATENCY_RATIO['tcp']:g} for TCP)."
     )
 
 

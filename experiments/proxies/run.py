@@ -16,7 +16,7 @@ from profiler.vocabulary.components import COMPONENTS, IPC, PARSING, QUEUEING, S
 
 SHOWN: Final = tuple(name for name in COMPONENTS if name not in (QUEUEING, TLS))
 DOMINANT: Final = {"tcp": (IPC, SOCKET_WRITE), "http1": (PARSING,)}
-"""What is said to dominate, by protocol."""
+"""What should dominate by the published statement, by protocol."""
 
 
 COLUMNS: Final[sweep.Columns] = {
@@ -31,29 +31,18 @@ def judge(rows: list[sweep.Row]) -> sweep.Finding:
     """Whether the published components dominate the latency of every proxy."""
     latency = [row for row in rows if row["currency"] == sweep.LATENCY]
     answers = [sweep.dominates(row, DOMINANT[row["protocol"]]) for row in latency]
-    text = (
-        f"{sentence(rows, 'tcp')} {sentence(rows, 'http1')} "
-        "The finding holds if it does for each proxy, by the latency: more than half is yes, more than each other "
-        "component partly."
-    )
+    text = f"On this machine, as TCP proxies {shares(latency, 'tcp')}. As HTTP/1.1 proxies {shares(latency, 'http1')}."
     published = "TCP proxy: IPC and socket writes dominate; HTTP proxy: protocol parsing dominates"
-    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text)
+    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text, sweep.DOMINATES)
 
 
-def sentence(rows: Sequence[sweep.Row], protocol: str) -> str:
-    """What each proxy adds for a protocol, and the share of what is said to dominate."""
+def shares(latency: Sequence[sweep.Row], protocol: str) -> str:
+    """The share of the components that should dominate, for each proxy."""
     names = DOMINANT[protocol]
-    parts = []
-    for row in rows:
-        if row["protocol"] == protocol and row["currency"] == sweep.LATENCY:
-            cpu = sweep.pick(rows, protocol=protocol, proxy=row["proxy"], currency=sweep.CPU)
-            parts.append(
-                f"{row['proxy']} adds {numbers.micros(row['overhead_ns'])} µs and "
-                f"{numbers.micros(cpu['overhead_ns'])} µs "
-                f"of CPU, {' and '.join(names)} are {numbers.percent(sweep.share(row, names))} of the latency "
-                f"({sweep.dominates(row, names)})"
-            )
-    return f"{summaries.protocol_name(protocol)}: {'; '.join(parts)}."
+    of_proxies = [
+        f"{numbers.percent(sweep.share(row, names))} ({row['proxy']})" for row in latency if row["protocol"] == protocol
+    ]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {', '.join(of_proxies)} of the added latency"
 
 
 def draw(figure: Figure, rows: list[sweep.Row]) -> None:

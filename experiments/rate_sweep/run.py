@@ -65,29 +65,31 @@ def judge(rows: list[sweep.Row]) -> sweep.Finding:
     steady = bool(cpu_ns) and all(abs(value - typical_ns) <= STEADY_WITHIN * typical_ns for value in cpu_ns)
     ends = f"{numbers.micros(min(cpu_ns))} to {numbers.micros(max(cpu_ns))}" if cpu_ns else numbers.UNKNOWN
     text = (
-        f"At 1000 requests/s one HTTP/1.1 sidecar keeps {numbers.vcpus(vcpu)} vCPU busy. "
+        f"On this machine one HTTP/1.1 sidecar at 1000 requests/s keeps {numbers.vcpus(vcpu)} vCPU busy. "
         f"Two of them need {ends} µs of CPU per request at the rates that were reached. "
-        f"{' '.join(saturation(rows, protocol) for protocol in PROTOCOLS)} "
-        f"The finding holds if the vCPU is within a factor of {WITHIN_FACTOR:g} of {PUBLISHED_VCPU:.2f} "
+        f"{'; '.join(saturation(rows, protocol) for protocol in PROTOCOLS)}."
+    )
+    criterion = (
+        f"if the vCPU is within a factor of {WITHIN_FACTOR:g} of {PUBLISHED_VCPU:.2f} "
         f"({'it is' if near else 'it is not'}) and CPU per request within {numbers.percent(STEADY_WITHIN)} of its "
-        f"median everywhere ({'it is' if steady else 'it is not'})."
+        f"median everywhere ({'it is' if steady else 'it is not'})"
     )
     statement = "1000 rps, 1 KB: a sidecar needs 0.20 vCPU"
-    return sweep.Finding(statement, "Istio 1.24 docs", sweep.verdict([near, steady]), text)
+    return sweep.Finding(statement, "Istio 1.24 docs", sweep.verdict([near, steady]), text, criterion)
 
 
 def saturation(rows: Sequence[sweep.Row], protocol: str) -> str:
-    """Where the protocol's rates are no longer reached, in a sentence."""
+    """Where the protocol's rates are no longer reached, as part of a sentence."""
     offered = [row for row in rows if row["protocol"] == protocol and row["rate_rps"]]
     missed = [row for row in offered if not row["reached"]]
     name = summaries.protocol_name(protocol)
     if not missed:
-        return f"{name} reaches every offered rate."
+        return f"{name} reaches every offered rate"
     first = min(missed, key=lambda row: row["rate_rps"])
     without = "is reached" if first["baseline_reached"] else "is not reached either"
     return (
         f"{name} misses {numbers.rate(first['rate_rps'])} requests/s with sidecars "
-        f"({numbers.rate(first['achieved_rps'])} achieved), which {without} without."
+        f"({numbers.rate(first['achieved_rps'])} achieved), which {without} without"
     )
 
 

@@ -84,9 +84,10 @@ def judge(rows: list[sweep.Row]) -> sweep.Finding:
             f"(at {numbers.size(worst['response_bytes'])}) and "
             f"{numbers.signed_percent(worst_of(of_protocol, 'cpu')['cpu_residual_ratio'])} in CPU."
         )
-    sentences.append(f"The finding holds where latency is nowhere off by more than {numbers.percent(STRAIGHT_WITHIN)}.")
     published = "the latency of a sidecar is a base cost and a slope per byte (model of the paper)"
-    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), " ".join(sentences))
+    criterion = f"where latency is nowhere off the line by more than {numbers.percent(STRAIGHT_WITHIN)}"
+    text = f"On this machine {' '.join(sentences)}"
+    return sweep.Finding(published, sweep.PAPER, sweep.verdict(answers), text, criterion)
 
 
 def worst_of(rows: Sequence[sweep.Row], currency: str) -> sweep.Row:

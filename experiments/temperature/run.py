@@ -17,6 +17,7 @@ from typing import Any, Final
 import matplotlib.pyplot as plt
 import numpy as np
 
+from experiments.machine import IN_SHORT, MACHINE, machine_text
 from profiler.files.writing import write_whole
 from profiler.host.environment import describe_environment
 from profiler.measuring.applications import AnchorCell, ApplicationBench
@@ -184,23 +185,23 @@ def by_cell(result: Mapping[str, Any]) -> dict[tuple[str, str, float | None], fl
 
 
 def found(result: Mapping[str, Any]) -> str:
-    """What the figures say."""
+    """The result in three sentences."""
     rows = by_cell(result)
     return (
-        f"Time alone cools: at 50 requests/s HTTP/1.1 costs {rows[HTTP1, HOT, 50.0] / rows[HTTP1, HOT, None]:.1f} "
-        "times what it costs as fast as answers come, though nothing else of this machine ran in between: it is a "
-        "virtual machine, and others use the same caches. The temperature model takes this curve from each profile. Do "
-        "sidecars of other services, which run the same program from the same pages, keep one another warm? Of what "
-        f"cools they kept {result['common']:.0%} here; it was 44 % in a first run with less company to compare "
-        "with: not established, so not in the model."
+        "On this machine, whose caches other guests share, time alone cools: at 50 requests/s HTTP/1.1 costs "
+        f"{rows[HTTP1, HOT, 50.0] / rows[HTTP1, HOT, None]:.1f} times what it costs as fast as answers come. "
+        "The temperature model takes this curve from each profile. "
+        f"Sidecars of other services, which run the same program, kept {result['common']:.0%} of what cools here and "
+        "44 % in an earlier run with fewer services to compare: not established, so not in the model."
     )
 
 
 def as_text(result: Mapping[str, Any]) -> str:
     """The result for people."""
     rows = by_cell(result)
+    environment = result["environment"]
     lines = [
-        "# Result", "",
+        "# Result", "", f"{MACHINE}{machine_text(environment)}.", "",
         "Overhead of two sidecars at the median in µs, one request at a time; `hot`: CPUs are awake and nothing else "
         "runs, `cold`: a neighbour walks a buffer of the L2's size.", "",
         "| requests/s | HTTP/1.1 hot | cold | TCP hot | cold |", "|---|--:|--:|--:|--:|",
@@ -211,9 +212,8 @@ def as_text(result: Mapping[str, Any]) -> str:
         lines.append(f"| {'as fast as answered' if rate is None else f'{rate:g}'} | {' | '.join(texts)} |")
     lines += ["", f"One HTTP/1.1 sidecar before a service that is asked {SELDOM_RPS:g} times a second:", ""]
     lines += [f"- {name}: {entry['overhead_ns'] * 1e-3:.0f} µs" for name, entry in result["among_others"].items()]
-    lines += ["", "![overhead over the time between requests, and in company](result.png)", "", found(result), ""]
-    environment = result["environment"]
-    lines.append(f"{environment['cpu_model']}, {environment['cpus']} CPUs, Linux {environment['kernel']}.")
+    lines += ["", "![overhead over the time between requests, and in company](result.png)", ""]
+    lines.append(f"{IN_SHORT}{found(result)}")
     return "\n".join(lines) + "\n"
 
 

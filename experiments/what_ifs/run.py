@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.machine import IN_SHORT, MACHINE, machine_text, published_text
 from profiler.files.writing import write_whole
 
 HERE: Final = Path(__file__).parent
@@ -200,14 +201,13 @@ def clearly_wrong(rows: Sequence[Row]) -> list[str]:
 
 
 def summary(graphs: Graphs) -> list[str]:
-    """The verdicts: order in every graph, errors of large savings, and the published finding."""
+    """The verdicts: order in every graph, and errors of large savings."""
     lines = []
     for currency in TITLES:
         rows = rows_of(graphs, currency)
         lines += [order_line([row for row in rows if row.graph == graph], currency) for graph in sorted(graphs)]
         lines.append(error_line(rows, currency))
-    verdict = finding(graphs)
-    return [*lines, f"- **Published ({SOURCE}): *{PUBLISHED}*. Holds here: {verdict['holds']}.** {verdict['text']}"]
+    return lines
 
 
 def order_line(rows: Sequence[Row], currency: str) -> str:
@@ -244,7 +244,7 @@ def finding(graphs: Graphs) -> dict[str, str]:
         "published": PUBLISHED,
         "source": SOURCE,
         "holds": "yes" if small else "no",
-        "text": f"{count} of the overhead, of latency and of CPU: {'; '.join(names) or 'none'}.",
+        "text": f"On this machine {count} of the overhead, of latency and of CPU: {'; '.join(names) or 'none'}.",
     }
 
 
@@ -265,13 +265,12 @@ def text_of(graphs: Graphs) -> str:
         f"anchor {one['anchor_factors']['http1-both-hot']:.2f}"
         for name, one in sorted(graphs.items())
     )
-    head = (
-        f"{environment['cpus']} CPUs ({environment['cpu_model']}, {environment['virtualisation']}), Linux "
-        f"{environment['kernel']}, {entry['temperature']}. {runs}. Raw: [result.json](result.json)."
-    )
+    head = f"{MACHINE}{machine_text(environment)}.\n{entry['temperature']}: {runs}. Raw: [result.json](result.json)."
     parts = ["# Result", head, *(table(graphs, currency) for currency in TITLES)]
     warnings = [f"- {name}: {warning}" for name, one in sorted(graphs.items()) for warning in one["warnings"]]
-    parts += ["![predicted against measured savings](result.png)", "\n".join([*summary(graphs), *warnings])]
+    verdict = finding(graphs)
+    parts += ["![predicted against measured savings](result.png)", f"{IN_SHORT}{verdict['text']}"]
+    parts += [published_text(verdict), "\n".join([*summary(graphs), *warnings])]
     return "\n\n".join(parts) + "\n"
 
 

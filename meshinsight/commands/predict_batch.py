@@ -16,6 +16,7 @@ from meshinsight.options.checks import number, out_file, rate_option
 from meshinsight.options.panels import CLUSTER, PREDICTION
 from meshinsight.options.prediction import CpuModel, CrossingShare, Further, ProfileOrModel, Proxy, Seed, Transport
 from profiler.errors import MeshInsightError
+from profiler.host.extras import BATCH, require
 
 if TYPE_CHECKING:
     from predictor.batch.run import Outcome
@@ -102,6 +103,7 @@ def predict_batch(
 
     The figures are those of predict, with intervals. A graph that cannot be predicted has a row with the reason.
     """
+    require(BATCH, "predict-batch")
     from predictor.batch.predictor import BatchPredictor
     from predictor.batch.run import Runner, here, parquet_file
     from predictor.batch.run import predict_batch as predicting

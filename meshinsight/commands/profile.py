@@ -22,6 +22,7 @@ from meshinsight.options.groups import grouped
 from meshinsight.options.panels import MEASURE, OUTPUT, RUN, TIME
 from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
+from profiler.host import extras
 
 if TYPE_CHECKING:
     from profiler.measuring.profiling import Outcome
@@ -225,6 +226,7 @@ def _resume(directory: Path, with_others: bool, shown: Shown) -> None:
 
 
 def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None:
+    extras.require(extras.MEASURE, "profile")
     from meshinsight import __version__
     from meshinsight.progress import Progress
     from profiler.measuring.profiling import Invocation, Profiling

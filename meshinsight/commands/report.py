@@ -21,6 +21,7 @@ from meshinsight.options.prediction import (
     Proxy,
 )
 from profiler.errors import UsageError
+from profiler.host.extras import REPORT, require
 
 if TYPE_CHECKING:
     from meshinsight.reports.subjects.graph_view import Predicted
@@ -82,10 +83,12 @@ def report(
     }
     if graph is None:
         _require_none(given)
+    require(REPORT, "report")
     from meshinsight.reports.renderers import html
+    from meshinsight.reports.subjects import profile_page
     from meshinsight.reports.subjects.model import with_model
     from meshinsight.reports.subjects.prediction import Prices
-    from meshinsight.reports.subjects.validation_document import read_validation
+    from meshinsight.reports.subjects.validation_document import belongs_elsewhere, read_validation
     from predictor.hop_costs.options import Options
     from profiler.files.writing import write_whole
     from profiler.profile.document import load_profile
@@ -97,7 +100,11 @@ def report(
         prices = Prices(price_per_vcpu_hour, price_per_gib_hour, currency)
         options = Options(proxy, transport or Options().transport)
         predicted = _predicted(load_model(profile, further or ()), graph, options, prices)
-    write_whole(out, html.render(found, title, predicted, [read_validation(file) for file in validation or ()]))
+    validations = [read_validation(file) for file in validation or ()]
+    for file, document in zip(validation or (), validations, strict=True):
+        if reason := belongs_elsewhere(document, found):
+            raise UsageError(f"--validation {file}: {reason}")
+    write_whole(out, html.render_page(profile_page.page(found, title, predicted, validations)))
     print_line(f"report written to {out}")
 
 

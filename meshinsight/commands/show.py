@@ -49,14 +49,12 @@ def show(
 
     What sidecars add in latency and CPU, with intervals, and whether the figures are quotable.
     """
-    from meshinsight.reports.subjects import profile_rows, profile_summary
+    from meshinsight.reports.subjects import profile_summary
     from profiler.profile.document import load_profile
 
     found = load_profile(profile)
     chosen = found if cell is None else replace(found, cells=_matching(found.cells, cell))
-    if output == "csv":  # whose rows are cells
-        profile_rows.write(chosen, sys.stdout)
-    elif output == "json" or full:
+    if output == "json" or (full and output != "csv"):  # whose rows are cells: they need no model
         from meshinsight.reports.subjects import model
         from meshinsight.reports.subjects import profile as everything
 

@@ -13,6 +13,7 @@ from meshinsight.options.checks import duration_option, number, one_of, out_file
 from meshinsight.options.panels import MEASURE, TIME
 from meshinsight.options.prediction import Further, Graph, Profile
 from meshinsight.reports.formats import FORMATS, text_formats
+from profiler.host import extras
 from profiler.vocabulary.hop import APART, FREE
 from profiler.vocabulary.temperature import APPLICATION_TEMPERATURES
 
@@ -99,6 +100,7 @@ def validate(
     It runs without sidecars and with them, in network namespaces of this machine. The result is the errors of the
     prediction.
     """
+    extras.require(extras.MEASURE, "validate")
     from meshinsight.progress import Progress
     from meshinsight.reports.subjects.validation import report
     from predictor.graph.reader import load_graph

@@ -1,6 +1,6 @@
 """Options with a check: each refuses a wrong value before the command runs, with one wording for all commands.
 
-The rule for numbers with units is in docs/command-line.md.
+The rule for numbers with units is in docs/reference/cli.md.
 """
 
 import contextlib

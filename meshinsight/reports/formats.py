@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from meshinsight.reports.renderers import csv_document, json_document, markdown, terminal
+from meshinsight.reports.renderers import csv_document, html, json_document, markdown, terminal
 from meshinsight.reports.report import Report
 
 FORMATS: Final[dict[str, Callable[[Report, TextIO], None]]] = {
@@ -11,6 +11,7 @@ FORMATS: Final[dict[str, Callable[[Report, TextIO], None]]] = {
     "json": json_document.render,
     "csv": csv_document.render,
     "markdown": markdown.render,
+    "html": html.render,
 }
 
 

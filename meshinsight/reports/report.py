@@ -5,7 +5,10 @@ Text in it comes from foreign files: a renderer makes it harmless for its format
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from meshinsight.reports.figures import Figure
 
 INTERVAL: Final = "95 % interval"
 """The name of a column that holds the intervals of the column before it; renderers keep the two next to each other."""
@@ -17,7 +20,11 @@ class Section:
 
     `detail` follows the title on its line, `lines` follow the table. A section without a title continues the one
     before it. `left` are the numbers of all columns that hold words and are aligned left. A line end in the name of a
-    column is a place to break it; a format that needs none takes it for a space.
+    column is a place to break it; a format that needs none takes it for a space. A figure that is over its bound ends
+    with ` !`.
+
+    For formats that are read as a page: `about` explains the table, `figures` makes its charts, and a `folded` section
+    is closed until the reader opens it.
     """
 
     title: str
@@ -26,6 +33,14 @@ class Section:
     detail: str = ""
     lines: Sequence[str] = ()
     left: Sequence[int] = (0,)
+    about: str = ""
+    figures: "Callable[[], Sequence[Figure]]" = tuple
+    folded: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing below the title."""
+        return not (self.rows or self.lines or self.detail or self.about or self.figures is not tuple)
 
 
 @dataclass(slots=True)
@@ -47,5 +62,5 @@ class Report:
     indent: int | None = 2
 
     def __post_init__(self) -> None:
-        self.sections = [section for section in self.sections if section.rows or section.lines or section.detail]
+        self.sections = [section for section in self.sections if not section.empty]
         self.notes = [(title, lines) for title, lines in self.notes if lines]

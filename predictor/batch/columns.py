@@ -1,4 +1,4 @@
-"""The long form of call graphs, one row per edge (`docs/batch.md`): its columns, their defaults and bounds. Pure."""
+"""The long form of call graphs, one row per edge (`docs/reference/batch.md`): columns, defaults and bounds. Pure."""
 
 import math
 from dataclasses import dataclass

@@ -39,7 +39,8 @@ class ParquetInput:
         names, types = self._schema(opened)
         for name in REQUIRED:
             if name not in names:
-                raise UsageError(f"{path}: no column {name!r}; needed are {', '.join(REQUIRED)} (docs/batch.md)")
+                needed = f"needed are {', '.join(REQUIRED)} (docs/reference/batch.md)"
+                raise UsageError(f"{path}: no column {name!r}; {needed}")
         # A column of nulls alone has no type, and says as much as none.
         empty = {name for name, kind in zip(names, types, strict=True) if pa.types.is_null(_plain(kind))}
         self._columns = [name for name in SCHEMA.names if name in names and (name in REQUIRED or name not in empty)]

@@ -1,4 +1,4 @@
-"""Reads a call graph file (`docs/call-graph.md`). What it leaves out gets a default, and the default is listed.
+"""Reads a call graph file (`docs/reference/call-graph.md`). What it leaves out gets a default, which is listed.
 
 The rules of the file are here and in `checks.py`; `schema.json` says the same for editors and other programs.
 """
@@ -35,7 +35,7 @@ FORMAT: Final = "meshinsight-graph"
 VERSION: Final = 1
 """The newest version of the file that this package reads, and the one it writes."""
 
-REMEDY: Final = "give a call graph file, as docs/call-graph.md describes it"
+REMEDY: Final = "give a call graph file, as docs/reference/call-graph.md describes it"
 
 _TOP: Final = (
     "format", "version", "name", "defaults", "services", "calls", "ingress", "cluster", "cold_weight", "assumed",

@@ -13,7 +13,7 @@ from predictor.graph.yaml_lines import yaml_text
 from profiler.files.units import format_duration, plain
 from profiler.files.writing import write_whole
 
-_HEADER: Final = "# A call graph for `meshinsight predict`. The format is described in docs/call-graph.md.\n"
+_HEADER: Final = "# A call graph for `meshinsight predict`. The format is described in docs/reference/call-graph.md.\n"
 
 
 def save_graph(graph: CallGraph, file: Path) -> None:

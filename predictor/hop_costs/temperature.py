@@ -34,7 +34,7 @@ Curve = Sequence[tuple[float, float]]
 """Gap in ns and position, in ascending order."""
 
 EVICTION_NS: Final = 1e6
-"""Other work that takes a sidecar's caches away, as a time constant: a judgement, see docs/prediction.md."""
+"""Time constant of other work that evicts a sidecar's caches: a judgement, see docs/explanation/prediction.md."""
 
 PART: Final = 0.25
 """Part of a CPU's second-level cache that a process takes when it handles a message: 512 KiB of 2 MiB, a judgement."""

@@ -5,8 +5,10 @@ import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, Final, Protocol, cast
 
 from profiler.errors import UsageError
@@ -116,9 +118,28 @@ def open_source(path: Path) -> Source:
 
 def unpack_zstd(packed: BinaryIO) -> _Readable:
     """A stream of what zstd frames hold, one frame or many."""
-    from pyarrow import CompressedInputStream, PythonFile
+    return _ZstdStream(_zstd().open(packed))
 
-    return cast(_Readable, CompressedInputStream(PythonFile(packed, mode="r"), "zstd"))
+
+class _ZstdStream:
+    """Damaged data is an `OSError`, as that of gzip is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except _zstd().ZstdError as error:
+            raise OSError(f"damaged zstd data: {error_line(error)}") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _zstd() -> ModuleType:
+    """Python's own zstd, from Python 3.14 on; before, its backport."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def read_text(path: Path, remedy: str) -> str:

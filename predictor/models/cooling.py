@@ -9,13 +9,13 @@ soon pages of code and tables are out of them. The rise is that of each. Few req
 are fitted together, by weighted least squares; τ and β have wide priors, for profiles with few points.
 """
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize
 
 from predictor.models.types import CURRENCIES, FEATURES, Configuration, CoolingEnd, Floats, but_temperature
 from profiler.profile.types import Anchor, CoolingPoint
@@ -43,6 +43,11 @@ _PRIOR: Final = ((math.log(2e7), 1.5), (0.7, 0.25))
 """Mean and deviation of log τ (ns) and of β: tens of milliseconds to lose a cache, spread over magnitudes of time."""
 
 _BOUNDS: Final = ((math.log(1e5), math.log(3e8)), (0.3, 1.5))
+_FIRST_GRID: Final = 9
+_FINER_GRID: Final = 5
+_FINER_GRIDS: Final = 14
+"""Points by parameter, and how often the step is halved: to less than a thousandth of the bounds."""
+
 _POINTS: Final = 48
 _ALMOST_ALL: Final = 7.0
 """The curve goes to 1 − exp(−7) of its end."""
@@ -143,9 +148,23 @@ def _fitted_shape(series: Sequence[_Series], hot_gap: float) -> tuple[float, flo
             total += float(np.square((one.more - _added(one, share) * share) / one.errors).sum())
         return float(total)
 
-    start = np.array([mean for mean, _ in _PRIOR])
-    found = minimize(loss, start, method="Nelder-Mead", bounds=_BOUNDS)
-    return float(found.x[0]), float(found.x[1])
+    return _least_place(loss)
+
+
+def _least_place(loss: Callable[[Floats], float]) -> tuple[float, float]:
+    """Where a loss is least within the bounds: on a grid, then on ever finer ones around the best place so far.
+
+    For two parameters that is enough, and the core does without scipy.
+    """
+    lows, highs = np.array(_BOUNDS).T
+    low, high = lows, highs
+    best = lows
+    for points in (_FIRST_GRID, *[_FINER_GRID] * _FINER_GRIDS):
+        axes = np.linspace(low, high, points)
+        best = min((np.array(place) for place in itertools.product(*axes.T)), key=loss)
+        step = (high - low) / (points - 1)
+        low, high = np.maximum(lows, best - step), np.minimum(highs, best + step)
+    return float(best[0]), float(best[1])
 
 
 def _error(one: _Series, share: Floats, added: float) -> float:

@@ -1,14 +1,26 @@
 """The regression of hop costs: the scikit-learn estimator that every model is fitted and tested with.
 
-scikit-learn is imported here only, and this module only to fit: a stored model is read without either.
+scikit-learn is imported here only, and this module only to fit: a stored model is read without either. Without
+scikit-learn the estimator fits the same models, since its arithmetic is in `predictor.models.regression`; it is then no
+scikit-learn estimator, and takes arrays as they are.
 """
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError:
+    from predictor.models.without_sklearn import (
+        BaseEstimator,
+        RegressorMixin,
+        _check_sample_weight,
+        check_is_fitted,
+        validate_data,
+    )
 
 from predictor.models.regression import Term, choose_terms, design, left_out_residuals, operator
 

@@ -1,4 +1,4 @@
-"""Reads a file of scenarios: what-ifs with names, to be compared (`docs/prediction.md`).
+"""Reads a file of scenarios: what-ifs with names, to be compared (`docs/explanation/prediction.md`).
 
 The rules of the file are here; `scenarios.schema.json` says the same for editors and other programs.
 """
@@ -24,7 +24,7 @@ VERSION: Final = 1
 AS_IT_IS: Final = "as it is"
 """The name of the graph without any scenario."""
 
-REMEDY: Final = "give a file of scenarios, as docs/prediction.md describes it"
+REMEDY: Final = "give a file of scenarios, as docs/explanation/prediction.md describes it"
 TRANSPORTS: Final = ("ip", "uds")
 
 _KEYS: Final = (

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
-from profiler.doctor.check import ATTACH, CLUSTER, LOAD, PROFILE, READING, REPORT, VALIDATE, Check
+from profiler.doctor.check import ATTACH, CLUSTER, LOAD, PROFILE, REPORT, VALIDATE, Check
 from profiler.doctor.host import Host
 from profiler.doctor.remedies import python_distributions
+from profiler.host import extras
 from profiler.host.accounting import Noise
 from profiler.host.cpu_topology import listed_cpus
 from profiler.host.environment import describe_environment
@@ -16,15 +17,8 @@ _POD_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _SLOW_CLOCKS: Final = ("hpet", "acpi_pm", "pit", "jiffies")
 _SLOW: Final = "slow to read: probes cost more, and CPU time is compared with the scheduler's coarser account"
 _NOISE_WINDOW_S: Final = 0.3
-_PACKAGES: Final = {
-    "jinja2": ("jinja2", (REPORT,)),
-    "jsonschema": ("jsonschema", (PROFILE, VALIDATE, *READING)),
-    "kubernetes": ("kubernetes", (CLUSTER,)),
-    "matplotlib": ("matplotlib", (REPORT,)),
-    "pyarrow": ("pyarrow", (PROFILE,)),
-    "sklearn": ("scikit-learn", (PROFILE, VALIDATE, *READING)),
-}
-"""Modules, with the packages that have them and the features that use them."""
+_FEATURES: Final = {extras.REPORT: (REPORT,), extras.MEASURE: (PROFILE, VALIDATE), extras.CLUSTER: (CLUSTER,)}
+"""What an extra's packages are for."""
 
 
 def cores(host: Host) -> Check:
@@ -79,13 +73,18 @@ def noise(host: Host) -> list[Check]:
 
 
 def python_packages(host: Host) -> Check:
-    """The libraries that reading, showing and predicting rest on."""
-    lacking = [name for name in _PACKAGES if host.module_file(name) is None]
+    """The packages of extras, which the core does without."""
+    lacking = {
+        extra: found
+        for extra in _FEATURES
+        if (found := [name for name in extras.EXTRAS[extra] if host.module_file(name) is None])
+    }
     if not lacking:
         return Check("Python packages", "ok", "all installed")
-    affects = tuple(dict.fromkeys(feature for name in lacking for feature in _PACKAGES[name][1]))
-    remedy = python_distributions(host, [_PACKAGES[name][0] for name in lacking])
-    return Check("Python packages", "missing", f"not importable: {', '.join(lacking)}", affects, remedy)
+    names = ", ".join(dict.fromkeys(name for found in lacking.values() for name in found))
+    affects = tuple(feature for extra in lacking for feature in _FEATURES[extra])
+    remedy = python_distributions(host, [f"'meshinsight[{','.join(lacking)}]'"])
+    return Check("Python packages", "missing", f"not installed: {names}", affects, remedy)
 
 
 def cluster(host: Host) -> Check:

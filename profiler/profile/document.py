@@ -26,7 +26,7 @@ _AGAIN: Final = "copy it again or measure again with `meshinsight profile`"
 _OF_MODEL: Final = ("coefficients", "model_error")
 """What no profile has of itself: earlier versions stored it, and it is shown with one."""
 
-_FIELDS: Final = "see docs/profile-format.md"
+_FIELDS: Final = "see docs/reference/profile-format.md"
 
 
 def load_profile(path: Path) -> Profile:

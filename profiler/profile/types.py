@@ -1,7 +1,7 @@
 """What a profile is, format version 3, as types: the schema is generated from them, and reading checks against them.
 
 Times are ns, sizes bytes, rates per second; a share is a fraction. None is what is not known. What each field means is
-in docs/profile-format.md. A default is what people take for granted of a dimension.
+in docs/reference/profile-format.md. A default is what people take for granted of a dimension.
 """
 
 from typing import Annotated, Any, Final, Literal

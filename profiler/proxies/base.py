@@ -1,6 +1,6 @@
 """What a sidecar proxy is to the testbed. Adding a proxy is adding one file with such a class, and its data.
 
-See docs/adding-a-proxy.md.
+See docs/how-to/adding-a-proxy.md.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ Its only HTTP/2 towards upstreams is gRPC's, one request at a time on each conne
 """
 
 import re
-import resource
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -68,6 +67,8 @@ class Nginx:
 
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         # Without a master, nginx does not raise its own limit of open files.
+        import resource  # not on every system on which plans are made
+
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         limit = "unlimited" if files == resource.RLIM_INFINITY else str(files)
         return [

@@ -30,7 +30,7 @@ from tests.cluster.binaries import cache_root, install_packages
 
 ROOT: Final = Path(__file__).parents[2]
 TAG: Final = "localhost/meshinsight:test"
-SOURCES: Final = ("README.md", "manifests", "meshinsight", "predictor", "profiler", "pyproject.toml")
+SOURCES: Final = ("LICENSE", "README.md", "manifests", "meshinsight", "predictor", "profiler", "pyproject.toml")
 """What .containerignore lets through."""
 RECIPE: Final = ("Containerfile", ".containerignore")
 

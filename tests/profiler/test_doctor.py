@@ -15,6 +15,7 @@ from profiler.doctor.binaries import function_sources
 from profiler.doctor.check import ADVISE, ATTACH, CLUSTER, FEATURES, PREDICT, PROFILE, REPORT, VALIDATE
 from profiler.doctor.host import Answer, LocalHost
 from profiler.errors import MissingError, UsageError
+from profiler.host.extras import EXTRAS
 from profiler.host.interpreter import module_command
 from profiler.proxies.envoy import Envoy
 
@@ -67,7 +68,7 @@ def features(diagnosis: doctor.Diagnosis) -> dict[str, bool]:
 
 
 def test_another_system_shows_profiles_but_measures_nothing() -> None:
-    modules = dict.fromkeys(("jinja2", "jsonschema", "matplotlib", "pyarrow", "sklearn"), "there")
+    modules = dict.fromkeys(EXTRAS["report"], "there")
     works = features(diagnose(FakeHost(system="darwin", modules=modules)))
     assert [name for name, work in works.items() if work] == [PREDICT, ADVISE, REPORT]
 
@@ -286,8 +287,10 @@ def test_slow_clocks_are_pointed_out(tmp_path: Path, clock: str, status: str) ->
 
 
 def test_lacking_packages_stop_only_what_uses_them() -> None:
-    there = dict.fromkeys(("jinja2", "jsonschema", "kubernetes", "matplotlib", "sklearn"), "there")
-    assert machine.python_packages(FakeHost(modules=there)).affects == (PROFILE,)
+    there = dict.fromkeys((*EXTRAS["report"], *EXTRAS["cluster"]), "there")
+    check = machine.python_packages(FakeHost(modules=there))
+    assert check.affects == (PROFILE, VALIDATE)
+    assert "'meshinsight[measure]'" in str(check.remedy)
 
 
 def test_missing_envoy_stops_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,14 +401,14 @@ def test_a_checkout_is_set_up_by_make_and_nothing_else_is() -> None:
 
 
 def test_python_packages_are_installed_for_the_interpreter_that_runs() -> None:
-    assert "/v/bin/python -m pip install jinja2 jsonschema kubernetes" in remedies(virtual=True)
+    assert "/v/bin/python -m pip install 'meshinsight[report,measure,cluster]'" in remedies(virtual=True)
     assert "/v/bin/python -m pip" not in remedies(virtual=False)
 
 
-def test_only_packages_that_lack_are_recommended() -> None:
-    modules = {"jinja2": "there", "sklearn": "there"}
+def test_only_what_lacks_is_recommended() -> None:
+    modules = dict.fromkeys(EXTRAS["measure"], "there")
     found = machine.python_packages(FakeHost(modules=modules)).remedy or ""
-    assert found.endswith("pip install jsonschema kubernetes matplotlib pyarrow")
+    assert found.endswith("pip install 'meshinsight[report,cluster]'")
     host = FakeHost(answers={"apt-get": Answer(0, ""), "ip": Answer(0, ""), "nsenter": Answer(0, "")})
     assert network.pods(host)[0].remedy == "apt-get install iptables"
 

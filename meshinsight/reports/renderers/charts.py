@@ -9,17 +9,18 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from html import escape
 from typing import Any, Final
 
+from meshinsight.reports.figures import Bar, Bars, Figure, Graph, OverTime, Panel, Point, Scatter
 from meshinsight.reports.renderers import palette
 from profiler.host.working_directory import away_from_working_directory
 
 with away_from_working_directory():  # a file `matplotlibrc` there would change the drawing, and name code to load
     import matplotlib as mpl
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator
@@ -39,10 +40,10 @@ _LABEL_FROM_SHARE: Final = 0.06
 """Parts narrower than this share of the scale stay without a figure: it would not fit."""
 
 _WHISKER_BELOW: Final = 0.3
-"""Predicted totals have wide intervals: at the lower edge of their bar they leave its figures legible."""
+"""Intervals can be wide: at the lower edge of their bar they leave its figures legible."""
 
 _DECIMAL_BELOW_SPAN: Final = 50.0
-_MEASURED: Final = "#0072b2"
+_MEASURED: Final = palette.MEASURED
 _SETTINGS: Final[dict[Any, Any]] = {  # keyed by names that newer matplotlib types as literals
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -60,72 +61,27 @@ _SETTINGS: Final[dict[Any, Any]] = {  # keyed by names that newer matplotlib typ
 }
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A chart for the template, which passes the SVG through as it is: matplotlib has escaped its text."""
-
-    svg: str
-    legend: list[str]
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One stacked bar: its parts, and the total (with a 95 % interval) that they should add up to, in one unit.
-
-    Bars of one group stand under its name; those of the group "" under none. `figures` is what is written behind the
-    bar in place of the sum of its parts and the total.
-    """
-
-    group: str
-    label: str
-    parts: Mapping[str, float]
-    total: float | None = None
-    interval: tuple[float, float] | None = None
-    figures: str | None = None
+def draw(figure: Figure) -> str:
+    """A figure as one `<svg>` element with a name and a description for screen readers."""
+    match figure:
+        case Bars():
+            drawn = _stacked_bars(figure)
+        case OverTime():
+            drawn = _lines_over_time(figure)
+        case Scatter():
+            drawn = _predicted_against_measured(figure)
+        case Graph():
+            raise TypeError("a call graph has a template")
+    return drawn
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One set of axes: bars under a title. With an axis label of its own it has a scale of its own, too."""
-
-    bars: Sequence[Bar]
-    title: str = ""
-    axis_label: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a plot over time: seconds and µs."""
-
-    label: str
-    at_s: Sequence[float]
-    values: Sequence[float]
-    colour: str
-    style: str = "-"
-    markers: str = field(default="o")
-
-
-@dataclass(frozen=True)
-class Point:
-    """A figure predicted and measured, each with its 95 % interval, in one unit."""
-
-    label: str
-    measured: float
-    measured_interval: tuple[float, float]
-    predicted: float
-    predicted_interval: tuple[float, float]
-
-
-def stacked_bars(name: str, panels: Sequence[Panel], axis_label: str = "") -> str:
-    """Horizontal stacked bars, one row per bar, panels side by side: with `axis_label` on one scale.
-
-    Negative parts are drawn to the left of zero, not hidden in the sum. `name` is unique within the page.
-    """
+def _stacked_bars(chart: Bars) -> str:
+    """One row per bar. Negative parts are drawn to the left of zero, not hidden in the sum."""
+    panels, axis_label = chart.panels, chart.axis_label
     rows = max(_rows(panel.bars) for panel in panels)
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}):
         height = _FRAME_INCHES + rows * _BAR_INCHES + (0.25 if any(panel.title for panel in panels) else 0)
-        figure = Figure(figsize=(_WIDTH_INCHES, height), layout=ConstrainedLayoutEngine(wspace=0.06))
+        figure = Canvas(figsize=(_WIDTH_INCHES, height), layout=ConstrainedLayoutEngine(wspace=0.06))
         grid = figure.subplots(1, len(panels), sharex=bool(axis_label), sharey=True, squeeze=False)[0]
         everything = [bar for panel in panels for bar in panel.bars]
         for axes, panel in zip(grid, panels, strict=True):
@@ -133,18 +89,16 @@ def stacked_bars(name: str, panels: Sequence[Panel], axis_label: str = "") -> st
             _draw_panel(axes, panel, high - low, named=axes is grid[0])
             axes.set_xlim(low, high)
             axes.set_xlabel(axis_label or panel.axis_label)
-        return _svg(figure, name)
+        return _svg(figure, chart)
 
 
-def lines_over_time(name: str, lines: Sequence[Line], axis_label: str) -> str:
-    """Measurements against the time of the run, each line labelled at its end."""
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH_INCHES, 2.4), layout="constrained")
+def _lines_over_time(chart: OverTime) -> str:
+    lines = chart.lines
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}):
+        figure = Canvas(figsize=(_WIDTH_INCHES, 2.4), layout="constrained")
         axes = figure.subplots()
         for line in lines:
-            axes.plot(
-                line.at_s, line.values, line.style, marker=line.markers, color=line.colour, markersize=4, linewidth=1.4
-            )
+            axes.plot(line.at_s, line.values, marker=line.marker, color=line.colour, markersize=4, linewidth=1.4)
             axes.annotate(
                 line.label, (line.at_s[-1], line.values[-1]), xytext=(8, 0), textcoords="offset points", va="center"
             )
@@ -153,24 +107,22 @@ def lines_over_time(name: str, lines: Sequence[Line], axis_label: str) -> str:
         axes.set_ylim(0, max((max(line.values) for line in lines), default=1.0) * 1.15)
         axes.xaxis.set_major_locator(MaxNLocator(8))
         axes.set_xlabel("seconds into the run")
-        axes.set_ylabel(axis_label)
+        axes.set_ylabel(chart.axis_label)
         _light_grid(axes, "y")
-        return _svg(figure, name)
+        return _svg(figure, chart)
 
 
-def predicted_against_measured(name: str, panels: Mapping[str, Sequence[Point]]) -> str:
-    """Panels by the label of their axes; each point with both its intervals.
-
-    On the line prediction and measurement agree, and the band is ±20 %.
-    """
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH_INCHES, 4.6), layout="constrained")
+def _predicted_against_measured(chart: Scatter) -> str:
+    """On the line prediction and measurement agree, and the band is ±20 %."""
+    panels = chart.panels
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}):
+        figure = Canvas(figsize=(_WIDTH_INCHES, 4.6), layout="constrained")
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (label, points) in zip(grid, panels.items(), strict=True):
             _draw_points(axes, points)
             axes.set_xlabel(f"measured, {label}")
             axes.set_ylabel(f"predicted, {label}")
-        return _svg(figure, name)
+        return _svg(figure, chart)
 
 
 def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
@@ -249,7 +201,7 @@ def _draw_panel(axes: Axes, panel: Panel, span: float, named: bool) -> None:
 def _draw_bar(axes: Axes, bar: Bar, row: float, span: float) -> None:
     right, left = 0.0, 0.0
     decimals = 1 if span < _DECIMAL_BELOW_SPAN else 0
-    lift = 0.0 if bar.figures is None else 0.08
+    lift = 0.0 if bar.total is None else 0.08
     for name, value in bar.parts.items():
         start = right if value >= 0 else left
         box = Rectangle(
@@ -274,7 +226,7 @@ def _draw_total(axes: Axes, bar: Bar, row: float, right: float, span: float) -> 
     if bar.total is None:
         return
     low, high = bar.interval or (bar.total, bar.total)
-    at = row if bar.figures is None else row + _WHISKER_BELOW
+    at = row + _WHISKER_BELOW
     axes.plot([low, high], [at, at], color=_INK, linewidth=1.2, solid_capstyle="butt")
     axes.plot([bar.total], [at], marker="D", color=_INK, markeredgecolor=_PAPER, markersize=5.5)
     figures = f"{sum(bar.parts.values()):.1f}  ◆ {bar.total:.1f}" if bar.figures is None else bar.figures
@@ -286,19 +238,23 @@ def _light_grid(axes: Axes, axis: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Canvas, chart: Figure) -> str:
     """The figure as one `<svg>` element whose ids are its own, coloured by the page it lands in."""
+    name = chart.name
     buffer = io.BytesIO()
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser draws the text, with fonts of its own
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser draws the text, with its own fonts
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     for marker, replacement in _PAGE_COLOURS.items():
         text = text.replace(marker, replacement)
-    return text.replace("<svg ", '<svg role="img" ', 1)
+    ids = f"{name}-title {name}-desc"
+    title = f'<title id="{name}-title">{escape(chart.title)}</title>'
+    start = f'{title}<desc id="{name}-desc">{escape(chart.description)}</desc>'
+    return text.replace("<svg ", f'<svg role="img" aria-labelledby="{ids}" ', 1).replace(">", f">{start}", 1)

@@ -31,6 +31,9 @@ _FIXED: Final = {
     "filter:access_log": "#661100",
     "filter:stats": "#6699cc",
 }
+MEASURED: Final = "#0072b2"
+"""Points and intervals of predictions against measurements."""
+
 _OTHERS: Final = ("#117733", "#ddcc77", "#332288", "#aa4499", "#44aa99", "#999933", "#661100", "#6699cc")
 
 

@@ -68,8 +68,18 @@ def report(found: Prediction, prices: Prices) -> Report:
 
 def sections(found: Prediction, prices: Prices) -> list[Section]:
     """All tables of a prediction, in order."""
-    tables = [_summary(found), _load(found), _resources(found, prices), _components(found), _services(found)]
-    return [table for table in (*tables, _edges(found)) if table.rows]
+    return [*totals(found, prices), *breakdowns(found)]
+
+
+def totals(found: Prediction, prices: Prices) -> list[Section]:
+    """The tables of the whole graph."""
+    return [table for table in (_summary(found), _load(found), _resources(found, prices)) if table.rows]
+
+
+def breakdowns(found: Prediction, listed: int = LISTED) -> list[Section]:
+    """The overhead by component, service and edge; of these so many."""
+    tables = (_components(found), _services(found, listed), _edges(found, listed))
+    return [table for table in tables if table.rows]
 
 
 def document(found: Prediction, prices: Prices) -> dict[str, object]:
@@ -168,8 +178,8 @@ def _components(found: Prediction) -> Section:
     return Section("By component", ("component", "latency µs", INTERVAL, "vCPU", INTERVAL), rows)
 
 
-def _services(found: Prediction) -> Section:
-    chosen = sorted(found.services, key=lambda item: -item.vcpu.value)[:LISTED]
+def _services(found: Prediction, listed: int) -> Section:
+    chosen = sorted(found.services, key=lambda item: -item.vcpu.value)[:listed]
     rows = [
         (
             printable(item.name),
@@ -184,8 +194,8 @@ def _services(found: Prediction) -> Section:
     return Section(_counted("By service", len(chosen), len(found.services)), columns, rows)
 
 
-def _edges(found: Prediction) -> Section:
-    chosen = sorted(found.edges, key=lambda item: -item.vcpu.value)[:LISTED]
+def _edges(found: Prediction, listed: int) -> Section:
+    chosen = sorted(found.edges, key=lambda item: -item.vcpu.value)[:listed]
     rows = [
         (
             printable(item.id),

@@ -1,11 +1,12 @@
 """All that is shown of a profile: every table, probe and problem. Pure: no I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import INTERVAL, Report, Section
-from meshinsight.reports.subjects import model, summaries, trust
+from meshinsight.reports.subjects import model, profile_rows, summaries, trust
 from profiler.profile import bounds
 from profiler.profile.document import plain
 from profiler.profile.types import Cell, Coefficient, Cpu, HandOvers, Latency, Percentiles, Place, Profile
@@ -24,6 +25,8 @@ def report(profile: Profile) -> Report:
         list(_sections(profile)),
         [("Problems", [f"{kind}: {text}" for kind, text in summaries.problems(profile)] or ["none"])],
         document=lambda: plain(profile),
+        rows=partial(profile_rows.rows, profile),
+        columns=profile_rows.COLUMNS,
     )
 
 

@@ -6,11 +6,10 @@ keeps one row, so that no cell vanishes.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import msgspec
 
-from meshinsight.reports.renderers import csv_document
 from meshinsight.reports.subjects.summaries import anchored_overhead_ns, ordered
 from profiler.profile.types import DIMENSIONS, Cell, Cpu, CpuComponent, Latency, LatencyComponent, Profile
 
@@ -44,11 +43,6 @@ _MEASURED: Final = (
 
 COLUMNS: Final = ("run_id", "status", "cell", *_CELL, *_FURTHER, *_MEMORY, *_OWN, *_MEASURED, "warnings", "errors")
 """Every column, in order."""
-
-
-def write(profile: Profile, stream: TextIO) -> None:
-    """Write header and rows."""
-    csv_document.write(COLUMNS, rows(profile), stream)
 
 
 def rows(profile: Profile) -> Iterator[dict[str, object]]:

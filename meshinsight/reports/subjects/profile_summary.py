@@ -1,11 +1,12 @@
 """A profile on one screen: the answer as a sentence, one table, and how far to trust it. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from meshinsight import numbers
 from meshinsight.reports.report import Report, Section
-from meshinsight.reports.subjects import summaries, trust
+from meshinsight.reports.subjects import profile_rows, summaries, trust
 from profiler.profile import bounds
 from profiler.profile.document import plain
 from profiler.profile.types import Cell, Cpu, Latency, Profile
@@ -24,19 +25,25 @@ _MORE: Final = "All tables: show with --full. Charts: meshinsight report."
 
 def report(profile: Profile) -> Report:
     """What is shown of a profile unless all is asked for."""
-    sentences = _sentences(profile.cells) or ["No cell was measured."]
+    sentences = answer(profile.cells) or ["No cell was measured."]
     return Report(
         sentences[0],
-        [Section("", lines=[*sentences[1:], _run_text(profile)]), _table(profile.cells)],
+        [Section("", lines=[*sentences[1:], _run_text(profile)]), table(profile.cells)],
         [("", [*trust.lines(profile), *_problems(profile), _MORE])],
         document=lambda: plain(profile),
+        rows=partial(profile_rows.rows, profile),
+        columns=profile_rows.COLUMNS,
     )
 
 
-def _sentences(cells: Sequence[Cell]) -> list[str]:
-    """One per protocol; HTTP first, which most people run."""
-    groups = sorted(summaries.representatives(cells), key=lambda group: group[0].protocol == TCP)
-    return [summaries.headline(group) for group in groups]
+def answer(cells: Sequence[Cell]) -> list[str]:
+    """A sentence per protocol."""
+    return [summaries.headline(group) for group in quoted(cells)]
+
+
+def quoted(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Per protocol the cells that people quote; HTTP first, which most people run."""
+    return sorted(summaries.representatives(cells), key=lambda group: group[0].protocol == TCP)
 
 
 def _run_text(profile: Profile) -> str:
@@ -53,7 +60,8 @@ def _machine(environment: Mapping[str, object]) -> str:
     return f"{count} ({printable(str(model))})" if model else count
 
 
-def _table(cells: Sequence[Cell]) -> Section:
+def table(cells: Sequence[Cell]) -> Section:
+    """What the sidecars add in each cell, with what to trust of it."""
     labels = summaries.cell_labels(cells)
     title = "Added by the sidecars, ± half of the 95 % interval"
     rows = [_row(cell, labels[cell.id]) for cell in cells]

@@ -14,6 +14,8 @@ from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.typed import typed
+from profiler.profile.types import Profile
+from profiler.text import one_line
 from profiler.vocabulary.hop import APART
 
 REMEDY: Final = "give a file that `meshinsight validate --out` wrote"
@@ -90,6 +92,21 @@ class ValidationDocument(Scored):
     anchor: AnchorFactors
     what_if: dict[Text, WhatIf]
     placement: Text = APART
+    environment: dict[Text, Any] = {}
+
+
+def belongs_elsewhere(document: ValidationDocument, profile: Profile) -> str:
+    """Why a validation says nothing of a profile: it is of another run or machine; "" where neither is."""
+    if document.profile_run_id != profile.run_id:
+        other = one_line(document.profile_run_id)
+        return (
+            f"is of profile {other}, not of {profile.run_id}; give a validation of this profile, or the profile {other}"
+        )
+    key = "machine_id_hash"
+    machines = document.environment.get(key), profile.environment.get(key)
+    if None not in machines and machines[0] != machines[1]:
+        return "was measured on another machine than the profile; run meshinsight validate on the profile's machine"
+    return ""
 
 
 def read_validation(file: Path) -> ValidationDocument:

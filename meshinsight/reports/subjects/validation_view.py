@@ -1,12 +1,12 @@
 """Validation results in the HTML report: predicted against measured, with intervals, and the errors in a table."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from meshinsight import numbers
-from meshinsight.reports.renderers import charts
-from meshinsight.reports.renderers.charts import Point
+from meshinsight.reports.figures import Point, Scatter
+from meshinsight.reports.page import part
+from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects.validation_document import Currency, Scored, ValidationDocument
 from predictor.validation.types import Score
 from profiler.text import printable
@@ -21,48 +21,69 @@ _PANELS: Final[tuple[tuple[Currency, float, str], ...]] = (
 """Currencies, the unit they are plotted in, and the title of their panel."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One variant of one graph in figures, as text, by currency; the last is how much slower the machine was."""
+_ABOUT: Final = (
+    "Call graphs that were deployed for real, without sidecars and with them. Anchored figures are the predictions "
+    "times how much slower the machine was than when the profile was made, by the anchor cell; the plots show these."
+)
+_COLUMNS: Final = (
+    "number",
+    "graph",
+    "predicted",
+    "anchored",
+    "measured",
+    "error",
+    "anchored error",
+    "inside",
+    "anchor",
+)
 
-    number: int
-    name: str
-    latency: tuple[str, ...]
-    cpu: tuple[str, ...]
 
-
-def view(documents: Sequence[ValidationDocument]) -> dict[str, Any]:
-    """What the template shows of some validations."""
+def part_of(documents: Sequence[ValidationDocument]) -> Report:
+    """Validations as a part of a page."""
     variants: list[Shown] = [shown for document in documents for shown in _variants(document)]
     savings: list[Shown] = [
-        (f"{document.graph}: {name}", part.saving, document)
+        (f"{document.graph}: {name}", item.saving, document)
         for document in documents
-        for name, part in document.what_if.items()
+        for name, item in document.what_if.items()
     ]
-    return {
-        "rows": [_row(number, *variant) for number, variant in enumerate(variants, 1)],
-        "chart": _chart("overhead", variants),
-        "saving_rows": [_row(number, *saving) for number, saving in enumerate(savings, 1)],
-        "saving_chart": _chart("saving", savings) if savings else "",
-        "summary": _summary(variants),
-        "runs": [_run(document) for document in documents],
-    }
+    return part(
+        "Predicted against measured",
+        Section("", about=_ABOUT, lines=_summary(variants), figures=lambda: [_figure("Overhead", variants)]),
+        *_tables("Overhead", variants),
+        *_saved(savings),
+        Section("How they were measured", lines=[_run(document) for document in documents], folded=True),
+    )
+
+
+def _saved(savings: Sequence[Shown]) -> Iterator[Section]:
+    if savings:
+        about = "What each what-if saves against the graph as it is."
+        yield Section("What-ifs: saved", about=about, figures=lambda: [_figure("Saving", savings)])
+        yield from _tables("Saving", savings)
+
+
+def _tables(kind: str, variants: Sequence[Shown]) -> Iterator[Section]:
+    names: tuple[tuple[Currency, str, Callable[[float], str]], ...] = (
+        ("latency", "latency at the median, µs", numbers.micros),
+        ("cpu", "CPU, vCPU", numbers.vcpus),
+    )
+    for currency, name, shown in names:
+        rows = [
+            (str(number), printable(label), *_figures(item.score(currency), shown, _factor(document, currency)))
+            for number, (label, item, document) in enumerate(variants, 1)
+        ]
+        yield Section(f"{kind} of {name}", _COLUMNS, rows, left=(0, 1))
+
+
+def _factor(document: ValidationDocument, currency: Currency) -> float:
+    """How much slower the machine was; older results have one factor for both currencies."""
+    anchor = document.anchor
+    return anchor.factor if currency == "latency" or anchor.cpu_factor is None else anchor.cpu_factor
 
 
 def _variants(document: ValidationDocument) -> list[Shown]:
-    what_ifs = ((f"{document.graph}: {name}", part, document) for name, part in document.what_if.items())
+    what_ifs = ((f"{document.graph}: {name}", item, document) for name, item in document.what_if.items())
     return [(document.graph, document, document), *what_ifs]
-
-
-def _row(number: int, name: str, part: Scored, document: ValidationDocument) -> Row:
-    anchor = document.anchor
-    cpu_factor = anchor.factor if anchor.cpu_factor is None else anchor.cpu_factor
-    return Row(
-        number,
-        printable(name),
-        _figures(part.score("latency"), numbers.micros, anchor.factor),
-        _figures(part.score("cpu"), numbers.vcpus, cpu_factor),
-    )
 
 
 def _figures(score: Score, shown: Callable[[float], str], anchor_factor: float) -> tuple[str, ...]:
@@ -74,12 +95,12 @@ def _figures(score: Score, shown: Callable[[float], str], anchor_factor: float) 
     )
 
 
-def _chart(kind: str, variants: Sequence[Shown]) -> str:
+def _figure(kind: str, variants: Sequence[Shown]) -> Scatter:
     panels = {
-        title: [_point(number, part.score(currency), unit) for number, (_, part, _) in enumerate(variants, 1)]
+        title: [_point(number, item.score(currency), unit) for number, (_, item, _) in enumerate(variants, 1)]
         for currency, unit, title in _PANELS
     }
-    return charts.predicted_against_measured(kind, panels)
+    return Scatter(kind.lower(), f"{kind} predicted against measured", panels)
 
 
 def _point(number: int, score: Score, unit: float) -> Point:
@@ -92,7 +113,7 @@ def _summary(variants: Sequence[Shown]) -> list[str]:
     lines = []
     names: tuple[tuple[Currency, str], ...] = (("latency", "latency at the median"), ("cpu", "CPU"))
     for currency, name in names:
-        scores = [part.score(currency) for _, part, _ in variants]
+        scores = [item.score(currency) for _, item, _ in variants]
         raw = [abs(score.error_ratio) for score in scores if score.error_ratio is not None]
         anchored = [abs(score.anchored_error_ratio) for score in scores if score.anchored_error_ratio is not None]
         if not raw or not anchored:

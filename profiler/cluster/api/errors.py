@@ -25,7 +25,7 @@ _CREDENTIALS: Final = (
     "the credentials of the kubeconfig are expired or invalid; log in again, or choose another --context"
 )
 _ADMIN: Final = (
-    "give --namespace of one that an administrator prepared for runs (docs/cluster.md), or let one add the rule"
+    "give --namespace of one that an administrator prepared for runs (docs/how-to/cluster.md), or let one add the rule"
 )
 
 

@@ -27,7 +27,7 @@ from profiler.workload.servers.haproxy import HaproxyServer
 from profiler.workload.servers.nghttpd import NghttpdServer
 
 CAPABILITIES: Final = ("SETUID", "SYS_ADMIN", "SYS_NICE", "SYS_PTRACE", "SYSLOG")
-"""What the profiler's container may do where it measures. docs/cluster.md says what breaks without each."""
+"""What the profiler's container may do where it measures. docs/how-to/cluster.md says what breaks without each."""
 ATTACH_CAPABILITIES: Final = ("BPF", "PERFMON", "SYS_NICE", "SYS_PTRACE", "SYSLOG")
 """The same where it looks at what runs already: it enters no namespace, so BPF and PERFMON take SYS_ADMIN's place."""
 

@@ -1,6 +1,7 @@
 """h2load as the closed-loop generator: it logs every request, with a resolution of one microsecond.
 
-It is not used for open loops: its `--rps` fires in ticks of 10 ms, so requests come in bunches (see docs/method.md).
+It is not used for open loops: its `--rps` fires in ticks of 10 ms, so requests come in bunches
+(see docs/explanation/method.md).
 """
 
 import time

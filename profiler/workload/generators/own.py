@@ -1,7 +1,7 @@
 """The own generator as the testbed starts it: open loops, and everything with a new connection per request.
 
 Written here because none of the packaged generators keeps a schedule to the microsecond: h2load fires every 10 ms, wrk
-has no rate, sockperf speaks no HTTP (see docs/method.md).
+has no rate, sockperf speaks no HTTP (see docs/explanation/method.md).
 """
 
 import json

@@ -1,7 +1,7 @@
 """HAProxy as the echo server for HTTP: it reads a request to its end and answers with a chosen number of bytes.
 
 Chosen over nginx, which answers before it has read a large body, so that the request's size would not be in the
-exchange; with one request in flight the two are equally fast (see docs/method.md).
+exchange; with one request in flight the two are equally fast (see docs/explanation/method.md).
 """
 
 from pathlib import Path

@@ -65,7 +65,7 @@ def test_unknown_format_is_a_usage_error() -> None:
     command.register(app)
     error = CliRunner().invoke(app, ["--pid", "1", "-o", "xml"]).exception
     assert isinstance(error, UsageError)
-    assert str(error) == "--output: expected one of table, json, markdown; found 'xml'"
+    assert str(error) == "--output: expected one of table, json, markdown, html; found 'xml'"
 
 
 def printed(found: Attached) -> str:

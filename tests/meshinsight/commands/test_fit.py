@@ -181,7 +181,9 @@ def test_show_report_and_fit_print_the_same_figures(many_sizes: Path) -> None:
     assert shown == [row for row in fitted if row[:2] in several]
     assert invoke("report", many_sizes, "--out", many_sizes / "x.html").exit_code == 0
     page = (many_sizes / "x.html").read_text()
-    assert all("".join(f"<td>{text}</td>" for text in row) in page for row in shown)
+    drawn = {tuple(re.findall(r">([^<>]+)</t[hd]>", line)) for line in page.splitlines() if line.startswith("<tr>")}
+    assert shown
+    assert set(shown) <= drawn
 
 
 def test_coefficients_that_an_earlier_version_stored_are_not_shown(finished: Path) -> None:

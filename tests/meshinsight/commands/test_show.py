@@ -120,7 +120,7 @@ def test_a_glob_without_match_names_the_cells_there_are() -> None:
 def test_an_unknown_output_format_is_a_usage_error_in_one_line() -> None:
     error = run_show(str(EXAMPLE), "-o", "xml").exception
     assert isinstance(error, UsageError)
-    assert str(error) == "--output: expected one of table, json, csv, markdown; found 'xml'"
+    assert str(error) == "--output: expected one of table, json, csv, markdown, html; found 'xml'"
 
 
 def test_a_profile_that_cannot_be_read_is_left_to_the_entry_point(tmp_path: Path) -> None:

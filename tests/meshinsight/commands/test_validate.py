@@ -157,7 +157,7 @@ def test_after_kill_9_cleanup_removes_what_is_left(graph: Path) -> None:
         (("--rate", 0), "--rate: expected a rate from 0.1 to 1e+06 per second; found 0"),
         (("--rounds", 1), "--rounds: expected a number from 4 to 1000; found 1"),
         (("--out", "/nowhere/x.json"), "--out: directory /nowhere does not exist; create it"),
-        (("-o", "csv"), "--output: expected one of table, json, markdown; found 'csv'"),
+        (("-o", "csv"), "--output: expected one of table, json, markdown, html; found 'csv'"),
     ],
 )
 def test_wrong_options_are_refused(graph: Path, options: tuple[object, ...], said: str) -> None:

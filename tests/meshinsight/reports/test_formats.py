@@ -1,4 +1,4 @@
-"""Every subject in every format, and in one that is added as docs/adding-a-report-format.md says."""
+"""Every subject in every format, and in one that is added as docs/how-to/adding-a-report-format.md says."""
 
 import csv
 import importlib
@@ -46,7 +46,7 @@ from tests.meshinsight.reports.validations import validation as validated
 
 ROOT = Path(__file__).parents[3]
 PROFILE = ROOT / "tests" / "data" / "example-profile.json"
-PAGE = ROOT / "docs" / "adding-a-report-format.md"
+PAGE = ROOT / "docs" / "how-to" / "adding-a-report-format.md"
 PRICES = Prices(0.05, 0.01)
 OPTIONS = Options(samples=100)
 
@@ -168,8 +168,8 @@ def test_json_is_the_document(made: Made, subject: str) -> None:
 
 def test_csv_is_for_subjects_with_rows(made: Made) -> None:
     with_rows = {subject for subject in SUBJECTS if list(made(subject).rows())}
-    assert with_rows == {"prediction", "comparison"}
-    assert text_formats() == ["table", "json", "markdown"]
+    assert with_rows == {"prediction", "comparison", "profile"}
+    assert text_formats() == ["table", "json", "markdown", "html"]
 
 
 def report_of(*sections: Section, notes: tuple[tuple[str, list[str]], ...] = (), **fields: Any) -> Report:

@@ -69,7 +69,7 @@ def test_no_account_gives_its_token_to_pods_unasked(manifests: list[Manifest]) -
 
 
 def test_every_right_is_in_the_table_of_the_docs(manifests: list[Manifest]) -> None:
-    text = (manifests_folder().parent / "docs" / "cluster.md").read_text()
+    text = (manifests_folder().parent / "docs" / "how-to" / "cluster.md").read_text()
     table = text[text.index("| right (Role `meshinsight-run`") :].partition("\n\n")[0]
     first = " ".join(line.split("|")[1] for line in table.splitlines())
     (role,) = [made for made in manifests if made["kind"] == "Role" and made["metadata"]["name"] == ROLE]

@@ -128,13 +128,13 @@ def test_a_newer_version_is_said_before_anything_else_that_differs(tmp_path: Pat
 def test_a_wrong_type_is_named_with_its_path(tmp_path: Path, document: dict[str, Any]) -> None:
     document["cells"][1]["latency"]["with_p50_ns"] = "fast"
     message = refused_document(tmp_path, document)
-    assert ": line 1, cells[1].latency.with_p50_ns: expected float, got str; see docs/profile-format.md" in message
+    assert ": line 1, cells[1].latency.with_p50_ns: expected float, got str; see docs/reference/" in message
 
 
 def test_a_missing_field_is_named_with_its_path(tmp_path: Path, document: dict[str, Any]) -> None:
     del document["cells"][0]["cpu"]["components"]["ipc"]["share"]
     message = refused_document(tmp_path, document)
-    assert ": line 1, cells[0].cpu.components.ipc.share is missing; see docs/profile-format.md" in message
+    assert ": line 1, cells[0].cpu.components.ipc.share is missing; see docs/reference/profile-format.md" in message
 
 
 def test_an_unknown_component_is_refused_by_name(tmp_path: Path, document: dict[str, Any]) -> None:

@@ -22,15 +22,19 @@ from meshinsight.graph_drawing.choice import MOST_EDGES, MOST_LAYERS, choose
 from meshinsight.graph_drawing.drawing import HEAT_STEPS, draw
 from meshinsight.graph_drawing.layout import Box, Layout, Link, layout
 from meshinsight.models import load_model
+from meshinsight.reports.figures import Graph
 from meshinsight.reports.renderers import html
+from meshinsight.reports.renderers.legends import legend
+from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects import graph_view
 from meshinsight.reports.subjects.graph_view import Predicted
 from meshinsight.reports.subjects.prediction import Prices
+from meshinsight.reports.subjects.profile_page import page as page_of
 from predictor.graph.reader import load_graph
 from predictor.graph.types import INGRESS, CallGraph
 from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
-from predictor.predict.types import Prediction
+from predictor.predict.types import Estimate, Prediction
 from profiler.errors import UsageError
 from profiler.profile.document import load_profile, save_profile
 from tests.meshinsight.reports.pages import Page, contrast
@@ -75,8 +79,13 @@ def predicted(tmp_path: Path, text: str) -> tuple[CallGraph, Prediction]:
     return graph, predict(graph, load_model(PROFILE), Options(samples=0))
 
 
-def shown(tmp_path: Path, text: str) -> dict[str, Any]:
-    return graph_view.view(Predicted(*predicted(tmp_path, text), Prices()))
+def parts_of(graph: CallGraph, found: Prediction) -> dict[str, Report]:
+    return {part.title: part for part in graph_view.parts(Predicted(graph, found, Prices()))}
+
+
+def where(tmp_path: Path, text: str) -> dict[str, Section]:
+    """The sections that show where the overhead is."""
+    return {item.title: item for item in parts_of(*predicted(tmp_path, text))["Where the overhead is"].sections}
 
 
 def graph_text(calls: list[tuple[str, str]]) -> str:
@@ -96,20 +105,20 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
     result = run(report_command, "report", PROFILE, "--graph", folder / "graph.yaml", "--out", out, *prices)
     assert result.exception is None
     found = run(predict_command, "predict", PROFILE, folder / "graph.yaml", "-o", "json", *prices)
-    return out.read_text(), json.loads(found.output)
+    return out.read_text().replace("\N{NO-BREAK SPACE}", " "), json.loads(found.output)
 
 
 def rows_after(page: str, heading: str) -> dict[str, list[str]]:
     """The first table after a heading: rows by their first cell."""
     table = page[page.index(heading) :]
     table = table[: table.index("</table>")]
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
-    plain = [[re.sub(r"<[^>]+>", "", cell).replace("&gt;", ">") for cell in row] for row in rows if row]
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    plain = [[re.sub(r"<[^>]+>", "", cell).replace("&gt;", ">") for cell in row] for row in rows[1:]]
     return {row[0]: row[1:] for row in plain}
 
 
-def interval(part: dict[str, float], show: Any) -> str:
-    return f"{show(part['low'])} … {show(part['high'])}"
+def estimate(part: dict[str, float]) -> Estimate:
+    return Estimate(part["value"], part["low"], part["high"])
 
 
 @pytest.mark.usefixtures("no_own_error")
@@ -124,40 +133,37 @@ def test_the_totals_are_those_of_predict(moved: tuple[str, dict[str, Any]]) -> N
             assert row[1:3] == [numbers.UNKNOWN, "not known"]
             continue
         assert row[:2] == [f"{ns * 1e-6:,.3f}" for ns in (part["without_ns"], part["with_ns"])]
-        assert row[2:4] == list(numbers.figure(over["value"], (over["low"], over["high"]), 1e-6, 3))
+        assert tuple(row[2:4]) == numbers.estimated(estimate(over), 1e-6, 3)
     resources = rows_after(page, "Resources of the sidecars")
-    vcpu = found["vcpu"]
-    figures = numbers.figure(vcpu["value"], (vcpu["low"], vcpu["high"]), 1.0, 4)
-    assert resources["CPU, vCPU"][1:3] == list(figures)
+    assert resources["CPU, vCPU"][1] == numbers.estimated(estimate(found["vcpu"]), 1.0, 4)[0]
     assert resources["memory, MiB"][1] == f"{found['memory_bytes'] / 2**20:,.0f}"
     assert resources["price of cpu, money/month"][1] == f"{found['money_per_month']['cpu']:,.2f}"
 
 
 def test_services_and_calls_have_the_figures_of_predict(moved: tuple[str, dict[str, Any]]) -> None:
     page, found = moved
-    services = rows_after(page, "Every service in figures")
+    services = rows_after(page, "<summary>By service")
     assert len(services) == len(found["services"]) == 6
     for item in found["services"]:
         row = services[item["name"]]
-        assert row[0] == numbers.micros(item["latency_ns"]["value"])
-        assert row[2] == numbers.vcpus(item["vcpu"]["value"])
-        assert row[3] == interval(item["vcpu"], numbers.vcpus)
-    calls = rows_after(page, "<th>call</th>")
+        assert tuple(row[:2]) == numbers.estimated(estimate(item["latency_ns"]), 1e-3, 1)
+        assert tuple(row[2:4]) == numbers.estimated(estimate(item["vcpu"]), 1.0, 4)
+    calls = rows_after(page, "<summary>By edge")
     assert len(calls) == len(found["edges"]) == 6
     for item in found["edges"]:
         row = calls[item["id"]]
-        assert row[1] == numbers.micros(item["latency_ns"]["value"] * item["path_weight"])
-        assert row[2] == numbers.micros(item["latency_ns"]["value"])
-        assert row[3] == interval(item["latency_ns"], numbers.micros)
-        assert row[4] == numbers.vcpus(item["vcpu"]["value"])
+        assert row[0] == numbers.rate(item["rate_rps"])
+        assert tuple(row[1:3]) == numbers.estimated(estimate(item["latency_ns"]), 1e-3, 1)
+        assert tuple(row[3:5]) == numbers.estimated(estimate(item["vcpu"]), 1.0, 4)
 
 
 def test_what_calls_add_and_what_is_hidden_are_the_mean_overhead(moved: tuple[str, dict[str, Any]]) -> None:
     page, found = moved
-    added = sum(float(row[1].replace(",", "")) for row in rows_after(page, "<th>call</th>").values())
-    hidden = float(rows_after(page, "<h3>Components</h3>")["hidden by a longer branch"][0].replace(",", ""))
+    data = rows_after(page, 'aria-label="Data: Calls: added latency and CPU"')
+    added = sum(float(row[-2].replace(",", "")) for name, row in data.items() if name.startswith("latency: "))
+    hidden = float(rows_after(page, "<summary>By component")["hidden by a longer branch"][0].replace(",", ""))
     assert hidden < 0
-    assert added + hidden == pytest.approx(found["latency"]["mean"]["overhead_ns"]["value"] / 1000, abs=0.5)
+    assert added + hidden == pytest.approx(found["latency"]["mean"]["overhead_ns"]["value"] / 1000, rel=0.01)
 
 
 def test_the_components_of_a_service_add_up(moved: tuple[str, dict[str, Any]]) -> None:
@@ -169,8 +175,8 @@ def test_the_components_of_a_service_add_up(moved: tuple[str, dict[str, Any]]) -
 def test_a_path_that_moves_is_told_and_marked(moved: tuple[str, dict[str, Any]]) -> None:
     page, found = moved
     text = Page(page).text
-    assert "The overhead moves it" in text
-    assert "without sidecars ingress->front · front->slow" in text
+    assert "the overhead moves it; only with sidecars it has front->deep · deep->deeper · deeper->deepest" in text
+    assert "without sidecars: ingress->front · front->slow" in text
     assert "ingress->front · front->deep · deep->deeper · deeper->deepest" in text
     marks = {
         line.split("&#34;")[0].split("\n")[0]: (' class="rail before"' in line, ' class="rail"' in line)
@@ -200,23 +206,25 @@ def test_assumptions_and_extrapolations_are_listed(moved: tuple[str, dict[str, A
     assert all(re.sub(r"\s+", " ", line) in text for line in (*found["assumptions"], *found["extrapolations"]))
 
 
-def test_warnings_stand_at_the_top(tmp_path: Path) -> None:
+def test_warnings_come_first_in_what_to_trust(tmp_path: Path) -> None:
     graph, found = predicted(tmp_path, MOVED)
-    view = graph_view.view(Predicted(graph, replace(found, warnings=("too few workers",)), Prices()))
-    assert view["warnings"] == ("too few workers",)
+    first = parts_of(graph, replace(found, warnings=("too few workers",)))["How far to trust the prediction"].sections[
+        0
+    ]
+    assert (first.title, list(first.lines)) == ("Warnings", ["too few workers"])
 
 
 def test_without_a_graph_nothing_of_it_is_in_the_page(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert run(report_command, "report", PROFILE, "--out", out).exception is None
-    assert not re.search("predict|heat-|rail|The profile behind it", out.read_text())
+    assert not re.search("Predicted|Call graph|Critical path|The profile behind it", out.read_text())
 
 
 def test_foreign_names_are_escaped(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>'\"&"
     text = MOVED.replace("slow", json.dumps(attack)).replace("name: shop", f"name: {json.dumps(attack)}")
     profile = structs.replace(load_profile(PROFILE), cells=[], anchor=None, probes=[])
-    page = html.render(profile, None, Predicted(*predicted(tmp_path, text), Prices()))
+    page = html.render_page(page_of(profile, None, Predicted(*predicted(tmp_path, text), Prices())))
     assert "<script" not in page
     assert attack in Page(page).text
 
@@ -274,10 +282,10 @@ def test_thickness_is_cpu_and_colour_what_a_request_waits_for(tmp_path: Path) ->
 
 
 def test_each_colour_reads_on_its_paper() -> None:
-    text = (CSS / "prediction.css").read_text()
+    text = (CSS / "page.css").read_text()
     light, dark, printed = (dict(re.findall(r"--heat-(\d): (#\w{6})", block)) for block in text.split(":root {")[1:])
     assert light == printed
-    papers = re.findall(r"--paper: (#\w{6})", (CSS / "report.css").read_text())
+    papers = re.findall(r"--paper: (#\w{6})", text)
     for colours, paper in ((light, papers[0]), (dark, papers[1])):
         assert sorted(colours) == [str(heat) for heat in range(HEAT_STEPS + 1)]
         assert all(contrast(colour, paper) >= 3 for colour in colours.values())
@@ -325,17 +333,30 @@ def test_a_deep_chain_stays_within_the_page(tmp_path: Path) -> None:
 
 
 def test_calls_of_a_large_graph_are_told_to_be_left_out(tmp_path: Path) -> None:
-    view = shown(tmp_path, graph_text([("hub", f"leaf-{number:03}") for number in range(150)]))
-    assert "40 of 151 calls are drawn" in view["left_out"]
-    assert "The other 111 hold" in view["left_out"]
-    assert len(view["edges"]) == graph_view.MOST_ROWS
-    assert view["edges_shown"] == "100 of 151, those with most CPU"
+    graph, found = predicted(tmp_path, graph_text([("hub", f"leaf-{number:03}") for number in range(150)]))
+    parts = parts_of(graph, found)
+    (line,) = parts["Where the overhead is"].sections[0].lines
+    assert "40 of 151 calls are drawn" in line
+    assert "The other 111 hold" in line
+    calls = parts["The prediction in figures"].sections[-1]
+    assert (calls.title, len(calls.rows)) == ("By edge, 100 of 151", graph_view.MOST_ROWS)
 
 
 def test_a_long_path_tells_how_many_steps_are_left_out(tmp_path: Path) -> None:
     names = [f"s{number:03}" for number in range(50)]
-    path = shown(tmp_path, graph_text(list(pairwise(names))))["path"]
-    assert (path["moved"], len(path["after"]["steps"]), path["after"]["more"]) == (False, 30, 20)
+    (path,) = where(tmp_path, graph_text(list(pairwise(names))))["Critical path"].lines
+    assert path.startswith("the same without and with sidecars: ingress->s000")
+    assert path.count("->") == 30
+    assert path.endswith("and 20 more")
+
+
+def test_the_legend_has_all_classes_of_colour_up_to_the_highest(tmp_path: Path) -> None:
+    (graph,) = where(tmp_path, MOVED)["Call graph"].figures()
+    assert isinstance(graph, Graph)
+    heats = [heat for heat, _ in graph.heats]
+    highest = max(edge.heat for edge in graph.drawing.edges)
+    assert heats == [*range(1, highest + 1), 0]
+    assert [key.colour for key in legend(graph)][: len(heats)] == [f"var(--heat-{heat})" for heat in heats]
 
 
 # Where it is drawn

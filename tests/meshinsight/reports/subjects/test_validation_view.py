@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from msgspec import structs
 from typer.testing import CliRunner, Result
 
 from meshinsight.commands import report
 from meshinsight.reports.subjects.validation import document
 from predictor.predict.types import Headline
 from profiler.errors import UsageError
+from profiler.profile.document import load_profile, save_profile
 from tests.meshinsight.reports.validations import validation
 
 PROFILE = Path(__file__).parents[4] / "tests" / "data" / "example-profile.json"
@@ -26,7 +28,7 @@ def run(*arguments: object) -> Result:
 
 def stored(tmp_path: Path, graph: str) -> Path:
     file = tmp_path / f"{graph}.json"
-    file.write_text(json.dumps(document(validation(graph))))
+    file.write_text(json.dumps(document(replace(validation(graph), profile_run_id="exampl01"))))
     return file
 
 
@@ -34,12 +36,12 @@ def test_predicted_and_measured_stand_side_by_side_with_both_errors(tmp_path: Pa
     out = tmp_path / "report.html"
     files = [option for graph in ("one", "two") for option in ("--validation", stored(tmp_path, graph))]
     assert run("--out", out, *files).exit_code == 0
-    text = out.read_text()
+    text = out.read_text().replace("\N{NO-BREAK SPACE}", " ")
     for figure in ("100.0", "125.0", "150.0", "-33.3 %", "-16.7 %"):  # predicted, anchored, measured, errors
         assert f"<td>{figure}</td>" in text
-    assert "<td>two: plain</td>" in text
+    assert '<td class="text">two: plain</td>' in text
     assert "What-ifs: saved" in text
-    assert text.count("predicted, latency at the median") == 2
+    assert text.count(">predicted, latency at the median") == 2
 
 
 def test_the_document_has_the_80_percent_intervals_of_predictions() -> None:
@@ -113,3 +115,28 @@ def test_a_wrong_field_of_a_validation_is_named(
     at[path[-1]] = value
     file.write_text(json.dumps(found))
     assert named in refusal(file, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"profile_run_id": "other123"}, "is of profile other123, not of exampl01"),
+        ({"environment": {"machine_id_hash": "another"}}, "was measured on another machine than the profile"),
+    ],
+)
+def test_a_validation_of_another_run_or_machine_is_refused(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    profile = load_profile(PROFILE)
+    known = structs.replace(profile, environment={**profile.environment, "machine_id_hash": "this"})
+    save_profile(known, tmp_path)
+    file = stored(tmp_path, "one")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    out = tmp_path / "report.html"
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    report.register(app)
+    found = CliRunner().invoke(app, ["report", str(tmp_path), "--out", str(out), "--validation", str(file)])
+    assert isinstance(found.exception, UsageError)
+    assert f"--validation {file}: {reason}" in str(found.exception)
+    assert not out.exists()

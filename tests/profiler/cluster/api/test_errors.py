@@ -25,7 +25,8 @@ def test_a_refusal_names_verb_resource_namespace_and_the_rule_to_add() -> None:
     assert isinstance(found, ForbiddenError)
     assert str(found) == (
         "create Pod a: ann may not create pods in namespace shop; "
-        "give --namespace of one that an administrator prepared for runs (docs/cluster.md), or let one add the rule "
+        "give --namespace of one that an administrator prepared for runs (docs/how-to/cluster.md), or let one add "
+        "the rule "
         '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}'
     )
 

@@ -252,7 +252,7 @@ def test_the_profiler_has_the_capabilities_that_the_docs_give_reasons_for(
 ) -> None:
     made = of_kind(render(plan(hops=hops)), "Pod")["profiler"]
     assert made["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] == list(capabilities)
-    text = (manifests_folder().parent / "docs" / "cluster.md").read_text()
+    text = (manifests_folder().parent / "docs" / "how-to" / "cluster.md").read_text()
     assert [name for name in capabilities if f"| {name} |" not in text] == []
 
 

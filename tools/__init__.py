@@ -1,0 +1,1 @@
+"""What builds the documentation and its figures. Not part of the wheel."""
