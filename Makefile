@@ -162,7 +162,7 @@ docs: $(PIP_STAMP) ## build the documentation into site/; a broken link is a fai
 
 .PHONY: readme-figures
 readme-figures: $(PIP_STAMP) ## draw the pictures of the README again, and its figures, from the sample profile
-	@$(BIN)/python -m tools.readme_figures
+	@$(BIN)/python -m docs.tools.readme_figures
 
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay

@@ -4,7 +4,7 @@ import pytest
 
 from profiler.errors import MeshInsightError
 from profiler.profile.document import load_profile
-from tools import readme_figures
+from docs.tools import readme_figures
 
 
 def test_the_figures_of_the_readme_are_current() -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.documentation.pages import FENCE, PAGES, ROOT
-from tools import cli_reference, site
+from docs.tools import cli_reference, site
 
 
 def test_the_reference_has_every_command_with_its_help() -> None:

@@ -1,6 +1,6 @@
 """The reference of the command line as Markdown: the help text of every command, as the program prints it.
 
-Usage: python -m tools.cli_reference
+Usage: python -m docs.tools.cli_reference
 """
 
 import os

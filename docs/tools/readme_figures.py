@@ -1,6 +1,6 @@
 """The picture and the figures of the README, from the sample profile that the wheel has.
 
-Usage: python -m tools.readme_figures
+Usage: python -m docs.tools.readme_figures
 Writes docs/images/latency.svg, and the lines of README.md between the marks.
 """
 
@@ -24,7 +24,7 @@ from profiler.vocabulary.protocols import HTTP1
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 PROFILE: Final = ROOT / "profiler" / "profile" / "examples" / "profile.json"
 README: Final = ROOT / "README.md"
 PICTURE: Final = ROOT / "docs" / "images" / "latency.svg"

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from tools.cli_reference import reference
+from docs.tools.cli_reference import reference
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 CLI_PAGE: Final = "reference/cli.md"
 LINK: Final = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>\.\./[^)\s#]*)(#[^)\s]*)?\)")
 LOG: Final = logging.getLogger("mkdocs.hooks.meshinsight")
