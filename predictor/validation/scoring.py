@@ -55,13 +55,10 @@ def score_variant(
         name,
         latency,
         {
-            raw.name: Score(
-                median_answer(raw, predicted),
-                median_answer(now, anchored),
-                measured_answer(found, name, baseline, raw.name),
-            )
+            raw.name: Score(median_answer(raw, predicted), median_answer(now, anchored), measured)
             for raw, now in services
             if raw.answer.overhead_ns.value > 0.0
+            and (measured := measured_answer(found, name, baseline, raw.name)) is not None
         },
         cpu(predicted.vcpu, anchored.vcpu, _busy),
         {raw.name: cpu(raw.vcpu, now.vcpu, _service_ns(raw.name)) for raw, now in services},
@@ -124,13 +121,17 @@ def measured_latency(found: Rounds, name: str, reference: str, percent: float) -
     return _difference(_latencies(found.latency[name]), _latencies(found.latency[reference]), percent)
 
 
-def measured_answer(found: Rounds, name: str, reference: str, service: str) -> Estimate:
-    """By how much longer a service takes for its requests at the median, in ns."""
+def measured_answer(found: Rounds, name: str, reference: str, service: str) -> Estimate | None:
+    """By how much longer a service takes for its requests at the median, in ns.
+
+    Rounds that did not reach the service, which is called for some requests only, do not count; None without others.
+    """
     ours, theirs = (
         [reading.by_service_ns[service].astype(np.float64) for reading in found.latency[key]]
         for key in (name, reference)
     )
-    return _difference(ours, theirs, 50.0)
+    reached = [pair for pair in zip(ours, theirs, strict=False) if all(map(len, pair))]
+    return _difference(*zip(*reached, strict=True), 50.0) if reached else None
 
 
 def _difference(ours: Sequence[Floats], theirs: Sequence[Floats], percent: float) -> Estimate:

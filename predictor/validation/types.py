@@ -54,7 +54,7 @@ class Score:
 class Variant:
     """Overhead of one variant: latency by percentile (`p50`, `p90`, `p99`), CPU in all, by service and by component.
 
-    `latency_by_service` is of the median time that a service with calls of its own takes for a request.
+    `latency_by_service` is of the median time that a service with calls takes for a request, if it was reached.
     """
 
     name: str

@@ -2,9 +2,9 @@
 
 import pytest
 
+from docs.tools import readme_figures
 from profiler.errors import MeshInsightError
 from profiler.profile.document import load_profile
-from docs.tools import readme_figures
 
 
 def test_the_figures_of_the_readme_are_current() -> None:

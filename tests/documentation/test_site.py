@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from tests.documentation.pages import FENCE, PAGES, ROOT
 from docs.tools import cli_reference, site
+from tests.documentation.pages import FENCE, PAGES, ROOT
 
 
 def test_the_reference_has_every_command_with_its_help() -> None:

@@ -53,7 +53,19 @@ def test_drift_that_both_have_does_not_widen_the_interval_as_one_that_only_one_h
 
 def test_a_service_takes_longer_by_the_difference_of_its_own_medians() -> None:
     found = measured_answer(rounds((500, 600), (500, 600), (500, 600)), "with", "without", "a")
+    assert found is not None
     assert found.value == pytest.approx(50e3, rel=0.04)
+
+
+def test_rounds_that_did_not_reach_a_service_do_not_count() -> None:
+    found = rounds((500, 600), (500, 600))
+    none = {"a": np.array([], dtype=np.int64)}
+    found.latency["with"][0] = replace(found.latency["with"][0], by_service_ns=none)
+    answer = measured_answer(found, "with", "without", "a")
+    assert answer is not None
+    assert answer.value == pytest.approx(50e3, rel=0.04)
+    found.latency["without"][1] = replace(found.latency["without"][1], by_service_ns=none)
+    assert measured_answer(found, "with", "without", "a") is None
 
 
 def test_cpu_is_per_request_times_the_rate() -> None:
