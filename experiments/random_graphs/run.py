@@ -68,7 +68,9 @@ def main() -> int:
     """Generate, validate and sum up what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=_seeds, default="1-20", metavar="A-B,C", help="as 1-20 or 3,7; default 1-20")
-    parser.add_argument("--profile", type=Path)
+    parser.add_argument(
+        "--profile", type=Path, action="append", metavar="DIR", help="again for further ones of the same machine"
+    )
     parser.add_argument("--seconds", type=_seconds, default=40.0, metavar="S", help="about so long per graph")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--generate-only", action="store_true", help="write the graphs and stop")
@@ -117,7 +119,7 @@ def run(options: argparse.Namespace, kinds: Kinds) -> None:
         for name, one in graphs.items():
             print(f"{folder / name}.yaml: {_described(one)}")
         return
-    load_profile(options.profile)  # one that cannot be read is one error, not one for each graph
+    load_profile(options.profile[0])  # one that cannot be read is one error, not one for each graph
     found = Found()
     for name, one in graphs.items():
         _validate(found, folder, name, one, options)
@@ -176,10 +178,12 @@ def _validate(found: Found, folder: Path, name: str, one: RandomGraph, options: 
     print(f"{name}: {_described(one)}, {time.monotonic() - began_s:.0f} s: {_line(document)}", flush=True)
 
 
-def validated(profile: Path, graph: Path, one: RandomGraph, seconds: float) -> tuple[str, str]:
+def validated(profiles: Sequence[Path], graph: Path, one: RandomGraph, seconds: float) -> tuple[str, str]:
     """What `meshinsight validate` says of a graph: nothing and its JSON, or why there is none and its last line."""
     window_s, rounds = windows(sum(entry.rate_rps for entry in one.graph.ingress), seconds)
-    command = [sys.executable, "-m", "meshinsight", "validate", str(profile), str(graph), "-o", "json"]
+    first, *further = map(str, profiles)
+    command = [sys.executable, "-m", "meshinsight", "validate", first, str(graph), "-o", "json"]
+    command += [word for path in further for word in ("--profile", path)]
     command += ["--temperature", one.temperature, "--rounds", str(rounds), "--duration", f"{window_s:g}s"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode == 0:
@@ -198,11 +202,11 @@ def windows(rate_rps: float, seconds: float) -> tuple[float, int]:
     return round(window_s, 2), max(rounds, _LEAST_ROUNDS)
 
 
-def rescored(folder: Path, seeds: Sequence[int], path: Path) -> Found:
+def rescored(folder: Path, seeds: Sequence[int], paths: Sequence[Path]) -> Found:
     """What is in the folder of a version, predicted by the code and the profile of now. The folder stays as it is."""
     from experiments.application_graphs.rescore import rescore  # it draws, which takes a second to load
 
-    model, profile = load_model(path), load_profile(path)
+    model, profile = load_model(paths[0], paths[1:]), load_profile(paths[0])
     found = _measured(folder, seeds)
     for name, document in list(found.documents.items()):
         try:
@@ -225,7 +229,7 @@ def _measured(folder: Path, seeds: Sequence[int]) -> Found:
     return found
 
 
-def calibrate(folder: Path, seeds: Sequence[int], path: Path) -> None:
+def calibrate(folder: Path, seeds: Sequence[int], paths: Sequence[Path]) -> None:
     """Learn the model's own error from what is in the folder of a version, and store it with where it comes from.
 
     Raises `UsageError`: reporting seeds are not to learn from, or there are too few graphs.
@@ -234,7 +238,7 @@ def calibrate(folder: Path, seeds: Sequence[int], path: Path) -> None:
 
     if not set(REPORTING).isdisjoint(seeds):
         raise UsageError("--calibrate: reporting seeds 101 to 120 are not to learn from; give development seeds")
-    model, profile = load_model(path), load_profile(path)
+    model, profile = load_model(paths[0], paths[1:]), load_profile(paths[0])
     measured = _measured(folder, seeds)
     graphs: dict[str, dict[str, Scored]] = {}
     for name, document in measured.documents.items():
@@ -254,7 +258,7 @@ def calibrate(folder: Path, seeds: Sequence[int], path: Path) -> None:
         "model": code_version(),
         "measured_by": folder.name,
         "machine": {name: environment.get(name) for name in ("cpu_model", "cpus", "kernel")},
-        "profile": {"run_id": profile.run_id, "cells": len(profile.cells)},
+        "profiles": [{"run_id": one.run_id, "cells": len(one.cells)} for one in map(load_profile, paths)],
         "commands": [f"{_RUN} {text}" for text in (listed, f"{listed} --calibrate results/{folder.name}")],
         "figures": figures,
         "graphs": {
@@ -274,7 +278,7 @@ def _figure_values(one: Scored) -> tuple[float, ...]:
     return tuple(float(f"{value:.6g}") for value in values)
 
 
-def _write(folder: Path, found: Found, seeds: Sequence[int], profile: Path, version: str) -> None:
+def _write(folder: Path, found: Found, seeds: Sequence[int], profiles: Sequence[Path], version: str) -> None:
     """The result so far, for people and for programs."""
     first = next(iter(found.documents.values()), None)
     part = "reporting" if set(seeds) <= set(REPORTING) else "development"
@@ -282,7 +286,7 @@ def _write(folder: Path, found: Found, seeds: Sequence[int], profile: Path, vers
     result = {
         "version": version,
         "seeds": list(seeds),
-        "profile": str(profile),
+        "profiles": [str(path) for path in profiles],
         "environment": first["environment"] if first else {},
         "graphs": figures,
         **found.missing,
