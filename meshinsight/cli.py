@@ -19,9 +19,11 @@ from meshinsight.commands import (
     advise,
     attach,
     cleanup,
+    compare,
     doctor,
     examples,
     fit,
+    gate,
     graph,
     predict,
     predict_batch,
@@ -52,14 +54,16 @@ _WrongCommandLine: Final[type[Exception]] = typer.BadParameter.mro()[2]
 
 EXIT_STATUSES: Final = {
     "0": "Success.",
-    "1": "The run failed. advise: limits not met. doctor FEATURE: does not work.",
+    "1": "The run failed. advise, gate: limits not met. doctor FEATURE: fails.",
     "2": "The command line or an input file is wrong.",
+    "3": "gate: the intervals are too wide to decide.",
     "70": "A defect in MeshInsight.",
     "128+N": "Stopped by signal N; 130 is Ctrl-C.",
 }
 PURPOSES: Final = {
     "Start here": (attach, profile, examples, doctor),
     "Read a profile": (show, report, fit),
+    "Compare profiles": (compare, gate),
     "Predict": (predict, predict_batch, advise, graph),
     "Check and clean up": (validate, cleanup),
 }

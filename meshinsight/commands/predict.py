@@ -25,7 +25,7 @@ from meshinsight.options.prediction import (
     Seed,
     Transport,
 )
-from meshinsight.reports.formats import FORMATS
+from meshinsight.reports.formats import FORMATS, row_formats
 from profiler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def predict(
     profile: ProfileOrModel,
     graph: Graph,
     further: Further = None,
-    output: Annotated[str, output_format(*FORMATS)] = "table",
+    output: Annotated[str, output_format(*row_formats())] = "table",
     proxy: Proxy = None,
     transport: Transport = "ip",
     scenarios: Scenarios = None,

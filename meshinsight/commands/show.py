@@ -13,7 +13,7 @@ from meshinsight.options.checks import output_format
 from meshinsight.options.full import Full
 from meshinsight.options.panels import OUTPUT
 from meshinsight.options.prediction import Profile
-from meshinsight.reports.formats import FORMATS
+from meshinsight.reports.formats import FORMATS, row_formats
 from profiler.errors import UsageError
 from profiler.text import some_of
 
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     profile: Profile,
-    output: Annotated[str, output_format(*FORMATS)] = "table",
+    output: Annotated[str, output_format(*row_formats())] = "table",
     cell: Annotated[
         str | None,
         typer.Option(

@@ -5,6 +5,7 @@ from typing import Final
 ARGUMENTS: Final = "Arguments"
 TARGET: Final = "What to attach to"
 MEASURE: Final = "What to measure"
+COMPARISON: Final = "What to compare"
 LIMITS: Final = "Limits"
 CHANGES: Final = "Changes"
 SOURCE: Final = "What to read"
@@ -19,6 +20,6 @@ OTHER: Final = "Other options"
 COMMON: Final = "Options of every command"
 
 PANELS: Final = (
-    ARGUMENTS, TARGET, MEASURE, LIMITS, CHANGES, SOURCE, PREDICTION, WHAT_IF, PRICES, TIME, RUN, CLUSTER, OUTPUT, OTHER,
-    COMMON,
+    ARGUMENTS, TARGET, MEASURE, LIMITS, COMPARISON, CHANGES, SOURCE, PREDICTION, WHAT_IF, PRICES, TIME, RUN, CLUSTER,
+    OUTPUT, OTHER, COMMON,
 )  # fmt: skip

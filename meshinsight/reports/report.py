@@ -43,6 +43,16 @@ class Section:
         return not (self.rows or self.lines or self.detail or self.about or self.figures is not tuple)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that was checked: `failed` or `skipped` says why, else it passed. `group` has similar checks."""
+
+    group: str
+    name: str
+    failed: str = ""
+    skipped: str = ""
+
+
 @dataclass(slots=True)
 class Report:
     """All that is shown of one subject. Sections and notes that are empty are left out.
@@ -50,6 +60,7 @@ class Report:
     `notes` are titled lists; lines without a title are plain text. `document` gives the whole subject as JSON values,
     and `rows`, where the subject has such, as rows of a table. Both are in base units (ns, vCPU, bytes), and functions,
     since both can be large. `columns` are those of `rows`; unless given, the names in `rows`, longest row first.
+    `checks` are for subjects that can fail.
     `indent` is that of the JSON text, None for one line.
     """
 
@@ -59,6 +70,7 @@ class Report:
     document: Callable[[], Any]
     rows: Callable[[], Iterable[Mapping[str, Any]]] = tuple
     columns: Sequence[str] = ()
+    checks: Callable[[], Iterable[Check]] = tuple
     indent: int | None = 2
 
     def __post_init__(self) -> None:

@@ -44,7 +44,16 @@ _SMALLEST_SHARE: Final = 0.02
 
 def student(count: int, lent: float) -> float:
     """By how much 95 % of what rests on `count` rounds is wider than with a known scatter."""
-    freedom = count - 1 + (_LENT_FREEDOM if lent and count < _FEW_ROUNDS else 0)
+    return student_factor(freedom_of(count, lent))
+
+
+def freedom_of(count: int, lent: float) -> int:
+    """Degrees of freedom of the scatter of `count` rounds."""
+    return count - 1 + (_LENT_FREEDOM if lent and count < _FEW_ROUNDS else 0)
+
+
+def student_factor(freedom: int) -> float:
+    """Student's t at 97.5 % over a normal distribution's."""
     return _STUDENT[freedom - 1] / Z95 if freedom <= len(_STUDENT) else 1.0 + 1.2 / freedom
 
 

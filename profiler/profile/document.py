@@ -35,12 +35,18 @@ def load_profile(path: Path) -> Profile:
     Raises `ProfileError` with one line when it is missing, damaged, foreign, of a newer version, a field is wrong, or
     its run is unfinished.
     """
+    return load_versioned(path)[0]
+
+
+def load_versioned(path: Path) -> tuple[Profile, int]:
+    """As `load_profile`, with the format version that the file has."""
     file = path / FILE_NAME if path.is_dir() else path
     if not file.exists() and (path / UNFINISHED).is_dir():
         resume = shlex.join(("meshinsight", "profile", "--resume", str(path)))
         raise ProfileError(f"{path}: the run is unfinished and has no profile yet; continue it with: {resume}")
     text = read_text(file, REMEDY, ProfileError)
-    return profile_of(parse_json(text, str(file), _AGAIN, ProfileError), str(file), text)
+    document = parse_json(text, str(file), _AGAIN, ProfileError)
+    return profile_of(document, str(file), text), document["version"]
 
 
 def profile_of(document: object, origin: str, text: str | None = None) -> Profile:

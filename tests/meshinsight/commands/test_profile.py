@@ -180,7 +180,7 @@ def test_several_graphs_are_planned_together() -> None:
 def test_a_graph_within_a_budget_has_what_it_needs_first() -> None:
     text = dry_run("--for", BOOKINFO, "--budget", "10m")
     assert "http1-both-mtls-cold-q128" in text
-    assert "Budget 10:00 min." in text
+    assert "Budget 10 min 00 s." in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from meshinsight import models
 from meshinsight.commands import fit
 from meshinsight.console import prepare_streams
-from meshinsight.reports.formats import FORMATS, text_formats
+from meshinsight.reports.formats import FORMATS, row_formats, text_formats
 from meshinsight.reports.renderers import csv_document, markdown, terminal
 from meshinsight.reports.report import Report, Section
 from meshinsight.reports.subjects import (
@@ -27,6 +27,7 @@ from meshinsight.reports.subjects import (
     model,
     prediction,
     profile,
+    profile_comparison,
     profile_summary,
     validation,
 )
@@ -40,9 +41,11 @@ from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
 from predictor.what_if.comparison import compare
 from predictor.what_if.scenarios import parse_scenarios
+from profiler.comparison.compare import compare as compare_profiles
 from tests.meshinsight.commands.attached import FOUND
 from tests.meshinsight.reports.profiles import default_profile
 from tests.meshinsight.reports.validations import validation as validated
+from tests.profiler.comparison.profiles import drawn
 
 ROOT = Path(__file__).parents[3]
 PROFILE = ROOT / "tests" / "data" / "example-profile.json"
@@ -63,7 +66,10 @@ format: meshinsight-scenarios
 version: 1
 scenarios: [{name: no sidecars, topology: none}]
 """
-SUBJECTS = ("prediction", "comparison", "advice", "model", "attached", "validation", "profile", "profile_summary")
+SUBJECTS = (
+    "prediction", "comparison", "advice", "model", "attached", "validation", "profile", "profile_summary",
+    "profile_comparison",
+)  # fmt: skip
 Made = Callable[[str], Report]
 
 
@@ -95,6 +101,9 @@ def _report(subject: str, graph: CallGraph) -> Report:
         "validation": lambda: validation.report(validated("x | y")),
         "profile": lambda: profile.report(default_profile()),
         "profile_summary": lambda: profile_summary.report(default_profile()),
+        "profile_comparison": lambda: profile_comparison.report(
+            "old", [("new", compare_profiles(drawn(1), drawn(2), 0.02))]
+        ),
     }
     return others[subject]()
 
@@ -168,8 +177,13 @@ def test_json_is_the_document(made: Made, subject: str) -> None:
 
 def test_csv_is_for_subjects_with_rows(made: Made) -> None:
     with_rows = {subject for subject in SUBJECTS if list(made(subject).rows())}
-    assert with_rows == {"prediction", "comparison", "profile"}
+    assert with_rows == {"prediction", "comparison", "profile", "profile_comparison"}
     assert text_formats() == ["table", "json", "markdown", "html"]
+
+
+def test_junit_is_for_subjects_with_checks(made: Made) -> None:
+    assert {subject for subject in SUBJECTS if list(made(subject).checks())} == {"profile_comparison"}
+    assert row_formats() == ["table", "json", "csv", "markdown", "html"]
 
 
 def report_of(*sections: Section, notes: tuple[tuple[str, list[str]], ...] = (), **fields: Any) -> Report:

@@ -1,0 +1,1 @@
+"""What changed between profiles, by component, and whether limits hold. Pure but for `reading`."""
