@@ -130,8 +130,10 @@ def measured_answer(found: Rounds, name: str, reference: str, service: str) -> E
         [reading.by_service_ns[service].astype(np.float64) for reading in found.latency[key]]
         for key in (name, reference)
     )
-    reached = [pair for pair in zip(ours, theirs, strict=False) if all(map(len, pair))]
-    return _difference(*zip(*reached, strict=True), 50.0) if reached else None
+    reached = [(with_, without) for with_, without in zip(ours, theirs, strict=False) if len(with_) and len(without)]
+    if not reached:
+        return None
+    return _difference([with_ for with_, _ in reached], [without for _, without in reached], 50.0)
 
 
 def _difference(ours: Sequence[Floats], theirs: Sequence[Floats], percent: float) -> Estimate:

@@ -164,7 +164,7 @@ def test_the_largest_of_19_errors_is_that_of_the_model() -> None:
 
 def test_reporting_seeds_are_not_learnt_from(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="reporting seeds"):
-        run.calibrate(tmp_path, [1, 101], tmp_path)
+        run.calibrate(tmp_path, [1, 101], [tmp_path])
 
 
 def test_what_has_no_measured_overhead_is_listed_and_not_scored() -> None:
