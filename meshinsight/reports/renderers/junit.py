@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import TextIO
-from xml.sax.saxutils import quoteattr
+from xml.etree import ElementTree
 
 from meshinsight.reports.report import Check, Report
 from profiler.text import printable
@@ -14,25 +14,29 @@ def render(report: Report, stream: TextIO) -> None:
     groups: dict[str, list[Check]] = {}
     for check in checks:
         groups.setdefault(check.group, []).append(check)
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites {_counts(report.title, checks)}>"]
+    suites = ElementTree.Element("testsuites", _counts(report.title, checks))
     for group, members in groups.items():
-        lines += [f"  <testsuite {_counts(group, members)}>", *map(_case, members), "  </testsuite>"]
-    stream.writelines(f"{line}\n" for line in (*lines, "</testsuites>"))
+        suite = ElementTree.SubElement(suites, "testsuite", _counts(group, members))
+        for check in members:
+            _add_case(suite, check)
+    ElementTree.indent(suites)
+    stream.write(f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suites, encoding="unicode")}\n')
 
 
-def _counts(name: str, checks: Sequence[Check]) -> str:
+def _counts(name: str, checks: Sequence[Check]) -> dict[str, str]:
     failed = sum(bool(check.failed) for check in checks)
     skipped = sum(bool(check.skipped) for check in checks)
-    return f'name={_value(name)} tests="{len(checks)}" failures="{failed}" skipped="{skipped}"'
+    return {"name": _value(name), "tests": str(len(checks)), "failures": str(failed), "skipped": str(skipped)}
 
 
-def _case(check: Check) -> str:
-    start = f"    <testcase classname={_value(check.group)} name={_value(check.name)}"
+def _add_case(suite: ElementTree.Element, check: Check) -> None:
+    case = ElementTree.SubElement(suite, "testcase", {"classname": _value(check.group), "name": _value(check.name)})
     if check.failed:
-        return f"{start}><failure message={_value(check.failed)}/></testcase>"
-    return f"{start}><skipped message={_value(check.skipped)}/></testcase>" if check.skipped else f"{start}/>"
+        ElementTree.SubElement(case, "failure", {"message": _value(check.failed)})
+    elif check.skipped:
+        ElementTree.SubElement(case, "skipped", {"message": _value(check.skipped)})
 
 
 def _value(text: str) -> str:
-    """Text as a quoted attribute. XML has no place for control characters, nor for surrogates."""
-    return quoteattr(printable(text))
+    """Text as an attribute. XML has no place for control characters, nor for surrogates."""
+    return printable(text)

@@ -177,7 +177,7 @@ def test_json_is_the_document(made: Made, subject: str) -> None:
 
 def test_csv_is_for_subjects_with_rows(made: Made) -> None:
     with_rows = {subject for subject in SUBJECTS if list(made(subject).rows())}
-    assert with_rows == {"prediction", "comparison", "profile", "profile_comparison"}
+    assert with_rows == {"prediction", "comparison", "profile", "profile_summary", "profile_comparison"}
     assert text_formats() == ["table", "json", "markdown", "html"]
 
 
