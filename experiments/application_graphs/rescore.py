@@ -23,14 +23,13 @@ from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
 from predictor.predict.types import Estimate, Headline, Prediction
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
-from predictor.validation.deploying import as_deployed, plain_entries
+from predictor.validation.deploying import as_deployed, node_use, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
 from profiler.measuring.applications import AnchorCell, AnchorReading
 from profiler.profile.document import load_profile
 from profiler.profile.types import Profile
 from profiler.vocabulary.hop import APART
-from profiler.vocabulary.temperature import COLD
 
 
 def main() -> None:
@@ -77,9 +76,8 @@ def predictions(
     model = model_of(model, entry["temperature"], entry.get("placement", APART))
     found = anchors(entry, anchor_cells([load_graph(file)], model, profile))
     cpus = os.cpu_count() or 1
-    use = min(1.0, entry["baseline"]["vcpu"] / cpus)
-    cold = 1.0 if entry["temperature"] == COLD else None
-    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use, cold)
+    use = node_use(entry["temperature"], entry["baseline"]["vcpu"], cpus)
+    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use)
     raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     return raw, now, found
 

@@ -14,6 +14,7 @@ from predictor.graph.types import Call, CallGraph, Cluster
 from profiler.errors import UsageError
 from profiler.testbed.application import NO_SIDECAR, SHARED, Application, Edge, Microservice
 from profiler.vocabulary.protocols import TCP
+from profiler.vocabulary.temperature import COLD
 from profiler.vocabulary.usual import PLACEMENT, usual_application
 
 _GOLDEN: Final = 0.6180339887498949
@@ -21,6 +22,9 @@ _GOLDEN: Final = 0.6180339887498949
 
 _TIMES: Final = 987
 _LARGEST_BYTES: Final = 16 << 20
+
+NEIGHBOURS_USE: Final = 5.0
+"""How fast the neighbours of cold cells evict, next to programs that use all CPUs: see `EVICTION_NS`, a judgement."""
 
 
 def applications_of(graph: CallGraph) -> dict[str, str]:
@@ -67,12 +71,10 @@ def without_mesh(deployed: Application) -> Application:
     return Application(services, tuple(map(bare, deployed.entries)), deployed.proxy, placement=deployed.placement)
 
 
-def as_deployed(
-    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, cold_weight: float | None
-) -> CallGraph:
+def as_deployed(graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None) -> CallGraph:
     """The graph with what the testbed makes of it: one node, one replica of each, and the rate of the load.
 
-    `cpu_use` is that of the node without sidecars; `cold_weight` None leaves the temperature to the model.
+    `cpu_use` is that of the node without sidecars (`node_use`). The temperature is left to the model.
     """
     factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
     return replace(
@@ -83,9 +85,14 @@ def as_deployed(
         ),
         ingress=tuple(replace(entry, rate_rps=entry.rate_rps * factor) for entry in graph.ingress),
         cluster=Cluster(nodes=1, cpus_per_node=float(cpus), cpu_use=cpu_use),
-        cold_weight=cold_weight,
+        cold_weight=None,
         assumed=(),
     )
+
+
+def node_use(temperature: str, baseline_vcpu: float, cpus: int) -> float:
+    """How much others use the CPUs of the node: its services, or the neighbours that walk the caches in cold cells."""
+    return NEIGHBOURS_USE if temperature == COLD else min(1.0, baseline_vcpu / cpus)
 
 
 def _times_ns(time: ServiceTime, number: int) -> tuple[int, ...]:

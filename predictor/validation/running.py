@@ -11,7 +11,14 @@ from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
-from predictor.validation.deploying import application, applications_of, as_deployed, plain_entries, without_mesh
+from predictor.validation.deploying import (
+    application,
+    applications_of,
+    as_deployed,
+    node_use,
+    plain_entries,
+    without_mesh,
+)
 from predictor.validation.measuring import Report, Rounds, failures, find_rate, measure, not_held, require_held
 from predictor.validation.scoring import PERCENTILES, measured_baseline, measured_saving, score_saving, score_variant
 from predictor.validation.types import Anchor, Validation
@@ -26,7 +33,7 @@ from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
 from profiler.testbed.run import Run, measuring_lock
 from profiler.vocabulary.hop import APART, FREE, TOGETHER
-from profiler.vocabulary.temperature import COLD, HOT
+from profiler.vocabulary.temperature import HOT
 from profiler.vocabulary.usual import PLACEMENT, PROXY
 
 _SERVICE_BYTES: Final = 30 << 20
@@ -142,11 +149,10 @@ def _scored(
         )
     now = at_speed_of(model, anchors)
     cpus = len(os.sched_getaffinity(0))
-    cold = 1.0 if settings.temperature == COLD else None
     baseline_ns, baseline_vcpu = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
-    use = min(1.0, baseline_vcpu / cpus)
+    use = node_use(settings.temperature, baseline_vcpu, cpus)
     raw, anchored = (
-        {case.name: predict(as_deployed(case.graph, rate_rps, cpus, use, cold), one, case.options) for case in cases}
+        {case.name: predict(as_deployed(case.graph, rate_rps, cpus, use), one, case.options) for case in cases}
         for one in (model, now)
     )
     variants = tuple(
@@ -242,7 +248,7 @@ def _require_memory(deployed: Mapping[str, Application]) -> None:
 def _require_carried(cases: Sequence[Case], model: FittedModel, rate_rps: float, cpus: int) -> None:
     """Without a finite prediction there is nothing to score."""
     for case in cases:
-        deployed = as_deployed(case.graph, rate_rps, cpus, 0.5, None)
+        deployed = as_deployed(case.graph, rate_rps, cpus, 0.5)
         found = predict(deployed, model, replace(case.options, samples=0, intervals=False))
         if not found.latency["mean"].finite:
             raise MeshInsightError(
