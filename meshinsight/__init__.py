@@ -1,8 +1,7 @@
 """MeshInsight: its Python interface, which is loaded at first use, and the command line with its reports."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: with `python -m meshinsight` this runs while the working directory is still searched.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from meshinsight.api import load_graph, load_profile, predict
 
@@ -10,7 +9,9 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load_graph", "load_profile", "predict"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in __all__:
-        return getattr(import_module("meshinsight.api"), name)
+        from meshinsight import api
+
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

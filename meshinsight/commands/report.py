@@ -1,6 +1,6 @@
 """`meshinsight report`: a stored profile as one HTML file. Needs neither root nor bcc nor Linux."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -24,6 +24,7 @@ from profiler.errors import UsageError
 from profiler.host.extras import REPORT, require
 
 if TYPE_CHECKING:
+    from meshinsight.reports.page import Page
     from meshinsight.reports.subjects.graph_view import Predicted
     from meshinsight.reports.subjects.prediction import Prices
     from predictor.hop_costs.options import Options
@@ -85,27 +86,33 @@ def report(
         _require_none(given)
     require(REPORT, "report")
     from meshinsight.reports.renderers import html
-    from meshinsight.reports.subjects import profile_page
-    from meshinsight.reports.subjects.model import with_model
     from meshinsight.reports.subjects.prediction import Prices
-    from meshinsight.reports.subjects.validation_document import belongs_elsewhere, read_validation
     from predictor.hop_costs.options import Options
     from profiler.files.writing import write_whole
-    from profiler.profile.document import load_profile
 
-    found = load_profile(profile)
-    found = with_model(found, profile_model(profile, found))
     predicted = None
     if graph is not None:
         prices = Prices(price_per_vcpu_hour, price_per_gib_hour, currency)
         options = Options(proxy, transport or Options().transport)
         predicted = _predicted(load_model(profile, further or ()), graph, options, prices)
-    validations = [read_validation(file) for file in validation or ()]
-    for file, document in zip(validation or (), validations, strict=True):
+    write_whole(out, html.render_page(_page(profile, title, predicted, validation or ())))
+    print_line(f"report written to {out}")
+
+
+def _page(path: Path, title: str | None, predicted: "Predicted | None", validations: Sequence[Path]) -> "Page":
+    """What the report shows. Raises `UsageError` for a validation of another profile or machine."""
+    from meshinsight.reports.subjects import profile_page
+    from meshinsight.reports.subjects.model import with_model
+    from meshinsight.reports.subjects.validation_document import belongs_elsewhere, read_validation
+    from profiler.profile.document import load_profile
+
+    found = load_profile(path)
+    found = with_model(found, profile_model(path, found))
+    documents = [read_validation(file) for file in validations]
+    for file, document in zip(validations, documents, strict=True):
         if reason := belongs_elsewhere(document, found):
             raise UsageError(f"--validation {file}: {reason}")
-    write_whole(out, html.render_page(profile_page.page(found, title, predicted, validations)))
-    print_line(f"report written to {out}")
+    return profile_page.page(found, title, predicted, documents)
 
 
 def _require_none(given: Mapping[str, object]) -> None:

@@ -27,7 +27,7 @@ def completed(*words: str) -> list[str]:
     [
         (("cle",), ["cleanup"]),
         (("graph", "from-o"), ["from-otlp"]),
-        (("show", "-o", ""), ["table", "json", "csv"]),
+        (("show", "-o", ""), ["table", "json", "csv", "markdown", "html"]),
         (("predict", "p", "g", "--transport", ""), ["ip", "uds"]),
         (("predict", "a folder", "it's", "--cros"), ["--crossing-share"]),
     ],
