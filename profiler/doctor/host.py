@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from profiler.host.interpreter import PYTHON
 from profiler.host.programs import program_path
 from profiler.host.search_path import SYSTEM, absolute_entries
 
@@ -76,7 +77,7 @@ class LocalHost:
         self.user_id = os.geteuid() if hasattr(os, "geteuid") else -1
         self.cpus: Sequence[int] = _usable_cpus()
         self.root = Path("/")
-        self.python = sys.executable
+        self.python = PYTHON
         self.virtual = sys.prefix != sys.base_prefix
         self.checkout = all((Path(__file__).parents[2] / name).is_file() for name in ("Makefile", "pyproject.toml"))
         named = os.environ.get("KUBECONFIG")

@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+PYTHON: Final = sys.executable
+"""The program of this interpreter, for commands that are shown. Modules are started by `module_command`."""
+
 _RUN_MODULE: Final = Path(__file__).resolve().with_name("run_module.py")
 
 
