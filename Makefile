@@ -139,13 +139,13 @@ lint: $(PIP_STAMP) ## check style, format, types and the import contract
 
 .PHONY: lock
 lock: $(VENV_STAMP) ## write uv.lock again after a change of pyproject.toml (UPGRADE=1 takes newer versions)
-	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.10'
+	@[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
 	$(BIN)/uv lock --quiet $(if $(UPGRADE),--upgrade)
 
 .PHONY: sbom
 sbom: $(PIP_STAMP) ## write the software bill of materials of uv.lock, as CycloneDX, to dist/sbom.cdx.json
 	@mkdir -p dist
-	$(BIN)/uv export --quiet --locked --all-extras --preview-features sbom-export --format cyclonedx1.5 \
+	$(BIN)/uv export --quiet --locked --all-extras --all-groups --preview-features sbom-export --format cyclonedx1.5 \
 	  --output-file dist/sbom.cdx.json >/dev/null
 	echo 'sbom: wrote dist/sbom.cdx.json'
 
@@ -216,7 +216,7 @@ $(VENV_STAMP): $(if $(VENV_WORKS),,FORCE)
 # What uv.lock names, and nothing newer; `--inexact` keeps pip. uv comes first, in any version: the lock has its own.
 $(PIP_STAMP): $(VENV_STAMP) pyproject.toml uv.lock
 	@echo "setup: installing Python packages into $(VENV)"
-	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.10' \
+	[ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13' \
 	  || $(call fail,pip could not install uv; it needs a package index it can reach)
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked --inexact --all-extras --no-python-downloads \
 	  || $(call fail,uv could not install the packages of uv.lock; it needs a package index it can reach; \

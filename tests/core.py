@@ -6,6 +6,7 @@ Usage: core.py COMMAND [ARGUMENT ...] [-- COMMAND ...]; exits with the status of
 import os
 import sys
 import sysconfig
+from types import ModuleType
 from typing import Any, Final
 
 from profiler.host.extras import EXTRAS
@@ -26,6 +27,9 @@ def hide() -> None:
             delattr(os, name)
     sysconfig.get_config_vars()  # reads a file that is named after the platform
     sys.platform = "darwin"
+    sys.modules["_scproxy"] = ModuleType("_scproxy")  # which every macOS has; urllib takes two functions from it
+    for name in ("_get_proxy_settings", "_get_proxies"):
+        setattr(sys.modules["_scproxy"], name, dict)
     sys.addaudithook(_refuse)
 
 

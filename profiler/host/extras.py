@@ -14,7 +14,7 @@ PANDAS: Final = "pandas"
 MEASURE: Final = "measure"
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    REPORT: ("jinja2", "matplotlib"),
+    REPORT: ("jinja2", "markupsafe", "matplotlib"),
     CLUSTER: ("cryptography", "jinja2", "kubernetes"),
     BATCH: ("pyarrow", "threadpoolctl"),
     DASK: ("dask", "distributed"),
