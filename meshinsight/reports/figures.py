@@ -38,7 +38,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One set of axes: bars under a title. With an axis label of its own it has a scale of its own, too."""
+    """One set of axes: bars under a title. With a separate axis label it has a separate scale, too."""
 
     bars: Sequence[Bar]
     title: str = ""

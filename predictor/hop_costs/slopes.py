@@ -1,9 +1,9 @@
 """What a byte costs where a profile does not say: a prior instead of an unlimited doubt. Pure.
 
 A configuration measured at one size alone has no slope by that size. It gets that of configurations like it which have
-one: of its protocol, else of its kind of protocol, with or without TLS as it is. Where no cell tells, it is what was
-seen elsewhere. A slope between sizes that are close to one another, which is less certain than that, is replaced too.
-So a hundred bytes more or less hardly matter, and a hundred thousand do.
+one: of its protocol, else of its kind of protocol, with or without TLS as it is. Where no cell gives one, it is what
+was seen elsewhere. A slope between sizes that are close to one another, which is less certain than that, is replaced
+too. So a hundred bytes more or less hardly matter, and a hundred thousand do.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from profiler.vocabulary.protocols import TCP
 SIZES: Final = ("request_bytes", "response_bytes")
 LOWEST_NS: Final = 0.1
 HIGHEST_NS: Final = 2.0
-"""Both ends of the central 95 % of a slope that no cell tells, in ns per byte and direction, of latency or CPU time."""
+"""Both ends of the central 95 % of a slope that no cell gives, in ns per byte and direction, of latency or CPU time."""
 
 TYPICAL_NS: Final = float(np.sqrt(LOWEST_NS * HIGHEST_NS))
 
@@ -112,8 +112,8 @@ def _slope(item: Configuration, cost: Cost, name: str) -> _Slope | None:
     draws = np.einsum("t,dtc->d", difference, cost.draws)
     found = _Slope(item.protocol, item.tls, float((difference @ cost.coefficients).sum()), float(np.std(draws)))
     fitted = any(term.partition(">")[0] == name for term in cost.terms)
-    told = fitted and _CENTRAL * found.deviation_ns <= HIGHEST_NS
-    return found if told or high - low > _CLOSE_BYTES else None
+    known = fitted and _CENTRAL * found.deviation_ns <= HIGHEST_NS
+    return found if known or high - low > _CLOSE_BYTES else None
 
 
 def _only(name: str, size_bytes: float) -> Floats:

@@ -177,10 +177,11 @@ class Assembly:
         )
         if not cell.scene.load.serial:
             return replace(found, components=_loaded_components(found, cpu)) if cpu else found
-        rounds = self._latency_rounds(cell, _middle)
+        redirect = self._redirect(cell)
+        rounds = self._latency_rounds(cell, _middle, redirect)
         components = {
             name: profile.LatencyComponent(**asdict(part), ci95_ns=None)
-            for name, part in decompose(rounds, self._latency_rounds(cell, list)).items()
+            for name, part in decompose(rounds, self._latency_rounds(cell, list, redirect)).items()
         }
         handed = mean_hand_overs(rounds.with_sidecar)
         places = [
@@ -197,9 +198,9 @@ class Assembly:
             closure_residual=residual((part.median_ns for part in components.values()), found.overhead_p50_ns),
         )
 
-    def _latency_rounds(self, cell: Cell, chosen: Chosen) -> LatencyRounds:
+    def _latency_rounds(self, cell: Cell, chosen: Chosen, redirect: Redirect) -> LatencyRounds:
         windows, baseline = (self._tables(chosen(part)) for part in self._windows(cell))
-        return LatencyRounds(windows, baseline, self._latency_rungs(cell, chosen), self._redirect(cell))
+        return LatencyRounds(windows, baseline, self._latency_rungs(cell, chosen), redirect)
 
     def _latency_rungs(self, cell: Cell, chosen: Chosen) -> tuple[LatencyRung, ...]:
         """The cell's ladder; empty while a rung has too few rounds, so that user time stays whole."""

@@ -44,7 +44,7 @@ def joined_profiles(profiles: Mapping[str, Profile]) -> Profile:
 
 
 def _difference(one: Profile, other: Profile) -> str:
-    """What tells the machines or the proxies of two profiles apart, in words; empty where nothing does."""
+    """How the machines or the proxies of two profiles differ, in words; empty where they do not."""
     compared = {
         "CPU model": (one.environment.get("cpu_model"), other.environment.get("cpu_model")),
         "kernel": (one.environment.get("kernel"), other.environment.get("kernel")),

@@ -78,7 +78,7 @@ class LatencyWindow:
 
 @dataclass(frozen=True)
 class CoolingWindow:
-    """What a window without probes told: each request's latency, and by part of the window the proxies' CPU time."""
+    """A window without probes: each request's latency, and by part of the window the proxies' CPU time."""
 
     latency_ns: npt.NDArray[np.int64]
     proxy_ns: npt.NDArray[np.float64]

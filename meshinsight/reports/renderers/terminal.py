@@ -1,4 +1,4 @@
-"""A report as text: a terminal gets its width and bold titles, a pipe or a file whole lines.
+"""A report as text: a terminal gets its width and bold titles, a pipe or a file gets unwrapped lines.
 
 A table that is wider than the terminal first has its columns of words wrapped between words. Where that is not enough
 it is continued below by the columns that are left, with the names of the rows again: nothing is dropped or cut.
