@@ -77,7 +77,9 @@ experiments: setup ## measure what experiments/ shows (EXPERIMENT=name for one, 
 
 .PHONY: test
 test: setup ## run every test this machine can run; a skipped one that could run is a failure (PYTEST_ARGS=...)
-	@MESHINSIGHT_REQUIRE_TIERS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@export MESHINSIGHT_REQUIRE_TIERS=1
+	$(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),$(BIN)/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m 'not ($(UNIT_TESTS))')
 
 .PHONY: test-cluster
 test-cluster: setup ## run the tests that need Kubernetes: on that of KUBECONFIG, else on one started here and stopped again
@@ -99,6 +101,8 @@ fuzz: $(PIP_STAMP) ## try mutated inputs on all parsers (N=10000 SEED=7 PARSER=n
 
 # What runs with little: no root, no tracefs, no cluster, no browser. Mutants are tried by `make test`.
 UNIT_TESTS := not kernel and not cluster and not browser and not fuzz
+# Tests that measure, or that use what there is once on a machine, are not among them: they run one after another.
+SIDE_BY_SIDE := -n $(shell nproc 2>/dev/null || echo 2) --dist loadfile --maxprocesses 8
 # Old releases use what new releases of their own dependencies deprecate; that says nothing of this project.
 OLD_RELEASES := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
@@ -111,12 +115,12 @@ define unit_tests
 	  || $(call fail,uv could not install the Python packages; it needs a package index it can reach)
 	for bcc in $(VENV)/lib/python3*/site-packages/bcc; do ln -sfn "$$(readlink -f $$bcc)" $$venv/lib/python3*/site-packages/; done
 	$$venv/bin/python -c 'import platform; print("$(firstword $(MAKECMDGOALS)): Python", platform.python_version())'
-	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(4) $(PYTEST_ARGS)
+	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE) $(4) $(PYTEST_ARGS)
 endef
 
 .PHONY: test-unit
 test-unit: $(PIP_STAMP) ## run the unit tests, without root and Debian packages; what they lack is skipped
-	@$(BIN)/python -m pytest -m '$(UNIT_TESTS)' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 .PHONY: test-browser
 test-browser: $(PIP_STAMP) ## run the tests of reports that need a headless browser

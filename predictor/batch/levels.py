@@ -13,7 +13,7 @@ import numpy as np
 from predictor.batch.decode import Booleans, Indices
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
-from predictor.predict.schedule import CALLER_SHARE, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,10 @@ class Requests:
         cpus: Floats | None,
         own_variances: Floats,
     ) -> None:
-        waited = times if asynchronous is None else np.where(asynchronous, 0.0, times)  # else nobody waits for it
+        skipped = times < RAREST
+        if asynchronous is not None:
+            skipped |= asynchronous  # nobody waits for it
+        waited = np.where(skipped, 0.0, times)
         self._own_variances = own_variances
         self._number = waited
         self._rest = waited - np.floor(waited)

@@ -20,7 +20,7 @@ from predictor.graph.plan import Plan
 from predictor.graph.types import Call, Ingress
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
-from predictor.predict.schedule import CALLER_SHARE, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,10 @@ class _Times:
         """Mean and variance of a stage, and the call that decides most of it; notes how its calls are waited for."""
         for call in calls:
             self.calls[call.id] = _Waited(0.0, 0.0)
-        calls = [call for call in calls if call.calls_per_request > 0.0] or calls[:1]
+        any_call = calls[0]
+        calls = [call for call in calls if call.calls_per_request >= RAREST]
+        if not calls:
+            return 0.0, 0.0, any_call
         ones = [self._one(call) for call in calls]
         if len(calls) == 1 and (calls[0].repeat == "sequential" or calls[0].calls_per_request <= 1.0):
             return self._alone(calls[0], *ones[0])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.models.types import Floats
+from predictor.predict.schedule import RAREST
 
 Booleans = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -240,5 +241,5 @@ def hop_waits(waits: Floats, busy: Floats) -> Floats:
 
 
 def _counted(waits: Floats, busy: Floats) -> Floats:
-    relative = np.divide(2.0, busy, out=np.full_like(busy, _MOST_OF_A_WAIT), where=busy > 0.0) - 1.0
+    relative = np.divide(2.0, busy, out=np.ones_like(busy), where=busy >= RAREST) - 1.0
     return np.asarray(waits**2 * np.minimum(relative, _MOST_OF_A_WAIT))

@@ -15,6 +15,10 @@ from predictor.models.types import Floats
 
 Number = TypeVar("Number", float, Floats)
 
+RAREST: Final = 1e-12
+"""Calls per request, or waits per call; rarer ones take no latency. It would be less than is printed, and products with
+such numbers lose their digits. Their CPU counts."""
+
 CALLER_SHARE: Final = 0.25
 """Of the time that the caller's sidecar takes for the other calls, the part that the longest waits for."""
 

@@ -132,6 +132,18 @@ def test_a_call_with_a_probability_counts_that_often() -> None:
     assert added(found) == pytest.approx((0.25 + 0.75 * 0.5 + behind) * hop(1024, 1024), rel=1e-9)
 
 
+@pytest.mark.parametrize("often", [5e-324, 1e-310, 1e-200, 1e-13])
+@pytest.mark.parametrize("rate", [0.0, 5e-324, 1e-100, 10.0])
+def test_a_call_that_nobody_will_see_takes_no_latency(often: float, rate: float) -> None:
+    calls = [call("a", "b", calls_per_request=often), call("a", "c"), call("c", "d", calls_per_request=often)]
+    with_rare, without = (
+        predict(graph([service(name) for name in "abcd"], some, rate), MODEL, Options(samples=0))
+        for some in (calls, calls[1:2])
+    )
+    assert added(with_rare) == added(without)
+    assert with_rare.vcpu.value == pytest.approx(without.vcpu.value, rel=1e-9)
+
+
 def test_a_speed_up_halves_what_it_names() -> None:
     """Defect 3: each of the four factors is a factor, of its own component alone."""
     one = graph([service("a"), service("b")], [call("a", "b", request_bytes=4000, response_bytes=0)])

@@ -97,7 +97,10 @@ class TestLock:
         ):
             pass
 
-    @pytest.mark.parametrize("content", ["", "17", "{", json.dumps({"pid": os.getpid(), "start_time_ticks": 1})])
+    @pytest.mark.parametrize(
+        "content",
+        ["", "17", "{", pytest.param(json.dumps({"pid": os.getpid(), "start_time_ticks": 1}), id="another start")],
+    )
     def test_a_process_that_merely_has_the_number_is_not(self, tmp_path: Path, content: str) -> None:
         with (
             held(tmp_path / f".{MEASURING}.lock", content),
