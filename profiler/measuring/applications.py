@@ -20,7 +20,7 @@ from profiler.errors import ProcessError
 from profiler.host.accounting import Noise
 from profiler.host.hop_cpus import cpus_for_hops
 from profiler.measuring.bench import START_WITHIN_S, wait_until_sending
-from profiler.measuring.instruments import BusyTime
+from profiler.measuring.busy_time import BusyTime
 from profiler.planning.cells import ANCHOR_SCENE, Scene, anchor_scene, paced
 from profiler.probes.cputime import CpuTime
 from profiler.testbed.application import Application, ApplicationDeployment
@@ -212,9 +212,11 @@ class ApplicationBench:
         with self._loaded(loads, deployment, _SETTLE_S + seconds + _ATTACHING_S + _TAIL_S), ExitStack() as stack:
             roles = self._roles(deployment)
             busy, own_ns = BusyTime(self.neighbours, [], roles), _run_times(deployment)
+            busy.start()
             free = _asleep((1 - _TRACED) * seconds)
-            busy_ns = busy.read_ns(free[1] - free[0])
+            busy.end()
             spent_ns = {name: ns - own_ns[name] for name, ns in _run_times(deployment).items()}
+            busy_ns = busy.read_ns()
             stack.callback(self._cputime.detach)
             self._cputime.attach()
             self._cputime.set_roles(roles)
@@ -274,7 +276,8 @@ class ApplicationBench:
             measured = [process.pid, *(pid for here in deployment.places for pid in here)]
             busy = BusyTime(self.neighbours, [], measured)
             start_ns, end_ns = _asleep(seconds)
-            busy_ns = busy.read_ns(end_ns - start_ns)
+            busy.end()
+            busy_ns = busy.read_ns()
             self.neighbours.check()
             process.wait(seconds + START_WITHIN_S)
         finally:

@@ -362,8 +362,8 @@ class Bench:
         start_ns = time.monotonic_ns()
         time.sleep(seconds)
         end_ns = time.monotonic_ns()
-        account = self.machines.end_cpu()
         proxy_ns += _run_time_ns(deployment)
+        account = self.machines.end_cpu()
         return _CpuPhase(kind, Phase(kind == TRACED, start_ns, end_ns), account, proxy_ns)
 
     def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:

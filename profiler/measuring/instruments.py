@@ -2,23 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from profiler.host.accounting import (
-    MachineCpu,
-    Noise,
-    NoiseReading,
-    Reschedulings,
-    cpus_of,
-    last_cpu,
-    run_time_ns,
-    softirq_threads,
-    strangers_ns,
-)
+from profiler.host.accounting import Noise, NoiseReading, Reschedulings
+from profiler.measuring.busy_time import BusyTime
 from profiler.probes.bpf import ProbeStatus
 from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
@@ -44,61 +35,6 @@ class CpuAccount:
     busy_ns: float
     problem: str = ""
     reschedulings: float | None = None
-
-
-class BusyTime:
-    """CPU time since it was made that the mesh, its applications and the kernel for them used. Needs no probe.
-
-    It is wall time x CPUs less the kernel's idle clocks, what the neighbours measured of themselves, the scheduler's
-    run time of what measures and of strangers, and of the remainder the share of time that the kernel calls stolen.
-
-    It covers the CPUs that the measured processes and the neighbours may run on: where these are confined to a few of a
-    large machine's CPUs, what the kernel does on the others is no work for the mesh. What measures and strangers are
-    taken off where they are seen on one of these CPUs at the end.
-
-    Args:
-        tools: processes that measure; this one does, too.
-        measured: those of the mesh and its applications. All others are strangers, and so are kernel threads that do
-            not receive packets, as `is_foreign` has it for what is split into components.
-
-    Attributes: `cpus`, those that it covers.
-    """
-
-    def __init__(self, neighbours: Neighbours, tools: Sequence[int], measured: Collection[int]) -> None:
-        self._neighbours = neighbours
-        self._tools = {os.getpid(), *tools}
-        own = [process.pid for process in neighbours.processes]
-        self.cpus = cpus_of({*measured, *own} - self._tools) or os.sched_getaffinity(0)
-        self._known = {*self._tools, *measured, *own, *softirq_threads()}
-        self._machine = MachineCpu(self.cpus)
-        self._idle = self._machine.read()
-        self._steal_ns = Noise.read(cpus=self.cpus).steal_ns
-        self._neighbours_ns = neighbours.used_ns()
-        self._tools_ns = {pid: run_time_ns(pid) for pid in self._tools}
-        self._strangers_ns = strangers_ns(self._known)
-
-    def read_ns(self, window_ns: float | None = None) -> float:
-        """Nanoseconds so far; with `window_ns` those in so long a time, as reading takes time itself.
-
-        Raises:
-            ProcessError: a CPU went offline or came online.
-        """
-        tools = self._here(self._tools)  # before this process visits the CPUs
-        now = self._machine.read()
-        # In the order of the first reading, so that all cover equally long times.
-        steal_ns = Noise.read(cpus=self.cpus).steal_ns - self._steal_ns
-        running_ns = sum(now.busy_ns_since(self._idle).values())
-        uncounted_ns = self._neighbours.used_ns() - self._neighbours_ns
-        uncounted_ns += sum(run_time_ns(pid) - self._tools_ns[pid] for pid in tools)
-        # What the host took while a neighbour or a tool had the CPU is in their time already.
-        busy_ns = (running_ns - uncounted_ns) * (1 - min(1.0, steal_ns / max(1, running_ns)))
-        ran_ns = {pid: ran - self._strangers_ns.get(pid, 0) for pid, ran in strangers_ns(self._known).items()}
-        busy_ns -= sum(ran_ns[pid] for pid in self._here(pid for pid, ran in ran_ns.items() if ran > 0))
-        return busy_ns if window_ns is None else busy_ns * window_ns / max(1, now.at_ns - self._idle.at_ns)
-
-    def _here(self, processes: Iterable[int]) -> list[int]:
-        """Those that ran last on one of the CPUs; one that has ended is taken for one of them."""
-        return [pid for pid in processes if (cpu := last_cpu(pid)) is None or cpu in self.cpus]
 
 
 class Instruments:
@@ -130,7 +66,7 @@ class Instruments:
         self._stack = ExitStack()
         self._sampling = ExitStack()
         self._perf: PerfSampling | None = None
-        self._began: tuple[int, BusyTime, bool, bool] | None = None
+        self._began: tuple[BusyTime, bool, bool] | None = None
         self._reschedulings: Reschedulings | None = None
         self._sampled_ns = (0, 0)
         self._cputime_probes: dict[str, ProbeStatus] = {}
@@ -206,7 +142,8 @@ class Instruments:
         if probed:
             self.cputime.count(busy.cpus)
             self.cputime.reset()
-        self._began = time.monotonic_ns(), busy, probed, sampled
+        busy.start()
+        self._began = busy, probed, sampled
 
     def end_cpu(self) -> CpuAccount:
         """End the window that `begin_cpu` began.
@@ -216,18 +153,19 @@ class Instruments:
         """
         if self._began is None:
             raise ValueError("no window of CPU time was begun")
-        (start_ns, busy, probed, sampled), self._began = self._began, None
-        end_ns = time.monotonic_ns()
+        (busy, probed, sampled), self._began = self._began, None
+        busy.end()
         if probed:
-            self.cputime.end()  # adding up takes longer, and would be a part of `busy` only
-        busy_ns = busy.read_ns(end_ns - start_ns)
+            self.cputime.end()  # adding up takes longer
+        window_ns = busy.end_ns - busy.start_ns
         first = self._reschedulings
-        reschedulings = Reschedulings.read(busy.cpus).since(first, end_ns - start_ns) if first else None
+        reschedulings = Reschedulings.read(busy.cpus).since(first, window_ns) if first else None
+        busy_ns = busy.read_ns()
         times = self.cputime.measure() if probed else CpuTimes({}, {}, 0)
-        times = times.scaled((end_ns - start_ns) * len(busy.cpus))  # reading it has taken time
+        times = times.scaled(window_ns * len(busy.cpus))  # reading it has taken time
         if sampled and self._perf:
             self._perf.pause()
-            self._sampled_ns = (start_ns, end_ns)
+            self._sampled_ns = (busy.start_ns, busy.end_ns)
         if probed:
             self._count_cputime_hits()
             self.cputime.detach()
