@@ -26,7 +26,8 @@ def load_model(path: Path, further: Sequence[Path] = ()) -> "FittedModel":
     model = _joined_model((path, *further)) if further else _given(path) or profile_model(path)
     if not model.configurations:
         raise UsageError(
-            f"{path}: no cell with one connection as fast as answers come, which models need; measure with: "
+            f"{path}: no cell with one connection as fast as answers come and no variant, which models need; "
+            "measure with: "
             "meshinsight profile --connections 1 --rate max"
         )
     return model

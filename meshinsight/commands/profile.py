@@ -23,6 +23,7 @@ from meshinsight.options.panels import MEASURE, OUTPUT, RUN, TIME
 from meshinsight.reports.formats import FORMATS
 from profiler.errors import UsageError
 from profiler.host import extras
+from profiler.vocabulary.hop import TOGETHER
 
 if TYPE_CHECKING:
     from profiler.measuring.profiling import Outcome
@@ -31,11 +32,21 @@ if TYPE_CHECKING:
 QUICK: Final = {"topologies": ("client", "both"), "repeats": 4, "duration_s": 0.35}
 """What `--quick` changes of the defaults: a first answer within two minutes."""
 
+OF_VARIANTS: Final = {"placements": (TOGETHER,)}
+"""What is different where variants are compared: where the scheduler places processes, `ipc` changes from window to
+window by far more than what a comparison is to find."""
+
+QUICK_VARIANTS: Final = {"topologies": ("both",), "temperatures": ("hot",), "repeats": 10, "duration_s": 0.25}
+"""The same where variants are compared, whose intervals come from differences of rounds: more rounds, fewer cells.
+
+With `--budget` these cells get as many rounds as fit."""
+
 _EXAMPLES: Final = examples(
     "sudo meshinsight profile --quick",
     "sudo meshinsight profile --for shop.yaml",
     "sudo meshinsight profile --budget 30m --out profiles/mesh",
     "sudo meshinsight profile --protocol grpc --tls none,mtls --topology both",
+    "sudo meshinsight profile --quick --proxy-version 1.38.2,1.40.0 --protocol http1",
     "meshinsight profile --cluster --mesh istio --image IMAGE",
 )
 
@@ -156,12 +167,17 @@ def _settings(run: Run, given: dict[str, Any], dimensions: Dimensions) -> "Profi
     from profiler.planning.settings import ProfileSettings
     from profiler.vocabulary.hop import ENDS
 
-    chosen: dict[str, Any] = dict(QUICK) if run.quick else {"ends": ENDS}
+    several = len(given.get("variants", ())) > 1
+    chosen: dict[str, Any] = {"ends": ENDS}
+    if run.quick or (several and run.budget is not None):
+        chosen = dict(QUICK_VARIANTS if several else QUICK)
+    if several:
+        chosen.update(OF_VARIANTS)
     if run.graphs:
         chosen.update(_for_graphs(run, given, dimensions))
-    elif run.matrix is not None or run.budget is not None:
+    elif run.matrix is not None or (run.budget is not None and not several):
         chosen.update(load_matrix(run.matrix or BUDGET_MATRIX))
-    elif not set(given) & set(_OF_HOPS):
+    elif not several and not set(given) & set(_OF_HOPS):
         chosen.update(load_matrix(QUICK_MATRIX if run.quick else DEFAULT_MATRIX))
     if run.budget is not None:
         chosen["budget_s"] = parse_budget_s("--budget", run.budget)
@@ -181,14 +197,17 @@ def _for_graphs(run: Run, given: dict[str, Any], dimensions: Dimensions) -> dict
     from predictor.graph.reader import load_graph
     from predictor.hop_costs.profile_plan import settings_for
 
-    files = dimensions.filter_file or []
+    files = dimensions.single_filter_files
     if files and not dimensions.filter:
         del given["filters"]
     if run.matrix is not None:
         raise UsageError("--for: chooses what to measure, as a matrix does; leave --matrix out")
+    if any(variant.filter_file or variant.bootstrap for variant in given.get("variants", ())):
+        raise UsageError("--for: the call graph says what to measure; leave lists of filters and configurations out")
     if wrong := _first_of(given, _OF_GRAPHS):
         raise UsageError(f"--for: the call graph says what to measure; leave {wrong} out")
-    return settings_for([load_graph(graph) for graph in run.graphs or ()], [str(file.resolve()) for file in files])
+    resolved = [str(Path(file).resolve()) for file in files]
+    return settings_for([load_graph(graph) for graph in run.graphs or ()], resolved)
 
 
 def _first_of(given: dict[str, Any], settings: Collection[str]) -> str:
@@ -227,6 +246,7 @@ def _resume(directory: Path, with_others: bool, shown: Shown) -> None:
 
 def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None:
     extras.require(extras.MEASURE, "profile")
+    settings = _with_programs(settings)
     from meshinsight import __version__
     from meshinsight.progress import Progress
     from profiler.measuring.profiling import Invocation, Profiling
@@ -240,6 +260,13 @@ def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None
         print_note(_kept(directory, resume))
         raise
     _show(outcome, shown, resume)
+
+
+def _with_programs(settings: "ProfileSettings") -> "ProfileSettings":
+    """The settings with the programs of their variants; versions that are not in the cache are fetched."""
+    from profiler.proxies.own_program import with_program
+
+    return replace(settings, variants=tuple(map(with_program, settings.variants)))
 
 
 def _kept(directory: Path, resume: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from meshinsight.options.checks import duration_option
 from meshinsight.options.panels import MEASURE, RUN, TIME
+from meshinsight.options.variants import variants_of
 from profiler.errors import UsageError
 from profiler.text import one_line
 from profiler.vocabulary.usual import LONGEST_ROUND_S, SHORTEST_ROUND_S
@@ -68,18 +69,35 @@ class Dimensions:
         ),
     ] = None
     filter_file: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Envoy filter to measure, as YAML. Can be given again.",
+            help="Envoy filter to measure, as YAML. Can be given again; A,B compares two, none is without.",
             rich_help_panel=MEASURE,
         ),
     ] = None
     proxy_config: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Complete Envoy bootstrap to measure as it is.",
+            metavar="FILE,..",
+            help="Complete Envoy bootstrap to measure as it is; A,B compares two.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    proxy_binary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE,..",
+            help="Program of the proxy; several are compared in the same rounds.",
+            show_default="the installed one",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None
+    proxy_version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION,..",
+            help="Versions of Envoy to fetch and compare in the same rounds, such as 1.38.2,1.40.0.",
             rich_help_panel=MEASURE,
         ),
     ] = None
@@ -231,11 +249,20 @@ class Dimensions:
                 found[setting] = read(value)
             except ValueError as error:
                 raise UsageError(f"--{option.replace('_', '-')}: {error}") from None
-        if self.filter or self.filter_file:
+        if self.proxy_config and "," not in self.proxy_config:
+            found["proxy_config"] = str(Path(self.proxy_config).resolve())
+        if self.filter or self.single_filter_files:
             chains = [tuple(part.strip() for part in name.split("+")) for name in self.filter or ()]
             # The plain proxy is measured too, as the reference.
-            found["filters"] = ((), *chains, *((str(file.resolve()),) for file in self.filter_file or ()))
+            found["filters"] = ((), *chains, *((str(Path(name).resolve()),) for name in self.single_filter_files))
+        if variants := variants_of(self):
+            found["variants"] = variants
         return found
+
+    @property
+    def single_filter_files(self) -> list[str]:
+        """Those of `--filter-file` that are no list."""
+        return [text for text in self.filter_file or () if "," not in text]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -289,7 +316,6 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "topology": ("topologies", _names),
     "proxy": ("proxies", _names),
     "tls": ("tls", _names),
-    "proxy_config": ("proxy_config", lambda file: str(file.resolve())),
     "transport": ("transports", _names),
     "request_bytes": ("request_bytes", _each(_size)),
     "response_bytes": ("response_bytes", _each(_size)),
@@ -306,10 +332,11 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "temperature": ("temperatures", _names),
     "seed": ("seed", _as_it_is),
 }
-"""For each option the setting that it gives, and how its text is read; filters come from two options."""
+"""For each option the setting that it gives, and how its text is read; filters and variants come from several."""
 
 
 def option_of(setting: str) -> str:
     """The option that gives a setting, as it is typed."""
-    found = next((option for option, (known, _) in _SETTINGS.items() if known == setting), "filter")
+    other = {"proxy_config": "proxy_config", "variants": "proxy_version"}.get(setting, "filter")
+    found = next((option for option, (known, _) in _SETTINGS.items() if known == setting), other)
     return f"--{found.replace('_', '-')}"

@@ -20,6 +20,7 @@ TERMS: Final = {
     "cold": "a sidecar that finds its code and data evicted from the caches, as on a busy node",
     "natural": "a sidecar that idled between requests, whatever its caches then hold",
     "placement": "which CPUs client, sidecars and server run on: chosen by the kernel, apart, or together",
+    "variant": "one of several programs, versions, filters or configurations of a proxy that a run compares",
     "cell": "one configuration under one load, measured with and without sidecars",
     "paced": "one request after the other at a fixed distance, so that caches can be emptied in between",
     "hand-over": "one thread wakes the next to go on with the same exchange",

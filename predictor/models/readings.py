@@ -32,9 +32,12 @@ def feature_row(cell: Cell) -> list[float]:
 
 
 def usable(cell: Cell) -> bool:
-    """Whether a cell tells about costs alone: one request in flight, closed loop, sidecars there, no error."""
+    """Whether a cell tells about costs alone: one request in flight, closed loop, sidecars there, no error.
+
+    Those of a variant do not: they are there to be compared, and a graph cannot choose one.
+    """
     alone = cell.connections == 1 and cell.rate_rps is None and cell.topology != NONE
-    return alone and not cell.errors
+    return alone and not cell.variant and not cell.errors
 
 
 @dataclass(frozen=True, slots=True)

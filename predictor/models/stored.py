@@ -30,6 +30,7 @@ _ELSEWHERE: Final = (
     "profiler/vocabulary/protocols.py",
     "profiler/vocabulary/temperature.py",
     "profiler/vocabulary/usual.py",
+    "profiler/vocabulary/variant.py",
 )
 _ARRAYS: Final = ("coefficients", "draws")
 _DAMAGES: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError)

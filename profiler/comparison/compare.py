@@ -117,7 +117,7 @@ def compare(old: Profile, new: Profile, delta: float) -> Comparison:
             only_old=[cell.id for cell in old.cells if cell.id not in common],
             only_new=[cell.id for cell in new.cells if cell.id not in common],
             changes=changes(old, new, shared),
-            varying=_varying([one for one, _ in shared]),
+            varying=varying_dimensions([one for one, _ in shared]),
             notes=list(_notes(old, new, shared)),
         )
     )
@@ -218,7 +218,7 @@ def _with_verdicts(found: Comparison) -> Comparison:
 
     def judge(entry: Compared) -> Compared:
         p = corrected.get(id(entry))
-        return entry if p is None else replace(entry, p=p, verdict=_verdict(entry, p, found.delta))
+        return entry if p is None else replace(entry, p=p, verdict=verdict_of(entry, p, found.delta))
 
     means = [replace(mean, figures=_each(mean.figures, judge)) for mean in found.means]
     return replace(
@@ -230,14 +230,16 @@ def _each(figures: Mapping[Key, Compared], judge: Callable[[Compared], Compared]
     return {key: judge(entry) for key, entry in figures.items()}
 
 
-def _verdict(entry: Compared, p: float, delta: float) -> Verdict:
+def verdict_of(entry: Compared, p: float, delta: float) -> Verdict:
+    """The verdict on a figure whose corrected probability is `p`."""
     value, half, least = entry.difference.value, entry.difference.half or 0.0, delta * max(0.0, entry.whole)
     if p < ALPHA and abs(value) >= least:
         return WORSE if value > 0 else BETTER
     return SAME if abs(value) + half <= least else INCONCLUSIVE
 
 
-def _varying(cells: Sequence[Cell]) -> dict[str, list[str]]:
+def varying_dimensions(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Dimensions in which cells differ, with their values."""
     names = ("protocol", "topology", "temperature", "proxy", "tls", "filters", "placement", "request_bytes",
              "response_bytes", "connections", "rate_rps", "workers")  # fmt: skip
     found = {name: list(dict.fromkeys(_word(getattr(cell, name)) for cell in cells)) for name in names}

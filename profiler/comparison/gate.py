@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from profiler.comparison.compare import ALPHA, Pair, known_figures, mean_sides, shared_cells
+from profiler.comparison.compare import ALPHA, Compared, Pair, known_figures, mean_sides, shared_cells
 from profiler.comparison.figures import Key, figures_of
 from profiler.comparison.limits import Limit, require_known
 from profiler.comparison.significance import Difference, Measured, difference, distance, drift_of, holm
+from profiler.comparison.variants import cell_figure, has_variants, mean_figure, pairs_of, require_variants
 from profiler.errors import UsageError
 from profiler.profile.types import Cell, Profile
 from profiler.vocabulary.hop import NONE
@@ -21,6 +22,7 @@ State = Literal["pass", "fail", "inconclusive"]
 PASS: Final[State] = "pass"  # noqa: S105 (no password)
 FAIL: Final[State] = "fail"
 INCONCLUSIVE: Final[State] = "inconclusive"
+_NO_SHARE: Final = "the baseline's figure is not above zero, so it has no share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def _checked(limit: Limit, new: Profile, baseline: Profile | None) -> Iterator[C
         yield from _closures(limit, new.cells)
     elif not limit.against:
         yield from _absolute(limit, limit.key, new)
+    elif baseline is None and has_variants(new):
+        yield from _among_variants(limit, limit.key, new)
     elif baseline is None:
         raise UsageError(f"{limit.text}: is a change; name what to compare with by --baseline")
     else:
@@ -114,6 +118,33 @@ def _against(limit: Limit, key: Key, baseline: Profile, new: Profile) -> Iterato
             yield _change(name, limit, *pair[key])
 
 
+def _among_variants(limit: Limit, key: Key, profile: Profile) -> Iterator[Checked]:
+    """Each later variant against the first, paired by round."""
+    first, *others = require_variants(profile, "the profile")
+    share, beyond = (limit.bound, 0.0) if limit.share else (0.0, limit.bound)
+    for name in others:
+        pairs = pairs_of(profile, first, name)
+        require_known(limit, (each.component for pair in pairs.values() for each in pair))
+        if limit.mean:
+            yield _paired_change(f"mean@{name}" if len(others) > 1 else "", limit, mean_figure(key, pairs, share))
+            continue
+        for cell, pair in pairs.items():
+            if key in pair:
+                yield _paired_change(cell, limit, cell_figure(key, pair, share, beyond))
+
+
+def _paired_change(cell: str, limit: Limit, found: Compared | None) -> Checked:
+    if found is None:
+        return Checked(cell, None, None, None, "no cell has an overhead above zero")
+    above = found.difference
+    if not limit.share:
+        return Checked(cell, above.value + limit.bound, _shifted(above.interval, 1.0, limit.bound), above)
+    if found.old <= 0.0:
+        return Checked(cell, None, None, None, _NO_SHARE)
+    value = above.value / found.old + limit.bound
+    return Checked(cell, value, _shifted(above.interval, 1 / found.old, limit.bound), above)
+
+
 def _mean(limit: Limit, key: Key, pairs: dict[str, Pair]) -> Checked:
     sides = mean_sides(key, list(pairs.values()))
     if sides is None:
@@ -126,7 +157,7 @@ def _change(cell: str, limit: Limit, old: Measured, new: Measured) -> Checked:
         above = difference(old, new, limit.bound)
         return Checked(cell, above.value + limit.bound, _shifted(above.interval, 1.0, limit.bound), above)
     if old.value <= 0.0:
-        return Checked(cell, None, None, None, "the baseline's figure is not above zero, so it has no share")
+        return Checked(cell, None, None, None, _NO_SHARE)
     above = difference(old.scaled(1.0 + limit.bound), new)
     value = new.value / old.value - 1.0
     return Checked(cell, value, _shifted(above.interval, 1 / old.value, limit.bound), above)

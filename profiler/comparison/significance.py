@@ -8,6 +8,7 @@ freedom are those of Welch, and it is scaled so that its 5 % are where the 95 % 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Final
 
 from profiler.attribution.intervals import TWO_RUNS, Z95, freedom_of, standard_error, student_factor
@@ -16,6 +17,9 @@ from profiler.profile.types import Anchor
 
 _MOST_FREEDOM: Final = 1000
 """More degrees of freedom are taken for so many, whose tails are hardly heavier than a normal distribution's."""
+
+_TRIMMED: Final = 1 / 8
+"""The share of rounds at each end that a mean of differences leaves out."""
 
 _KNOWN: Final = 10**6
 """Degrees of freedom of an error that does not rest on a few readings."""
@@ -102,6 +106,25 @@ def distance(one: Measured, limit: float) -> Difference:
     """How far a figure is above a fixed limit; the interval is the figure's own, about the limit."""
     errors = (Error(error.variance * TWO_RUNS**2, error.freedom) for error in one.all_errors())
     return _judged(one.value - limit, one.known, tuple(errors))
+
+
+def paired(differences: Sequence[float], error: float = 0.0) -> Difference | None:
+    """The mean of differences that were measured in pairs, one of each round; None where there is none.
+
+    `error` is a standard error that the rounds do not show. What both sides of a pair share has no part in it, so there
+    is no drift and no second run. One round that something disturbed must not hide a difference: the mean is that
+    without the largest and the smallest eighth, and its interval by Student's distribution that of Yuen.
+    """
+    if not differences:
+        return None
+    ordered, count = sorted(differences), len(differences)
+    cut = int(count * _TRIMMED)
+    kept = ordered[cut : count - cut]
+    winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
+    freedom = len(kept) - 1
+    spread = stdev(winsorized) * count / len(kept) / math.sqrt(count) if count > 1 else 0.0
+    errors = (Error((student_factor(max(1, freedom)) * spread) ** 2, max(1, freedom)), Error(error**2, _KNOWN))
+    return _judged(math.fsum(kept) / len(kept), count > 1, errors)
 
 
 def holm(probabilities: Iterable[float]) -> list[float]:

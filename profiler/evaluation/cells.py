@@ -363,6 +363,7 @@ def _dimensions(hop: Hop, load: Load) -> dict[str, Any]:
     same = {name: value for part in (hop, load) for name, value in vars(part).items() if name in names}
     return same | {
         "filters": [label_of(name) for name in hop.filters],
+        "variant": hop.variant.name,
         "proxy_config": hop.bootstrap or None,
         "header_bytes": load.headers * load.header_bytes,
         "extra_headers": [line.partition(":")[0] for line in load.extra_headers],

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final
 
 from profiler.errors import ProcessError
 from profiler.host.accounting import run_time_ns
+from profiler.host.inherited import descriptors_in
 from profiler.host.netns import Namespace
 from profiler.host.programs import find_program, program_path
 from profiler.host.search_path import absolute_entries
@@ -217,6 +218,7 @@ def start_process(
                 env=environment,
                 cwd=cwd,
                 process_group=0,
+                pass_fds=descriptors_in(argv),
             )
     except OSError as error:
         raise ProcessError(f"{name} could not be started: {error}") from error

@@ -1,8 +1,9 @@
 """The loop that measures a plan: short rounds over everything in random order, so that drift touches all alike."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -79,11 +80,26 @@ class Campaign:
         for number in range(self._settings.repeats):
             steps += self._latency_round(number)
             if number in cpu_at:
-                steps += [*self._cpu_round(), *self._capacity_round()]
+                steps += self._cpu_round()
+                # What load the probes leave is no figure of a comparison: there rounds are the better use of time.
+                steps += self._capacity_round() if not self._compares or number == self._settings.repeats - 1 else []
         return steps
+
+    @property
+    def _compares(self) -> bool:
+        return len(self._settings.variants) > 1
 
     def _shuffled(self, steps: list[Step]) -> list[Step]:
         return [steps[index] for index in self._random.permutation(len(steps))]
+
+    def _together(self, points: Iterable[tuple[Hop, Scene]], step: Callable[[Hop, Scene], Step]) -> list[Step]:
+        """In random order, but variants of a hop one after another: the machine drifts least from one to the next."""
+        families: dict[tuple[Hop, Scene], list[Step]] = {}
+        for hop, scene in points:
+            families.setdefault((hop.family, scene), []).append(step(hop, scene))
+        found = list(families.values())
+        chosen = [found[index] for index in self._random.permutation(len(found))]
+        return [entry for steps in chosen for entry in (self._shuffled(steps) if len(steps) > 1 else steps)]
 
     def _memory_round(self) -> list[Step]:
         """Before anything else: a proxy keeps what it has once used."""
@@ -103,7 +119,7 @@ class Campaign:
             points = [(hop, scene) for hop in self._plan.hops_of(scene)]
             anchors = [(ANCHOR_HOP, ANCHOR_SCENE), (ANCHOR_HOP, anchor_scene(scene.temperature))]
             points = list(dict.fromkeys([*points, *anchors]))
-            steps += self._shuffled([self._latency_step(number, hop, at) for hop, at in points])
+            steps += self._together(points, partial(self._latency_step, number))
         if number < min(_MOST_COOLING_ROUNDS, max(1, self._settings.repeats // _ROUNDS_PER_COOLING)):
             cooling = [(hop, at) for cooled, at in self._plan.cooling_points for hop in (cooled.baseline, cooled)]
             steps += self._shuffled([self._cooling_step(number, hop, at) for hop, at in dict.fromkeys(cooling)])
@@ -130,7 +146,7 @@ class Campaign:
 
     def _cpu_round(self) -> list[Step]:
         points = [(hop, scene) for scene in self._plan.scenes for hop in self._plan.hops_of(scene)]
-        return self._shuffled([self._cpu_step(hop, scene) for hop, scene in points])
+        return self._together(points, self._cpu_step)
 
     def _cpu_step(self, hop: Hop, scene: Scene) -> Step:
         def measure() -> None:

@@ -34,9 +34,10 @@ from profiler.probes.cputime import RARE, cputime_defines
 from profiler.probes.timeline import Timeline
 from profiler.profile.document import save_profile
 from profiler.profile.types import Calibration, Probe, Profile, Program, Proxy
+from profiler.proxies import own_program
 from profiler.proxies.base import ProxyVersion
 from profiler.proxies.redaction import without_secrets
-from profiler.proxies.registry import find_proxy
+from profiler.proxies.registry import proxy_of
 from profiler.testbed.certificates import KEY, make_certificates
 from profiler.testbed.deployment import Secrets
 from profiler.testbed.leftovers import LeftBehindError
@@ -44,6 +45,7 @@ from profiler.testbed.run import Run, measuring_lock
 from profiler.testbed.tokens import make_token
 from profiler.vocabulary import usual
 from profiler.vocabulary.hop import PLAIN, Hop
+from profiler.vocabulary.variant import USUAL, Variant
 from profiler.workload.base import LoadGenerator, Server
 from profiler.workload.generators.h2load import H2load
 from profiler.workload.generators.own import OwnGenerator
@@ -108,6 +110,12 @@ class Profiling:
         self._tools = tools or default_toolbox()
         self._testbed = testbed or LocalTestbed(self._tools.servers, settings)
         self._proxies = {name: self._testbed.proxy(name) for name in (usual.PROXY, *settings.proxies)}
+        self._own_programs = {
+            variant: own_program.identify(settings.proxies[0], variant)
+            for variant in settings.variants
+            if variant.binary
+        }
+        self._packages = {variant: own_program.package_of(variant) for variant in settings.variants}
         programs: dict[str, Server | LoadGenerator] = {
             **{f"server_{server.applications[0]}": server for server in self._tools.servers},
             "load_generator": self._tools.closed_loop,
@@ -137,6 +145,7 @@ class Profiling:
         facts = {
             "machine": describe_environment()["machine_id_hash"],
             **{name: found.version for name, found in self._proxies.items()},
+            **{f"program {variant.binary}": found.binary_sha256 for variant, found in self._own_programs.items()},
         }
         known = journal.facts() if journal.begun else facts
         if changed := [name for name, value in facts.items() if known.get(name) != value]:
@@ -183,7 +192,7 @@ class Profiling:
             command=list(self._invocation.command),
             settings=self._settings.as_json(),
             environment={**describe_environment(), **self._testbed.environment},
-            proxies={name: self._proxy(name, version) for name, version in self._proxies.items()},
+            proxies=self._all_proxies(),
             workload=self._workload,
             calibration=Calibration(probe_hit_ns=merged_hit_ns(results)),
             noise=merged_noise([result.noise for result in results]),
@@ -194,12 +203,25 @@ class Profiling:
             files={key: name for result in results for key, name in result.files.items()} | configurations,
         )
 
-    def _proxy(self, name: str, version: ProxyVersion) -> Proxy:
-        hops = [hop for hop in self._schedule.hops() if hop.proxy == name and hop.sidecar_places]
+    def _all_proxies(self) -> dict[str, Proxy]:
+        """By name, and with the name of their variant; what only the anchor runs with is called so."""
+        found = {name: self._proxy(name, USUAL, version) for name, version in self._proxies.items()}
+        for variant in self._settings.variants:
+            for name in self._settings.proxies:
+                version = self._own_programs.get(variant, self._proxies[name])
+                if not variant.name:
+                    found[f"{name}@anchor"] = found[name]
+                found[f"{name}@{variant.name}" if variant.name else name] = self._proxy(name, variant, version)
+        return found
+
+    def _proxy(self, name: str, variant: Variant, version: ProxyVersion) -> Proxy:
+        hops = [hop for hop in self._schedule.hops() if (hop.proxy, hop.variant) == (name, variant)]
+        hops = [hop for hop in hops if hop.sidecar_places]
         return Proxy(
             version=version.version,
             build=version.build,
             binary_sha256=version.binary_sha256,
+            package=self._packages.get(variant),
             workers=max((hop.workers for hop in hops), default=1),
             tls=TLS_DETAILS if any(hop.tls != PLAIN for hop in hops) else None,
             configs={hop.name: _sha256(self._configurations[hop.name]) for hop in hops},
@@ -271,7 +293,7 @@ def check_configurations(hops: Iterable[Hop]) -> None:
     Raises:
         UsageError: in the proxy's own words.
     """
-    doubtful = [hop for hop in hops if hop.sidecar_places and (hop.filters or hop.bootstrap)]
+    doubtful = [hop for hop in hops if hop.sidecar_places and (hop.filters or hop.bootstrap or hop.variant.binary)]
     if not doubtful:
         return
     with _check_directories() as directory_for:
@@ -280,7 +302,7 @@ def check_configurations(hops: Iterable[Hop]) -> None:
             # One for each: the proxy's user owns it afterwards, so root must not write into it again.
             directory = directory_for(f"check-{number}")
             try:
-                find_proxy(hop.proxy).validate(config_apart(hop, directory, secrets), directory)
+                proxy_of(hop).validate(config_apart(hop, directory, secrets), directory)
             except UsageError as error:
                 raise UsageError(f"{blamed(hop)}: {error}") from error
 

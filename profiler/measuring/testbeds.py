@@ -13,7 +13,7 @@ from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.base import INBOUND, Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.filters import load_filter
-from profiler.proxies.registry import find_proxy
+from profiler.proxies.registry import find_proxy, proxy_of
 from profiler.testbed.certificates import certificates_in, copy_certificates, make_certificates
 from profiler.testbed.deployment import Deployment, Secrets, filter_values, sidecar_config
 from profiler.testbed.pods import PodNetwork
@@ -109,7 +109,7 @@ class LocalTestbed:
         """That of one sidecar, rendered for fixed places."""
         directory = Path("/sidecar")
         config = config_apart(hop, directory, Secrets(certificates_in(directory), Token("token", '{"keys":[]}')))
-        return find_proxy(hop.proxy).render(config, directory)
+        return proxy_of(hop).render(config, directory)
 
     def secrets(self, run: Run) -> Secrets:
         """The user's certificates or some made for the run, and a token made for it."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from profiler.errors import UsageError
 from profiler.planning.cells import Cell, Plan, cooled_hops, with_rungs
 
 _MOST_HOPS: Final = 15
@@ -55,16 +56,27 @@ def make_blocks(cells: Sequence[Cell], *, cooling: bool = True) -> list[Block]:
 
 
 def _parts(group: Sequence[Cell]) -> list[list[Cell]]:
-    """A group in parts that fit; cells of the same hop stay together."""
+    """A group in parts that fit; cells of the same hop, in all its variants, stay together."""
     by_hop: dict[object, list[Cell]] = {}
     for cell in group:
-        by_hop.setdefault(cell.hop, []).append(cell)
+        by_hop.setdefault(cell.hop.family, []).append(cell)
     parts: list[list[Cell]] = [[]]
     for cells in by_hop.values():
+        _require_room(cells)
         if parts[-1] and not _fits([*parts[-1], *cells]):
             parts.append([])
         parts[-1] += cells
     return parts
+
+
+def _require_room(cells: Sequence[Cell]) -> None:
+    """Variants are measured next to each other or not at all. Raises UsageError."""
+    variants = {cell.hop.variant.name for cell in cells}
+    if len(variants) > 1 and not _fits(cells):
+        raise UsageError(
+            f"{len(variants)} variants of {cells[0].hop.family.name}: cannot run next to each other, since a block has "
+            f"{_MOST_HOPS} hops at most; give fewer variants, temperatures or filters"
+        )
 
 
 def _fits(cells: Sequence[Cell]) -> bool:

@@ -13,6 +13,7 @@ from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS, filter_comp
 from profiler.vocabulary.hop import BOTH, NONE, PLAIN, Hop, is_file, label_of
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
+from profiler.vocabulary.variant import USUAL, Variant
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def ladder(hop: Hop) -> tuple[Rung, ...]:
     """The rungs of the configuration ladder up to the hop itself: tcp → its protocol → TLS → each filter."""
     if hop.topology == NONE:
         return ()
-    plain = replace(hop, tls=PLAIN, filters=(), bootstrap="")
+    # Below what is varied all variants have the same rungs; another program is varied from the lowest on.
+    variant = hop.variant if hop.variant.own_program else USUAL
+    plain = replace(hop, tls=PLAIN, filters=(), bootstrap="", variant=variant)
     rungs = [Rung(PROXY_CORE, replace(plain, protocol=TCP))]
     if hop.protocol != TCP or hop.bootstrap:
         rungs.append(Rung(PARSING, replace(plain, bootstrap=hop.bootstrap)))
@@ -103,9 +106,9 @@ def ladder(hop: Hop) -> tuple[Rung, ...]:
     for count, name in enumerate(hop.filters, 1):
         needs = needs_of(hop.proxy, name)
         component = filter_component(label_of(name))
-        upto = replace(hop, filters=hop.filters[:count])
+        upto = replace(plain, tls=hop.tls, filters=hop.filters[:count])
         rungs.append(Rung(component, upto, needs.outside, needs.service is not None and not _asynchronous(needs)))
-    return tuple(rungs)
+    return (*rungs[:-1], replace(rungs[-1], hop=hop))
 
 
 def _asynchronous(needs: FilterNeeds) -> bool:
@@ -159,10 +162,13 @@ class Plan:
 
 
 def cooled_hops(cells: Sequence[Cell]) -> tuple[Hop, ...]:
-    """For each protocol and TLS that has hot and cold cells, the plainest hop with most sidecars."""
+    """For each protocol and TLS that has hot and cold cells, the plainest hop with most sidecars.
+
+    Not of variants, which no model is made of.
+    """
     temperatures: dict[Hop, set[str]] = {}
     for cell in cells:
-        if cell.hop.topology != NONE and not cell.hop.bootstrap:
+        if cell.hop.topology != NONE and not cell.hop.bootstrap and not cell.hop.variant.name:
             temperatures.setdefault(cell.hop, set()).add(cell.scene.temperature)
     found: dict[tuple[str, str], list[Hop]] = {}
     for hop, known in temperatures.items():
@@ -219,7 +225,10 @@ def _ends(settings: ProfileSettings, cells: Sequence[Cell]) -> list[Cell]:
     """Of the plain hops with both sidecars, hot and at the base load, those placed as the settings' ends say.
 
     Where hops were chosen and neither of these is among them, it is the lowest rung of the first with both sidecars.
+    Variants are compared as the scheduler places them.
     """
+    if any(variant.name for variant in settings.variants):
+        return []
     base = [cell for cell in cells if cell.scene == Scene("hot", make_loads(settings)[0])]
     with_ends = [cell for cell in base if cell.hop in _WITH_ENDS]
     if settings.hops and not with_ends:
@@ -250,7 +259,7 @@ def exists(cell: Cell) -> bool:
 
 
 def _hops(settings: ProfileSettings) -> list[Hop]:
-    hops = [
+    families = [
         Hop(
             protocol,
             topology,
@@ -274,16 +283,38 @@ def _hops(settings: ProfileSettings) -> list[Hop]:
             settings.filters,
         )
     ]
+    hops = [hop for family in families for hop in variants_of(family, settings.variants)]
     # Without sidecars there is nothing that could speak a protocol: one cell, an A/A test of the method itself.
     return list(dict.fromkeys(hop.baseline if hop.topology == NONE else hop for hop in hops))
+
+
+def variants_of(family: Hop, variants: Sequence[Variant]) -> list[Hop]:
+    """The hop in each variant, or as it is where there are none; nothing where one of them cannot be built."""
+    found = [
+        replace(
+            family,
+            filters=(*family.filters, *([variant.filter_file] if variant.filter_file else [])),
+            bootstrap=variant.bootstrap or family.bootstrap,
+            variant=variant.of_hops,
+        )
+        for variant in variants or (USUAL,)
+    ]
+    return found if all(map(hop_exists, found)) else []
 
 
 def blamed(hop: Hop) -> str:
     """The option that a refused configuration came from."""
     if hop.bootstrap:
         return f"--proxy-config {hop.bootstrap}"
+    if not hop.filters:
+        return blamed_program(hop.variant)
     name = hop.filters[-1]
     return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
+
+
+def blamed_program(variant: Variant) -> str:
+    """The option that a variant's program came from."""
+    return f"--proxy-version {variant.version}" if variant.version else f"--proxy-binary {variant.binary}"
 
 
 def paced(scene: Scene) -> Load:

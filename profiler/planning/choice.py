@@ -32,6 +32,7 @@ class HopChoice:
         """Whether the hop at that load is this one."""
         if hop.topology == NONE or self.topology == NONE:
             return hop.topology == self.topology
+        hop = hop.family
         same = (hop.protocol, hop.topology, hop.tls, hop.filters) == (
             self.protocol, self.topology, self.tls, self.filters,
         )  # fmt: skip

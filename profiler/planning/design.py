@@ -21,6 +21,10 @@ from profiler.vocabulary.load import Load
 _QUALITIES: Final = ((10, 0.8), (8, 0.6), (6, 0.6), (5, 0.5), (4, 0.5), (3, 0.4), (2, 0.3))
 """Rounds and seconds per window to choose from, best first."""
 
+_ROUNDS_OF_VARIANTS: Final = (100, 80, 60, 50, 40, 30, 25, 20, 16, 12, 10, 8, 6, 4)
+_WINDOW_OF_VARIANTS_S: Final = 0.25
+"""Where variants are compared by their differences in each round, more rounds are worth more than longer windows."""
+
 _REFINED_FROM: Final = (4, 0.5)
 """At this quality all candidates are worth more than fewer at a better one."""
 
@@ -147,7 +151,8 @@ def candidate_loads(settings: ProfileSettings) -> list[Load]:
 def _with_quality(settings: ProfileSettings, base: Load, others: Sequence[Load], seconds: Seconds) -> ProfileSettings:
     """The settings with the best rounds and windows that the budget has room for."""
     budget_s = settings.budget_s or 0.0
-    for repeats, duration_s in _QUALITIES:
+    of_variants = tuple((repeats, _WINDOW_OF_VARIANTS_S) for repeats in _ROUNDS_OF_VARIANTS)
+    for repeats, duration_s in of_variants if len(settings.variants) > 1 else _QUALITIES:
         tried = replace(settings, repeats=repeats, duration_s=duration_s)
         wanted = [base, *others] if (repeats, duration_s) > _REFINED_FROM else [base]
         blocks = [block for load in wanted for block in make_blocks(cells_at(tried, load), cooling=load == base)]

@@ -31,7 +31,9 @@ TERMS: Final = len(_SCALE)
 """Base, KiB of request and response, headers, further messages, new connection, both sizes beyond the bend."""
 
 _OF_HOP: Final = tuple(
-    entry.name for entry in fields(Hop) if entry.name != "filters" and entry.name in profile.Cell.__struct_fields__
+    entry.name
+    for entry in fields(Hop)
+    if entry.name not in ("filters", "variant") and entry.name in profile.Cell.__struct_fields__
 )
 """Dimensions of a hop that a cell has under the same name and in the same form."""
 
@@ -54,7 +56,7 @@ def planned(cell: Cell) -> DesignPoint:
     filters = tuple(label_of(name) for name in hop.filters)
     messages = load.messages if hop.application == GRPC else 1
     return DesignPoint(
-        (*(getattr(hop, name) for name in _OF_HOP), filters, cell.scene.temperature),
+        (*(getattr(hop, name) for name in _OF_HOP), hop.variant.name, filters, cell.scene.temperature),
         _row(load.request_bytes, load.response_bytes, load.headers, messages, load.new_connections),
     )
 
@@ -62,7 +64,7 @@ def planned(cell: Cell) -> DesignPoint:
 def measured(cell: profile.Cell) -> DesignPoint:
     """A cell that was measured."""
     return DesignPoint(
-        (*(getattr(cell, name) for name in _OF_HOP), tuple(cell.filters), cell.temperature),
+        (*(getattr(cell, name) for name in _OF_HOP), cell.variant, tuple(cell.filters), cell.temperature),
         _row(cell.request_bytes, cell.response_bytes, cell.headers, cell.messages, cell.new_connections),
         _relative_error(cell),
     )

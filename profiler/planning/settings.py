@@ -13,6 +13,7 @@ from profiler.files.typed import typed
 from profiler.planning.choice import HopChoice, hop_exists
 from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
 from profiler.proxies.bootstrap import check_bootstrap, refuse_xds
+from profiler.proxies.envoy_releases import check_version
 from profiler.proxies.filters import check_filter, needs_of
 from profiler.proxies.registry import find_proxy
 from profiler.text import not_one_of, one_line
@@ -40,6 +41,7 @@ from profiler.vocabulary.hop import (
 )
 from profiler.vocabulary.protocols import GRPC, PROTOCOLS, TCP
 from profiler.vocabulary.temperature import IDLE_MODES, TEMPERATURES
+from profiler.vocabulary.variant import Variant, is_name
 
 LOWEST_RATE_RPS: Final = 0.002
 LONGEST_BUDGET_S: Final = 31 * 24 * 3600
@@ -63,7 +65,8 @@ class ProfileSettings:
     `filters` holds chains of filters, each of which is measured; the empty one is the plain proxy. With `budget_s` not
     all combinations are measured but those that say most, in about that time (profiler/planning/design.py). `ends` are
     further placements of a few cells at the base load, so that the cost of a hand-over to another CPU can be modelled
-    (profiler/planning/cells.py). With `hops` only those of all combinations are measured.
+    (profiler/planning/cells.py). With `hops` only those of all combinations are measured. Every hop with a sidecar
+    is measured in each of the `variants`, side by side.
     """
 
     protocols: tuple[str, ...] = ("tcp", "http1")
@@ -91,6 +94,7 @@ class ProfileSettings:
     seed: int = 1
     budget_s: float | None = None
     hops: tuple[HopChoice, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     def __post_init__(self) -> None:
         _check_names("protocol", self.protocols, PROTOCOLS)
@@ -118,6 +122,7 @@ class ProfileSettings:
         if self.certificates:
             check_certificates(self.own_certificates)
         self._check_proxies()
+        self._check_variants()
         self._check_filters()
         self._check_combinations()
         self._check_hops()
@@ -170,24 +175,43 @@ class ProfileSettings:
                 raise UsageError(f"--transport uds: {name} does not use Unix sockets here; use ip or another --proxy")
             if max(self.workers) > proxy.most_workers:
                 raise UsageError(f"--workers {max(self.workers)}: {name} runs with {proxy.most_workers} here at most")
-        if self.proxy_config:
-            self._check_bootstrap()
+        for bootstrap in (self.proxy_config, *(variant.bootstrap for variant in self.variants)):
+            if bootstrap:
+                self._check_bootstrap(bootstrap)
 
-    def _check_bootstrap(self) -> None:
+    def _check_variants(self) -> None:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names) or (len(names) > 1 and not all(names)):
+            raise UsageError("--variants: each needs a name that no other has")
+        for variant in self.variants:
+            if variant.name and not is_name(variant.name):
+                raise UsageError(f"--variants: {one_line(variant.name)!r} cannot be a part of cell names")
+            if variant.version:
+                check_version(variant.version)
+            if variant.version and self.proxies != (usual.PROXY,):
+                raise UsageError("--proxy-version: is one of Envoy; leave --proxy out")
+        if any(variant.binary for variant in self.variants) and len(self.proxies) > 1:
+            raise UsageError(
+                f"--proxy-binary: is a program of one proxy; give one of {', '.join(self.proxies)} as --proxy"
+            )
+
+    def _check_bootstrap(self, bootstrap: str) -> None:
         if self.proxies != (usual.PROXY,):
             raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
-        if self.tls != (PLAIN,) or self.filters != ((),) or self.transports != (IP,):
+        filters = self.filters != ((),) or any(variant.filter_file for variant in self.variants)
+        if self.tls != (PLAIN,) or filters or self.transports != (IP,):
             raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
         ports = {
             port
             for port, topologies in ((OUTBOUND_PORT, (CLIENT, BOTH, SHARED)), (INBOUND_PORT, (SERVER, BOTH)))
             if set(topologies) & set(self.topologies)
         }
-        check_bootstrap(Path(self.proxy_config), "--proxy-config", sorted(ports))
+        check_bootstrap(Path(bootstrap), "--proxy-config", sorted(ports))
 
     def _check_filters(self) -> None:
         _check_any("filter", self.filters)
-        for chain in self.filters:
+        varied = [variant.filter_file for variant in self.variants if variant.filter_file]
+        for chain in (*self.filters, varied):
             for name in chain:
                 for proxy in self.proxies:
                     check_filter(proxy, name)
@@ -196,9 +220,14 @@ class ProfileSettings:
         names: dict[str, str] = {}
         for name in (name for chain in self.filters for name in chain):
             if names.setdefault(label_of(name), name) != name:
-                raise UsageError(
-                    f"--filter-file {name}: would be called {label_of(name)} like {names[label_of(name)]}; rename it"
-                )
+                raise self._same_label(name, names[label_of(name)])
+        for name in varied:  # variants of one name are the same component, whose costs are compared
+            if label_of(name) in names:
+                raise self._same_label(name, names[label_of(name)])
+
+    @staticmethod
+    def _same_label(name: str, other: str) -> UsageError:
+        return UsageError(f"--filter-file {name}: would be called {label_of(name)} like {other}; rename it")
 
     def _check_combinations(self) -> None:
         """Values that no cell could have: said at once, instead of leaving them out silently."""
@@ -206,15 +235,16 @@ class ProfileSettings:
             raise UsageError("--tls mtls: runs between two sidecars; add --topology both")
         if set(self.topologies) == {SHARED} and set(self.transports) != {IP}:
             raise UsageError("--transport uds: a node's shared proxy is reached over IP; use client, server or both")
-        if set(self.topologies) == {NONE} and (len(self.tls) > 1 or self.filters != ((),)):
-            raise UsageError("--topology none: there is no sidecar that could have TLS or filters")
+        if set(self.topologies) == {NONE} and (len(self.tls) > 1 or self.filters != ((),) or self.variants):
+            raise UsageError("--topology none: there is no sidecar that could have TLS, filters or variants")
         if GRPC not in self.protocols and self.messages != (1,):
             raise UsageError("--messages: server streaming is a matter of gRPC; add --protocol grpc")
         if UDS in self.transports and self.protocols == (GRPC,):
             raise UsageError(
                 "--transport uds: not with grpc, whose server (nghttpd) listens on TCP only; use tcp, http1 or http2"
             )
-        named = [name for chain in self.filters for name in chain]
+        varied = [variant.filter_file for variant in self.variants if variant.filter_file]
+        named = [*(name for chain in self.filters for name in chain), *varied]
         if self.protocols == (TCP,) and named and not any(needs_of(self.proxies[0], name).network for name in named):
             raise UsageError(f"--filter {named[0]}: is a filter of HTTP; add --protocol http1, http2 or grpc")
 

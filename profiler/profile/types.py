@@ -44,12 +44,16 @@ class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxy that was measured; `configs` are digests of its configurations by hop."""
+    """A proxy that was measured; `configs` are digests of its configurations by hop.
+
+    `package` is what its program was fetched as: file name and SHA-256 by the index.
+    """
 
     version: str
     build: str | None = None
     binary_sha256: str | None = None
     workers: AtLeastOne | None = None
+    package: str | None = None
     tls: dict[str, str] | None = None
     configs: dict[str, str] = {}
 
@@ -313,6 +317,7 @@ class Cell(Closed, frozen=True, kw_only=True):
     transport: str = IP
     workers: AtLeastOne = usual.WORKERS
     placement: str = usual.PLACEMENT
+    variant: str = ""
     proxy_config: str | None = None
     reference: bool = False
     request_bytes: Count

@@ -104,6 +104,9 @@ class Proxy(Protocol):
     def executable(self) -> Path:
         """The program whose functions its user time is spent in."""
 
+    def with_program(self, program: Path) -> "Proxy":
+        """The same proxy with another program than the installed one."""
+
     def render(self, config: SidecarConfig, directory: Path) -> str:
         """The configuration text of a sidecar that keeps its files in `directory`. Pure."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from profiler.errors import ProcessError, UsageError
 from profiler.files.folders import can_hand_over, hand_over
+from profiler.host.inherited import descriptors_in
 from profiler.host.process import Placement
 from profiler.host.programs import find_program
 from profiler.proxies.base import PROXY_UID, SidecarConfig
@@ -64,6 +65,7 @@ def check_by_program(name: str, command: Sequence[str], complaint: re.Pattern[st
                 stderr=output,
                 timeout=_VALIDATE_S,
                 check=False,
+                pass_fds=descriptors_in(argv),
             ).returncode
         except OSError as error:
             raise ProcessError(f"{name} could not be started to check the configuration: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from profiler.errors import UsageError
 from profiler.files.folders import read_regular, write_private
+from profiler.host.inherited import by_descriptor
 from profiler.host.programs import find_program, first_line
 from profiler.proxies.base import Listener, ProxyVersion, SidecarConfig
 from profiler.proxies.config_tools import check_by_program, digest, render_template
@@ -44,8 +45,15 @@ class Envoy:
     by_destination = True
     most_workers = 64
 
+    def __init__(self, program: Path | None = None) -> None:
+        """Without a `program` it is the installed one."""
+        self._program = program
+
+    def with_program(self, program: Path) -> "Envoy":
+        return Envoy(program)
+
     def identify(self) -> ProxyVersion:
-        binary = find_binary()
+        binary = self.executable()
         # "…/envoy  version: <commit>/<version>/<Clean|Modified>/<RELEASE|DEBUG>/<tls library>"
         words = first_line(str(binary), "--version").split("version:")[-1].strip()
         _, version, _, build, _ = words.split("/")
@@ -54,7 +62,10 @@ class Envoy:
         return ProxyVersion(version, build, digest(binary))
 
     def executable(self) -> Path:
-        return find_binary()
+        return self._program or find_binary()
+
+    def _runnable(self) -> str:
+        return by_descriptor(self._program) if self._program else str(self.executable())
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -76,13 +87,13 @@ class Envoy:
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         file = self._write(config, directory)
         return [
-            *(str(find_binary()), "--config-path", str(file), "--concurrency", str(config.workers)),
+            *(self._runnable(), "--config-path", str(file), "--concurrency", str(config.workers)),
             *("--disable-hot-restart", "--log-level", "error"),
         ]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
         file = self._write(config, directory)
-        command = [str(find_binary()), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
+        command = [self._runnable(), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
         check_by_program("Envoy", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:

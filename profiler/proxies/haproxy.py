@@ -8,6 +8,7 @@ from typing import Final
 
 from profiler.errors import UsageError
 from profiler.files.folders import write_private
+from profiler.host.inherited import by_descriptor
 from profiler.host.programs import first_line, require_program
 from profiler.proxies.base import ProxyVersion, SidecarConfig
 from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
@@ -32,15 +33,28 @@ class Haproxy:
     by_destination = False
     most_workers = 64
 
+    def __init__(self, program: Path | None = None) -> None:
+        """Without a `program` it is the installed one."""
+        self._program = program
+
+    def with_program(self, program: Path) -> "Haproxy":
+        return Haproxy(program)
+
     def identify(self) -> ProxyVersion:
         binary = self.executable()
         if "-O0" in _build_options(binary):
             raise UsageError(f"{binary} was compiled without optimisation; its costs mean nothing, use a release build")
         # "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"
-        return ProxyVersion(first_line(str(binary), "-v").split()[2], "release", digest(binary))
+        name, _, version, *_ = first_line(str(binary), "-v").split()
+        if "proxy" not in name.lower():
+            raise ValueError(f"{binary} calls itself {name}")
+        return ProxyVersion(version, "release", digest(binary))
 
     def executable(self) -> Path:
-        return Path(require_program("haproxy", "haproxy")).resolve()
+        return self._program or Path(require_program("haproxy", "haproxy")).resolve()
+
+    def _runnable(self) -> str:
+        return by_descriptor(self._program) if self._program else str(self.executable())
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -58,10 +72,10 @@ class Haproxy:
 
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         # -db: one process in the foreground.
-        return [str(self.executable()), "-db", *self._write(config, directory)]
+        return [self._runnable(), "-db", *self._write(config, directory)]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
-        command = [str(self.executable()), "-c", *self._write(config, directory)]
+        command = [self._runnable(), "-c", *self._write(config, directory)]
         check_by_program("HAProxy", command, _ALERT, directory)
 
     def ready(self, directory: Path) -> bool:

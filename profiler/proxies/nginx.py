@@ -11,6 +11,7 @@ from typing import Final
 
 from profiler.errors import MissingError, UsageError
 from profiler.files.folders import write_private
+from profiler.host.inherited import by_descriptor
 from profiler.host.programs import first_line, require_program
 from profiler.proxies.base import ProxyVersion, SidecarConfig
 from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
@@ -38,16 +39,26 @@ class Nginx:
     by_destination = False
     most_workers = 1
 
+    def __init__(self, program: Path | None = None) -> None:
+        """Without a `program` it is the installed one."""
+        self._program = program
+
+    def with_program(self, program: Path) -> "Nginx":
+        return Nginx(program)
+
     def identify(self) -> ProxyVersion:
         binary = self.executable()
         if re.search(r"-O0\b", _build_options(binary)):
             raise UsageError(f"{binary} was compiled without optimisation; its costs mean nothing, use a release build")
         # "nginx version: nginx/1.22.1", perhaps with "(Ubuntu)" behind it
-        version = first_line(str(binary), "-v").split("/", 1)[1].split()[0]
+        version = first_line(str(binary), "-v").split("nginx/", 1)[1].split()[0]
         return ProxyVersion(version, "release", digest(binary))
 
     def executable(self) -> Path:
-        return Path(require_program("nginx", "nginx")).resolve()
+        return self._program or Path(require_program("nginx", "nginx")).resolve()
+
+    def _runnable(self) -> str:
+        return by_descriptor(self._program) if self._program else str(self.executable())
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -73,11 +84,11 @@ class Nginx:
         limit = "unlimited" if files == resource.RLIM_INFINITY else str(files)
         return [
             *(require_program("prlimit", "util-linux"), f"--nofile={limit}:{limit}"),
-            *(str(self.executable()), *self._write(config, directory)),
+            *(self._runnable(), *self._write(config, directory)),
         ]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
-        command = [str(self.executable()), "-t", *self._write(config, directory)]
+        command = [self._runnable(), "-t", *self._write(config, directory)]
         check_by_program("nginx", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:

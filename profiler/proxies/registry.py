@@ -2,12 +2,14 @@
 
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 import profiler.proxies
 from profiler.errors import UsageError
 from profiler.proxies.base import Proxy
 from profiler.text import not_one_of
+from profiler.vocabulary.hop import Hop
 
 
 @cache
@@ -23,3 +25,9 @@ def find_proxy(name: str) -> Proxy:
     if name not in proxies():
         raise UsageError(f"--proxy: {not_one_of(name, proxies())}")
     return proxies()[name]
+
+
+def proxy_of(hop: Hop) -> Proxy:
+    """The proxy of a hop, with the program that its variant has. Raises UsageError for an unknown one."""
+    proxy = find_proxy(hop.proxy)
+    return proxy.with_program(Path(hop.variant.binary)) if hop.variant.binary else proxy

@@ -26,7 +26,7 @@ from profiler.proxies.base import (
     SidecarConfig,
 )
 from profiler.proxies.filters import load_filter, needs_of
-from profiler.proxies.registry import find_proxy
+from profiler.proxies.registry import proxy_of
 from profiler.testbed.certificates import copy_certificates
 from profiler.testbed.pods import Pod, PodNetwork
 from profiler.testbed.run import Run
@@ -81,7 +81,7 @@ class Deployment:
         self.processes: dict[str, Process] = {}
         self._run = run
         self._number = number
-        self._proxy = find_proxy(hop.proxy)
+        self._proxy = proxy_of(hop)
         self._server = server
         self._secrets = secrets
         self._listeners: dict[str, Listener] = {}

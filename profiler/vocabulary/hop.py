@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from profiler.vocabulary.components import (
     SHARED_PROXY,
 )
 from profiler.vocabulary.protocols import HTTP1
+from profiler.vocabulary.variant import USUAL, Variant
 
 NONE, CLIENT, SERVER, BOTH, SHARED = "none", "client", "server", "both", "shared"
 TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH, SHARED)
@@ -46,7 +47,8 @@ class Hop:
     """What is deployed: the applications' protocol, the sidecars and all that is configured of them.
 
     `application` is what client and server speak, `protocol` what the sidecars take it for. `filters` are names, or
-    paths of the user's own. `bootstrap` is the path of a complete configuration of the user's, taken as it is.
+    paths of the user's own. `bootstrap` is the path of a complete configuration of the user's, taken as it is. The
+    filter and the bootstrap of the `variant` are among them.
     """
 
     protocol: str
@@ -59,10 +61,13 @@ class Hop:
     workers: int = usual.WORKERS
     bootstrap: str = ""
     placement: str = usual.PLACEMENT
+    variant: Variant = USUAL
 
     @property
     def name(self) -> str:
         """A name for people and for cell ids: what is not as usual is in it."""
+        if self.variant.name:
+            return f"{self.family.name}@{self.variant.name}"
         placement = "" if self.placement == usual.PLACEMENT else self.placement
         if self.topology == NONE:
             parts = ["direct", "" if self.application == HTTP1 else self.application, placement]
@@ -84,6 +89,13 @@ class Hop:
     def baseline(self) -> "Hop":
         """The same applications without any sidecar, placed alike."""
         return Hop(NONE, NONE, self.application, placement=self.placement)
+
+    @property
+    def family(self) -> "Hop":
+        """The hop without what its variant has instead: equal for all variants that are compared with each other."""
+        kept = self.filters[:-1] if self.variant.filter_file else self.filters
+        bootstrap = "" if self.variant.bootstrap else self.bootstrap
+        return replace(self, filters=kept, bootstrap=bootstrap, variant=USUAL)
 
     @property
     def sidecar_places(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from profiler.vocabulary.hop import NONE, PLAIN, SHARED
 from profiler.vocabulary.protocols import TCP
 
 _SAME: Final = (
-    "temperature", "proxy", "proxy_config", "request_bytes", "response_bytes", "headers", "header_bytes", "messages",
-    "new_connections", "extra_headers", "connections", "rate_rps", "reference",
+    "temperature", "proxy", "variant", "proxy_config", "request_bytes", "response_bytes", "headers", "header_bytes",
+    "messages", "new_connections", "extra_headers", "connections", "rate_rps", "reference",
 )  # fmt: skip
 """Where an alternative is like the cell that is quoted."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from profiler.planning.blocks import Block
     from profiler.planning.cells import Cell
     from profiler.planning.settings import ProfileSettings
+    from profiler.vocabulary.variant import Variant
 
 
 def report(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings") -> Report:
@@ -28,6 +29,10 @@ def report(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings")
             f"Budget {numbers.duration(settings.budget_s)}. The order after the base load is the one for equal "
             "uncertainty of all cells; the run itself measures where the intervals are widest."
         )
+    if settings.variants:
+        lines += [
+            f"Variant {variant.name or 'of all cells'}: {_variant_text(variant)}" for variant in settings.variants
+        ]
     table = Section("", ("block", "cell", "why", "time"), rows, lines=lines, left=(0, 1, 2))
     return Report("Plan", [table], [], document=dict)
 
@@ -41,6 +46,16 @@ def sum_text(blocks: "Sequence[tuple[Block, float]]", settings: "ProfileSettings
         f"{numbers.plural(settings.repeats, 'round')} of {settings.duration_s:g} s each: "
         f"about {numbers.duration(total_s)}"
     )
+
+
+def _variant_text(variant: "Variant") -> str:
+    """What a variant has instead of what is usual."""
+    parts = [
+        f"Envoy {variant.version}" if variant.version else variant.binary,
+        f"filter {variant.filter_file}" if variant.filter_file else "",
+        f"configuration {variant.bootstrap}" if variant.bootstrap else "",
+    ]
+    return ", ".join(part for part in parts if part) or "without a filter"
 
 
 def _name(cell: "Cell") -> str:

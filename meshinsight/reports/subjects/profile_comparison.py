@@ -32,8 +32,11 @@ _COLUMNS: Final = (
 _CURRENCIES: Final = {LATENCY: "latency p50", CPU: "CPU"}
 
 
-def report(old: str, compared: Sequence[tuple[str, Comparison]]) -> Report:
-    """What is shown of comparisons of one old profile with new ones, each with its name."""
+def report(old: str, compared: Sequence[tuple[str, Comparison]], method: Sequence[str] = ()) -> Report:
+    """What is shown of comparisons of one old profile with new ones, each with its name.
+
+    `method` is how verdicts come about where it is not by Holm's correction over all of a pair.
+    """
     several = len(compared) > 1
     sections, notes = [], []
     for name, found in compared:
@@ -44,7 +47,7 @@ def report(old: str, compared: Sequence[tuple[str, Comparison]]) -> Report:
     return Report(
         f"{old} → {', '.join(name for name, _ in compared)}",
         sections,
-        [*notes, ("Verdicts", _method(delta, [found for _, found in compared]))],
+        [*notes, ("Verdicts", method or _method(delta, [found for _, found in compared]))],
         document=lambda: _document(old, compared),
         rows=lambda: [row for name, found in compared for row in _rows(name if several else "", found)],
         columns=[*(["profile"] if several else []), *_COLUMNS],

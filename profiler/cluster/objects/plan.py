@@ -11,6 +11,7 @@ from profiler.errors import UsageError
 from profiler.proxies.filters import needs_of
 from profiler.vocabulary.components import CLIENT_SIDECAR, SERVER_SIDECAR
 from profiler.vocabulary.hop import BOTH, CLIENT, FREE, MTLS, NONE, PLAIN, SERVER, UDS, Hop, is_file
+from profiler.vocabulary.variant import USUAL
 from profiler.workload.base import Answers
 
 LONGEST_RUN_S: Final = 3600
@@ -98,6 +99,11 @@ class ClusterPlan:
         if hop.placement != FREE:
             raise UsageError(
                 f"--placement {hop.placement}: not on a cluster, whose nodes place the processes of pods; leave it out"
+            )
+        if hop.variant != USUAL:
+            raise UsageError(
+                "variants: not on a cluster, whose mesh brings the proxies; leave --proxy-binary, --proxy-version and "
+                "lists of files out"
             )
         if hop.bootstrap:
             raise UsageError("--proxy-config: not on a cluster, whose pods do not have the file; leave it out")

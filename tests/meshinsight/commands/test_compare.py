@@ -19,6 +19,7 @@ from profiler.errors import MeshInsightError, ProfileError, UsageError
 from profiler.profile.document import save_profile
 from profiler.profile.types import Profile
 from tests.profiler.comparison.profiles import drawn, with_environment
+from tests.profiler.comparison.variants import duet
 
 DATA = Path(__file__).parents[2] / "data"
 PARTIAL = DATA / "example-partial-profile.json"
@@ -166,6 +167,24 @@ def test_profiles_of_other_versions_and_formats_are_refused(old: str, tmp_path: 
     file.write_text(json.dumps({"format": "meshinsight-model", "version": 3}))
     assert "not a MeshInsight profile" in refused(ProfileError, old, str(file))
     assert "no such file" in refused(ProfileError, old, str(tmp_path / "gone"))
+
+
+def test_the_variants_of_one_profile_are_compared_with_the_first(tmp_path: Path) -> None:
+    path = saved(duet(1, injected={"parsing": 8_000.0}), tmp_path / "duet")
+    assert run(path).startswith("a → b")
+    (found,) = json.loads(run(path, "-o", "json"))["comparisons"]
+    assert found["new"] == "b"
+    worse = {entry["component"] for entry in found["means"][0]["components"] if entry["verdict"] == "worse"}
+    assert worse == {"total", "parsing"}
+    assert {row["cell"] for row in csv.DictReader(io.StringIO(run(path, "-o", "csv")))} == {
+        "mean over cells",
+        "http1-both@b-hot-q128-s1024-c1-max",
+        "http1-both@b-hot-q128-s1025-c1-max",
+    }
+
+
+def test_one_profile_without_variants_is_refused(old: str) -> None:
+    assert "has no variants to compare; name a second profile" in refused(UsageError, old)
 
 
 def test_names_from_profiles_reach_no_terminal_as_control_characters(old: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from profiler.profile.document import load_profile, save_profile
 from profiler.profile.types import Profile
 from tests.profiler.comparison.profiles import drawn, with_environment
+from tests.profiler.comparison.variants import duet
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -48,6 +49,16 @@ def test_limits_that_hold_pass(run: Run, new: str) -> None:
     status, text, _ = run(new, "--limit", "latency.total < 1ms", "--limit", "cpu.total < 1 vcpu/1krps")
     assert status == 0
     assert [line[:1] for line in text.splitlines() if line[:1] in "✓✗?" and line] == ["✓", "✓"]
+
+
+def test_variants_are_held_against_the_first_without_a_baseline(run: Run, tmp_path: Path) -> None:
+    save_profile(duet(1, injected={"parsing": 8_000.0}), tmp_path / "duet")
+    path = str(tmp_path / "duet")
+    status, text, _ = run(path, "--limit", "latency.parsing < +5%", "--limit", "mean.latency.ipc < +5%")
+    assert status == 1
+    assert "✗ latency.parsing < +5%: 2 of 2 cells above" in text
+    assert "✓ mean.latency.ipc < +5%" in text
+    assert run(path, "--limit", "mean.latency.total < +20%")[0] == 0
 
 
 def test_a_limit_that_does_not_hold_fails_with_its_cells(run: Run, old: str, new: str) -> None:

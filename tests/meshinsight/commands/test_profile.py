@@ -82,6 +82,11 @@ def traces() -> dict[str, object]:
         (("--filter-file", "/no/such.yaml"), "--filter-file /no/such.yaml: no such file"),
         (("--proxy", "squid"), "--proxy: expected one of envoy, haproxy, nginx; found 'squid'"),
         (("--proxy-config", "/no/such.yaml"), "--proxy-config /no/such.yaml: no such file"),
+        (("--proxy-config", "/no/such.yaml,/other.yaml"), "--proxy-config /no/such.yaml: no such file"),
+        (("--filter-file", "none,/no/such.yaml"), "--filter-file /no/such.yaml: no such file"),
+        (("--proxy-version", "newest"), "--proxy-version: expected a version of Envoy, such as 1.38.2; found 'newest'"),
+        (("--proxy-version", "1.38.2,"), "--proxy-version 1.38.2,: a part of the list is empty; leave it out"),
+        (("--proxy-version", "1.38.2", "--proxy", "nginx"), "--proxy-version: is one of Envoy; leave --proxy out"),
         (("--tls", "mtls", "--topology", "client"), "--tls mtls: runs between two sidecars"),
         (("--budget", "soon"), "--budget: expected a time with its unit, such as 1.2ms; found 'soon'"),
         (("--budget", "10s"), "--budget 10s: the base load of all configurations takes"),
@@ -158,6 +163,28 @@ def test_options_that_choose_hops_replace_those_of_the_default() -> None:
     assert "mtls" not in text
 
 
+def test_variants_are_planned_side_by_side_within_two_minutes() -> None:
+    text = dry_run("--quick", "--proxy-version", "1.38.2,1.40.0")
+    assert planned_s(text) <= 120
+    assert "http1-both-together@1.38.2-hot-q128-s1024-c1-max" in text
+    assert "http1-both-together@1.40.0-hot-q128-s1024-c1-max" in text
+    assert "Variant 1.40.0: Envoy 1.40.0" in text
+
+
+def test_a_budget_is_spent_on_rounds_of_variants() -> None:
+    text = dry_run("--budget", "10m", "--protocol", "http1", "--proxy-version", "1.38.2,1.40.0")
+    assert planned_s(text) <= 600
+    assert "50 rounds of 0.25 s each" in text
+
+
+def test_one_program_changes_no_name() -> None:
+    one, other = (
+        re.findall(r"\S+-q128-s1024\S*", dry_run("--quick", *more)) for more in ((), ("--proxy-version", "1.40.0"))
+    )
+    assert one == other
+    assert len(one) == 6
+
+
 def test_a_graph_is_planned_with_what_it_needs_and_the_time() -> None:
     text = dry_run("--for", BOOKINFO)
     asked = [re.search(r"(\S+)-q128", row) for row in text.splitlines() if "asked for" in row]
@@ -190,6 +217,7 @@ def test_a_graph_within_a_budget_has_what_it_needs_first() -> None:
         (("--filter", "lua"), "--for: the call graph says what to measure; leave --filter out"),
         (("--response-bytes", "9"), "--for: the call graph says what to measure; leave --response-bytes out"),
         (("--matrix", "filters"), "--for: chooses what to measure, as a matrix does; leave --matrix out"),
+        (("--filter-file", "none,/a.yaml"), "--for: the call graph says what to measure; leave lists of filters"),
         (("--for", "/no/such.yaml"), "/no/such.yaml: no such file"),
         (("--resume", "/no/such"), "--resume: continues with the settings of the run; leave the other"),
     ],

@@ -53,14 +53,16 @@ def drawn(
     return replace(
         EXAMPLE,
         anchor=anchor,
-        cells=[_cell(f"http1-both-hot-q128-s{1024 + number}-c1-max", figures(), figures()) for number in range(cells)],
+        cells=[
+            cell_of(f"http1-both-hot-q128-s{1024 + number}-c1-max", figures(), figures()) for number in range(cells)
+        ],
     )
 
 
 Figures = Mapping[str, tuple[float, list[float]]]
 
 
-def _cell(name: str, latency: Figures, cpu: Figures) -> Cell:
+def cell_of(name: str, latency: Figures, cpu: Figures) -> Cell:
     example = next(cell for cell in EXAMPLE.cells if cell.latency and cell.cpu)
     assert example.latency is not None
     assert example.cpu is not None

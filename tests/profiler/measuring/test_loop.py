@@ -6,6 +6,7 @@ from profiler.evaluation.readings import Readings
 from profiler.measuring.loop import Campaign
 from profiler.planning.cells import ANCHOR_HOP, COOLING_RPS, make_plan
 from profiler.planning.settings import ProfileSettings
+from profiler.vocabulary.variant import Variant
 
 
 def labels(**settings: object) -> list[str]:
@@ -63,3 +64,16 @@ def test_where_cpus_sleep_the_anchor_shows_how_they_cool() -> None:
     plan = make_plan(ProfileSettings(temperatures=("natural",)))
     assert {hop for hop, _ in plan.cooling_points} == {ANCHOR_HOP}
     assert {scene.temperature for _, scene in plan.cooling_points} == {"hot", "natural"}
+
+
+def test_variants_of_a_hop_are_measured_one_after_another_in_random_order() -> None:
+    variants = (Variant("a", version="1.38.2"), Variant("b", version="1.40.0"))
+    found_labels = labels(temperatures=("hot",), variants=variants, placements=("together",))
+    orders = set()
+    for kind in ("latency", "CPU"):
+        found = [(at, label) for at, label in enumerate(found_labels) if f"{kind}, http1-both-together@" in label]
+        pairs = list(zip(found[::2], found[1::2], strict=True))
+        assert len(pairs) >= 5
+        assert all(later - earlier == 1 for (earlier, _), (later, _) in pairs)
+        orders |= {label.partition("@")[2][0] for (_, label), _ in pairs}
+    assert orders == {"a", "b"}

@@ -1,0 +1,117 @@
+"""Does a duet find what differs, and nothing where nothing does?
+
+Usage: python experiments/duet/run.py [--equal N] [--each N] [--results DIR]
+Run it as root from the root of the checkout; a run takes about two minutes. `result.json` and `result.md` are written
+into the results folder.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from experiments.machine import IN_SHORT, MACHINE, machine_text
+from profiler.comparison.variants import compare_variants, variant_names
+from profiler.files.writing import write_whole
+from profiler.host.environment import describe_environment
+from profiler.profile.document import load_profile
+from profiler.proxies.envoy import find_binary
+
+HERE: Final = Path(__file__).parent
+DELTA: Final = 0.02
+CURRENCIES: Final = ("latency", "cpu")
+EQUAL: Final = "the same program twice"
+INJECTED: Final = {"lua": "a Lua filter", "rbac": "RBAC, 100 rules", "headers": "10 more request headers"}
+"""Files in `filters/`, and what they cost."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One run: components better or worse, and differences of totals as shares with half of their intervals."""
+
+    decided: Mapping[str, Sequence[str]]
+    totals: Mapping[str, tuple[float, float]]
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--equal", type=int, default=20, help="runs of equal variants")
+    parser.add_argument("--each", type=int, default=10, help="runs of each injected cost")
+    parser.add_argument("--results", type=Path, default=HERE)
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    program = str(find_binary())
+    runs = {EQUAL: [run("--proxy-binary", f"{program},{program}") for _ in range(options.equal)]}
+    for name in INJECTED:
+        files = f"none,{HERE / 'filters' / name}.yaml"
+        runs[name] = [run("--filter-file", files) for _ in range(options.each)]
+    result = {"cases": [case(name, found) for name, found in runs.items()], "environment": describe_environment()}
+    write_whole(options.results / "result.json", json.dumps(result, indent=1) + "\n")
+    text = as_text(result)
+    write_whole(options.results / "result.md", text)
+    print(text)
+
+
+def run(*variants: str) -> Found:
+    """One quick duet of HTTP/1.1."""
+    command = [sys.executable, "-m", "meshinsight", "profile", "--quick", "--protocol", "http1", *variants]
+    with tempfile.TemporaryDirectory(prefix="duet-") as folder:
+        subprocess.run([*command, "--out", f"{folder}/run"], check=True, stdout=subprocess.DEVNULL)
+        profile = load_profile(Path(folder) / "run")
+    old, new = variant_names(profile)
+    found = compare_variants(profile, old, new, DELTA)
+    keys = [entry.key for _, entry in found.figures() if entry.decided]
+    decided = {currency: sorted({key.component for key in keys if key.currency == currency}) for currency in CURRENCIES}
+    totals: dict[str, tuple[float, float]] = {}
+    for mean in found.means:
+        total = next(entry for key, entry in mean.figures.items() if key.component == "total")
+        totals[mean.currency] = (total.difference.value, total.difference.half or 0.0)
+    return Found(decided, totals)
+
+
+def case(name: str, runs: Sequence[Found]) -> dict[str, Any]:
+    """What the runs of one case found."""
+    component = f"filter:{name}"
+    return {
+        "case": name,
+        "runs": len(runs),
+        "alarms": sum(any(found.decided.values()) for found in runs),
+        "found": {currency: sum(component in found.decided[currency] for found in runs) for currency in CURRENCIES},
+        "differences": [found.totals for found in runs],
+    }
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """The result in Markdown."""
+    rows = [
+        f"| {INJECTED.get(entry['case'], entry['case'])} | {entry['runs']} | {entry['alarms']} | "
+        f"{entry['found']['latency']} | {entry['found']['cpu']} |"
+        for entry in result["cases"]
+    ]
+    equal, *injected = result["cases"]
+    fewest = min((max(entry["found"].values()) / max(1, entry["runs"]) for entry in injected), default=0.0)
+    return "\n".join(
+        [
+            "# Does a duet find what differs, and nothing where nothing does?",
+            "",
+            f"{MACHINE}{machine_text(result['environment'])}.",
+            "",
+            "| case | runs | any verdict better or worse | its component in latency | in CPU |",
+            "|---|--:|--:|--:|--:|",
+            *rows,
+            "",
+            f"{IN_SHORT}{equal['alarms']} of {equal['runs']} runs of equal variants have a false alarm. Each injected "
+            f"cost is found in its component in {fewest:.0%} of the runs or more.",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
