@@ -22,6 +22,7 @@ from meshinsight.commands import (
     compare,
     doctor,
     examples,
+    export,
     fit,
     gate,
     graph,
@@ -62,7 +63,7 @@ EXIT_STATUSES: Final = {
 }
 PURPOSES: Final = {
     "Start here": (attach, profile, examples, doctor),
-    "Read a profile": (show, report, fit),
+    "Read a profile": (show, report, export, fit),
     "Compare profiles": (compare, gate),
     "Predict": (predict, predict_batch, advise, graph),
     "Check and clean up": (validate, cleanup),

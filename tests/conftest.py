@@ -83,11 +83,21 @@ def browser_gap() -> str | None:
     return None if shutil.which("npm") else "npm, which installs axe-core, is not installed"
 
 
+def go_program() -> str | None:
+    """Go, on PATH or where its own archive puts it."""
+    return shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/go/bin"]))
+
+
+def go_gap() -> str | None:
+    return None if go_program() else "Go, whose pprof reads exports, is not installed"
+
+
 GAPS: Final[dict[str, Callable[[], str | None]]] = {
     "kernel": functools.cache(kernel_gap),
     "cluster": functools.cache(cluster_gap),
     "two_nodes": functools.cache(two_nodes_gap),
     "browser": functools.cache(browser_gap),
+    "go": functools.cache(go_gap),
 }
 """For each tier, what this machine lacks to run it; None when nothing."""
 

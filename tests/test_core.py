@@ -10,6 +10,8 @@ import pytest
 from predictor.graph.reader import load_graph
 from profiler.host.extras import EXTRAS
 from profiler.profile.document import load_profile
+from profiler.profile.stacks import packed
+from profiler.symbols.stacks import SampledStacks, Stack
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,12 +33,16 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_of_the_core_works(samples: Path) -> None:
     graph = str(samples / "bookinfo.yaml")
+    stacks = samples / "envoy.stacks"
+    stacks.write_bytes(packed([SampledStacks("pid 7", "cycles", (Stack("pid 7", "user", "envoy", ("run",), 1.0),))]))
     commands = (
         ("show", str(samples)),
         ("fit", str(samples)),
         ("predict", str(samples), graph),
         ("advise", str(samples), graph, "--slo", "p99=1s"),
         ("graph", "check", graph),
+        ("export", str(samples), "--out", "profile.openmetrics"),
+        ("export", str(stacks), "--out", "profile.pb.gz"),
         ("doctor",),
     )
     arguments = [word for command in commands for word in ("--", *command)][1:]
@@ -75,6 +81,8 @@ def test_models_are_the_same_without_scikit_learn(samples: Path, tmp_path: Path)
     [
         (("report", "SAMPLES", "--out", "r.html"), "report"),
         (("predict-batch", "SAMPLES", "SAMPLES", "--out", "b.parquet"), "batch"),
+        (("export", "SAMPLES", "--out", "p.parquet"), "export"),
+        (("export", "SAMPLES", "--to", "fortio", "--out", "data"), "export"),
         (("validate", "SAMPLES", "SAMPLES/bookinfo.yaml"), "measure"),
         (("profile", "--cluster", "--dry-run"), "cluster"),
     ],

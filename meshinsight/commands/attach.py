@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from meshinsight.application import examples
 from meshinsight.console import is_verbose, print_note
 from meshinsight.on_cluster import attach_to_pods
-from meshinsight.options.checks import duration_option, output_format
+from meshinsight.options.checks import duration_option, out_file, output_format
 from meshinsight.options.cluster import ClusterOptions, Context, Image, Kubeconfig
 from meshinsight.options.panels import CLUSTER, TARGET, TIME
 from meshinsight.reports.formats import FORMATS, text_formats
@@ -25,6 +27,7 @@ _EXAMPLES: Final = examples(
     'sudo meshinsight attach --pid "$(pgrep -n envoy)"',
     "meshinsight attach --pod shop/cart-7d9f4 --duration 1m",
     "meshinsight attach --selector app=cart --namespace shop --cpu-budget 0.5%",
+    'sudo meshinsight attach --pid "$(pgrep -n envoy)" --stacks envoy.stacks',
 )
 
 Pid = Annotated[
@@ -82,6 +85,14 @@ CpuBudget = Annotated[
         rich_help_panel=TIME,
     ),
 ]
+Stacks = Annotated[
+    Path | None,
+    out_file(
+        "--stacks",
+        metavar="FILE",
+        help="File to write the sampled stacks to, for export.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +113,7 @@ def attach(
     duration: Duration = 30.0,
     cpu_budget: CpuBudget = "1%",
     output: Annotated[str, output_format(*text_formats())] = "table",
+    stacks: Stacks = None,
 ) -> None:
     """Show what a running sidecar spends CPU time on; read-only.
 
@@ -114,8 +126,11 @@ def attach(
     max_ratio = parse_ratio(cpu_budget)
     options = ClusterOptions(kubeconfig=kubeconfig, context=context, image=image, namespace=profiler_namespace)
     if on_cluster:
-        for one in attach_to_pods(options, pod or [], selector, namespace, container, duration, max_ratio, _say):
+        on_nodes = attach_to_pods(options, pod or [], selector, namespace, container, duration, max_ratio, _say)
+        for one in on_nodes:
             _show(one, output)
+        _write_stacks(stacks, on_nodes)
+        for one in on_nodes:
             _require_all(one)
         return
     if profiler_namespace is not None:
@@ -128,6 +143,7 @@ def attach(
 
     found, signum = run(local_targets(pid or []), Settings(duration, max_ratio), _say)
     _show(found, output)
+    _write_stacks(stacks, [found])
     if signum is not None:
         raise Interrupted(signum)
     _require_all(found)
@@ -137,6 +153,21 @@ def _show(found: "Attached", output: str) -> None:
     from meshinsight.reports.subjects.attached import report
 
     FORMATS[output](report(found), sys.stdout)
+
+
+def _write_stacks(file: Path | None, found: "Sequence[Attached]") -> None:
+    """Raises ProcessError where nothing was sampled."""
+    if file is None:
+        return
+    from profiler.files.writing import write_whole
+    from profiler.profile.stacks import packed
+
+    stacks = [one for attached in found for one in attached.stacks]
+    if not stacks:
+        raise ProcessError(
+            f"--stacks {file}: not written: CPU time was not sampled; a warning of the result has the reason"
+        )
+    write_whole(file, packed(stacks))
 
 
 def _say(text: str) -> None:

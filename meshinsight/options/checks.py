@@ -102,8 +102,8 @@ def in_words(seconds: float) -> str:
     return format_duration(seconds * 1e9)
 
 
-def out_file(*, suffixes: Sequence[str] = (), **shown: Any) -> Any:
-    """`--out`, the file that a command writes, in a directory that exists; `-` is left to the command.
+def out_file(name: str = "--out", *, suffixes: Sequence[str] = (), **shown: Any) -> Any:
+    """`--out` or `name`, the file that a command writes, in a directory that exists; `-` is left to the command.
 
     With `suffixes` its name has to end in one of them.
     """
@@ -119,7 +119,7 @@ def out_file(*, suffixes: Sequence[str] = (), **shown: Any) -> Any:
                 return f"{file} is a directory; name a file in it"
         return ""
 
-    return _checked(("--out",), problem, shown)
+    return _checked((name,), problem, shown)
 
 
 def _checked(names: tuple[str, ...], problem: Callable[[Any], str], shown: dict[str, Any]) -> Any:

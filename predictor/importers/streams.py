@@ -5,17 +5,15 @@ import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import BinaryIO, Final, Protocol, cast
 
 from profiler.errors import UsageError
+from profiler.files.zstd import MAGIC, zstd
 from profiler.text import error_line
 
 LARGEST_TEXT_BYTES: Final = 2**26
-ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _GZIP: Final = b"\x1f\x8b"
 _PACKED: Final = (".gz", ".zst", ".zstd")
 
@@ -109,7 +107,7 @@ def open_source(path: Path) -> Source:
         head = cast(BufferedReader, plain).peek(4)[:4]  # what comes through a pipe is read once
         if head[:2] == _GZIP:
             return Source(cast(BinaryIO, gzip.open(plain)), name, plain)
-        if head == ZSTD:
+        if head == MAGIC:
             return Source(unpack_zstd(plain), name, plain)
         return Source(plain, name)
     except OSError as error:
@@ -118,7 +116,7 @@ def open_source(path: Path) -> Source:
 
 def unpack_zstd(packed: BinaryIO) -> _Readable:
     """A stream of what zstd frames hold, one frame or many."""
-    return _ZstdStream(_zstd().open(packed))
+    return _ZstdStream(zstd().open(packed))
 
 
 class _ZstdStream:
@@ -130,16 +128,11 @@ class _ZstdStream:
     def read(self, size: int, /) -> bytes:
         try:
             return self._file.read(size)
-        except _zstd().ZstdError as error:
+        except zstd().ZstdError as error:
             raise OSError(f"damaged zstd data: {error_line(error)}") from error
 
     def close(self) -> None:
         self._file.close()
-
-
-def _zstd() -> ModuleType:
-    """Python's own zstd, from Python 3.14 on; before, its backport."""
-    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def read_text(path: Path, remedy: str) -> str:

@@ -30,6 +30,8 @@ from profiler.attach.user_time import split_user_time
 from profiler.host.environment import describe_environment
 from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTimes, add_up, add_up_user
 from profiler.symbols.programs import Program, program_of
+from profiler.symbols.stacks import SampledStacks, heaviest, user_stacks
+from profiler.symbols.tables import FunctionTables
 
 _FEW_SAMPLES: Final = 500
 _FEW_MESSAGES: Final = 100
@@ -63,6 +65,7 @@ def attach(
         with polite():
             sampled = read_samples(measurement.sampling, targets) if measurement.sampling else {}
             found = tuple(_result(target, programs[target], seen, sampled.get(target)) for target in targets)
+            stacks = tuple(_stacks(target.label, programs[target], times) for target, times in sampled.items())
     early = seen.signum is not None or bool(seen.ended)
     return Attached(
         status=PARTIAL if early else COMPLETE,
@@ -72,6 +75,7 @@ def attach(
         targets=found,
         environment=describe_environment(),
         warnings=(*seen.warnings, *_warnings(seen)),
+        stacks=stacks,
     ), seen.signum
 
 
@@ -89,6 +93,7 @@ def read_samples(perf: PerfSampling, targets: Sequence[Target]) -> dict[Target, 
             times,
             weights={key: weight for key, weight in times.weights.items() if key[0] == ROLE},
             samples=sum(counts[pid] for pid in target.pids),
+            stacks=[stack._replace(process=target.label) for stack in times.stacks if stack.process == ROLE],
             user=user,
             user_samples=user_samples,
         )
@@ -129,6 +134,12 @@ def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes 
         wake_ups=wake_ups,
         warnings=tuple(warnings),
     )
+
+
+def _stacks(label: str, program: Program, sampled: SampledTimes) -> SampledStacks:
+    functions = FunctionTables(program.root).functions({place for _, place in sampled.user})
+    user = user_stacks({(label, place): weight for (_, place), weight in sampled.user.items()}, functions)
+    return SampledStacks(label, sampled.event, heaviest([*sampled.stacks, *user]))
 
 
 def _messages(target: Target, seen: Seen) -> MessageTimes:

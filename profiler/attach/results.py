@@ -1,7 +1,7 @@
 """What attaching found, as it is printed and written: shares, processors, times per message. Pure, but for symbols."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from profiler.attach.messages import DIRECTIONS, Messages, percentiles_ns
 from profiler.errors import MeshInsightError
 from profiler.probes.perf_sampling import SampledTimes
+from profiler.symbols.stacks import SampledStacks
 from profiler.text import error_line
 from profiler.vocabulary.components import CLIENT_SIDECAR, OTHER
 from profiler.vocabulary.cpu_states import PROBE, UNRESOLVED, USER
@@ -118,7 +119,10 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Attached:
-    """The whole result. `status` is partial where a process ended or a signal came first."""
+    """The whole result. `status` is partial where a process ended or a signal came first.
+
+    `stacks` are those of each target that was sampled; they are no part of the JSON document.
+    """
 
     status: str
     duration_s: float
@@ -127,9 +131,12 @@ class Attached:
     targets: tuple[TargetResult, ...]
     environment: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    stacks: tuple[SampledStacks, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+        document = {"format": FORMAT, "version": VERSION, **asdict(replace(self, stacks=()))}
+        del document["stacks"]
+        return document
 
     @classmethod
     def from_json(cls, document: Any) -> "Attached":
@@ -138,7 +145,8 @@ class Attached:
         if not isinstance(document, Mapping) or (document.get("format"), document.get("version")) != (FORMAT, VERSION):
             raise MeshInsightError(f"{other}; use the image of this release")
         try:
-            return msgspec.convert({key: document[key] for key in document if key not in ("format", "version")}, cls)
+            known = {key: value for key, value in document.items() if key not in ("format", "version", "stacks")}
+            return msgspec.convert(known, cls)
         except (msgspec.ValidationError, ValueError) as error:  # ValueError: halves of surrogate pairs
             raise MeshInsightError(f"{other}: {error_line(error)}; use the image of this release") from error
 

@@ -12,6 +12,7 @@ BATCH: Final = "batch"
 DASK: Final = "dask"
 PANDAS: Final = "pandas"
 MEASURE: Final = "measure"
+EXPORT: Final = "export"
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     REPORT: ("jinja2", "markupsafe", "matplotlib"),
@@ -22,6 +23,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     MEASURE: (
         "cryptography", "h2", "hdrh", "hpack", "httptools", "jinja2", "jwt", "pandas", "pyarrow", "uvloop",
     ),
+    EXPORT: ("hdrh", "pyarrow"),
 }  # fmt: skip
 """The modules that an extra's features cannot do without. Envoy may come from elsewhere, and fitting needs no
 scikit-learn."""

@@ -15,7 +15,7 @@ from profiler.probes.cputime import CpuTime, CpuTimes
 from profiler.probes.perf_sampling import DEFAULT_FREQUENCY_HZ, PerfSampling, SampledTimes
 from profiler.probes.timeline import Timeline
 from profiler.symbols.histogram import UserFunctions
-from profiler.symbols.programs import sampled_functions
+from profiler.symbols.programs import sampled_functions, sampled_stacks
 from profiler.testbed.neighbour import Neighbours
 from profiler.testbed.run import Run
 from profiler.vocabulary.cpu_states import NEIGHBOUR, TOOL
@@ -187,7 +187,14 @@ class Instruments:
         self._sampled_ns = (start_ns, time.monotonic_ns())
 
     def samples(self, roles: Mapping[int, str]) -> SampledTimes:
-        """What was sampled last, by role (process id → role). Raises ProcessError."""
+        """What was sampled last, by role (process id → role), with its stacks.
+
+        The sidecars' functions are looked up as for `functions`. Raises ProcessError, UsageError.
+        """
+        sampled = self._sampled(roles)
+        return replace(sampled, stacks=[*sampled.stacks, *sampled_stacks(sampled.user, roles)])
+
+    def _sampled(self, roles: Mapping[int, str]) -> SampledTimes:
         if self._perf is None:
             raise ValueError("begin_sampling comes first")
         self._perf.stop()
@@ -199,7 +206,7 @@ class Instruments:
         They are looked up in the files of the processes (process id → role), which are those of this machine and still
         run. Raises ProcessError, UsageError.
         """
-        sampled = self.samples(roles)
+        sampled = self._sampled(roles)
         return sampled_functions(sampled.user, sampled.user_samples, roles)
 
     def end_sampling(self) -> None:

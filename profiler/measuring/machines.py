@@ -142,6 +142,7 @@ class Machines:
             sum(times.lost for times in found),
             _added([times.user for times in found]),
             sum(times.user_samples for times in found),
+            [stack for times in found for stack in times.stacks],
         )
 
     def functions(self, roles: Places) -> UserFunctions:

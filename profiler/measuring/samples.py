@@ -1,4 +1,4 @@
-"""Raw samples beside the profile, in open formats: Parquet for what was traced, an HdrHistogram log for latencies.
+"""Raw samples next to the profile: Parquet for what was traced, an HdrHistogram log for latencies, sampled stacks.
 
 Each file is written under a temporary name and renamed, so that a file that is there is whole.
 """
@@ -15,6 +15,9 @@ from profiler.attribution.latency import COLUMNS, HAND_OVER_COLUMNS
 from profiler.evaluation.readings import Point, Readings
 from profiler.files.writing import write_whole
 from profiler.planning.cells import Cell, Plan
+from profiler.profile.stacks import FILES_KEY as STACKS
+from profiler.profile.stacks import packed
+from profiler.symbols.stacks import SampledStacks, heaviest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +30,7 @@ FILES: Final = {
     "exchanges": "exchanges.parquet",
     "cpu": "cpu.parquet",
     "histograms": "histograms.hlog",
+    STACKS: "stacks.zst",
 }
 
 
@@ -44,10 +48,14 @@ def save_samples(plan: Plan, readings: Readings, directory: Path, block: int = 0
         for hop in plan.hops_of(scene):
             names.setdefault((hop, scene), Cell(hop, scene).id)
     files = {_numbered(key, block): str(_numbered_file(name, block)) for key, name in FILES.items()}
-    exchanges, cpu, histograms = (directory / name for name in files.values())
+    exchanges, cpu, histograms, stacks = (directory / name for name in files.values())
     write_whole(exchanges, _parquet(_exchanges(readings, names)))
     write_whole(cpu, _parquet(_cpu(readings, names)))
     write_whole(histograms, _histogram_log(readings, names))
+    if sampled := list(_stacks(readings, names)):
+        write_whole(stacks, packed(sampled))
+    else:  # there is no perf
+        del files[_numbered(STACKS, block)]
     return files
 
 
@@ -114,6 +122,16 @@ def _cpu(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
                 rows += [{**common, "role": role, "state": kind, "cpu_ns": ns} for (role, kind), ns in times_ns.items()]
     columns = ["cell", "round", "requests", "method", "role", "state", "cpu_ns"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _stacks(readings: Readings, names: dict[Point, str]) -> Iterator[SampledStacks]:
+    """The stacks of each cell, of all its windows together."""
+    for point, name in names.items():
+        windows = [window for window in readings.cpu.get(point, []) if window.samples and window.samples.stacks]
+        sampled = [window.samples for window in windows if window.samples]
+        if sampled:
+            stacks = heaviest(stack for times in sampled for stack in times.stacks)
+            yield SampledStacks(name, sampled[0].event, stacks, sum(window.sampled_requests for window in windows))
 
 
 def _histogram_log(readings: Readings, names: dict[Point, str]) -> str:

@@ -26,9 +26,10 @@ from profiler.host.programs import find_program, program_path
 from profiler.host.search_path import absolute_entries
 from profiler.probes.stack_classes import SampleClass, classify
 from profiler.symbols.maps import NOWHERE, AddressSpaces, UserAddress, read_mappings
+from profiler.symbols.stacks import KERNEL, USER_MODE, Stack
 from profiler.text import one_line
-from profiler.vocabulary.components import SIDECARS
-from profiler.vocabulary.cpu_states import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED
+from profiler.vocabulary.components import PLACES, SIDECARS
+from profiler.vocabulary.cpu_states import IDLE, KSOFTIRQD, REST, TOOL, UNRESOLVED, USER
 
 CPU_CLOCK: Final = "cpu-clock"
 CYCLES: Final = "cycles"
@@ -42,6 +43,8 @@ _ADDRESS = re.compile(r"\s*(?P<process>\d+)\s+(?P<mode>\w*)\s+(?P<period>\d+)\s+
 _FRAME = re.compile(r"\s+[0-9a-f]+ (?P<name>.+?)\s*")
 _LOST = re.compile(r".*PERF_RECORD_LOST(?:_SAMPLES)?\b\D*(?P<count>\d+)\s*")
 _BUFFER_PAGES: Final = "512"
+_WITH_STACKS: Final = frozenset((*PLACES, KSOFTIRQD))
+"""The roles whose stacks are kept: those of the hop, and what receives packets for it."""
 _ANSWER_S: Final = 20.0
 _PARSE_S: Final = 120.0
 
@@ -65,7 +68,8 @@ class SampledTimes:
 
     `weights` and `folded_weights` are by (role, class), in the event's unit; folded is the class as the tracepoints
     would see it. `lost` counts the samples that perf or the kernel dropped. `user` are the weights of the sidecars'
-    samples in user mode alone, by (role, place of the instruction); `user_samples` is their number.
+    samples in user mode alone, by (role, place of the instruction); `user_samples` is their number. `stacks` are the
+    stacks of the hop's processes: of `user`, only once its functions were looked up.
     """
 
     event: str
@@ -75,6 +79,7 @@ class SampledTimes:
     lost: int
     user: dict[tuple[str, UserAddress], float] = field(default_factory=dict)
     user_samples: int = 0
+    stacks: list[Stack] = field(default_factory=list)
 
     @property
     def unresolved_share(self) -> float:
@@ -154,14 +159,26 @@ def add_up(script: ParsedScript, roles: Mapping[int, str], event: str) -> Sample
     """
     weights: dict[tuple[str, str], float] = {}
     folded_weights: dict[tuple[str, str], float] = {}
+    stacks: dict[tuple[str, str, tuple[str, ...]], float] = {}
     samples = 0
     for sample in script:
         role = IDLE if sample.process == 0 else roles.get(sample.process, REST)
         kind = _classify(sample.frames, sample.in_user_mode, sample.process == 0)
         weights[role, kind.name] = weights.get((role, kind.name), 0.0) + sample.period
         folded_weights[role, kind.folded] = folded_weights.get((role, kind.folded), 0.0) + sample.period
+        if role in _WITH_STACKS and not (sample.in_user_mode and role in SIDECARS):
+            key = role, kind.name, sample.frames
+            stacks[key] = stacks.get(key, 0.0) + sample.period
         samples += 1
-    return SampledTimes(event, weights, folded_weights, samples, script.lost)
+    kept = [_stack(*key, weight) for key, weight in stacks.items()]
+    return SampledTimes(event, weights, folded_weights, samples, script.lost, stacks=kept)
+
+
+def _stack(role: str, kind: str, frames: tuple[str, ...], weight: float) -> Stack:
+    """A stack of the kernel's functions; that of another program in user mode is not known."""
+    if kind == USER:
+        return Stack(role, kind, USER_MODE, (USER_MODE,), weight)
+    return Stack(role, kind, KERNEL, frames[::-1] or ("[unknown]",), weight)
 
 
 def add_up_user(

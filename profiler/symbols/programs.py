@@ -15,6 +15,7 @@ from profiler.errors import MissingError, UsageError
 from profiler.proxies.registry import proxies
 from profiler.symbols.histogram import SampledFunction, UserFunctions
 from profiler.symbols.maps import UserAddress
+from profiler.symbols.stacks import Stack, user_stacks
 from profiler.symbols.tables import FunctionTables
 from profiler.vocabulary.components import SIDECARS
 
@@ -85,13 +86,9 @@ def sampled_functions(
     Raises:
         UsageError: the files of a process cannot be looked at.
     """
-    first = {role: pid for pid, role in sorted(roles.items(), reverse=True) if role in SIDECARS}
     found: list[SampledFunction] = []
     proxy, version = None, ""
-    for role, pid in sorted(first.items()):
-        weights = {place: weight for (owner, place), weight in user.items() if owner == role}
-        if not weights:
-            continue
+    for role, pid, weights in _by_sidecar(user, roles):
         with program_of(pid, role, proc) as program:
             named = FunctionTables(program.root).functions(weights)
             nameless = FunctionTables(program.root, hide_symbols=True).functions(weights)
@@ -99,3 +96,25 @@ def sampled_functions(
         if proxy is None:
             proxy, version = program.proxy, program.version
     return UserFunctions(found, samples, proxy, version)
+
+
+def sampled_stacks(
+    user: Mapping[tuple[str, UserAddress], float], roles: Mapping[int, str], proc: Path = Path("/proc")
+) -> list[Stack]:
+    """The stacks of `SampledTimes.user`, with functions looked up as `sampled_functions` does. Raises UsageError."""
+    found: list[Stack] = []
+    for role, pid, weights in _by_sidecar(user, roles):
+        with program_of(pid, role, proc) as program:
+            functions = FunctionTables(program.root).functions(weights)
+        found += user_stacks({(role, place): weight for place, weight in weights.items()}, functions)
+    return found
+
+
+def _by_sidecar(
+    user: Mapping[tuple[str, UserAddress], float], roles: Mapping[int, str]
+) -> Iterator[tuple[str, int, dict[UserAddress, float]]]:
+    """Each sidecar that was sampled in user mode: its role, a process of it, and the weights of its places."""
+    first = {role: pid for pid, role in sorted(roles.items(), reverse=True) if role in SIDECARS}
+    for role, pid in sorted(first.items()):
+        if weights := {place: weight for (owner, place), weight in user.items() if owner == role}:
+            yield role, pid, weights

@@ -152,6 +152,30 @@ def profiles() -> Sequence[bytes]:
 
 
 @cache
+def packed_stacks() -> Sequence[bytes]:
+    """Files of stacks."""
+    from profiler.profile.stacks import packed
+    from tests.profiler.profile.test_stacks import FOUND
+
+    return packed(FOUND), packed(FOUND[1:])
+
+
+@cache
+def stacks() -> Sequence[bytes]:
+    """What they hold."""
+    from profiler.files.zstd import unpacked
+
+    return tuple(unpacked(data, 1 << 20) for data in packed_stacks())
+
+
+def measured() -> Sequence[bytes]:
+    """Results of fortio and Nighthawk."""
+    from tests.profiler.workload.test_measured import FORTIO, NIGHTHAWK
+
+    return json.dumps(FORTIO).encode(), json.dumps(NIGHTHAWK).encode()
+
+
+@cache
 def validations() -> Sequence[bytes]:
     """Results of `validate --out`."""
     from meshinsight.reports.subjects.validation import document

@@ -118,6 +118,24 @@ def otlp(data: bytes, folder: Path) -> None:
 # --- profiles and models -------------------------------------------------------------------------------------------
 
 
+def stacks(data: bytes, _: Path) -> None:
+    """A file of stacks by its content before it is packed; what is read is written and read again, and exported."""
+    from meshinsight.exports.pprof import pprof
+    from profiler.files.zstd import zstd
+    from profiler.profile.stacks import packed, stacks_of
+
+    found = stacks_of(zstd().compress(data), "stacks")
+    if stacks_of(packed(found), "written") != found:
+        raise BrokenRuleError("stacks that were written are read as others")
+    pprof(found)
+
+
+def packed_stacks(data: bytes, _: Path) -> None:
+    from profiler.profile.stacks import stacks_of
+
+    stacks_of(data, "stacks")
+
+
 def profile(data: bytes, folder: Path) -> None:
     """What is read is written as the same, and read again."""
     from profiler.profile.document import load_profile, save_profile

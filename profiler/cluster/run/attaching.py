@@ -4,7 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from profiler.cluster.run.leftovers import this_process
 from profiler.cluster.run.lifecycle import Place, decide_namespace, existing, wait_ready
 from profiler.cluster.run.progress import follow, spoken
 from profiler.errors import UsageError
+from profiler.profile.stacks import stacks_of
 from profiler.text import error_line
 from profiler.workload.base import Answers
 
@@ -94,16 +95,17 @@ def _on_node(session: Session, plan: ClusterPlan, order: Mapping[str, Any], say:
         for line in follow(session, plan.namespace_name, plan.profiler_name(0), PROFILER):
             said = spoken(line)
             if said.attached is not None:
-                return attached_from(said.attached)
+                return attached_from(said.attached, said.stacks)
             if said.say is not None:
                 say(said.say)
     raise ClusterError(f"pod {plan.profiler_name(0)}: ended without a result")
 
 
-def attached_from(said: Mapping[str, Any]) -> Attached:
-    """What a pod says that it found, which is not trusted. Raises MeshInsightError."""
+def attached_from(said: Mapping[str, Any], stacks: bytes = b"") -> Attached:
+    """What a pod says that it found, which is not trusted, with its file of stacks. Raises MeshInsightError."""
     try:
-        return Attached.from_json(said)
+        found = Attached.from_json(said)
+        return replace(found, stacks=tuple(stacks_of(stacks, "the profiler's pod"))) if stacks else found
     except (msgspec.ValidationError, TypeError) as error:
         raise ClusterError(
             f"the profiler's pod does not answer as it should: {error_line(error)}; use the image of this release"

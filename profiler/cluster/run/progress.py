@@ -61,7 +61,7 @@ class Said(msgspec.Struct, frozen=True):
     """What a line of `measure` or `look` says; a field that it does not have is None.
 
     `measure` prints `label` and `left_s` before each step, and `result` (a folder of the pod) and `error` at its end;
-    `look` prints `say` and `attached`.
+    `look` prints `say`, and `attached` with `stacks`, a file's content in base64.
     """
 
     label: str | None = None
@@ -70,6 +70,7 @@ class Said(msgspec.Struct, frozen=True):
     error: str | None = None
     say: str | None = None
     attached: dict[str, Any] | None = None
+    stacks: bytes = b""
 
 
 def spoken(line: str) -> Said:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from meshinsight.cli import app
 from meshinsight.commands import attach as command
 from meshinsight.reports.formats import FORMATS
 from meshinsight.reports.subjects.attached import report
@@ -25,7 +26,9 @@ from profiler.attach.results import (
     Attached,
     WakeUps,
 )
-from profiler.errors import UsageError
+from profiler.errors import ProcessError, UsageError
+from profiler.profile.stacks import read_stacks
+from profiler.symbols.stacks import SampledStacks, Stack
 from tests.meshinsight.commands.attached import FOUND
 from tests.profiler.testbed.conftest import eventually
 
@@ -107,6 +110,38 @@ def test_json_is_versioned() -> None:
     document = json.loads(stream.getvalue())
     assert (document["format"], document["version"]) == ("meshinsight-attach", 1)
     assert document["targets"][0]["messages"]["directions"]["request"]["p50_ns"] == 20_000.0
+
+
+STACKS = (SampledStacks("pid 7 (envoy)", "cpu-clock", (Stack("pid 7 (envoy)", "ipc", "[kernel]", ("send",), 2.0),)),)
+
+
+def invoked(found: Attached, monkeypatch: pytest.MonkeyPatch, *options: str) -> Result:
+    monkeypatch.setattr("profiler.attach.attach.attach", lambda *_: (found, None))
+    monkeypatch.setattr("profiler.attach.targets.local_targets", lambda _: ())
+    return CliRunner().invoke(app, ["attach", "--pid", "7", *options])
+
+
+def test_stacks_are_written_next_to_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "envoy.stacks"
+    result = invoked(replace(FOUND, stacks=STACKS), monkeypatch, "--stacks", str(file), "-o", "json")
+    assert result.exit_code == 0
+    assert "stacks" not in json.loads(result.stdout)
+    assert read_stacks(file) == list(STACKS)
+
+
+def test_stacks_that_were_not_sampled_are_an_error_after_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = invoked(FOUND, monkeypatch, "--stacks", str(tmp_path / "x"))
+    assert "pid 7 (envoy)" in result.stdout
+    assert isinstance(result.exception, ProcessError)
+    assert "not written: CPU time was not sampled" in str(result.exception)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_place_that_cannot_be_is_refused_before_anything_is_observed(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["attach", "--pid", "1", "--stacks", str(tmp_path / "none" / "x")])
+    assert str(result.exception) == f"--stacks: directory {tmp_path / 'none'} does not exist; create it"
 
 
 BUSY = """

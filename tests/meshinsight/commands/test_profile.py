@@ -19,6 +19,7 @@ from profiler.measuring.journal import Journal
 from profiler.planning.settings import ProfileSettings
 from profiler.profile.document import load_profile
 from profiler.profile.intervals import with_intervals
+from profiler.profile.stacks import profile_stacks
 from profiler.profile.types import Cell, Cpu, Latency, Profile
 from tests.meshinsight.commands import own_runs
 
@@ -295,6 +296,11 @@ def test_a_whole_run_is_saved_shown_and_leaves_nothing(tmp_path: Path) -> None:
     assert {cell.protocol for cell in profile.cells} == {"tcp", "http1"}
     assert all(measured(cell)[0].components["ipc"].samples > 100 for cell in profile.cells)
     assert all((tmp_path / "run" / name).stat().st_size > 0 for name in profile.files.values())
+    stacks = {one.name: one.stacks for one in profile_stacks(profile, tmp_path / "run")}
+    for cell in profile.cells:
+        assert {stack.process for stack in stacks[cell.id]} >= {"client_sidecar", "client_app", "server_app"}
+        files = {stack.file for stack in stacks[cell.id] if (stack.process, stack.kind) == ("client_sidecar", "user")}
+        assert any(Path(file).name == "envoy" for file in files)
     assert traces() == before
 
 

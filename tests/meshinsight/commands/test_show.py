@@ -413,3 +413,25 @@ def test_an_encoding_without_our_characters_is_no_defect(encoding: str, micros: 
     done = subprocess.run(command, capture_output=True, env=environment, check=True)
     assert micros in done.stdout
     assert b"?" not in done.stdout
+
+
+FORTIO = {
+    "RunType": "HTTP", "RequestedQPS": "max", "ActualQPS": 5000.0, "NumThreads": 1,
+    "DurationHistogram": {"Count": 9, "Avg": 0.0002, "Percentiles": [{"Percentile": 50, "Value": 0.0002}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("output", ["table", "markdown", "html", "csv", "json"])
+def test_what_a_load_generator_measured_is_shown_next_to_a_cell(output: str, tmp_path: Path) -> None:
+    file = tmp_path / "fortio.json"
+    file.write_text(json.dumps(FORTIO))
+    assert "http1-both-hot-q128-s1024-c1-max" in shown(str(EXAMPLE), "--measured", str(file), "-o", output)
+    only = shown(str(EXAMPLE), "--measured", str(file), "--cell", "http1-client-cold*", "-o", output)
+    assert "http1-client-cold-q128-s1024-c1-max" in only
+
+
+def test_a_file_of_no_load_generator_is_refused(tmp_path: Path) -> None:
+    error = run_show(str(EXAMPLE), "--measured", str(EXAMPLE)).exception
+    assert isinstance(error, UsageError)
+    assert f"{EXAMPLE}: neither a result of fortio nor of Nighthawk" in str(error)
+    assert "--full" in str(run_show(str(EXAMPLE), "--measured", str(EXAMPLE), "--full").exception)

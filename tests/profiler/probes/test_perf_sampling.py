@@ -25,6 +25,7 @@ from profiler.probes.perf_sampling import (
     best_event,
 )
 from profiler.symbols.maps import NOWHERE, AddressSpaces, MappedPages, UserAddress
+from profiler.symbols.stacks import KERNEL, Stack
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
@@ -34,6 +35,7 @@ from profiler.vocabulary.components import (
     REDIRECT,
     SERVER_APP,
     SERVER_SIDECAR,
+    SIDECARS,
     SOCKET_READ,
     SOCKET_WRITE,
 )
@@ -73,6 +75,32 @@ def test_folding_moves_samples_and_loses_none() -> None:
     times = captured("http-both-sidecars")
     assert sum(times.folded_weights.values()) == sum(times.weights.values()) == times.samples * PERIOD_NS
     assert (CLIENT_SIDECAR, REDIRECT) not in times.folded_weights
+
+
+def test_the_stacks_of_the_hop_hold_all_its_samples_outermost_function_first() -> None:
+    times = captured("http-both-sidecars")
+    in_kernel = {key: weight for key, weight in times.weights.items() if key[0] in SIDECARS and key[1] != USER}
+    found: dict[tuple[str, str], float] = {}
+    for stack in times.stacks:
+        if stack.process in SIDECARS:
+            found[stack.process, stack.kind] = found.get((stack.process, stack.kind), 0.0) + stack.weight
+            assert stack.file == KERNEL
+    assert found == in_kernel
+    (sent,) = {stack.frames[0] for stack in times.stacks if stack.kind == SOCKET_WRITE}
+    assert sent.startswith("entry_SYSCALL_64")
+
+
+def test_stacks_of_idle_cpus_and_of_others_are_left_out() -> None:
+    lines = [f"  {process}/1    [001] K         7 \n\tffffffff81000130 ksys_read" for process in (0, 5, 6, 7)]
+    roles = {5: SERVER_APP, 6: TOOL}
+    times = add_up(ParsedScript("\n".join(lines).splitlines()), roles, CPU_CLOCK)
+    assert times.stacks == [Stack(SERVER_APP, SOCKET_READ, KERNEL, ("ksys_read",), 7.0)]
+
+
+def test_user_mode_of_applications_is_one_stack_without_a_function() -> None:
+    lines = ["  5/1    [001] U         7 ", "  9/1    [001] U         7 "]
+    times = add_up(ParsedScript(lines), {5: SERVER_APP, 9: CLIENT_SIDECAR}, CPU_CLOCK)
+    assert times.stacks == [Stack(SERVER_APP, USER, "[user]", ("[user]",), 7.0)]
 
 
 def test_every_line_of_a_capture_is_understood() -> None:

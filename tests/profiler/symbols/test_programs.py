@@ -12,7 +12,8 @@ import pytest
 from profiler.errors import UsageError
 from profiler.symbols.elf import open_elf
 from profiler.symbols.maps import UserAddress
-from profiler.symbols.programs import program_of, sampled_functions
+from profiler.symbols.programs import program_of, sampled_functions, sampled_stacks
+from profiler.symbols.stacks import Stack
 from profiler.vocabulary.components import CLIENT_SIDECAR, SERVER_APP, SERVER_SIDECAR
 
 needs_compiler = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
@@ -76,6 +77,16 @@ def test_each_role_has_the_files_of_its_process(tmp_path: Path) -> None:
 def test_other_roles_are_left_out(tmp_path: Path) -> None:
     found = sampled_functions({(SERVER_APP, UserAddress("/envoy", 16)): 1.0}, 1, {PID: SERVER_APP}, tmp_path)
     assert found.weights == []
+
+
+@needs_compiler
+def test_stacks_have_the_functions_of_their_process(tmp_path: Path) -> None:
+    program = compiled(tmp_path / "root" / "bin" / "envoy", "of_the_sidecar")
+    place = place_of("of_the_sidecar", program, Path("/bin/envoy"))
+    user = {(CLIENT_SIDECAR, place): 2.0, (SERVER_APP, place): 1.0}
+    proc = proc_of(tmp_path, tmp_path / "root", "/bin/envoy")
+    found = sampled_stacks(user, {PID: CLIENT_SIDECAR, PID + 1: SERVER_APP}, proc)
+    assert found == [Stack(CLIENT_SIDECAR, "user", "/bin/envoy", ("of_the_sidecar",), 2.0)]
 
 
 @pytest.mark.parametrize("program", ["envoy", "envoy-1.30", "haproxy", "nginx"])

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from predictor.importers.streams import ZSTD, Source, input_files, open_source, unpack_zstd
+from predictor.importers.streams import Source, input_files, open_source, unpack_zstd
 from predictor.importers.traces.formats.json_elements import ElementReader
 from predictor.importers.traces.formats.otlp_protobuf import LENGTH_BYTES, is_protobuf, read_protobuf
 from predictor.importers.traces.formats.otlp_words import KINDS, add_times, process_of, sizes_of
@@ -21,6 +21,7 @@ from predictor.importers.traces.spans.assemble import SpanColumns
 from predictor.importers.traces.spans.meanings import Meanings, remember
 from predictor.importers.traces.spans.spans import INTERNAL, SpanBatch, Vocabulary
 from profiler.errors import UsageError
+from profiler.files.zstd import MAGIC
 from profiler.text import error_line
 
 ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".pb", ".bin", ".binpb", ".otlp", ".proto")
@@ -123,8 +124,8 @@ def _read(source: Source, words: Vocabulary, columns: SpanColumns) -> Iterator[S
 
 def _parts(source: Source) -> Iterator[Source]:
     """The file; or, as the collector writes with compression, each of its messages, packed after its length."""
-    head = source.peek(LENGTH_BYTES + len(ZSTD))
-    if head[:1] != b"\0" or head[LENGTH_BYTES:] != ZSTD:
+    head = source.peek(LENGTH_BYTES + len(MAGIC))
+    if head[:1] != b"\0" or head[LENGTH_BYTES:] != MAGIC:
         yield source
         return
     while length := source.read(LENGTH_BYTES):

@@ -10,12 +10,14 @@ from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import SampledTimes
 from profiler.symbols.histogram import SampledFunction, UserFunctions
 from profiler.symbols.maps import UserAddress
+from profiler.symbols.stacks import Stack
 from profiler.symbols.tables import Function
 from profiler.vocabulary.timeline_events import CpuTopology, TimelineEvents
 
 TIMES = SampledTimes(
-    "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1
-)
+    "cpu-clock", {("idle", "idle"): 1.5}, {("tool", "user"): 2.0}, 3, 0, {("rest", UserAddress("/bin/x", 3)): 2.0}, 1,
+    [Stack("server_app", "ipc", "[kernel]", ("entry", "send"), 2.0)],
+)  # fmt: skip
 
 
 FUNCTIONS = UserFunctions(

@@ -1,5 +1,8 @@
 """Which containers `attach --pod` and `--selector` look at."""
 
+import json
+from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +10,11 @@ import pytest
 from profiler.attach.results import FORMAT, VERSION
 from profiler.cluster.api.session import Session
 from profiler.cluster.run.attaching import Sidecar, attached_from, find_sidecars
+from profiler.cluster.run.progress import spoken
 from profiler.errors import MeshInsightError, UsageError
+from profiler.profile.stacks import packed
+from profiler.symbols.stacks import SampledStacks, Stack
+from tests.meshinsight.commands.attached import FOUND
 from tests.profiler.cluster.fake_api import FakeApi
 
 RESULT = {"format": FORMAT, "version": VERSION}
@@ -82,3 +89,21 @@ def test_a_pod_that_answers_in_another_form_is_refused_in_one_line(said: dict[st
     with pytest.raises(MeshInsightError, match="use the image of this release") as caught:
         attached_from(said)
     assert str(caught.value).isprintable()
+
+
+def test_the_stacks_of_a_pod_come_with_its_result() -> None:
+    stacks = (SampledStacks("shop/cart-1", "cpu-clock", (Stack("shop/cart-1", "ipc", "[kernel]", ("send",), 2.0),)),)
+    line = json.dumps({"attached": FOUND.as_json(), "stacks": b64encode(packed(stacks)).decode()})
+    said = spoken(line)
+    assert said.attached is not None
+    assert attached_from(said.attached, said.stacks) == replace(FOUND, stacks=stacks)
+
+
+def test_damaged_stacks_of_a_pod_are_refused_in_one_line() -> None:
+    with pytest.raises(MeshInsightError, match="the profiler's pod: no file of stacks") as caught:
+        attached_from(FOUND.as_json(), b"x")
+    assert str(caught.value).isprintable()
+
+
+def test_a_document_cannot_bring_stacks_that_were_not_checked() -> None:
+    assert attached_from({**FOUND.as_json(), "stacks": [["x"]]}) == FOUND
