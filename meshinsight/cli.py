@@ -26,6 +26,7 @@ from meshinsight.commands import (
     fit,
     gate,
     graph,
+    history,
     predict,
     predict_batch,
     profile,
@@ -64,7 +65,7 @@ EXIT_STATUSES: Final = {
 PURPOSES: Final = {
     "Start here": (attach, profile, examples, doctor),
     "Read a profile": (show, report, export, fit),
-    "Compare profiles": (compare, gate),
+    "Compare profiles": (compare, gate, history),
     "Predict": (predict, predict_batch, advise, graph),
     "Check and clean up": (validate, cleanup),
 }

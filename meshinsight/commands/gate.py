@@ -11,6 +11,7 @@ import typer
 
 from meshinsight.application import examples
 from meshinsight.console import print_note
+from meshinsight.options.cells import with_matching_cells
 from meshinsight.options.checks import one_of, output_format
 from meshinsight.options.comparison import CellGlob, Force
 from meshinsight.options.panels import COMPARISON, LIMITS
@@ -140,13 +141,15 @@ def _profiles(
     from profiler.comparison.reading import load_comparable
 
     if baseline is None or (update_baseline and not _profile_file(baseline).exists()):
-        return load_comparable([profile], cell)[0], None
+        (found,) = load_comparable([profile])
+        return with_matching_cells([(str(profile), found)], cell)[0], None
     if not _profile_file(baseline).exists():
         raise UsageError(
             f"--baseline {baseline}: no profile there; store one with: meshinsight gate PROFILE --baseline {baseline} "
             "--update-baseline"
         )
-    before, found = load_comparable([baseline, profile], cell)
+    before, found = load_comparable([baseline, profile])
+    before, found = with_matching_cells([(str(baseline), before), (str(profile), found)], cell)
     return found, before
 
 

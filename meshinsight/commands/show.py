@@ -1,22 +1,20 @@
 """`meshinsight show`: print a stored profile again. Needs neither root nor bcc nor Linux."""
 
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from msgspec.structs import replace
 
 from meshinsight.application import examples
 from meshinsight.models import profile_model
+from meshinsight.options.cells import cell_option, with_matching_cells
 from meshinsight.options.checks import output_format
 from meshinsight.options.full import Full
 from meshinsight.options.panels import COMPARISON, OUTPUT
 from meshinsight.options.prediction import Profile
 from meshinsight.reports.formats import FORMATS, row_formats
 from profiler.errors import UsageError
-from profiler.text import some_of
 
 if TYPE_CHECKING:
     from meshinsight.reports.report import Report
@@ -38,15 +36,7 @@ def register(app: typer.Typer) -> None:
 def show(
     profile: Profile,
     output: Annotated[str, output_format(*row_formats())] = "table",
-    cell: Annotated[
-        str | None,
-        typer.Option(
-            "--cell",
-            metavar="GLOB",
-            help="Only cells whose name matches, such as 'http1-both-*'.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    cell: Annotated[str | None, cell_option(OUTPUT)] = None,
     full: Full = False,
     measured: Annotated[
         Path | None,
@@ -67,7 +57,7 @@ def show(
     from profiler.profile.document import load_profile
 
     found = load_profile(profile)
-    chosen = found if cell is None else replace(found, cells=_matching(found.cells, cell))
+    (chosen,) = with_matching_cells([(str(profile), found)], cell)
     if measured is not None:
         if full:
             raise UsageError("--full: shows all of a profile; leave it out with --measured")
@@ -88,15 +78,3 @@ def _next_to(file: Path, profile: "Profile_", cells: "list[Cell]") -> "Report":
     from profiler.workload.measured import read_measured
 
     return report(read_measured(file), profile, cells)
-
-
-def _matching(cells: "list[Cell]", pattern: str) -> "list[Cell]":
-    """The cells whose id or label in tables matches."""
-    from meshinsight.reports.subjects.summaries import cell_labels
-
-    labels = cell_labels(cells)
-    chosen = [cell for cell in cells if any(fnmatchcase(name, pattern) for name in (cell.id, labels[cell.id]))]
-    if not chosen:
-        known = some_of((cell.id for cell in cells), 8)
-        raise UsageError(f"--cell {pattern}: no cell of this profile matches; it has {known or 'no cells'}")
-    return chosen

@@ -5,21 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
+from meshinsight.options.cells import cell_option
 from meshinsight.options.panels import COMPARISON
 from profiler.errors import UsageError
 from profiler.text import one_line
 
 _SHARE: Final = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)\s*(%?)")
 
-CellGlob = Annotated[
-    str | None,
-    typer.Option(
-        "--cell",
-        metavar="GLOB",
-        help="Only cells whose name matches, such as 'http1-both-*'.",
-        rich_help_panel=COMPARISON,
-    ),
-]
+CellGlob = Annotated[str | None, cell_option(COMPARISON)]
 Force = Annotated[
     bool,
     typer.Option(

@@ -5,6 +5,7 @@ A subject puts them into its sections. A format that draws has a drawing for eac
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from meshinsight import numbers
@@ -205,6 +206,122 @@ class Graph:
         return Section(f"Data: {self.title}", ["call", "figures"], rows, left=(0, 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference with its 95 % interval, if known, and its verdict."""
+
+    label: str
+    value: float
+    interval: tuple[float, float] | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Differences against zero, one row each; panels by the label of their axis, next to each other."""
+
+    name: str
+    title: str
+    panels: Mapping[str, Sequence[Change]]
+
+    @property
+    def rows(self) -> list[str]:
+        """The labels of all panels, in order."""
+        return list(dict.fromkeys(change.label for changes in self.panels.values() for change in changes))
+
+    @property
+    def description(self) -> str:
+        """What the chart shows, in words."""
+        found = [
+            f"{axis}: {change.label} {numbers.points(change.value)}, {change.verdict}"
+            for axis, changes in self.panels.items()
+            for change in changes
+            if change.verdict in ("better", "worse")
+        ]
+        count = numbers.plural(len(self.rows), "row")
+        return f"{count} of differences with 95 % intervals. {'; '.join(found) or 'None is better or worse'}."
+
+    def table(self) -> Section:
+        """The data, one row per difference."""
+        rows = [
+            [f"{change.label}, {axis}", numbers.points(change.value), _interval(change.interval), change.verdict]
+            for axis, changes in self.panels.items()
+            for change in changes
+        ]
+        return Section(f"Data: {self.title}", ["row", "change", INTERVAL, "verdict"], rows, left=(0, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A figure of one profile: seconds since 1970, the value, and its 95 % interval if known."""
+
+    at_s: float
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What figures were on average from one change to the next, by the numbers of the first and the last."""
+
+    first: int
+    last: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A figure over the profiles of a folder: its measurements in their order, and its levels."""
+
+    title: str
+    axis_label: str
+    measurements: Sequence[Measurement]
+    levels: Sequence[Level]
+
+    def level_of(self, number: int) -> float:
+        """The level that a measurement is part of."""
+        return next(level.value for level in self.levels if level.first <= number <= level.last)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Figures over dates, below each other."""
+
+    name: str
+    title: str
+    courses: Sequence[Course]
+
+    @property
+    def description(self) -> str:
+        """What the chart shows, in words."""
+        return "; ".join(
+            f"{course.title}, {course.axis_label}: "
+            + ", then ".join(
+                f"{numbers.significant(level.value)} from {_date(course.measurements[level.first].at_s)}"
+                for level in course.levels
+            )
+            for course in self.courses
+        )
+
+    def table(self) -> Section:
+        """The data, one row per measurement."""
+        rows = [
+            [
+                f"{course.title}, {_date(one.at_s)}",
+                numbers.significant(one.value),
+                _interval(one.interval),
+                numbers.significant(course.level_of(number)),
+            ]
+            for course in self.courses
+            for number, one in enumerate(course.measurements)
+        ]
+        return Section(f"Data: {self.title}", ["profile", "figure", INTERVAL, "level"], rows)
+
+
+def _date(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def _value(value: float | None) -> str:
     return numbers.UNKNOWN if value is None else numbers.significant(value)
 
@@ -213,4 +330,4 @@ def _interval(interval: tuple[float, float] | None) -> str:
     return numbers.UNKNOWN if interval is None else " … ".join(map(numbers.significant, interval))
 
 
-Figure = Bars | OverTime | Scatter | Graph
+Figure = Bars | OverTime | Scatter | Graph | Changes | History

@@ -28,6 +28,7 @@ from profiler.errors import MeshInsightError, UsageError
 from profiler.host.environment import describe_environment
 from profiler.host.hop_cpus import cpus_for_hops, warnings_of_cpus
 from profiler.measuring.applications import AnchorCell, AnchorReading, ApplicationBench
+from profiler.profile.machine import machine_differences
 from profiler.profile.types import Profile
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.application import Application
@@ -188,9 +189,8 @@ def _scored(
 def _other_machine(profiled: Mapping[str, object], here: Mapping[str, object]) -> tuple[str, ...]:
     """What to say where the profile is of another kind of machine than this one."""
     differ = [
-        f"{what} {here.get(name) or 'unknown'} here, {profiled.get(name) or 'unknown'} there"
-        for name, what in (("cpu_model", "CPU model"), ("kernel", "kernel"))
-        if profiled.get(name) != here.get(name)
+        f"{found.subject} {found.new or 'unknown'} here, {found.old or 'unknown'} there"
+        for found in machine_differences(profiled, here)
     ]
     if not differ:
         return ()

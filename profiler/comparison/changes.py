@@ -1,4 +1,4 @@
-"""What else differs between two profiles: machine, kernel, versions, settings, dimensions that ids hide. Pure."""
+"""What else differs between two documents: machine, kernel, versions, settings, dimensions that ids hide. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from profiler.errors import UsageError
+from profiler.profile.machine import KIND, machine_differences
 from profiler.profile.types import Cell, Profile, Proxy
 from profiler.text import one_line, some_of
 
 _LONGEST: Final = 60
-_SETTLED: Final = ("cpu_model", "cpus", "kernel")
-"""Of the environment: where these differ, so do all figures."""
 _MEASURED: Final = (
     "id", "memory", "achieved_rps", "baseline_achieved_rps", "anchor_factor", "latency", "cpu", "perturbation", "noise",
     "warnings", "errors",
@@ -37,11 +36,11 @@ class Change:
 def changes(old: Profile, new: Profile, cells: Sequence[tuple[Cell, Cell]]) -> list[Change]:
     """All that differs, what is refused first. `cells` are those that both profiles have."""
     found = [
-        *_environment(old, new),
+        *environment_changes(old.environment, new.environment),
         *_proxies(old.proxies, new.proxies),
         *_workload(old, new),
         *_plain("meshinsight", old.meshinsight_version, new.meshinsight_version),
-        *_mapping("setting", old.settings, new.settings),
+        *mapping_changes("setting", old.settings, new.settings),
         *_hidden(cells),
     ]
     return sorted(found, key=lambda change: not change.refused)
@@ -56,9 +55,12 @@ def require_alike(found: Sequence[Change], old: str, new: str) -> None:
         )
 
 
-def _environment(old: Profile, new: Profile) -> Iterator[Change]:
-    for change in _mapping("", old.environment, new.environment):
-        yield Change(change.subject, change.old, change.new, change.subject in _SETTLED)
+def environment_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """How environments differ; another kind of machine is refused."""
+    for found in machine_differences(old, new):
+        yield from _plain(found.field, found.old, found.new, refused=True)
+    others = [{name: value for name, value in one.items() if name not in KIND} for one in (old, new)]
+    yield from mapping_changes("", *others)
 
 
 def _proxies(old: Mapping[str, Proxy], new: Mapping[str, Proxy]) -> Iterator[Change]:
@@ -67,7 +69,7 @@ def _proxies(old: Mapping[str, Proxy], new: Mapping[str, Proxy]) -> Iterator[Cha
         if one is None or two is None:
             yield from _plain(f"proxy {name}", one and one.version, two and two.version)
             continue
-        for change in _mapping(name, msgspec.to_builtins(one), msgspec.to_builtins(two)):
+        for change in mapping_changes(name, msgspec.to_builtins(one), msgspec.to_builtins(two)):
             field = change.subject.removeprefix(f"{name} ")
             debug = field == "build" and _is_debug(one) != _is_debug(two)
             yield Change(change.subject, change.old, change.new, debug or field == "workers")
@@ -94,7 +96,8 @@ def _hidden(cells: Sequence[tuple[Cell, Cell]]) -> Iterator[Change]:
             yield from _plain(f"{name} of {len(varied)} cells", *varied[0], refused=name == "workers")
 
 
-def _mapping(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def mapping_changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Entries that differ, named with `prefix`."""
     for name in dict.fromkeys((*old, *new)):
         one, two = old.get(name), new.get(name)
         title = one_line(f"{prefix} {name}".strip(), _LONGEST)

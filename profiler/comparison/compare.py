@@ -1,4 +1,4 @@
-"""Two profiles compared cell by cell and component by component. Pure.
+"""Two profiles, or figures of other documents, compared cell by cell and component by component. Pure.
 
 Every figure gets one verdict. `better` and `worse` take two things: the difference cannot be chance, by Holm's
 correction over all verdicts of a comparison, and it is at least `delta` of the cell's overhead. `same` takes the whole
@@ -6,13 +6,13 @@ correction over all verdicts of a comparison, and it is at least `delta` of the 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 from typing import Final, Literal
 
 from profiler.comparison.changes import Change, changes
-from profiler.comparison.figures import CPU, LATENCY, P50, PER_REQUEST, TOTAL, Key, figures_of
+from profiler.comparison.figures import TOTAL, TOTALS, Key, figures_of
 from profiler.comparison.significance import Difference, Error, Measured, difference, distance, drift_of, holm, mean_of
 from profiler.errors import UsageError
 from profiler.profile.types import Cell, Currency, Profile
@@ -27,7 +27,8 @@ UNKNOWN: Final[Verdict] = "unknown"
 ALPHA: Final = 0.05
 """At most so many comparisons of equal profiles have any verdict better or worse."""
 
-_ALL: Final = (Key(LATENCY, TOTAL, P50), Key(CPU, TOTAL, PER_REQUEST))
+Figures = Mapping[Key, Measured]
+Pair = dict[Key, tuple[Measured, Measured]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +105,43 @@ class Comparison:
 def compare(old: Profile, new: Profile, delta: float) -> Comparison:
     """Compare the cells that both have. Raises `UsageError` that lists both sides where there is none."""
     shared = shared_cells(old, new)
-    known = [known_figures(one, two, old, new) for one, two in shared]
-    cells = [ComparedCell(one.id, dict(_compared(pair))) for (one, _), pair in zip(shared, known, strict=True)]
-    ids = [cell.id for cell in cells]
-    means = [mean for total in _ALL if (mean := _mean(total, ids, known)) is not None]
-    common = set(ids)
+    known = {one.id: known_figures(one, two, old, new) for one, two in shared}
     return _with_verdicts(
         Comparison(
             delta=delta,
-            cells=cells,
-            means=means,
-            only_old=[cell.id for cell in old.cells if cell.id not in common],
-            only_new=[cell.id for cell in new.cells if cell.id not in common],
+            cells=[ComparedCell(name, dict(_compared(pair))) for name, pair in known.items()],
+            means=list(_means(known)),
+            only_old=[cell.id for cell in old.cells if cell.id not in known],
+            only_new=[cell.id for cell in new.cells if cell.id not in known],
             changes=changes(old, new, shared),
             varying=varying_dimensions([one for one, _ in shared]),
             notes=list(_notes(old, new, shared)),
+        )
+    )
+
+
+def compare_figures(
+    old: Mapping[str, Figures], new: Mapping[str, Figures], delta: float, mean_over: Collection[str] = ()
+) -> Comparison:
+    """Compare figures by the name of what they are of, such as a service; the mean is that over `mean_over`.
+
+    Figures without a total of their currency and statistic on both sides are left out. Raises `UsageError` that lists
+    both sides where they have no name in common.
+    """
+    known = {name: _paired(old[name], figures) for name, figures in new.items() if name in old}
+    if not known:
+        sides = [some_of(side, 4) or "nothing" for side in (old, new)]
+        raise UsageError(f"they have nothing in common: the old one has {sides[0]}; the new one has {sides[1]}")
+    return _with_verdicts(
+        Comparison(
+            delta=delta,
+            cells=[ComparedCell(name, dict(_compared(pair))) for name, pair in known.items()],
+            means=list(_means({name: pair for name, pair in known.items() if name in mean_over})),
+            only_old=[name for name in old if name not in known],
+            only_new=[name for name in new if name not in known],
+            changes=[],
+            varying={},
+            notes=[],
         )
     )
 
@@ -133,19 +156,20 @@ def shared_cells(old: Profile, new: Profile) -> list[tuple[Cell, Cell]]:
     return found
 
 
-Pair = dict[Key, tuple[Measured, Measured]]
-
-
 def known_figures(one: Cell, two: Cell, old: Profile, new: Profile) -> Pair:
     """The figures of a cell in both profiles; a component that one lacks is nothing there."""
-    drifts = drift_of(old.anchor), drift_of(new.anchor)
-    first, second = figures_of(one, drifts[0]), figures_of(two, drifts[1])
-    parts = {key.currency for key in first} & {key.currency for key in second}
+    return _paired(figures_of(one, drift_of(old.anchor)), figures_of(two, drift_of(new.anchor)))
+
+
+def _paired(first: Figures, second: Figures) -> Pair:
+    """What both have a total of; a component that one lacks is nothing there."""
+    drifts = [next((figure.drift for figure in side.values()), Error(0.0, 1)) for side in (first, second)]
     nothing = [_nothing(drift) for drift in drifts]
+    totals = {key for key in first if key.component == TOTAL and key in second}
     return {
         key: (first.get(key, nothing[0]), second.get(key, nothing[1]))
         for key in dict.fromkeys((*first, *second))
-        if key.currency in parts
+        if replace(key, component=TOTAL) in totals
     }
 
 
@@ -182,8 +206,12 @@ def _part(key: Key, total: Key, pair: Pair, index: int) -> Measured:
     return pair[key][index].scaled(1 / whole)
 
 
-def _mean(total: Key, ids: Sequence[str], known: Sequence[Pair]) -> Mean | None:
-    chosen = {name: pair for name, pair in zip(ids, known, strict=True) if total in pair and _positive(pair[total])}
+def _means(known: Mapping[str, Pair]) -> Iterator[Mean]:
+    yield from (mean for total in TOTALS if (mean := _mean(total, known)) is not None)
+
+
+def _mean(total: Key, known: Mapping[str, Pair]) -> Mean | None:
+    chosen = {name: pair for name, pair in known.items() if total in pair and _positive(pair[total])}
     if not chosen:
         return None
     alike = (total.currency, total.statistic)
@@ -191,7 +219,7 @@ def _mean(total: Key, ids: Sequence[str], known: Sequence[Pair]) -> Mean | None:
     figures = {
         key: Compared(key, sides[0].value, sides[1].value, difference(*sides), 1.0)
         for key in names
-        if (sides := mean_sides(key, known)) is not None
+        if (sides := mean_sides(key, list(known.values()))) is not None
     }
     logs = [_mean_logarithm([pair[total][index] for pair in chosen.values()]) for index in (0, 1)]
     gap = difference(logs[0], logs[1])

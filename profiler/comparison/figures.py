@@ -27,6 +27,10 @@ class Key:
     statistic: str
 
 
+TOTALS: Final = (Key(LATENCY, TOTAL, P50), Key(CPU, TOTAL, PER_REQUEST))
+"""What means over cells are made of."""
+
+
 def figures_of(cell: Cell, drift: Error) -> dict[Key, Measured]:
     """All figures of a cell in ns, totals first. The 99th percentiles of components have no interval."""
     return dict(_figures(cell, drift))

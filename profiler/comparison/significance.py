@@ -140,6 +140,16 @@ def holm(probabilities: Iterable[float]) -> list[float]:
     return adjusted
 
 
+def benjamini_hochberg(probabilities: Iterable[float], share: float) -> float:
+    """The largest probability that counts, so that on average at most `share` of those that count are wrong; 0: none.
+
+    Where nothing differs at all, any counts in at most `share` of all families.
+    """
+    given = sorted(probabilities)
+    limits = [share * rank / len(given) for rank in range(1, len(given) + 1)]
+    return max((limit for p, limit in zip(given, limits, strict=True) if p <= limit), default=0.0)
+
+
 def tail(t: float, freedom: int) -> float:
     """Probability that Student's t is farther from zero than `t`.
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from profiler.errors import UsageError
 from profiler.evaluation.merge import at_speed_of, joined_anchor
+from profiler.profile.machine import machine_differences
 from profiler.profile.types import Profile
 
 
@@ -45,14 +46,12 @@ def joined_profiles(profiles: Mapping[str, Profile]) -> Profile:
 
 def _difference(one: Profile, other: Profile) -> str:
     """How the machines or the proxies of two profiles differ, in words; empty where they do not."""
-    compared = {
-        "CPU model": (one.environment.get("cpu_model"), other.environment.get("cpu_model")),
-        "kernel": (one.environment.get("kernel"), other.environment.get("kernel")),
-        **{
-            f"version of {name}": (one.proxies[name].version, other.proxies[name].version)
-            for name in one.proxies
-            if name in other.proxies
-        },
-    }
-    different = [f"{what} ({pair[0]} and {pair[1]})" for what, pair in compared.items() if pair[0] != pair[1]]
-    return " and ".join(different)
+    machine = [
+        (found.subject, found.old, found.new) for found in machine_differences(one.environment, other.environment)
+    ]
+    versions = [
+        (f"version of {name}", proxy.version, other.proxies[name].version)
+        for name, proxy in one.proxies.items()
+        if name in other.proxies and proxy.version != other.proxies[name].version
+    ]
+    return " and ".join(f"{what} ({first} and {second})" for what, first, second in (*machine, *versions))

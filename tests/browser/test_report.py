@@ -4,13 +4,15 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from meshinsight.models import load_model
+from meshinsight.reports.page import Page
 from meshinsight.reports.renderers import html
-from meshinsight.reports.subjects import profile_page
+from meshinsight.reports.subjects import history, profile_comparison, profile_page
 from meshinsight.reports.subjects.graph_view import Predicted
 from meshinsight.reports.subjects.prediction import Prices
 from meshinsight.reports.subjects.validation import document
@@ -18,9 +20,12 @@ from meshinsight.reports.subjects.validation_document import read_validation
 from predictor.graph.reader import load_graph
 from predictor.hop_costs.options import Options
 from predictor.predict.predict import predict
+from profiler.comparison.compare import compare
+from profiler.comparison.history import histories, run_of
 from profiler.profile.document import load_profile
 from tests.browser.chromium import Browser, browser
 from tests.meshinsight.reports.validations import validation
+from tests.profiler.comparison.profiles import drawn
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +89,22 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "report.html"
     out.write_text(html.render_page(profile_page.page(load_profile(PROFILE), None, predicted, validations)))
     return out
+
+
+@pytest.fixture(scope="module")
+def changes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A comparison and a history, as pages."""
+    folder = tmp_path_factory.mktemp("changes")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    profiles = [drawn(day, injected={"parsing": 15_000.0} if day >= 8 else None) for day in range(14)]
+    runs = [run_of(f"run-{day}", start + timedelta(days=day), profile) for day, profile in enumerate(profiles)]
+    reports = {
+        "comparison": profile_comparison.report("old", [("new", compare(profiles[0], profiles[-1], 0.02))]),
+        "history": history.report("profiles", histories(runs), ["broken.json: damaged"]),
+    }
+    for name, made in reports.items():
+        (folder / f"{name}.html").write_text(html.render_page(Page(made.title, [made])))
+    return [folder / f"{name}.html" for name in reports]
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +172,16 @@ def test_an_unfinished_profile_has_no_violations(chromium: Browser, tmp_path: Pa
     chromium.show(out, 390)
     chromium.run(axe)
     assert chromium.run(VIOLATIONS) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_comparisons_and_histories_have_no_violations_and_named_charts(
+    chromium: Browser, changes: list[Path], axe: str, width: int
+) -> None:
+    for page in changes:
+        chromium.show(page, width)
+        assert chromium.run("document.documentElement.scrollWidth") == width
+        assert chromium.run(UNNAMED) == 0
+        chromium.run("document.querySelectorAll('details').forEach(item => item.open = true)")
+        chromium.run(axe)
+        assert chromium.run(VIOLATIONS) == []

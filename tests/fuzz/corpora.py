@@ -186,6 +186,18 @@ def validations() -> Sequence[bytes]:
 
 
 @cache
+def predictions() -> Sequence[bytes]:
+    """Results of `predict -o json`."""
+    from meshinsight.reports.subjects.prediction import Prices, document
+    from predictor.graph.reader import load_graph
+    from predictor.hop_costs.options import Options
+    from predictor.predict.predict import predict
+
+    found = predict(load_graph(graph_file()), _fitted(), Options(samples=20))
+    return (json.dumps(document(found, Prices())).encode(),)
+
+
+@cache
 def jaeger() -> Sequence[bytes]:
     """Jaeger's answers, and spans as its storage keeps them, one a line."""
     from tests.predictor.importers.recorded import ROOT, rpc

@@ -10,16 +10,31 @@ import re
 import textwrap
 import warnings
 from collections.abc import Sequence
+from datetime import UTC
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from meshinsight.reports.figures import Bar, Bars, Figure, Graph, OverTime, Panel, Point, Scatter
+from meshinsight.reports.figures import (
+    Bar,
+    Bars,
+    Change,
+    Changes,
+    Course,
+    Figure,
+    Graph,
+    History,
+    OverTime,
+    Panel,
+    Point,
+    Scatter,
+)
 from meshinsight.reports.renderers import palette
 from profiler.host.working_directory import away_from_working_directory
 
 with away_from_working_directory():  # a file `matplotlibrc` there would change the drawing, and name code to load
     import matplotlib as mpl
     from matplotlib.axes import Axes
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure as Canvas
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Rectangle
@@ -36,6 +51,9 @@ _FIGURES_INCHES: Final = 1.3
 _MARGIN_CHARACTERS: Final = 24
 _BAR_INCHES: Final = 0.29
 _FRAME_INCHES: Final = 0.62
+_ROW_INCHES: Final = 0.24
+_COURSE_INCHES: Final = 1.75
+_SECONDS_PER_DAY: Final = 86_400.0
 _LABEL_FROM_SHARE: Final = 0.06
 """Parts narrower than this share of the scale stay without a figure: it would not fit."""
 
@@ -70,6 +88,10 @@ def draw(figure: Figure) -> str:
             drawn = _lines_over_time(figure)
         case Scatter():
             drawn = _predicted_against_measured(figure)
+        case Changes():
+            drawn = _differences(figure)
+        case History():
+            drawn = _courses(figure)
         case Graph():
             raise TypeError("a call graph has a template")
     return drawn
@@ -140,6 +162,87 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     _light_grid(axes, "both")
+
+
+_MARKERS: Final = {"up": "^", "down": "v", "box": "s", "ring": "o", "times": "x"}
+
+
+def _differences(chart: Changes) -> str:
+    """Rows of all panels are the same; zero is a line."""
+    rows = {label: number for number, label in enumerate(chart.rows)}
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}):
+        height = _FRAME_INCHES + max(2, len(rows)) * _ROW_INCHES
+        canvas = Canvas(figsize=(_WIDTH_INCHES, height), layout=ConstrainedLayoutEngine(wspace=0.06))
+        grid = canvas.subplots(1, len(chart.panels), sharey=True, squeeze=False)[0]
+        for axes, (label, changes) in zip(grid, chart.panels.items(), strict=True):
+            for change in changes:
+                _draw_change(axes, change, rows[change.label])
+            axes.axvline(0, color=_INK, linewidth=0.8)
+            axes.set_xlabel(label)
+            axes.xaxis.set_major_locator(MaxNLocator(7))
+            axes.tick_params(axis="y", length=0)
+            _light_grid(axes, "both")
+        grid[0].set_yticks(list(rows.values()), list(rows))
+        grid[0].set_ylim(len(rows) - 0.5, -0.5)
+        return _svg(canvas, chart)
+
+
+def _draw_change(axes: Axes, change: Change, row: int) -> None:
+    colour, shape = palette.VERDICTS[change.verdict]
+    if change.interval is not None:
+        axes.plot(change.interval, [row, row], color=colour, linewidth=1.4, solid_capstyle="butt")
+    inside = _PAPER if shape == "ring" else colour
+    axes.plot(
+        [change.value], [row], marker=_MARKERS[shape], color=colour, markerfacecolor=inside, markersize=6.5,
+        linestyle="none",
+    )  # fmt: skip
+
+
+def _courses(chart: History) -> str:
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}):
+        return _svg(_drawn_courses(chart), chart)
+
+
+def picture(chart: History, kind: Literal["svg", "png"]) -> bytes:
+    """A history as a picture that stands alone, with its description in the file."""
+    described = {"Title": chart.title, "Description": chart.description}
+    metadata = {**described, "Date": None} if kind == "svg" else {**described, "Software": None}
+    buffer = io.BytesIO()
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": chart.name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        canvas = _drawn_courses(chart)
+        canvas.savefig(buffer, format=kind, metadata=metadata, dpi=150)
+    return buffer.getvalue()
+
+
+def _drawn_courses(chart: History) -> Canvas:
+    height = _FRAME_INCHES + _COURSE_INCHES * len(chart.courses)
+    canvas = Canvas(figsize=(_WIDTH_INCHES, height), layout="constrained")
+    grid = canvas.subplots(len(chart.courses), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, course in zip(grid, chart.courses, strict=True):
+        _draw_course(axes, course)
+    locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]  # matplotlib annotates part of itself
+    grid[-1].xaxis.set_major_locator(locator)
+    grid[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
+    grid[-1].set_xlabel("date of the profile (UTC)")
+    return canvas
+
+
+def _draw_course(axes: Axes, course: Course) -> None:
+    days = [one.at_s / _SECONDS_PER_DAY for one in course.measurements]
+    for day, one in zip(days, course.measurements, strict=True):
+        if one.interval is not None:
+            axes.plot([day, day], one.interval, color=_MEASURED, linewidth=1.0)
+    values = [one.value for one in course.measurements]
+    axes.plot(days, values, marker="o", color=_MEASURED, markersize=4, linestyle="none")
+    for level in course.levels:
+        axes.plot([days[level.first], days[level.last]], [level.value] * 2, color=_INK, linewidth=1.4)
+    for level in course.levels[1:]:
+        between = (days[level.first - 1] + days[level.first]) / 2
+        axes.axvline(between, color=_INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.set_title(course.title, fontsize=9, fontweight="bold", loc="left")
+    axes.set_ylabel(course.axis_label)
+    _light_grid(axes, "y")
 
 
 def _heading(group: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshinsight.reports.figures import Bars, Figure, Graph, OverTime, Scatter
+from meshinsight.reports.figures import Bars, Changes, Figure, Graph, History, OverTime, Scatter
 from meshinsight.reports.renderers import palette
 
 
@@ -31,6 +31,14 @@ def legend(figure: Figure) -> list[Key]:
             ]
         case Graph():
             return list(_of_graph(figure))
+        case Changes():
+            return list(_of_changes(figure))
+        case History():
+            return [
+                Key("one profile, with its 95 % interval", "cross", palette.MEASURED),
+                Key("mean between change points", "line"),
+                Key("change point", "dashed"),
+            ]
 
 
 def _of_bars(figure: Bars) -> Iterator[Key]:
@@ -38,6 +46,13 @@ def _of_bars(figure: Bars) -> Iterator[Key]:
         yield Key(name, "box", palette.colour(name))
     if any(bar.total is not None for panel in figure.panels for bar in panel.bars):
         yield Key(figure.total, "diamond")
+
+
+def _of_changes(figure: Changes) -> Iterator[Key]:
+    found = {change.verdict for changes in figure.panels.values() for change in changes}
+    for verdict, (colour, shape) in palette.VERDICTS.items():
+        if verdict in found:
+            yield Key(f"{verdict}, with its 95 % interval" if verdict != "unknown" else "no interval", shape, colour)
 
 
 def _of_graph(figure: Graph) -> Iterator[Key]:

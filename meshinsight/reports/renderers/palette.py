@@ -34,6 +34,15 @@ _FIXED: Final = {
 MEASURED: Final = "#0072b2"
 """Points and intervals of predictions against measurements."""
 
+VERDICTS: Final = {
+    "worse": ("#d55e00", "up"),
+    "better": ("#0072b2", "down"),
+    "same": ("#6b7580", "box"),
+    "inconclusive": ("#6b7580", "ring"),
+    "unknown": ("#6b7580", "times"),
+}
+"""Colour and shape by the verdict of a difference: shapes tell them apart without colours, too."""
+
 _OTHERS: Final = ("#117733", "#ddcc77", "#332288", "#aa4499", "#44aa99", "#999933", "#661100", "#6699cc")
 
 

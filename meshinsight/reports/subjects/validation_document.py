@@ -14,6 +14,7 @@ from profiler.errors import UsageError
 from profiler.files.json_text import parse_json
 from profiler.files.reading import read_text
 from profiler.files.typed import typed
+from profiler.profile.machine import is_another_machine
 from profiler.profile.types import Profile
 from profiler.text import one_line
 from profiler.vocabulary.hop import APART
@@ -102,9 +103,7 @@ def belongs_elsewhere(document: ValidationDocument, profile: Profile) -> str:
         return (
             f"is of profile {other}, not of {profile.run_id}; give a validation of this profile, or the profile {other}"
         )
-    key = "machine_id_hash"
-    machines = document.environment.get(key), profile.environment.get(key)
-    if None not in machines and machines[0] != machines[1]:
+    if is_another_machine(document.environment, profile.environment):
         return "was measured on another machine than the profile; run meshinsight validate on the profile's machine"
     return ""
 
@@ -112,7 +111,11 @@ def belongs_elsewhere(document: ValidationDocument, profile: Profile) -> str:
 def read_validation(file: Path) -> ValidationDocument:
     """A result of `meshinsight validate --out`. Raises `UsageError`, one line."""
     origin = f"--validation {file}"
-    document: Any = parse_json(read_text(file, REMEDY, origin=origin), origin, REMEDY)
+    return validation_of(parse_json(read_text(file, REMEDY, origin=origin), origin, REMEDY), origin)
+
+
+def validation_of(document: Any, origin: str) -> ValidationDocument:
+    """The validation in JSON values; `origin` names it in messages. Raises `UsageError`, one line."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UsageError(f'{origin}: not a validation (no "format": "{FORMAT}"); {REMEDY}')
     version = document.get("version")

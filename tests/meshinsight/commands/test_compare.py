@@ -18,6 +18,7 @@ from meshinsight.commands import compare
 from profiler.errors import MeshInsightError, ProfileError, UsageError
 from profiler.profile.document import save_profile
 from profiler.profile.types import Profile
+from tests.meshinsight.reports.pages import Page
 from tests.profiler.comparison.profiles import drawn, with_environment
 from tests.profiler.comparison.variants import duet
 
@@ -165,8 +166,8 @@ def test_profiles_of_other_versions_and_formats_are_refused(old: str, tmp_path: 
     file.write_text(json.dumps({**earlier, "version": 2}))
     assert "profile format version 2" in refused(ProfileError, old, str(file))
     file.write_text(json.dumps({"format": "meshinsight-model", "version": 3}))
-    assert "not a MeshInsight profile" in refused(ProfileError, old, str(file))
-    assert "no such file" in refused(ProfileError, old, str(tmp_path / "gone"))
+    assert f"{old} is a profile and {file} is a model" in refused(UsageError, old, str(file))
+    assert "no such file" in refused(UsageError, old, str(tmp_path / "gone"))
 
 
 def test_the_variants_of_one_profile_are_compared_with_the_first(tmp_path: Path) -> None:
@@ -214,3 +215,18 @@ def test_a_hundred_cells_take_less_than_a_second(tmp_path: Path) -> None:
     started = time.process_time()
     run(one, two, "-o", "csv")
     assert time.process_time() - started < 1.0
+
+
+def test_the_page_has_a_picture_per_component_with_its_numbers(old: str, new: str) -> None:
+    page = Page(run(old, new, "-o", "html"))
+    assert not page.open
+    assert page.tags.count("figure") == 1 + 1 + 5  # the mean; the total and five components by cell
+    assert "script" not in page.tags
+    assert len(page.ids) == len(set(page.ids))
+    assert "Change of parsing, by cell" in page.text
+    assert "CPU, % of its overhead: parsing +1" in page.text  # the description of the mean's picture
+
+
+def test_pictures_of_many_cells_have_those_that_changed_most(tmp_path: Path) -> None:
+    one, two = (saved(drawn(seed, cells=40), tmp_path / str(seed)) for seed in (1, 2))
+    assert "Change of ipc, by cell (30 of 40, largest changes)" in run(one, two, "-o", "html")

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +25,7 @@ from meshinsight.reports.subjects import (
     advice,
     attached,
     comparison,
+    history,
     model,
     prediction,
     profile,
@@ -42,6 +44,7 @@ from predictor.predict.predict import predict
 from predictor.what_if.comparison import compare
 from predictor.what_if.scenarios import parse_scenarios
 from profiler.comparison.compare import compare as compare_profiles
+from profiler.comparison.history import histories, run_of
 from tests.meshinsight.commands.attached import FOUND
 from tests.meshinsight.reports.profiles import default_profile
 from tests.meshinsight.reports.validations import validation as validated
@@ -68,7 +71,7 @@ scenarios: [{name: no sidecars, topology: none}]
 """
 SUBJECTS = (
     "prediction", "comparison", "advice", "model", "attached", "validation", "profile", "profile_summary",
-    "profile_comparison",
+    "profile_comparison", "history",
 )  # fmt: skip
 Made = Callable[[str], Report]
 
@@ -103,6 +106,11 @@ def _report(subject: str, graph: CallGraph) -> Report:
         "profile_summary": lambda: profile_summary.report(default_profile()),
         "profile_comparison": lambda: profile_comparison.report(
             "old", [("new", compare_profiles(drawn(1), drawn(2), 0.02))]
+        ),
+        "history": lambda: history.report(
+            "x | y",
+            histories([run_of(f"<{day}>", datetime(2026, 1, day, tzinfo=UTC), drawn(day)) for day in (1, 2)]),
+            (),
         ),
     }
     return others[subject]()
@@ -177,7 +185,7 @@ def test_json_is_the_document(made: Made, subject: str) -> None:
 
 def test_csv_is_for_subjects_with_rows(made: Made) -> None:
     with_rows = {subject for subject in SUBJECTS if list(made(subject).rows())}
-    assert with_rows == {"prediction", "comparison", "profile", "profile_summary", "profile_comparison"}
+    assert with_rows == {"prediction", "comparison", "profile", "profile_summary", "profile_comparison", "history"}
     assert text_formats() == ["table", "json", "markdown", "html"]
 
 

@@ -18,7 +18,7 @@ def test_cells_of_the_same_placement_are_not_mentioned() -> None:
 def test_a_profile_of_another_machine_is_told_by_what_differs() -> None:
     here = {"cpu_model": "A", "kernel": "6.1", "cpus": 2}
     (text,) = _other_machine({"cpu_model": "B", "kernel": "6.1", "cpus": 4}, here)
-    assert text.startswith("the profile is of another machine: CPU model A here, B there: ")
+    assert text.startswith("the profile is of another machine: CPU model A here, B there; CPUs 2 here, 4 there: ")
     (text,) = _other_machine({}, here)
     assert "kernel 6.1 here, unknown there" in text
 
