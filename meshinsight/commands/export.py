@@ -2,24 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from msgspec.structs import replace
 
 from meshinsight.application import examples
 from meshinsight.console import print_line
 from meshinsight.numbers import plural
+from meshinsight.options.cells import matching_ids, with_matching_cells
 from meshinsight.options.checks import one_of
 from meshinsight.options.panels import OUTPUT
 from profiler.errors import UsageError
 from profiler.host.extras import EXPORT, require
-from profiler.text import some_of
 
 if TYPE_CHECKING:
-    from profiler.profile.types import Cell, Profile
+    from profiler.profile.types import Profile
     from profiler.symbols.stacks import SampledStacks
 
 _SUFFIXES: Final = {
@@ -39,8 +37,6 @@ _EXAMPLES: Final = examples(
     "meshinsight export profile-out --to fortio --out fortio-data",
     "meshinsight export envoy.stacks --out envoy.speedscope.json",
 )
-
-T = TypeVar("T")
 
 Source = Annotated[
     Path,
@@ -135,16 +131,26 @@ def _of_stacks(form: str, path: Path, pattern: str | None) -> str | bytes:
 
 def _load_stacks(path: Path, pattern: str | None) -> "tuple[list[SampledStacks], str, datetime | None]":
     """The stacks of a run or of attach, a title, and when they were sampled, where that is known."""
+    from meshinsight.reports.subjects.summaries import cell_labels
     from profiler.profile.document import load_profile
     from profiler.profile.stacks import is_packed, profile_stacks, read_stacks
 
     if is_packed(path):
         found = read_stacks(path)
-        return _matching({one.name: one for one in found}, {}, pattern), path.name, None
+        names = {one.name: one.name for one in found}
+        return _matching(found, path, names, pattern), path.name, None
     profile = load_profile(path)
     found = profile_stacks(profile, path)
-    chosen = _matching({one.name: one for one in found}, _labels(profile.cells), pattern)
+    labels = cell_labels(profile.cells)
+    chosen = _matching(found, path, {one.name: labels.get(one.name, one.name) for one in found}, pattern)
     return chosen, profile.run_id, datetime.fromisoformat(profile.created)
+
+
+def _matching(
+    found: "Sequence[SampledStacks]", path: Path, labels: Mapping[str, str], pattern: str | None
+) -> "list[SampledStacks]":
+    chosen = labels if pattern is None else matching_ids([(str(path), labels)], pattern)
+    return [one for one in found if one.name in chosen]
 
 
 def _write_fortio(path: Path, out: Path, pattern: str | None) -> None:
@@ -170,26 +176,4 @@ def _write_fortio(path: Path, out: Path, pattern: str | None) -> None:
 def _load(path: Path, pattern: str | None) -> "Profile":
     from profiler.profile.document import load_profile
 
-    found = load_profile(path)
-    cells = _matching({cell.id: cell for cell in found.cells}, _labels(found.cells), pattern)
-    return replace(found, cells=cells)
-
-
-def _labels(cells: "Sequence[Cell]") -> dict[str, str]:
-    from meshinsight.reports.subjects.summaries import cell_labels
-
-    return cell_labels(cells)
-
-
-def _matching(known: Mapping[str, T], labels: Mapping[str, str], pattern: str | None) -> list[T]:
-    """The values whose name, or label in tables, matches."""
-    if pattern is None:
-        return list(known.values())
-    chosen = [
-        value
-        for name, value in known.items()
-        if any(fnmatchcase(text, pattern) for text in (name, labels.get(name, name)))
-    ]
-    if not chosen:
-        raise UsageError(f"--cell {pattern}: nothing here matches; there is {some_of(known, 8) or 'nothing'}")
-    return chosen
+    return with_matching_cells([(str(path), load_profile(path))], pattern)[0]

@@ -17,7 +17,6 @@ from profiler.attach.results import (
     ROLE,
     Attached,
     Component,
-    MessageTimes,
     Overhead,
     TargetResult,
     WakeUps,
@@ -27,6 +26,7 @@ from profiler.attach.results import (
 )
 from profiler.attach.targets import Target, watched
 from profiler.attach.user_time import split_user_time
+from profiler.attach.work import Work, added, stand_for_s
 from profiler.host.environment import describe_environment
 from profiler.probes.perf_sampling import ParsedScript, PerfSampling, SampledTimes, add_up, add_up_user
 from profiler.symbols.programs import Program, program_of
@@ -101,8 +101,11 @@ def read_samples(perf: PerfSampling, targets: Sequence[Target]) -> dict[Target, 
 
 
 def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes | None) -> TargetResult:
-    vcpus = sum(seen.run_ns.get(pid, 0) / max(1, seen.lived_ns.get(pid, 0)) for pid in target.pids)
-    messages = _messages(target, seen) if seen.hit_cost else None
+    works = [seen.work.get(pid, Work()) for pid in target.pids]
+    vcpus = sum(work.run_ns / max(1, work.passed_ns) for work in works)
+    by_burst = [pair(burst.calls[np.isin(burst.calls["process"], target.pids)], burst.sides) for burst in seen.bursts]
+    stand_for = _stand_for_s(target, seen, [found.count + found.untimed for found in by_burst])
+    messages = message_times(_all(by_burst), stand_for) if seen.hit_cost else None
     rate = messages.per_second if messages else None
     warnings = []
     components: dict[str, Component] = {}
@@ -116,7 +119,7 @@ def _result(target: Target, program: Program, seen: Seen, sampled: SampledTimes 
             warnings.append(f"only {samples} samples hit it: shares are rough; look longer, or allow more overhead")
     if messages and messages.count < _FEW_MESSAGES:
         warnings.append(f"only {messages.count} messages were timed: it has little traffic, or look longer")
-    wake_ups = _wake_ups(target, seen)
+    wake_ups = _wake_ups(target, seen, stand_for)
     if wake_ups and 0 < wake_ups.count < _FEW_WAKE_UPS:
         warnings.append(f"only {wake_ups.count} wake-ups were recorded: the share that crosses CPUs is rough")
     return TargetResult(
@@ -142,20 +145,24 @@ def _stacks(label: str, program: Program, sampled: SampledTimes) -> SampledStack
     return SampledStacks(label, sampled.event, heaviest([*sampled.stacks, *user]))
 
 
-def _messages(target: Target, seen: Seen) -> MessageTimes:
+def _stand_for_s(target: Target, seen: Seen, messages: Sequence[int]) -> float:
+    """For how many seconds of the whole time the bursts stand, of this target."""
+    bursts = [added(burst.work.get(pid, Work()) for pid in target.pids) for burst in seen.bursts]
+    return stand_for_s(messages, bursts, added(seen.work.get(pid, Work()) for pid in target.pids))
+
+
+def _all(by_burst: Sequence[Messages]) -> Messages:
     found = Messages()
-    seconds = 0.0
-    for burst in seen.bursts:
-        found.add(pair(burst.calls[np.isin(burst.calls["process"], target.pids)], burst.sides))
-        seconds += burst.seconds
-    return message_times(found, seconds)
+    for messages in by_burst:
+        found.add(messages)
+    return found
 
 
-def _wake_ups(target: Target, seen: Seen) -> WakeUps | None:
+def _wake_ups(target: Target, seen: Seen, seconds: float) -> WakeUps | None:
     if not seen.hit_cost or seen.no_wake_ups:
         return None
     recorded = [burst.wake_ups[np.isin(burst.wake_ups["process"], target.pids)] for burst in seen.bursts]
-    return wake_ups_of(recorded, sum(burst.seconds for burst in seen.bursts))
+    return wake_ups_of(recorded, seconds)
 
 
 def _overhead(seen: Seen) -> Overhead:

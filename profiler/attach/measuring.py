@@ -20,6 +20,7 @@ from profiler.attach.overhead import Ledger, burst_ratio, sampling_hz
 from profiler.attach.sockets import Sockets, open_files
 from profiler.attach.targets import Lives, Target
 from profiler.attach.temporary_folder import vanishing_folder
+from profiler.attach.work import Work, read_work
 from profiler.errors import MissingError, ProbeError, ProcessError
 from profiler.host.accounting import run_time_ns
 from profiler.host.interrupts import STOP_SIGNALS
@@ -52,11 +53,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class BurstRecord:
-    """Socket calls and wake-ups between two times, and the side of each (process, file descriptor) then."""
+    """Socket calls and wake-ups between two times, and the side of each (process, file descriptor) then.
+
+    `work` is that of each process between these times.
+    """
 
     calls: npt.NDArray[Any]
     wake_ups: npt.NDArray[Any]
     sides: dict[tuple[int, int], str]
+    work: dict[int, Work]
     start_ns: int
     end_ns: int
 
@@ -69,8 +74,8 @@ class BurstRecord:
 class Seen:
     """What was seen, as it is while it is being measured.
 
-    `run_ns` is each process's CPU time and `lived_ns` the time it was seen, since the beginning; `ended` holds those
-    that ended meanwhile; `left_out` counts bursts that recorded more than there is room for; `no_wake_ups` is why none
+    `work` is what each process did since the beginning, for as long as it was seen; `ended` holds those that ended
+    meanwhile; `left_out` counts bursts that recorded more than there is room for; `no_wake_ups` is why none
     were recorded; `sampled_ns` is for how long sampling was on; `signum` is the signal that stopped it. `startup_cpu_s`
     is what making ready took.
     """
@@ -79,8 +84,7 @@ class Seen:
     hit_cost: HitCost | None = None
     startup_cpu_s: float = 0.0
     elapsed_ns: int = 0
-    run_ns: dict[int, int] = field(default_factory=dict)
-    lived_ns: dict[int, int] = field(default_factory=dict)
+    work: dict[int, Work] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
     bursts: list[BurstRecord] = field(default_factory=list)
     attached_ns: int = 0
@@ -93,7 +97,7 @@ class Seen:
     @property
     def vcpus(self) -> float:
         """CPUs that all processes together kept busy."""
-        return sum(self.run_ns.values()) / self.elapsed_ns if self.elapsed_ns else 0.0
+        return sum(work.run_ns for work in self.work.values()) / self.elapsed_ns if self.elapsed_ns else 0.0
 
 
 class Measurement:
@@ -191,7 +195,7 @@ class _Watch:
         self._end_ns = self._start_ns + int(measurement.settings.duration_s * 1e9)
         self._tool_ns = self._tool_cpu_ns()
         self._sampling = measurement.sampling is not None
-        self._first_run_ns = {pid: run_time_ns(pid) for pid in lives.running}
+        self._first = self._work()
         self._last_burst_ns = self._start_ns
         self._burst_s = _FIRST_BURST_S
         self._least_gap_ns = max(_LEAST_GAP_S, measurement.settings.duration_s / _MOST_BURSTS) * 1e9
@@ -207,7 +211,7 @@ class _Watch:
                 self._note()  # after bursts too, since a gap follows each
             if stopped:
                 break
-        self._note()
+        self._note(last=True)
 
     def _burst_in_s(self) -> float:
         if self._of.probes is None:
@@ -224,16 +228,19 @@ class _Watch:
         tool_ns = self._tool_cpu_ns()
         probes.attach()
         try:
+            before = self._work()
             start_ns = time.monotonic_ns()
             stopped = self._lives.wait(self._burst_s, [self._wake])
             end_ns = time.monotonic_ns()
+            after = self._work()
+            work = {pid: after[pid].since(before[pid]) for pid in after}
             lasted_ns = end_ns - start_ns
         finally:
             probes.detach()
         burst = probes.read()
         calls, wake_ups = (_between(records, start_ns, end_ns) for records in (burst.calls, burst.wake_ups))
         if burst.fill <= 1:
-            self._seen.bursts.append(BurstRecord(calls, wake_ups, self._sides(calls), start_ns, end_ns))
+            self._seen.bursts.append(BurstRecord(calls, wake_ups, self._sides(calls), work, start_ns, end_ns))
         else:
             self._seen.left_out += 1
         self._seen.attached_ns += lasted_ns
@@ -257,16 +264,23 @@ class _Watch:
             found.update({(pid, number): side for number, side in sockets.sides(descriptors).items()})
         return found
 
-    def _note(self) -> None:
-        """Bring CPU times and the ledger up to now."""
+    @staticmethod
+    def _run(pid: int) -> Work:
+        return Work(time.monotonic_ns(), run_time_ns(pid))
+
+    def _work(self) -> dict[int, Work]:
+        return {pid: read_work(pid, time.monotonic_ns()) for pid in self._lives.running}
+
+    def _note(self, *, last: bool = False) -> None:
+        """Bring CPU times and the ledger up to now; segments, which cost a millisecond to read, at the end only."""
         seen = self._seen
         now_ns = time.monotonic_ns() - self._start_ns
-        for pid, first_ns in self._first_run_ns.items():
-            if pid in self._lives.running:
-                seen.run_ns[pid] = max(seen.run_ns.get(pid, 0), run_time_ns(pid) - first_ns)
-                seen.lived_ns[pid] = now_ns
-            else:
-                seen.ended.add(pid)
+        works = self._work() if last else {pid: self._run(pid) for pid in self._lives.running}
+        for pid, now in works.items():
+            work = now.since(self._first[pid])
+            if work.run_ns >= seen.work.get(pid, Work()).run_ns:  # else it has ended at this moment
+                seen.work[pid] = work
+        seen.ended.update(self._first.keys() - self._lives.running.keys())
         passed_ns = now_ns - seen.elapsed_ns
         seen.elapsed_ns = now_ns
         seen.sampled_ns += passed_ns * self._sampling

@@ -50,12 +50,17 @@ class Direction:
 
 @dataclass(frozen=True)
 class MessageTimes:
-    """Messages per second, and their times by direction. `joined` reads were passed on with others', without a time."""
+    """Messages per second, and their times by direction.
+
+    `count` of them were timed, `untimed` had their two ends in different threads or not both in a burst; both are in
+    `per_second`. `joined` reads were passed on with others', without a time, or not at all.
+    """
 
     per_second: float
     count: int
     joined: int
     directions: Mapping[str, Direction]
+    untimed: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,17 +197,18 @@ def _component(share: float, samples: int, vcpus: float, per_second: float | Non
 
 
 def wake_ups_of(recorded: Sequence[npt.NDArray[Any]], seconds: float) -> WakeUps:
-    """Rate of the wake-ups (`WAKE_UP`) of one target in so many seconds of bursts, and how many crossed CPUs."""
+    """Rate of the wake-ups (`WAKE_UP`) of one target in bursts that stand for so many seconds, and how many crossed."""
     count = sum(map(len, recorded))
     crossed = sum(int(np.sum(one["waker_cpu"] != one["cpu"])) for one in recorded)
     return WakeUps(count / seconds if seconds else 0.0, count, crossed, crossed / count if count else None)
 
 
 def message_times(messages: Messages, seconds: float) -> MessageTimes:
-    """Rate and times of the messages that were seen in so many seconds of bursts."""
+    """Rate and times of the messages in bursts that stand for so many seconds."""
     directions = {
         name: Direction(len(messages.time_ns[name]), **percentiles_ns(messages.time_ns[name]))
         for name in DIRECTIONS
         if messages.time_ns.get(name)
     }
-    return MessageTimes(messages.count / seconds if seconds else 0.0, messages.count, messages.joined, directions)
+    rate = (messages.count + messages.untimed) / seconds if seconds else 0.0
+    return MessageTimes(rate, messages.count, messages.joined, directions, messages.untimed)

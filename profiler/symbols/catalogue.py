@@ -27,7 +27,7 @@ from profiler.vocabulary.components import PROXY_CORE
 PER_STREAM: Final = "per_stream"
 """What a proxy does once per stream: a plain TCP proxy per connection, an HTTP proxy per request."""
 
-_COMPONENT: Final = rf"proxy_core|parsing|tls|{PER_STREAM}|filter:[A-Za-z0-9_.\-]+"
+_COMPONENT: Final = rf"proxy_core|parsing|tls|runtime|{PER_STREAM}|filter:[A-Za-z0-9_.\-]+"
 _TEXTS: Final = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
 _RULE: Final[dict[str, Any]] = {
     "type": "object",

@@ -84,6 +84,34 @@ class ElfFile:
         """The loaded parts, by address."""
         return list(self._layout.segments)
 
+    @property
+    def order(self) -> str:
+        """The byte order, as numpy writes it."""
+        return self._order
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """The byte order, as `int.from_bytes` takes it."""
+        return self._byte_order
+
+    @property
+    def pointer_bytes(self) -> int:
+        """How many bytes an address has."""
+        return self._pointer_bytes
+
+    def section_names(self) -> list[str]:
+        """The names of all sections; none where a program was stripped of the sections' headers too."""
+        return [section.name for section in self._layout.sections]
+
+    def section(self, name: str) -> tuple[int, bytes]:
+        """The address and the content of the first section of that name; empty where there is none."""
+        section = self._layout.section(name)
+        return (section.address if section else 0), self._layout.data(section)
+
+    def content(self, segment: Segment) -> bytes:
+        """What the file has of a segment."""
+        return self._layout.read(segment.offset, segment.size)
+
     def functions(self, table: str) -> Symbols:
         """The functions that `.symtab` or `.dynsym` defines; none if there is no such table."""
         section = self._layout.section(table)

@@ -1,6 +1,7 @@
 """The functions of a file as sorted ranges, with names where the file, or a separate debug file, has any.
 
 Boundaries come from `.eh_frame`, which stripped files keep; symbols name them, and add functions that it leaves out.
+Functions of Go programs, with their names, come from the table of Go's runtime, which stripped files keep too.
 A part of a function that the compiler moved away has a range of its own and, without `.symtab`, no name.
 """
 
@@ -8,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,10 +21,19 @@ from profiler.files.below import open_below
 from profiler.host.programs import program_path
 from profiler.symbols.elf import ElfFile, Numbers, Symbols, elf_in_memory, open_elf
 from profiler.symbols.elf_layout import Segment
+from profiler.symbols.go_table import go_functions
 from profiler.symbols.maps import VDSO, UserAddress, read_mappings
 
 DEBUG_DIRECTORY: Final = Path("/usr/lib/debug/.build-id")
+GO: Final = "go"
+RUST: Final = "rust"
+"""Languages whose functions are named by package."""
+
+_RUST_COMPILER: Final = b"rustc version"
+"""In the section `.comment` of what rustc compiled."""
 _RANK_OF_BINDING: Final = np.array([2, 0, 1])  # global, weak, local: which name an address with several is known by
+_MANGLED: Final = ("_Z", "_R")
+"""How names of C++ and of Rust (both manglings) begin."""
 _DEMANGLE_S: Final = 30.0
 
 
@@ -44,7 +54,7 @@ class Function(NamedTuple):
 class FunctionTable:
     """The functions of one file: virtual addresses from `starts` up to `ends`, sorted, without overlap.
 
-    `named_by` is for each function the index of its symbol, -1 where it has none.
+    `named_by` is for each function the index of its symbol, -1 where it has none. `language` is `GO`, `RUST` or None.
     """
 
     starts: Numbers
@@ -52,6 +62,7 @@ class FunctionTable:
     named_by: Numbers
     symbols: tuple[Symbols, ...]
     segments: tuple[Segment, ...]
+    language: str | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -102,12 +113,18 @@ def function_table(elf: ElfFile, debug: ElfFile | None = None, hide_symbols: boo
         elf: the file that runs.
         debug: the file that its symbols were moved to.
         hide_symbols: use `.eh_frame` only, as if the file were stripped of all symbols.
+
+    Raises:
+        ValueError: the file is damaged.
     """
     symbols: tuple[Symbols, ...] = ()
+    language = RUST if _RUST_COMPILER in elf.section(".comment")[1] else None
     if not hide_symbols:
         symbols = (elf.functions(".symtab"), elf.functions(".dynsym"), *([debug.functions(".symtab")] if debug else []))
+        if go := go_functions(elf):
+            symbols, language = (go, *symbols), GO
     starts, ends = elf.frames()
-    return merged(starts, ends, symbols, tuple(elf.segments()))
+    return replace(merged(starts, ends, symbols, tuple(elf.segments())), language=language)
 
 
 def merged(
@@ -171,9 +188,18 @@ class FunctionTables:
             if dso == VDSO:
                 return _vdso(self.hide_symbols)
             if dso.startswith("/"):
-                with open_below(self.root, dso) as file:
-                    return _of_file(_Opened(file), self.debug_directory, self.hide_symbols)
+                return self.of_file(dso)
         return None
+
+    def of_file(self, path: str) -> FunctionTable:
+        """The functions of a file by its absolute path in the process.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no ELF file, or a damaged one.
+        """
+        with open_below(self.root, path) as file:
+            return _of_file(_Opened(file), self.debug_directory, self.hide_symbols)
 
     def functions(self, places: Iterable[UserAddress]) -> dict[UserAddress, Function]:
         """The function that each place is in; places in none are left out."""
@@ -238,7 +264,7 @@ def _vdso(hide_symbols: bool) -> FunctionTable:
 
 def _demangled(found: dict[UserAddress, Function]) -> dict[UserAddress, Function]:
     names = {name for function in found.values() for name in (function.name, *(function.between or ()))}
-    plain = demangle(sorted(name for name in names if name and name.startswith("_Z")))
+    plain = demangle(sorted(name for name in names if name and name.startswith(_MANGLED)))
     return {place: _with_plain_names(function, plain) for place, function in found.items()} if plain else found
 
 
@@ -249,7 +275,7 @@ def _with_plain_names(function: Function, plain: Mapping[str, str]) -> Function:
 
 
 def demangle(names: Sequence[str]) -> dict[str, str]:
-    """C++ names as written in the source, by mangled name; empty where there is no c++filt or it fails."""
+    """C++ and Rust names as written in the source, by mangled name; empty where there is no c++filt or it fails."""
     program = program_path("c++filt")
     if program is None or not names:
         return {}

@@ -13,10 +13,13 @@ REDIRECT: Final = "redirect"
 PROXY_CORE: Final = "proxy_core"
 PARSING: Final = "parsing"
 TLS: Final = "tls"
+RUNTIME: Final = "runtime"
 QUEUEING: Final = "queueing"
 OTHER: Final = "other"
 
-COMPONENTS: Final = (IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, TLS, QUEUEING, OTHER)
+COMPONENTS: Final = (
+    IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, TLS, RUNTIME, QUEUEING, OTHER,
+)  # fmt: skip
 """Every component but the filters, in the order tables and charts show them (filters follow `tls`)."""
 
 DESCRIPTIONS: Final = {
@@ -28,6 +31,7 @@ DESCRIPTIONS: Final = {
     PROXY_CORE: "user time the proxy needs even as a plain TCP proxy",
     PARSING: "user time for the protocol: codec, header maps, routing",
     TLS: "user time for mutual TLS: records, and the handshake of a new connection",
+    RUNTIME: "user time for the runtime of a proxy's language: tasks, memory and its collection (only `attach`)",
     QUEUEING: "waiting behind other requests (only where more than one is in flight)",
     OTHER: "what is left: the applications' own change, other system calls, preemption",
 }

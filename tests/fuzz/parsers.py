@@ -12,6 +12,7 @@ from tests.fuzz.checks import command, option
 from tests.fuzz.mutators.archive import make_archive, mutate_archive
 from tests.fuzz.mutators.binary import mutate_bytes
 from tests.fuzz.mutators.elf import make_elf, mutate_elf
+from tests.fuzz.mutators.go_table import make_table
 from tests.fuzz.mutators.json_tree import mutate_json, mutate_json_lines, mutate_json_texts
 from tests.fuzz.mutators.messagepack import mutate_messagepack
 from tests.fuzz.mutators.protobuf import mutate_delimited, mutate_protobuf
@@ -158,6 +159,8 @@ MEASURED: Final = [
     Parser("maps", lambda: [corpora.MAPS], mutate_text, readers.maps, ()),
     Parser("elf", lambda: [make_elf()], mutate_elf, readers.elf, (ValueError,)),
     Parser("elf-tables", lambda: [make_elf()], mutate_elf, readers.function_tables, ()),
+    Parser("go-table", lambda: [make_table(version) for version in (116, 118, 120)], mutate_bytes, readers.go_table,
+           (ValueError,)),
     Parser("catalogue", corpora.catalogues, mutate_yaml, readers.catalogue),
     Parser("h2load-log", lambda: [corpora.H2LOAD], mutate_text, readers.h2load),
     Parser("load-samples", lambda: [bytes(range(256)) * 2], mutate_bytes, readers.own_generator),

@@ -265,6 +265,17 @@ def _look_up(table: Any) -> None:
         table.between(index)
 
 
+def go_table(data: bytes, _: Path) -> None:
+    from profiler.symbols.elf import elf_in_memory
+    from profiler.symbols.tables import function_table
+    from tests.fuzz.mutators.go_table import make_go_elf
+
+    with elf_in_memory(make_go_elf(data), "x") as elf:
+        table = function_table(elf)
+    for index in range(len(table)):
+        table.name(index)
+
+
 def catalogue(data: bytes, _: Path) -> None:
     from profiler.symbols.catalogue import for_version, parse_catalogues
 

@@ -18,6 +18,7 @@ _FIXED: Final = {
     components.REDIRECT: "#cc79a7",
     components.PROXY_CORE: "#e69f00",
     components.PARSING: "#d55e00",
+    components.RUNTIME: "#b5a642",
     components.QUEUEING: "#4b4f9e",
     components.OTHER: "#9a9a9a",
     UNEXPLAINED: "#7b5e43",

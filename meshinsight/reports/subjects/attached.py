@@ -46,7 +46,7 @@ def _sections(target: "TargetResult") -> Iterator[Section]:
         for part in [target.components[name]]
     ]
     yield Section(target.label, ("CPU", "vCPU", "share", "± points", "µs per message"), rows, detail)
-    if target.messages and target.messages.count:
+    if target.messages and target.messages.count + target.messages.untimed:
         yield _messages(target.messages)
     if target.wake_ups:
         yield Section("", lines=list(_wake_up_lines(target.wake_ups)))
@@ -64,6 +64,8 @@ def _messages(messages: "MessageTimes") -> Section:
     ]
     rate, joined = numbers.rate(messages.per_second), numbers.count(messages.joined)
     line = f"{rate} messages/s; {joined} reads were passed on with others' and have no time of their own"
+    if messages.untimed:
+        line += f"; {numbers.count(messages.untimed)} messages went from thread to thread and have none"
     return Section("", ("read → write, µs", "p50", "p90", "p99", "timed"), rows, lines=[line])
 
 

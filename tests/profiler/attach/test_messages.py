@@ -89,3 +89,39 @@ def test_between_sockets_that_are_not_known_no_direction_is_told() -> None:
 def test_percentiles_of_nothing_are_none() -> None:
     assert percentiles_ns([]) == {}
     assert percentiles_ns([1, 2, 3])["p50_ns"] == 2
+
+
+def of_threads(*calls: tuple[int, int, int, int]) -> Messages:
+    """The messages of calls given as (thread, kind, file descriptor, start)."""
+    return pair(
+        np.array([(start, LASTS_NS, PID, thread, fd, kind, 9) for thread, kind, fd, start in calls], CALL), SIDES
+    )
+
+
+def test_what_one_thread_reads_and_another_writes_counts_without_a_time() -> None:
+    found = of_threads(
+        (1, READ, CLIENT, 0), (2, WRITE, UPSTREAM, 50), (3, READ, UPSTREAM, 100), (4, WRITE, CLIENT, 150)
+    )
+    assert (found.count, found.untimed, found.joined) == (0, 2, 0)
+
+
+def test_ends_outside_of_bursts_count_once_by_those_on_the_other_side() -> None:
+    found = of_threads((1, WRITE, UPSTREAM, 0), (1, READ, UPSTREAM, 10), (1, WRITE, CLIENT, 20))
+    found.add(of_threads((1, READ, CLIENT, 900)))
+    assert (found.count, found.untimed) == (1, 1)
+
+
+def test_the_proxy_s_own_answers_and_questions_are_no_messages() -> None:
+    own_answer = of_threads((1, READ, CLIENT, 0), (2, WRITE, CLIENT, 50))
+    health_check = of_threads((1, WRITE, UPSTREAM, 0), (2, READ, UPSTREAM, 50))
+    assert (own_answer.untimed, health_check.untimed) == (0, 0)
+
+
+def test_a_read_of_the_same_side_is_passed_over() -> None:
+    found = of_threads((1, READ, CLIENT_2, 0), (1, READ, UPSTREAM, 50), (1, WRITE, CLIENT, 100))
+    assert found.time_ns == {RESPONSE: [45]}
+
+
+def test_a_new_turn_of_a_socket_replaces_the_read_that_another_thread_passed_on() -> None:
+    found = of_threads((1, READ, CLIENT, 0), (2, WRITE, CLIENT, 40), (1, READ, CLIENT, 100), (1, WRITE, UPSTREAM, 150))
+    assert found.time_ns == {REQUEST: [45]}

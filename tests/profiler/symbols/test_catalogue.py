@@ -7,6 +7,7 @@ from profiler.symbols.catalogue import PER_STREAM, Catalogue, for_version, load_
 from profiler.vocabulary.components import PARSING, PROXY_CORE
 
 VERSIONS = {"nginx": "1.22.1", "haproxy": "2.6.12-1+deb12u4", "envoy": "1.40.0"}
+LANGUAGES = {"go": "1.26", "rust": "1.90"}
 LIBC, LIBSSL = "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/libssl.so.3"
 
 
@@ -57,6 +58,55 @@ def only(text: str) -> Catalogue:
 )
 def test_a_function_is_of_the_component_its_name_tells(proxy: str, symbol: str, component: str) -> None:
     assert load_catalogue(proxy, VERSIONS[proxy]).component(f"/usr/bin/{proxy}", symbol) == component
+
+
+@pytest.mark.parametrize(
+    ("language", "symbol", "component"),
+    [
+        ("go", "crypto/internal/fips140/aes/gcm.gcmAesEnc", "tls"),
+        ("go", "vendor/golang.org/x/crypto/chacha20poly1305.(*chacha20poly1305).seal", "tls"),
+        ("go", "net/http.(*persistConn).readLoop", PARSING),
+        ("go", "vendor/golang.org/x/net/http2/hpack.(*Decoder).Write", PARSING),
+        ("go", "golang.org/x/net/http2.(*Framer).ReadFrame", PARSING),
+        ("go", "github.com/traefik/traefik/v3/pkg/muxer/http.(*Muxer).ServeHTTP", PARSING),
+        ("go", "github.com/traefik/traefik/v3/pkg/middlewares/accesslog.(*Handler).ServeHTTP", "filter:access_log"),
+        ("go", "github.com/caddyserver/caddy/v2/modules/caddyhttp.RouteList.Compile.wrapRoute.func1.1", PARSING),
+        ("go", "github.com/prometheus/client_golang/prometheus.(*histogram).Observe", "filter:stats"),
+        ("go", "go.opentelemetry.io/otel/sdk/metric.(*meter).Int64Counter", "filter:stats"),
+        ("go", "go.opentelemetry.io/otel/trace.SpanFromContext", "filter:tracing"),
+        ("go", "internal/poll.(*FD).Read", PROXY_CORE),
+        ("go", "internal/runtime/syscall/linux.Syscall6", PROXY_CORE),
+        ("go", "syscall.write", PROXY_CORE),
+        ("go", "net.(*conn).Read", PROXY_CORE),
+        ("go", "runtime.netpoll", PROXY_CORE),
+        ("go", "main.handle", PROXY_CORE),
+        ("go", "runtime.mallocgc", "runtime"),
+        ("go", "runtime.scanobject", "runtime"),
+        ("go", "internal/runtime/gc/scan.scanSpanPackedAVX512", "runtime"),
+        ("go", "gcWriteBarrier", "runtime"),
+        ("go", "runtime.memmove", PER_STREAM),
+        ("go", "internal/runtime/maps.(*Iter).Next", PER_STREAM),
+        ("go", "sync.(*Pool).Get", PER_STREAM),
+        ("rust", "rustls::conn::ConnectionCore<Data>::process_msg", "tls"),
+        ("rust", "aws_lc_0_38_0_aes_hw_encrypt", "tls"),
+        ("rust", "hyper::proto::h1::conn::Conn<tokio_rustls::client::TlsStream<T>, B, R>::poll_read_head", PARSING),
+        ("rust", "<hyper[1a2b]::body::Body as core[4]::future::Future>::poll", PARSING),
+        ("rust", "h2::proto::streams::streams::Streams<B,P>::send_request", PARSING),
+        ("rust", "httparse::simd::runtime::match_uri_vectored", PARSING),
+        ("rust", "core::ptr::drop_in_place<http::header::map::HeaderMap>", PARSING),
+        ("rust", "tokio::runtime::task::harness::Harness<T,S>::poll", "runtime"),
+        ("rust", "__rust_dealloc", "runtime"),
+        ("rust", "_rjem_je_arena_malloc", "runtime"),
+        ("rust", "<tokio::net::tcp::stream::TcpStream as tokio::io::async_write::AsyncWrite>::poll_write", PROXY_CORE),
+        ("rust", "mio::poll::Poll::poll", PROXY_CORE),
+        ("rust", "core::fmt::write", PER_STREAM),
+        ("rust", "ztunnel::proxy::outbound::run", PROXY_CORE),
+    ],
+)
+def test_a_function_of_a_language_is_of_the_component_its_package_tells(
+    language: str, symbol: str, component: str
+) -> None:
+    assert load_catalogue(language, LANGUAGES[language]).component("/usr/bin/proxy", symbol) == component
 
 
 @pytest.mark.parametrize("proxy", VERSIONS)

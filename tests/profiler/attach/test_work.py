@@ -1,0 +1,44 @@
+"""Bursts stand for a part of the whole: by the counter that goes with the messages."""
+
+import pytest
+
+from profiler.attach.work import Work, added, stand_for_s, tcp_segments
+
+SNMP = "Ip: A B\nIp: 1 2\nTcp: RtoMin MaxConn InSegs OutSegs\nTcp: 200 -1 40 2\nUdp: A\nUdp: 1\n"
+SECOND = 10**9
+
+
+def test_segments_are_those_received_and_sent() -> None:
+    assert tcp_segments(SNMP) == 42
+
+
+@pytest.mark.parametrize("text", ["", "Tcp: InSegs\n", "Tcp: InSegs\nTcp: -5\n", "Tcp: a\nTcp: 1 2 3\n"])
+def test_a_table_without_segments_has_none(text: str) -> None:
+    assert tcp_segments(text) == 0
+
+
+def test_bursts_stand_for_as_long_as_their_segments_take_on_average() -> None:
+    bursts = [Work(SECOND, SECOND, segments) for segments in (10, 40, 20, 30)]
+    assert stand_for_s([1, 4, 2, 3], bursts, Work(100 * SECOND, 50 * SECOND, 2000)) == pytest.approx(5)
+
+
+def test_segments_of_others_do_not_count_where_cpu_time_goes_with_the_messages() -> None:
+    bursts = [Work(SECOND, part * SECOND, segments) for part, segments in ((1, 50), (2, 3), (3, 900))]
+    assert stand_for_s([10, 20, 30], bursts, Work(100 * SECOND, 60 * SECOND, 10)) == pytest.approx(10)
+
+
+def test_few_bursts_stand_for_as_long_as_their_segments_take() -> None:
+    assert stand_for_s([5], [Work(SECOND, SECOND, 30)], Work(100 * SECOND, SECOND, 1000)) == pytest.approx(3)
+
+
+def test_bursts_without_messages_stand_for_their_own_time() -> None:
+    assert stand_for_s([0], [Work(SECOND, SECOND, 9)], Work(10 * SECOND, SECOND, 99)) == 1
+    assert stand_for_s([], [], Work()) == 0
+
+
+def test_where_no_segments_are_shown_cpu_time_counts() -> None:
+    assert stand_for_s([5], [Work(SECOND, SECOND)], Work(10 * SECOND, 5 * SECOND)) == pytest.approx(2)
+
+
+def test_work_of_processes_adds_up_in_the_same_time() -> None:
+    assert added([Work(5, 1, 2), Work(4, 3, 4)]) == Work(5, 4, 6)
