@@ -46,7 +46,7 @@ _EXAMPLES: Final = examples(
     "sudo meshinsight profile --for shop.yaml",
     "sudo meshinsight profile --budget 30m --out profiles/mesh",
     "sudo meshinsight profile --protocol grpc --tls none,mtls --topology both",
-    "sudo meshinsight profile --quick --proxy-version 1.38.2,1.40.0 --protocol http1",
+    "sudo meshinsight profile --quick --proxy-version 1.38.2,1.40.0",
     "meshinsight profile --cluster --mesh istio --image IMAGE",
 )
 

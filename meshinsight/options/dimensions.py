@@ -88,8 +88,7 @@ class Dimensions:
         str | None,
         typer.Option(
             metavar="FILE,..",
-            help="Program of the proxy; several are compared in the same rounds.",
-            show_default="the installed one",
+            help="Program of the proxy, the installed one by default; several are compared in the same rounds.",
             rich_help_panel=MEASURE,
         ),
     ] = None

@@ -117,7 +117,7 @@ def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, profile: Profil
     assert "--to: expected one of openmetrics, folded" in refused(folder, "--to", "svg", "--out", out)
     assert "directory" in refused(folder, "--out", tmp_path / "none" / "x.folded")
     assert "is a directory; name a file in it" in refused(folder, "--to", "folded", "--out", tmp_path)
-    assert "nothing here matches; there is " in refused(folder, "--out", out, "--cell", "none*")
+    assert "no cell matches; " in refused(folder, "--out", out, "--cell", "none*")
     assert "is a file; fortio's files need a directory" in refused(
         folder, "--to", "fortio", "--out", folder / "profile.json"
     )
