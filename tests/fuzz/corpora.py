@@ -189,11 +189,13 @@ def validations() -> Sequence[bytes]:
 def predictions() -> Sequence[bytes]:
     """Results of `predict -o json`."""
     from meshinsight.reports.subjects.prediction import Prices, document
-    from predictor.graph.reader import load_graph
+    from predictor.graph.types import Call, CallGraph, Ingress, Service
     from predictor.hop_costs.options import Options
     from predictor.predict.predict import predict
 
-    found = predict(load_graph(graph_file()), _fitted(), Options(samples=20))
+    services = tuple(map(Service, ("web", "cart", "stock")))
+    calls = Call("web->cart", "web", "cart"), Call("cart->stock", "cart", "stock")
+    found = predict(CallGraph(services, calls, (Ingress("web", 50.0),), "shop"), _fitted(), Options(samples=20))
     return (json.dumps(document(found, Prices())).encode(),)
 
 
