@@ -58,7 +58,7 @@ def test_keys_of_a_check_are_in_the_state_directory_and_gone_afterwards(
             assert not [path for path in directory.parent.rglob("*key*") if path.stat().st_mode & 0o077]
             raise UsageError("bad")
 
-    monkeypatch.setattr("profiler.measuring.profiling.find_proxy", lambda name: Watching())
+    monkeypatch.setattr("profiler.measuring.profiling.proxy_of", lambda hop: Watching())
     with pytest.raises(UsageError, match="bad"):
         check_configurations([Hop("http1", "server", filters=("rbac",))])
     assert seen[0].parents[1] == STATE_DIR
