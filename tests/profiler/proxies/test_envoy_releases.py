@@ -52,6 +52,7 @@ class Index:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(envoy_releases, "find_spec", lambda name: name)  # environments of uv have no pip
     return tmp_path / "meshinsight" / "envoy"
 
 
