@@ -10,7 +10,7 @@ import typer
 from meshinsight.application import examples
 from meshinsight.console import print_line
 from meshinsight.numbers import plural
-from meshinsight.options.cells import matching_ids, with_matching_cells
+from meshinsight.options.cells import cell_option, matching_ids, with_matching_cells
 from meshinsight.options.checks import one_of
 from meshinsight.options.panels import OUTPUT
 from profiler.errors import UsageError
@@ -58,15 +58,7 @@ Out = Annotated[
         metavar="FILE", help="File to write; of fortio a directory, with a file per cell.", rich_help_panel=OUTPUT
     ),
 ]
-CellGlob = Annotated[
-    str | None,
-    typer.Option(
-        "--cell",
-        metavar="GLOB",
-        help="Only cells (of attach: sidecars) whose name matches, such as 'http1-both-*'.",
-        rich_help_panel=OUTPUT,
-    ),
-]
+CellGlob = Annotated[str | None, cell_option(OUTPUT, "cells (of attach: sidecars)")]
 
 
 def register(app: typer.Typer) -> None:

@@ -6,12 +6,10 @@ from typing import Any, Final
 
 from profiler.attribution.intervals import Z95
 from profiler.comparison.compare import Figures
-from profiler.comparison.significance import Error, Measured
+from profiler.comparison.significance import KNOWN, Error, Measured
 
 NS: Final = "ns"
 VCPU: Final = "vCPU"
-KNOWN: Final = 10**6
-"""Degrees of freedom of an interval that does not rest on a few readings."""
 NO_DRIFT: Final = Error(0.0, KNOWN)
 
 

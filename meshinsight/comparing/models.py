@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from meshinsight.comparing.document import KNOWN, NS, Document
+from meshinsight.comparing.document import NS, Document
 from predictor.models.types import FEATURES, Configuration, Cost, FittedModel, Floats
 from profiler.attribution.intervals import TWO_RUNS
 from profiler.comparison.compare import Figures
 from profiler.comparison.figures import CPU, LATENCY, P50, PER_REQUEST, TOTAL, Key
-from profiler.comparison.significance import Error, Measured
+from profiler.comparison.significance import KNOWN, Error, Measured
 
 _STATISTICS: Final = ((LATENCY, P50), (CPU, PER_REQUEST))
 

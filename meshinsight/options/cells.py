@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 _LISTED: Final = 8
 
 
-def cell_option(panel: str) -> Any:
-    """`--cell GLOB`, in a section of the help."""
-    return typer.Option(
-        "--cell", metavar="GLOB", help="Only cells whose name matches, such as 'http1-both-*'.", rich_help_panel=panel
-    )
+def cell_option(panel: str, of: str = "cells") -> Any:
+    """`--cell GLOB`, in a section of the help; it chooses among those that `of` names."""
+    text = f"Only {of} whose name matches, such as 'http1-both-*'."
+    return typer.Option("--cell", metavar="GLOB", help=text, rich_help_panel=panel)
 
 
 def with_matching_cells(profiles: "Sequence[tuple[str, Profile]]", pattern: str | None) -> "list[Profile]":

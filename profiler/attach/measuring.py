@@ -65,10 +65,6 @@ class BurstRecord:
     start_ns: int
     end_ns: int
 
-    @property
-    def seconds(self) -> float:
-        return (self.end_ns - self.start_ns) / 1e9
-
 
 @dataclass
 class Seen:

@@ -6,7 +6,7 @@ correction over all verdicts of a comparison, and it is at least `delta` of the 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 from typing import Final, Literal
@@ -106,7 +106,7 @@ def compare(old: Profile, new: Profile, delta: float) -> Comparison:
     """Compare the cells that both have. Raises `UsageError` that lists both sides where there is none."""
     shared = shared_cells(old, new)
     known = {one.id: known_figures(one, two, old, new) for one, two in shared}
-    return _with_verdicts(
+    return _judged(
         Comparison(
             delta=delta,
             cells=[ComparedCell(name, dict(_compared(pair))) for name, pair in known.items()],
@@ -132,7 +132,7 @@ def compare_figures(
     if not known:
         sides = [some_of(side, 4) or "nothing" for side in (old, new)]
         raise UsageError(f"they have nothing in common: the old one has {sides[0]}; the new one has {sides[1]}")
-    return _with_verdicts(
+    return _judged(
         Comparison(
             delta=delta,
             cells=[ComparedCell(name, dict(_compared(pair))) for name, pair in known.items()],
@@ -169,7 +169,7 @@ def _paired(first: Figures, second: Figures) -> Pair:
     return {
         key: (first.get(key, nothing[0]), second.get(key, nothing[1]))
         for key in dict.fromkeys((*first, *second))
-        if replace(key, component=TOTAL) in totals
+        if key.total in totals
     }
 
 
@@ -240,13 +240,23 @@ def _positive(pair: tuple[Measured, Measured]) -> bool:
     return all(interval is not None and interval[0] > 0.0 for interval in intervals)
 
 
-def _with_verdicts(found: Comparison) -> Comparison:
-    judged = [entry for _, entry in found.figures() if entry.difference.p is not None]
-    corrected = dict(zip(map(id, judged), holm([entry.difference.p or 0.0 for entry in judged]), strict=True))
+def _judged(found: Comparison) -> Comparison:
+    """With verdicts by Holm's correction over all figures."""
+    return with_verdicts(found, corrected(entry for _, entry in found.figures()))
+
+
+def corrected(entries: Iterable[Compared]) -> dict[int, float]:
+    """The probabilities of a family of figures by Holm's correction, by `id`; figures that have none are left out."""
+    judged = [entry for entry in entries if entry.difference.p is not None]
+    return dict(zip(map(id, judged), holm([entry.difference.p or 0.0 for entry in judged]), strict=True))
+
+
+def with_verdicts(found: Comparison, known: Mapping[int, float]) -> Comparison:
+    """A comparison with verdicts on the figures whose corrected probabilities are known, by `id`."""
 
     def judge(entry: Compared) -> Compared:
-        p = corrected.get(id(entry))
-        return entry if p is None else replace(entry, p=p, verdict=verdict_of(entry, p, found.delta))
+        p = known.get(id(entry))
+        return entry if p is None else replace(entry, p=p, verdict=_verdict(entry, p, found.delta))
 
     means = [replace(mean, figures=_each(mean.figures, judge)) for mean in found.means]
     return replace(
@@ -258,8 +268,7 @@ def _each(figures: Mapping[Key, Compared], judge: Callable[[Compared], Compared]
     return {key: judge(entry) for key, entry in figures.items()}
 
 
-def verdict_of(entry: Compared, p: float, delta: float) -> Verdict:
-    """The verdict on a figure whose corrected probability is `p`."""
+def _verdict(entry: Compared, p: float, delta: float) -> Verdict:
     value, half, least = entry.difference.value, entry.difference.half or 0.0, delta * max(0.0, entry.whole)
     if p < ALPHA and abs(value) >= least:
         return WORSE if value > 0 else BETTER

@@ -26,6 +26,11 @@ class Key:
     component: str
     statistic: str
 
+    @property
+    def total(self) -> "Key":
+        """The whole that the figure is a part of."""
+        return Key(self.currency, TOTAL, self.statistic)
+
 
 TOTALS: Final = (Key(LATENCY, TOTAL, P50), Key(CPU, TOTAL, PER_REQUEST))
 """What means over cells are made of."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from profiler.comparison.change_points import ChangePoint, chance, change_points, levels
 from profiler.comparison.changes import Change, changes
 from profiler.comparison.compare import ALPHA, Figures
-from profiler.comparison.figures import CPU, LATENCY, TOTAL, TOTALS, Key, figures_of
+from profiler.comparison.figures import CPU, LATENCY, TOTALS, Key, figures_of
 from profiler.comparison.significance import Error, Measured, benjamini_hochberg, drift_of, mean_of
 from profiler.profile.machine import machine_differences
 from profiler.profile.types import Cell, Profile
@@ -115,7 +115,7 @@ def histories(runs: Sequence[Run], cells: Collection[str] | None = None) -> list
 
 def without_sidecars(machine: Machine, course: Course, point: ChangePoint) -> float | None:
     """By which factor the figure without sidecars changed at a change point: what the machine itself changed."""
-    cells = [course.cell] if course.cell else [name for name, _ in _common(machine.runs, _total(course.key))]
+    cells = [course.cell] if course.cell else [name for name, _ in _common(machine.runs, course.key.total)]
     ratios = []
     for cell in cells:
         known = [
@@ -158,7 +158,7 @@ def _cells(runs: Sequence[Run]) -> Iterator[Course]:
         keys = dict.fromkeys(key for run in runs for key in run.figures.get(cell, {}))
         known = {key: _known(runs, cell, key) for key in keys}
         for key, entries in known.items():
-            total = known.get(_total(key), {})
+            total = known.get(key.total, {})
             if entries:
                 whole = fmean(run.value for run in total.values()) if total else 0.0
                 yield Course(cell, key, list(entries), list(entries.values()), (), whole)
@@ -172,21 +172,15 @@ def _known(runs: Sequence[Run], cell: str, key: Key) -> dict[int, Measured]:
 
 def _figure(figures: Figures, key: Key) -> Measured | None:
     """A figure of a cell; a component that the cell lacks is nothing there. None where it was not measured."""
-    total = figures.get(_total(key))
+    total = figures.get(key.total)
     return None if total is None else figures.get(key, Measured(0.0, (Error(0.0, 1),), total.drift))
-
-
-def _total(key: Key) -> Key:
-    return dataclasses.replace(key, component=TOTAL)
 
 
 def _means(runs: Sequence[Run]) -> Iterator[Course]:
     """The mean over the cells that all runs have, of each figure as a fraction of the cell's mean overhead."""
     for total in TOTALS:
         scales = dict(_common(runs, total))
-        keys = dict.fromkeys(
-            key for run in runs for cell in scales for key in run.figures[cell] if _total(key) == total
-        )
+        keys = dict.fromkeys(key for run in runs for cell in scales for key in run.figures[cell] if key.total == total)
         for key in keys:
             found = [_mean(run, key, scales) for run in runs]
             yield Course(MEAN, key, range(len(runs)), found, (), 1.0)

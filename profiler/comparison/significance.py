@@ -21,7 +21,7 @@ _MOST_FREEDOM: Final = 1000
 _TRIMMED: Final = 1 / 8
 """The share of rounds at each end that a mean of differences leaves out."""
 
-_KNOWN: Final = 10**6
+KNOWN: Final = 10**6
 """Degrees of freedom of an error that does not rest on a few readings."""
 
 
@@ -39,7 +39,7 @@ class Measured:
 
     value: float
     errors: tuple[Error, ...] = ()
-    drift: Error = Error(0.0, _KNOWN)
+    drift: Error = Error(0.0, KNOWN)
 
     @property
     def known(self) -> bool:
@@ -76,7 +76,7 @@ class Difference:
 def drift_of(anchor: Anchor | None) -> Error:
     """The drift of a run's machine; none where it has no anchor."""
     if anchor is None:
-        return Error(0.0, _KNOWN)
+        return Error(0.0, KNOWN)
     return Error(anchor.machine_error**2, max(1, len(anchor.rounds) - 1))
 
 
@@ -85,8 +85,8 @@ def measured_of(figure: Figure, drift: Error) -> Measured:
     if len(figure.rounds_ns) == 1 or not (figure.rounds_ns or figure.error_ns):
         return Measured(figure.value_ns, (), drift)
     seen = standard_error(figure.rounds_ns, figure.lent_ns)
-    freedom = max(1, freedom_of(len(figure.rounds_ns), figure.lent_ns)) if figure.rounds_ns else _KNOWN
-    return Measured(figure.value_ns, (Error(seen**2, freedom), Error(figure.unseen_ns**2, _KNOWN)), drift)
+    freedom = max(1, freedom_of(len(figure.rounds_ns), figure.lent_ns)) if figure.rounds_ns else KNOWN
+    return Measured(figure.value_ns, (Error(seen**2, freedom), Error(figure.unseen_ns**2, KNOWN)), drift)
 
 
 def mean_of(figures: Sequence[Measured]) -> Measured:
@@ -123,7 +123,7 @@ def paired(differences: Sequence[float], error: float = 0.0) -> Difference | Non
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     freedom = len(kept) - 1
     spread = stdev(winsorized) * count / len(kept) / math.sqrt(count) if count > 1 else 0.0
-    errors = (Error((student_factor(max(1, freedom)) * spread) ** 2, max(1, freedom)), Error(error**2, _KNOWN))
+    errors = (Error((student_factor(max(1, freedom)) * spread) ** 2, max(1, freedom)), Error(error**2, KNOWN))
     return _judged(math.fsum(kept) / len(kept), count > 1, errors)
 
 
@@ -174,6 +174,6 @@ def _judged(value: float, known: bool, errors: Sequence[Error]) -> Difference:
         return Difference(0.0, 0.0, 1.0)
     # Welch and Satterthwaite, by shares: variances of nanoseconds squared need no fourth power.
     spread = math.fsum((error.variance / variance) ** 2 / error.freedom for error in errors)
-    freedom = max(1, min(_KNOWN, int(1 / spread)))
+    freedom = max(1, min(KNOWN, int(1 / spread)))
     half = Z95 * math.sqrt(variance)
     return Difference(value, half, tail(value / half * Z95 * student_factor(freedom), freedom))

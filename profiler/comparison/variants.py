@@ -10,8 +10,8 @@ comparisons of equal variants have any verdict better or worse.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from profiler.comparison.changes import Change
@@ -21,11 +21,12 @@ from profiler.comparison.compare import (
     ComparedCell,
     Comparison,
     Mean,
+    corrected,
     varying_dimensions,
-    verdict_of,
+    with_verdicts,
 )
-from profiler.comparison.figures import CPU, LATENCY, P50, P99, PER_REQUEST, TOTAL, Key
-from profiler.comparison.significance import Difference, holm, paired
+from profiler.comparison.figures import CPU, LATENCY, P50, P99, PER_REQUEST, TOTAL, TOTALS, Key
+from profiler.comparison.significance import Difference, paired
 from profiler.errors import UsageError
 from profiler.profile.intervals import Figure, component_figures, overhead_figure
 from profiler.profile.types import Cell, Latency, Profile
@@ -41,7 +42,6 @@ METHOD: Final = (
 )
 """How verdicts come about, in words."""
 
-_TOTALS: Final = (Key(LATENCY, TOTAL, P50), Key(CPU, TOTAL, PER_REQUEST))
 _NOTHING: Final = Figure(0.0, [], 0.0)
 
 
@@ -126,7 +126,7 @@ def _figures(cell: Cell) -> Iterator[tuple[Key, Figure]]:
 def cell_figure(key: Key, pair: Pair, share: float = 0.0, beyond: float = 0.0) -> Compared:
     """A figure of a cell; the difference is of the new one and (1 + `share`) times the old one, minus `beyond`."""
     entry = pair[key]
-    whole = pair[_total_of(key)].old.value_ns
+    whole = pair[key.total].old.value_ns
     rounds = [value - beyond for value in entry.rounds(1.0 + share)]
     found = paired(rounds, entry.unseen) or Difference(entry.new.value_ns - entry.old.value_ns - beyond, None, None)
     return Compared(key, entry.old.value_ns, entry.new.value_ns, found, whole)
@@ -134,7 +134,7 @@ def cell_figure(key: Key, pair: Pair, share: float = 0.0, beyond: float = 0.0) -
 
 def mean_figure(key: Key, pairs: Mapping[str, Pair], share: float = 0.0) -> Compared | None:
     """As `cell_figure`, the mean over cells as fractions of each cell's overhead; None where no cell has one."""
-    wholes = {name: _whole(_total_of(key), pair) for name, pair in pairs.items()}
+    wholes = {name: _whole(key.total, pair) for name, pair in pairs.items()}
     chosen = {name: whole for name, whole in wholes.items() if whole > 0.0}
     parts = [(pairs[name][key], whole) for name, whole in chosen.items() if key in pairs[name]]
     if not parts:
@@ -149,10 +149,6 @@ def mean_figure(key: Key, pairs: Mapping[str, Pair], share: float = 0.0) -> Comp
     return Compared(key, old, new, found, 1.0)
 
 
-def _total_of(key: Key) -> Key:
-    return Key(key.currency, TOTAL, key.statistic)
-
-
 def _whole(total: Key, pair: Pair) -> float:
     """The overhead of a cell that sizes are judged by: the mean of both variants'."""
     return (pair[total].old.value_ns + pair[total].new.value_ns) / 2 if total in pair else 0.0
@@ -164,7 +160,7 @@ def compare_variants(profile: Profile, old: str, new: str, delta: float) -> Comp
     if not pairs:
         raise UsageError(f"the variants {old} and {new} have no cell in common")
     cells = [ComparedCell(name, {key: cell_figure(key, pair) for key in pair}) for name, pair in pairs.items()]
-    means = [mean for total in _TOTALS if (mean := _mean(total, pairs)) is not None]
+    means = [mean for total in TOTALS if (mean := _mean(total, pairs)) is not None]
     found = Comparison(
         delta=delta,
         cells=cells,
@@ -175,12 +171,12 @@ def compare_variants(profile: Profile, old: str, new: str, delta: float) -> Comp
         varying=varying_dimensions([cell for cell in profile.cells if cell.id in pairs]),
         notes=["variants of one run, paired by round: the drift of the machine cancels"],
     )
-    return _with_verdicts(found)
+    return _judged(found)
 
 
 def _mean(total: Key, pairs: Mapping[str, Pair]) -> Mean | None:
     chosen = {name: pair for name, pair in pairs.items() if _whole(total, pair) > 0.0}
-    names = dict.fromkeys(key for pair in chosen.values() for key in pair if _total_of(key) == total)
+    names = dict.fromkeys(key for pair in chosen.values() for key in pair if key.total == total)
     figures = {key: figure for key in names if (figure := mean_figure(key, chosen)) is not None}
     if total not in figures:
         return None
@@ -196,10 +192,10 @@ def _ratio(difference: float) -> float:
     return (2.0 + most) / (2.0 - most)
 
 
-def _with_verdicts(found: Comparison) -> Comparison:
+def _judged(found: Comparison) -> Comparison:
     """Totals of the means first; what they open is judged next."""
     totals = [entry for mean in found.means for key, entry in mean.figures.items() if key.component == TOTAL]
-    first = _corrected(totals)
+    first = corrected(totals)
     opened = {entry.key.currency for entry in totals if first.get(id(entry), 1.0) < ALPHA}
     components = [
         entry
@@ -209,27 +205,8 @@ def _with_verdicts(found: Comparison) -> Comparison:
         if key.component != TOTAL
     ]
     cells = [entry for cell in found.cells for key, entry in cell.figures.items() if key.currency in opened]
-    known = {**first, **_corrected(components), **_corrected(cells)}
-
-    def judged(figures: Mapping[Key, Compared]) -> dict[Key, Compared]:
-        return {key: _judged(entry, known.get(id(entry), 1.0), found.delta) for key, entry in figures.items()}
-
-    return replace(
-        found,
-        means=[replace(mean, figures=judged(mean.figures)) for mean in found.means],
-        cells=[replace(cell, figures=judged(cell.figures)) for cell in found.cells],
-    )
-
-
-def _corrected(entries: Sequence[Compared]) -> dict[int, float]:
-    known = [entry for entry in entries if entry.difference.p is not None]
-    return dict(zip(map(id, known), holm([entry.difference.p or 0.0 for entry in known]), strict=True))
-
-
-def _judged(entry: Compared, p: float, delta: float) -> Compared:
-    if entry.difference.p is None:
-        return entry
-    return replace(entry, p=p, verdict=verdict_of(entry, p, delta))
+    closed = {id(entry): 1.0 for _, entry in found.figures() if entry.difference.p is not None}
+    return with_verdicts(found, {**closed, **first, **corrected(components), **corrected(cells)})
 
 
 def _changes(profile: Profile, old: str, new: str) -> Iterator[Change]:

@@ -225,7 +225,7 @@ def _ends(settings: ProfileSettings, cells: Sequence[Cell]) -> list[Cell]:
     """Of the plain hops with both sidecars, hot and at the base load, those placed as the settings' ends say.
 
     Where hops were chosen and neither of these is among them, it is the lowest rung of the first with both sidecars.
-    Variants are compared as the scheduler places them.
+    Variants are compared in one placement.
     """
     if any(variant.name for variant in settings.variants):
         return []
@@ -307,14 +307,9 @@ def blamed(hop: Hop) -> str:
     if hop.bootstrap:
         return f"--proxy-config {hop.bootstrap}"
     if not hop.filters:
-        return blamed_program(hop.variant)
+        return hop.variant.program_option
     name = hop.filters[-1]
     return f"--filter-file {name}" if is_file(name) else f"--filter {name}"
-
-
-def blamed_program(variant: Variant) -> str:
-    """The option that a variant's program came from."""
-    return f"--proxy-version {variant.version}" if variant.version else f"--proxy-binary {variant.binary}"
 
 
 def paced(scene: Scene) -> Load:

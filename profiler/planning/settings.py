@@ -198,7 +198,7 @@ class ProfileSettings:
     def _check_bootstrap(self, bootstrap: str) -> None:
         if self.proxies != (usual.PROXY,):
             raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
-        filters = self.filters != ((),) or any(variant.filter_file for variant in self.variants)
+        filters = self.filters != ((),) or self._varied_filters
         if self.tls != (PLAIN,) or filters or self.transports != (IP,):
             raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
         ports = {
@@ -210,7 +210,7 @@ class ProfileSettings:
 
     def _check_filters(self) -> None:
         _check_any("filter", self.filters)
-        varied = [variant.filter_file for variant in self.variants if variant.filter_file]
+        varied = self._varied_filters
         for chain in (*self.filters, varied):
             for name in chain:
                 for proxy in self.proxies:
@@ -224,6 +224,10 @@ class ProfileSettings:
         for name in varied:  # variants of one name are the same component, whose costs are compared
             if label_of(name) in names:
                 raise self._same_label(name, names[label_of(name)])
+
+    @property
+    def _varied_filters(self) -> list[str]:
+        return [variant.filter_file for variant in self.variants if variant.filter_file]
 
     @staticmethod
     def _same_label(name: str, other: str) -> UsageError:
@@ -243,8 +247,7 @@ class ProfileSettings:
             raise UsageError(
                 "--transport uds: not with grpc, whose server (nghttpd) listens on TCP only; use tcp, http1 or http2"
             )
-        varied = [variant.filter_file for variant in self.variants if variant.filter_file]
-        named = [*(name for chain in self.filters for name in chain), *varied]
+        named = [*(name for chain in self.filters for name in chain), *self._varied_filters]
         if self.protocols == (TCP,) and named and not any(needs_of(self.proxies[0], name).network for name in named):
             raise UsageError(f"--filter {named[0]}: is a filter of HTTP; add --protocol http1, http2 or grpc")
 

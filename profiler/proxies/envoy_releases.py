@@ -51,6 +51,11 @@ class _Note:
     wheel_sha256: str
     binary_sha256: str
 
+    @property
+    def package(self) -> str:
+        """The wheel with its digest."""
+        return f"{self.wheel} sha256:{self.wheel_sha256}"
+
 
 def check_version(version: str) -> None:
     """Raise UsageError unless the text can be a version of Envoy."""
@@ -69,10 +74,19 @@ def release(version: str) -> Release:
     binary, note = folder / "envoy", folder / _NOTE
     if not note.exists():
         write_whole(note, json.dumps(asdict(_fetched(version, binary))))
-    kept = typed(_read(note), _Note, f"{OPTION} {version}: {note}", _remedy(folder))
+    kept = _kept(version, note)
     if not binary.is_file() or digest(binary) != kept.binary_sha256:
         raise UsageError(f"{OPTION} {version}: {binary} is not as it was fetched; {_remedy(folder)}")
-    return Release(binary, f"{kept.wheel} sha256:{kept.wheel_sha256}")
+    return Release(binary, kept.package)
+
+
+def package(version: str) -> str:
+    """What a fetched release comes from; its program, which takes long to check, is not read. Raises UsageError."""
+    return _kept(version, cache_folder("envoy", version) / _NOTE).package
+
+
+def _kept(version: str, note: Path) -> _Note:
+    return typed(_read(note), _Note, f"{OPTION} {version}: {note}", _remedy(note.parent))
 
 
 def _read(note: Path) -> Any:

@@ -8,10 +8,9 @@ from typing import Final
 
 from profiler.errors import UsageError
 from profiler.files.folders import write_private
-from profiler.host.inherited import by_descriptor
 from profiler.host.programs import first_line, require_program
 from profiler.proxies.base import ProxyVersion, SidecarConfig
-from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
+from profiler.proxies.config_tools import ChosenProgram, check_by_program, digest, refuse_filters, render_template
 from profiler.vocabulary.addresses import Certificates
 from profiler.vocabulary.protocols import GRPC, HTTP2, PROTOCOLS
 
@@ -22,7 +21,7 @@ _IDENTITY: Final = "identity.pem"
 _ALERT: Final = re.compile(r"^\[ALERT\]\s+\(\d+\) : (?:config : )?(?P<said>.*)$", re.MULTILINE)
 
 
-class Haproxy:
+class Haproxy(ChosenProgram):
     """HAProxy, one thread unless told otherwise."""
 
     name = "haproxy"
@@ -32,13 +31,6 @@ class Haproxy:
     original_destination = True
     by_destination = False
     most_workers = 64
-
-    def __init__(self, program: Path | None = None) -> None:
-        """Without a `program` it is the installed one."""
-        self._program = program
-
-    def with_program(self, program: Path) -> "Haproxy":
-        return Haproxy(program)
 
     def identify(self) -> ProxyVersion:
         binary = self.executable()
@@ -50,11 +42,8 @@ class Haproxy:
             raise ValueError(f"{binary} calls itself {name}")
         return ProxyVersion(version, "release", digest(binary))
 
-    def executable(self) -> Path:
-        return self._program or Path(require_program("haproxy", "haproxy")).resolve()
-
-    def _runnable(self) -> str:
-        return by_descriptor(self._program) if self._program else str(self.executable())
+    def installed(self) -> Path:
+        return Path(require_program("haproxy", "haproxy")).resolve()
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -72,10 +61,10 @@ class Haproxy:
 
     def argv(self, config: SidecarConfig, directory: Path) -> list[str]:
         # -db: one process in the foreground.
-        return [self._runnable(), "-db", *self._write(config, directory)]
+        return [self.runnable(), "-db", *self._write(config, directory)]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
-        command = [self._runnable(), "-c", *self._write(config, directory)]
+        command = [self.runnable(), "-c", *self._write(config, directory)]
         check_by_program("HAProxy", command, _ALERT, directory)
 
     def ready(self, directory: Path) -> bool:

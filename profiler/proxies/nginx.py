@@ -11,10 +11,9 @@ from typing import Final
 
 from profiler.errors import MissingError, UsageError
 from profiler.files.folders import write_private
-from profiler.host.inherited import by_descriptor
 from profiler.host.programs import first_line, require_program
 from profiler.proxies.base import ProxyVersion, SidecarConfig
-from profiler.proxies.config_tools import check_by_program, digest, refuse_filters, render_template
+from profiler.proxies.config_tools import ChosenProgram, check_by_program, digest, refuse_filters, render_template
 from profiler.vocabulary.addresses import SERVER_NAME
 from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
 
@@ -28,7 +27,7 @@ _ENDLESS: Final = 2**31 - 1
 _COMPLAINT: Final = re.compile(r"\[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(?P<said>.*)")
 
 
-class Nginx:
+class Nginx(ChosenProgram):
     """nginx as a single process, without a master."""
 
     name = "nginx"
@@ -39,13 +38,6 @@ class Nginx:
     by_destination = False
     most_workers = 1
 
-    def __init__(self, program: Path | None = None) -> None:
-        """Without a `program` it is the installed one."""
-        self._program = program
-
-    def with_program(self, program: Path) -> "Nginx":
-        return Nginx(program)
-
     def identify(self) -> ProxyVersion:
         binary = self.executable()
         if re.search(r"-O0\b", _build_options(binary)):
@@ -54,11 +46,8 @@ class Nginx:
         version = first_line(str(binary), "-v").split("nginx/", 1)[1].split()[0]
         return ProxyVersion(version, "release", digest(binary))
 
-    def executable(self) -> Path:
-        return self._program or Path(require_program("nginx", "nginx")).resolve()
-
-    def _runnable(self) -> str:
-        return by_descriptor(self._program) if self._program else str(self.executable())
+    def installed(self) -> Path:
+        return Path(require_program("nginx", "nginx")).resolve()
 
     def render(self, config: SidecarConfig, directory: Path) -> str:
         if config.bootstrap is not None:
@@ -84,11 +73,11 @@ class Nginx:
         limit = "unlimited" if files == resource.RLIM_INFINITY else str(files)
         return [
             *(require_program("prlimit", "util-linux"), f"--nofile={limit}:{limit}"),
-            *(self._runnable(), *self._write(config, directory)),
+            *(self.runnable(), *self._write(config, directory)),
         ]
 
     def validate(self, config: SidecarConfig, directory: Path) -> None:
-        command = [self._runnable(), "-t", *self._write(config, directory)]
+        command = [self.runnable(), "-t", *self._write(config, directory)]
         check_by_program("nginx", command, _COMPLAINT, directory)
 
     def ready(self, directory: Path) -> bool:

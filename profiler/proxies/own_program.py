@@ -4,15 +4,12 @@ import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from profiler.errors import UsageError
 from profiler.proxies.base import ProxyVersion
-from profiler.proxies.envoy_releases import release
+from profiler.proxies.envoy_releases import package, release
 from profiler.proxies.registry import find_proxy
 from profiler.vocabulary.variant import Variant
-
-OPTION: Final = "--proxy-binary"
 
 
 def with_program(variant: Variant) -> Variant:
@@ -22,7 +19,7 @@ def with_program(variant: Variant) -> Variant:
 
 def package_of(variant: Variant) -> str | None:
     """What the program of a variant was fetched as; None where it was not."""
-    return release(variant.version).package if variant.version else None
+    return package(variant.version) if variant.version else None
 
 
 def identify(proxy: str, variant: Variant) -> ProxyVersion:
@@ -32,7 +29,7 @@ def identify(proxy: str, variant: Variant) -> ProxyVersion:
         UsageError: it is no such program, or not one that the user of sidecars can run.
     """
     program = Path(variant.binary)
-    blamed = f"--proxy-version {variant.version}" if variant.version else f"{OPTION} {program}"
+    blamed = variant.program_option
     try:
         mode = program.stat().st_mode
     except (OSError, ValueError) as error:

@@ -38,6 +38,11 @@ class Variant:
         """Whether its proxies run another program than the installed one."""
         return bool(self.binary or self.version)
 
+    @property
+    def program_option(self) -> str:
+        """The option that its program came from, for messages."""
+        return f"--proxy-version {self.version}" if self.version else f"--proxy-binary {self.binary}"
+
 
 USUAL: Final = Variant()
 

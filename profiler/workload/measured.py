@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -228,5 +228,7 @@ def _seconds(text: str) -> float:
 
 def as_json(found: Measured) -> dict[str, Any]:
     """The values of a document."""
-    document = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return {**document, "percentiles_ns": {f"p{percent:g}": value for percent, value in found.percentiles_ns.items()}}
+    return {
+        **asdict(found),
+        "percentiles_ns": {f"p{percent:g}": value for percent, value in found.percentiles_ns.items()},
+    }

@@ -1,4 +1,4 @@
-"""fortio's JSON, by the structure of its own files.
+"""fortio's JSON, by the structure of files that fortio wrote.
 
 `fhttp.HTTPRunnerResults` of fortio 1.75.3 decodes these documents with unknown fields disallowed (tried by hand: the
 tests do not build fortio).
