@@ -126,6 +126,7 @@ def requests_of(rows: Rows, flow: Flow) -> Requests:
         rows.choices["repeat"][calls] == _PARALLEL,
         None if rows.asynchronous is None else rows.asynchronous[calls],
         None if np.isinf(cpus).all() else cpus[rows.graph[calls]],
+        rows.graph[calls],
         rows.own_variances,
     )
 

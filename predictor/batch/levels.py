@@ -13,7 +13,7 @@ import numpy as np
 from predictor.batch.decode import Booleans, Indices
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
-from predictor.predict.schedule import CALLER_SHARE, RAREST, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class _Times:
     """Means and variances of nodes with their calls, rows of means × nodes; the rest is of the last row, by call.
 
     A call is waited for `factor` × its mean + `excess` ns + `hop_factor` × its hop. Of the variance of its stage it has
-    `part`, of which `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's.
+    `part`, of which `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's. `taken` is
+    what the call counts in the mean of its caller.
     """
 
     mean: Floats
@@ -118,13 +119,23 @@ class _Times:
     by_chance: Floats
     of_hop: Floats
     hop_factor: Floats
+    taken: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """How often a request waits for each edge and node, hops and variances in it; mean delay by asynchronous calls."""
+
+    edge_weights: Floats
+    service_weights: Floats
+    delays_ns: Floats
 
 
 class Requests:
     """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`.
 
-    `cpus` is by call, infinity where it is not known how many there are (None: nowhere). The arithmetic is that of
-    `predictor.predict.latency`. `own_variances` are by node.
+    `cpus` is by call, infinity where it is not known how many there are (None: nowhere), and so is `graph`. The
+    arithmetic is that of `predictor.predict.latency`. `own_variances` are by node.
     """
 
     def __init__(
@@ -137,10 +148,14 @@ class Requests:
         parallel: Booleans,
         asynchronous: Booleans | None,
         cpus: Floats | None,
+        graph: Indices,
         own_variances: Floats,
     ) -> None:
         skipped = times < RAREST
+        self._background: Floats | None = None
         if asynchronous is not None:
+            if cpus is not None:
+                self._background = np.where(asynchronous & ~skipped, times, 0.0)
             skipped |= asynchronous  # nobody waits for it
         waited = np.where(skipped, 0.0, times)
         self._own_variances = own_variances
@@ -151,6 +166,7 @@ class Requests:
         self._times = np.where(parallel, 1.0, np.maximum(times, 1.0))
         self._least = None if cpus is None else waited / (self._times * cpus)
         self._uneven = None if cpus is None else uneven(cpus)
+        self._cpus, self._graph, self._stage = cpus, graph, stage
         self._levels = [
             _Level(
                 slice(*span),
@@ -179,25 +195,67 @@ class Requests:
         means = np.stack([np.zeros(calls), hop_ns[:calls]])
         variances = np.stack([np.zeros(calls), hop_variances[:calls]])
         times = self._answered(own_ns, means, variances, waits[:, :calls], client_shares[:calls])
-        reached, above = np.zeros(len(own_ns)), np.zeros(len(own_ns))
+        found = self._waiting(own_ns, times, hop_ns[:calls], entries, share, graphs)
+        before = np.bincount(entry_graph, share * times.mean[0, entries], graphs)
+        after = np.bincount(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
+        if self._background is not None:
+            nothing = np.zeros(calls)
+            first = self._answered(own_ns, means[:1], variances[:1], None, nothing)
+            before = before + self._waiting(own_ns, first, nothing, entries, share, graphs).delays_ns
+        weights = np.concatenate((found.edge_weights, share))
+        return Answers(np.asarray(before), np.asarray(after + found.delays_ns), weights, found.service_weights)
+
+    def _waiting(
+        self, own_ns: Floats, times: _Times, hop_ns: Floats, entries: Indices, share: Floats, graphs: int
+    ) -> _Waiting:
+        """From the entries down. `hop_ns` are of the last row of `times`, by call."""
+        reached, above, following = (np.zeros(len(own_ns)) for _ in range(3))
         np.add.at(reached, entries, share)
-        weights = np.empty(len(hop_ns))
-        weights[calls:] = share
+        weights, delays = np.empty(len(hop_ns)), np.zeros(graphs)
         variance = times.variance[-1]
         for level in self._levels:
             each = _ratio(above[level.caller], variance[level.caller])
             more = reached[level.caller] * times.excess[level.edges] + each * times.part[level.edges]
             counted = reached[level.caller] * times.factor[level.edges]
             counted += _ratio(more * times.by_chance[level.edges], times.one[level.edges])
+            delaying = None
+            if self._background is not None:
+                left = _ratio(following, reached)
+                np.add.at(following, level.callee, counted * self._rests(level, times, left))
+                delaying = self._delaying(level, self._background, times, left) * reached[level.caller]
+                delays += np.bincount(self._graph[level.edges], delaying * times.one[level.edges], graphs)
             np.add.at(reached, level.callee, counted)
             rest = 1.0 - times.by_chance[level.edges] - times.of_hop[level.edges]
             np.add.at(above, level.callee, more * rest)
             counted += reached[level.caller] * times.hop_factor[level.edges]
-            weights[level.edges] = counted + _ratio(more * times.of_hop[level.edges], means[-1, level.edges])
+            weights[level.edges] = counted + _ratio(more * times.of_hop[level.edges], hop_ns[level.edges])
+            if delaying is not None:
+                np.add.at(reached, level.callee, delaying)
+                weights[level.edges] += delaying
         reached += _ratio(_ratio(above, variance) * self._own_variances, own_ns)
-        before = np.bincount(entry_graph, share * times.mean[0, entries], graphs)
-        after = np.bincount(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
-        return Answers(np.asarray(before), np.asarray(after), weights, reached)
+        return _Waiting(weights, reached, delays)
+
+    def _rests(self, level: _Level, times: _Times, left: Floats) -> Floats:
+        """How long a request goes on after each call of a level, in ns; `left` is by node, what callers have left."""
+        taken = times.taken[level.edges]
+        stage = np.cumsum(stage_begins(level.caller, self._stage[level.edges])) - 1
+        in_stage = np.bincount(stage, taken)[stage]
+        number = np.bincount(stage, self._number[level.edges])[stage]
+        done = np.cumsum(taken)
+        ends = np.flatnonzero(np.append(stage[1:] != stage[:-1], True))[stage]  # the last call of each call's stage
+        last = np.flatnonzero(np.append(level.caller[1:] != level.caller[:-1], True))
+        caller = np.cumsum(stage_begins(level.caller, np.zeros(len(taken)))) - 1
+        later = np.maximum(done[last[caller]] - done[ends], 0.0)
+        return np.asarray(left[level.caller] + later + following_share(number) * in_stage)
+
+    def _delaying(self, level: _Level, background: Floats, times: _Times, left: Floats) -> Floats:
+        """By call of a level, how many of its asynchronous ones one handling of its caller waits for."""
+        number = background[level.edges]
+        if self._cpus is None or not number.any():
+            return np.zeros(len(number))
+        work = np.bincount(level.caller, number * times.one[level.edges], len(left))
+        part = _ratio(np.minimum(work, left), work)[level.caller]
+        return np.asarray(number * part / self._cpus[level.edges])
 
     def without_hops(self, own_ns: Floats) -> Floats:
         """How long each node takes with its calls but without hops, in ns."""
@@ -223,7 +281,7 @@ class Requests:
         found = _Times(
             np.tile(own_ns, (rows, 1)),
             np.tile(self._own_variances, (rows, 1)),
-            *(np.zeros(calls) for _ in range(7)),
+            *(np.zeros(calls) for _ in range(8)),
         )
         for level in reversed(self._levels):
             chosen = hops[:, level.edges], hop_variances[:, level.edges], client_shares[level.edges]
@@ -254,6 +312,7 @@ class Requests:
         total = decides * taken + excess + behind * hops * client_shares
         found.one[edges], found.factor[edges], found.excess[edges] = one[-1], decides[-1] * times, excess[-1]
         found.part[edges], found.hop_factor[edges] = part[-1], behind[-1] * client_shares
+        found.taken[edges] = total[-1]
         found.by_chance[edges] = np.where(whole[-1] > 0.0, _ratio(whole[-1] - variance[-1], whole[-1]), 1.0)
         found.of_hop[edges] = _ratio(hop_variances[-1], whole[-1])
         for side in range(len(taken)):

@@ -7,7 +7,10 @@ the mean of the longest of them is above the longest of their means: variances a
 (`predictor.predict.longest`), and what the longest takes above its mean goes, down again, to what varies.
 
 Calls at the same time share CPUs, where it is known how many there are, and their caller's sidecar
-(`predictor.predict.schedule`); services and sidecars are taken to be on the CPU all of their time.
+(`predictor.predict.schedule`); services and sidecars are taken to be on the CPU all of their time. Nobody waits for an
+asynchronous call, but it shares the CPUs with the rest of the request, which starts when its caller is done: of the
+work that falls into that rest, one of k CPUs has a k-th part. So an asynchronous call has the weight of a call that is
+waited for with that part.
 """
 
 import math
@@ -16,11 +19,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from predictor.graph.plan import Plan
+from predictor.graph.plan import Handling, Plan
 from predictor.graph.types import Call, Ingress
 from predictor.models.types import Floats
 from predictor.predict.longest import longest
-from predictor.predict.schedule import CALLER_SHARE, RAREST, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Answer:
     edge_weights: Mapping[str, float]
     path: tuple[str, ...]
     response_ns: Mapping[str, float]
+    delay_ns: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +86,20 @@ class _Times:
         self.variance: dict[str, float] = {}
         self.calls: dict[str, _Waited] = {}
         self.main: dict[str, list[Call]] = {}
+        self.stages: dict[str, list[float]] = {}
         self._hops = hops
         self._cpus = plan.cpus
         for name in reversed(plan.order):
-            mean, variance, chosen = own[0][name], own[1].get(name, 0.0), []
+            mean, variance, chosen, stages = own[0][name], own[1].get(name, 0.0), [], []
             for stage in plan.handlings[name].stages:
                 stage_mean, stage_variance, first = self._stage(stage.calls)
                 mean, variance = mean + stage_mean, variance + stage_variance
                 chosen.append(first)
+                stages.append(stage_mean)
+            self.stages[name] = stages
             self.mean[name], self.variance[name], self.main[name] = mean, variance, chosen
 
-    def _one(self, call: Call) -> tuple[float, float]:
+    def one(self, call: Call) -> tuple[float, float]:
         """Mean and variance of one call on the edge."""
         variance = self._hops.variances.get(call.id, 0.0) + self.variance[call.callee]
         return self._hops.means[call.id] + self.mean[call.callee], variance
@@ -105,7 +112,7 @@ class _Times:
         calls = [call for call in calls if call.calls_per_request >= RAREST]
         if not calls:
             return 0.0, 0.0, any_call
-        ones = [self._one(call) for call in calls]
+        ones = [self.one(call) for call in calls]
         if len(calls) == 1 and (calls[0].repeat == "sequential" or calls[0].calls_per_request <= 1.0):
             return self._alone(calls[0], *ones[0])
         means = [_times(call) * mean for call, (mean, _) in zip(calls, ones, strict=True)]
@@ -215,20 +222,25 @@ def answer(
     """
     own_variances, hop_ns = own_variances or {}, hops.means
     times = _Times(plan, (own_ns, own_variances), hops)
-    edge_weights = dict.fromkeys(hop_ns, 0.0)  # asynchronous calls keep that
+    edge_weights = dict.fromkeys(hop_ns, 0.0)
     services, above = dict.fromkeys(plan.order, 0.0), dict.fromkeys(plan.order, 0.0)
+    following = dict.fromkeys(plan.order, 0.0)
     shares = _entry_shares(entries)
-    mean = 0.0
+    mean = delay = 0.0
     for entry, share in zip(entries, shares, strict=True):
         edge_weights[entry.id] = share
         services[entry.service] += share
         mean += share * (hop_ns[entry.id] + times.mean[entry.service])
     for name in plan.order:
-        weight, variance = services[name], times.variance[name]
+        weight, variance, handling = services[name], times.variance[name], plan.handlings[name]
         each = above[name] / variance if variance > 0.0 else 0.0  # ns above the mean by ns² of variance
         if each > 0.0 and own_ns[name] > 0.0:
             services[name] += each * own_variances.get(name, 0.0) / own_ns[name]
-        for call in (call for stage in plan.handlings[name].stages for call in stage.calls):
+        left = following[name] / weight if weight > 0.0 else 0.0
+        rests = _rests(handling, times.stages[name], left)
+        for call, rest in (
+            (call, rest) for stage, rest in zip(handling.stages, rests, strict=True) for call in stage.calls
+        ):
             one = times.calls[call.id]
             more = weight * one.excess + each * one.variance
             counted = weight * one.factor
@@ -236,9 +248,36 @@ def answer(
                 counted += more * one.by_chance / one.mean
                 above[call.callee] += more * (1.0 - one.by_chance - one.of_hop)
             services[call.callee] += counted
+            following[call.callee] += counted * rest
             of_hop = more * one.of_hop / hop_ns[call.id] if hop_ns[call.id] > 0.0 else 0.0
             edge_weights[call.id] = counted + of_hop + weight * one.hop_factor
-    return Answer(mean, services, edge_weights, _path(entries, shares, times), times.mean)
+        delaying = _delaying(handling.background, times, left) / plan.cpus
+        for call in handling.background:
+            if call.calls_per_request >= RAREST:
+                counted = weight * delaying * call.calls_per_request
+                edge_weights[call.id] = counted
+                services[call.callee] += counted
+                delay += counted * times.one(call)[0]
+    return Answer(mean + delay, services, edge_weights, _path(entries, shares, times), times.mean, delay)
+
+
+def _rests(handling: Handling, stages_ns: Sequence[float], left: float) -> list[float]:
+    """By stage, how long a request goes on after a call of it, in ns: `left` is that of the caller.
+
+    Of n calls in a row one has half of the others behind it on average; so has one of n that share CPUs.
+    """
+    found = []
+    for stage, taken in zip(reversed(handling.stages), reversed(stages_ns), strict=True):
+        number = sum(call.calls_per_request for call in stage.calls)
+        found.append(left + following_share(number) * taken)
+        left += taken
+    return found[::-1]
+
+
+def _delaying(calls: Sequence[Call], times: _Times, left: float) -> float:
+    """The part of asynchronous calls that is done while the request goes on, for `left` ns."""
+    work = sum(call.calls_per_request * times.one(call)[0] for call in calls if call.calls_per_request >= RAREST)
+    return min(work, left) / work if work > 0.0 else 0.0
 
 
 def _entry_shares(entries: Sequence[Ingress]) -> list[float]:

@@ -231,7 +231,7 @@ def _prediction(
     cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
     vcpu_draws = work.rates @ cpu_draws.sum(axis=1) * _NS
     vcpu = estimate(float(work.rates @ cpu_values) * _NS, vcpu_draws, least=0.0)
-    percentiles = _percentiles(work, options, profiled, finite) if options.samples else {}
+    percentiles = _percentiles(work, options, profiled, finite, after.delay_ns) if options.samples else {}
     rates = dict.fromkeys(own, 0.0)
     for call, rate in zip(work.edges, work.rates.tolist(), strict=True):
         rates[call.callee] += rate
@@ -304,7 +304,7 @@ def _own_errors(options: Options) -> dict[str, float]:
     return {name: (own_error(figure) or 0.0) if options.intervals else 0.0 for name, figure in figures.items()}
 
 
-def _percentiles(work: _Work, options: Options, mean: Estimate, finite: bool) -> dict[str, Latency]:
+def _percentiles(work: _Work, options: Options, mean: Estimate, finite: bool, delay_ns: float) -> dict[str, Latency]:
     """By sampling. What the profile says of their intervals is what it says of the mean overhead, in proportion."""
     shown = work.load.waits_ns.T
     waits = shown + work.endless_ns.T
@@ -312,7 +312,7 @@ def _percentiles(work: _Work, options: Options, mean: Estimate, finite: bool) ->
     count = min(options.samples, max(_LEAST_SAMPLES, _MOST_DRAWN // len(work.edges)))
     sampler = Sampler(count, options.seed, {c.id: i for i, c in enumerate(work.edges)}, shapes)
     services: dict[str, Service] = {service.name: service for service in work.graph.services}
-    times = sampler.requests(work.plan, services, work.graph.ingress)
+    times = sampler.requests(work.plan, services, work.graph.ingress, (work.before.delay_ns, delay_ns))
     found = {}
     for percent, (without, with_) in zip(PERCENTILES, np.percentile(times, PERCENTILES, axis=1), strict=True):
         name, over = f"p{percent}", float(with_ - without)

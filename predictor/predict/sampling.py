@@ -40,8 +40,17 @@ class Sampler:
         self._hops = tuple(table.tolist() for table in hops)
         self._uses: Counter[str] = Counter()
 
-    def requests(self, plan: Plan, services: Mapping[str, Service], entries: Sequence[Ingress]) -> Floats:
-        """Times of requests from outside in ns: 2 × count, without and with sidecars."""
+    def requests(
+        self,
+        plan: Plan,
+        services: Mapping[str, Service],
+        entries: Sequence[Ingress],
+        delays_ns: tuple[float, float] = (0.0, 0.0),
+    ) -> Floats:
+        """Times of requests from outside in ns: 2 × count, without and with sidecars.
+
+        `delays_ns` is how long asynchronous calls delay them on average, without and with sidecars.
+        """
         answers: dict[str, Floats] = {}
         self._uses = Counter(entry.service for entry in entries)
         self._uses.update(call.callee for handling in plan.handlings.values() for call in handling.calls)
@@ -50,7 +59,7 @@ class Sampler:
             for stage in plan.handlings[name].stages:
                 total += self._stage(stage.calls, answers, plan.cpus)
             answers[name] = total
-        return self._mixed(entries, answers)
+        return self._mixed(entries, answers) + np.array(delays_ns)[:, None]
 
     def _mixed(self, entries: Sequence[Ingress], answers: Mapping[str, Floats]) -> Floats:
         rates = np.array([entry.rate_rps for entry in entries])

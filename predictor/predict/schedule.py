@@ -11,6 +11,8 @@ on one CPU and for one call.
 
 from typing import Final, TypeVar
 
+import numpy as np
+
 from predictor.models.types import Floats
 
 Number = TypeVar("Number", float, Floats)
@@ -29,3 +31,8 @@ _UNEVEN: Final = 0.25
 def uneven(cpus: Number) -> Number:
     """The part of the longest call that comes on top of the work over so many CPUs, 0 for one."""
     return _UNEVEN * (1.0 - 1.0 / cpus)
+
+
+def following_share(number: Floats) -> Floats:
+    """The part of a stage that follows one of its calls on average, where it has so many calls."""
+    return np.where(number > 1.0, (1.0 - 1.0 / np.maximum(number, 1.0)) / 2.0, 0.0)

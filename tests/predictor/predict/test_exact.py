@@ -107,6 +107,36 @@ def test_asynchronous_calls_take_no_time_but_cpu() -> None:
     assert found.vcpu.value == pytest.approx(10 * 2e-9 * hop(1024, 1024), rel=1e-9)
 
 
+@pytest.mark.parametrize("cpus", [1.0, 2.0, 16.0, None])
+@pytest.mark.parametrize(("own_ns", "rest_ns"), [(0.2e6, 3e6), (3e6, 0.2e6)])
+def test_asynchronous_calls_share_cpus_with_the_rest_of_the_request(
+    cpus: float | None, own_ns: float, rest_ns: float
+) -> None:
+    """b is done, then c works while the request goes on with d: 1 / CPUs of what fits into that delays it."""
+    calls = [call("a", "b", stage=0), call("a", "d", stage=1), call("b", "c", asynchronous=True)]
+    services = [service("a"), service("b"), service("c", own_ns), service("d", rest_ns)]
+    one = replace(graph(services, calls), cluster=Cluster(nodes=1, cpus_per_node=cpus))
+    found, each = predict(one, MODEL, replace(EXACT, samples=200)), hop(1024, 1024)
+    share = 0.0 if cpus is None else 1.0 / cpus
+    without, with_ = share * min(own_ns, rest_ns), share * (min(own_ns, rest_ns) + each)
+    assert found.latency["mean"].without_ns == pytest.approx(2e6 + rest_ns + without, rel=1e-9)
+    assert found.latency["mean"].with_ns == pytest.approx(2e6 + rest_ns + 2 * each + with_, rel=1e-9)
+    assert found.latency["p50"].overhead_ns.value == pytest.approx(added(found), rel=1e-3)
+    parts = sum(found.latency_by_component_ns[name].value for name in HTTP)
+    assert parts + found.hidden_ns == pytest.approx(added(found), rel=1e-9)
+
+
+@pytest.mark.parametrize("repeat", ["sequential", "parallel"])
+def test_asynchronous_calls_delay_the_calls_that_follow_in_a_stage(repeat: str) -> None:
+    """Of 5 calls, each has half of the others behind it on average; nothing follows the last service's own."""
+    calls = [call("a", "b", calls_per_request=5.0, repeat=repeat), call("b", "c", asynchronous=True)]
+    last = [call("a", "b", calls_per_request=5.0, repeat=repeat), call("a", "c", asynchronous=True)]
+    services, one_cpu = [service("a"), service("b"), service("c")], Cluster(nodes=1, cpus_per_node=1.0)
+    waited, late = (predict(replace(graph(services, each), cluster=one_cpu), MODEL, EXACT) for each in (calls, last))
+    delay_ns = 5 * (1e6 + hop(1024, 1024))
+    assert waited.latency["mean"].with_ns - late.latency["mean"].with_ns == pytest.approx(delay_ns, rel=1e-9)
+
+
 def test_repeated_calls_follow_each_other_or_run_together() -> None:
     for repeat, times in (("sequential", 3.0), ("parallel", 1.0 + 2 * CALLER_SHARE / 2)):
         calls = [call("a", "b", calls_per_request=3.0, repeat=repeat)]
