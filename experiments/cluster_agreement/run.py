@@ -23,7 +23,8 @@ from experiments.machine import IN_SHORT, MACHINE, machine_text
 from meshinsight import __version__
 from profiler.attribution.statistics import Floats, bootstrap_interval
 from profiler.cluster.api.session import Session, connect
-from profiler.cluster.run.running import ClusterRun, Where
+from profiler.cluster.run.continuing import Where
+from profiler.cluster.run.running import ClusterRun
 from profiler.errors import MeshInsightError
 from profiler.files.writing import write_whole
 from profiler.host.environment import describe_environment

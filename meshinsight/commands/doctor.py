@@ -1,6 +1,6 @@
-"""`meshinsight doctor`: what this machine offers, and what follows for each feature.
+"""`meshinsight doctor`: what this machine or a cluster offers, and what follows for each feature.
 
-Exit status: 0 the diagnosis is printed; with a feature named, 1 it does not work here.
+Exit status: 0 the diagnosis is printed; with a feature named, or for a cluster, 1 it does not work there.
 """
 
 import sys
@@ -12,7 +12,10 @@ import typer
 
 from meshinsight.application import examples
 from meshinsight.console import print_whole, write_json_document
+from meshinsight.on_cluster import diagnose_on_cluster
 from meshinsight.options.checks import output_format
+from meshinsight.options.cluster import Cluster, ClusterOptions
+from meshinsight.options.groups import grouped
 from profiler.errors import UsageError
 from profiler.text import not_one_of
 
@@ -27,15 +30,20 @@ EXIT_DOES_NOT_WORK: Final = 1
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
 _STATUS_WIDTH: Final = 9
 _NAME_WIDTH: Final = 28
-_EXAMPLES: Final = examples("sudo meshinsight doctor", "sudo meshinsight doctor profile")
+_EXAMPLES: Final = examples(
+    "sudo meshinsight doctor",
+    "sudo meshinsight doctor profile",
+    "meshinsight doctor --cluster --mesh istio --namespace meshinsight",
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add `doctor` to the command line."""
-    app.command(name="doctor", epilog=_EXAMPLES)(doctor)
+    app.command(name="doctor", epilog=_EXAMPLES)(grouped(doctor))
 
 
 def doctor(
+    *,
     feature: Annotated[
         str | None,
         typer.Argument(
@@ -44,25 +52,35 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    cluster: Cluster = False,
+    place: ClusterOptions,
     output: Annotated[str, output_format("table", "json")] = "table",
 ) -> None:
-    """Check which features work on this machine.
+    """Check what works on this machine or on a cluster.
 
-    Prints what is missing and the remedy, and changes nothing. With a feature named, the exit status is 1 if it does
-    not work here.
+    Prints what is missing and the remedy, and changes nothing. With a feature named, or with --cluster, the exit status
+    is 1 if it does not work there.
     """
+    if cluster:
+        if feature is not None:
+            raise UsageError(f"FEATURE: {feature} is checked on this machine; leave it or --cluster out")
+        _print(diagnose_on_cluster(place), output, must_work=True)
+        return
+    place.require_cluster()
     from profiler.doctor import FEATURES, diagnose
 
     if feature is not None and feature not in FEATURES:
         raise UsageError(f"FEATURE: {not_one_of(feature, tuple(FEATURES))}")
     diagnosis = diagnose()
-    if feature is not None:
-        diagnosis = diagnosis.of_feature(feature)
+    _print(diagnosis if feature is None else diagnosis.of_feature(feature), output, must_work=feature is not None)
+
+
+def _print(diagnosis: "Diagnosis", output: str, *, must_work: bool) -> None:
     if output == "json":
         write_json_document(diagnosis.as_json(), sys.stdout)
     else:
         print_whole(lambda console: _print_table(table_lines(diagnosis), console), sys.stdout)
-    if feature is not None and not all(found.works for found in diagnosis.features):
+    if must_work and not all(found.works for found in diagnosis.features):
         raise typer.Exit(EXIT_DOES_NOT_WORK)
 
 

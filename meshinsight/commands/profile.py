@@ -13,7 +13,7 @@ import typer
 from meshinsight import numbers
 from meshinsight.application import examples
 from meshinsight.console import print_note, write_document
-from meshinsight.on_cluster import print_objects, profile_on_cluster
+from meshinsight.on_cluster import YAML, print_plan, profile_on_cluster, resume_on_cluster
 from meshinsight.options.checks import output_format
 from meshinsight.options.cluster import Cluster, ClusterOptions
 from meshinsight.options.dimensions import Dimensions
@@ -123,7 +123,7 @@ def profile(
     dimensions: Dimensions,
     cluster: Cluster = False,
     place: ClusterOptions,
-    output: Annotated[str, output_format("table", "json", "markdown")] = "table",
+    output: Annotated[str, output_format("table", "json", "markdown", YAML)] = "table",
     full: Full = False,
     print_bpf: Annotated[
         bool, typer.Option("--print-bpf", help="Print the BPF programs and do nothing else.", rich_help_panel=RUN)
@@ -140,23 +140,25 @@ def profile(
     chosen = dimensions.settings()
     if not cluster:
         place.require_cluster()
-    elif run.resume is not None:
-        raise UsageError("--resume: not on a cluster; start a new run")
+    if output == YAML and not (cluster and run.dry_run):
+        raise UsageError("--output yaml: prints the objects of a run on a cluster; add --cluster --dry-run")
     if run.resume is not None:
-        _resume(run.resume, replace(run, resume=None) != Run() or bool(chosen), Shown(output, full))
+        with_others = replace(run, resume=None) != Run() or bool(chosen)
+        _resume(run.resume, with_others, place if cluster else None, Shown(output, full))
         return
     settings = _settings(run, chosen, dimensions)
     settings = replace(settings, ends=()) if cluster else settings.on(len(os.sched_getaffinity(0)))
     if run.dry_run:
         if cluster:
-            print_objects(settings, place)
+            print_plan(settings, place, output)
         else:
             _print_plan(settings)
         return
     if run.graphs:
         _print_time(settings)
     if cluster:
-        _show(profile_on_cluster(settings, place, _new_directory(run.out)), Shown(output, full))
+        directory = _new_directory(run.out)
+        _show(profile_on_cluster(settings, place, directory), Shown(output, full), _resuming(directory))
     else:
         _measure(settings, _new_directory(run.out), Shown(output, full))
 
@@ -226,22 +228,40 @@ def _new_directory(out: Path | None) -> Path:
     directory = out or default_directory()
     require_place(directory, "--out")
     if Journal(directory).begun:
-        resume = shlex.join(("--resume", str(directory)))
-        raise UsageError(f"--out {directory}: holds an unfinished run; continue it with {resume}, or remove it")
+        resume = _resuming(directory)
+        raise UsageError(f"--out {directory}: holds an unfinished run; {resume}, or remove it")
     if (directory / FILE_NAME).exists():
         raise UsageError(f"--out {directory}: already holds a profile, which is kept; choose another directory")
     return directory
 
 
-def _resume(directory: Path, with_others: bool, shown: Shown) -> None:
+def _resume(directory: Path, with_others: bool, place: ClusterOptions | None, shown: Shown) -> None:
+    """Continue a run, on a cluster if there is a `place`."""
     from profiler.measuring.journal import Journal
     from profiler.measuring.output_folder import require_place
 
     if with_others:
         raise UsageError("--resume: continues with the settings of the run; leave the other options out")
-    settings = Journal(directory).settings()
+    journal = Journal(directory)
+    settings = journal.settings()
+    if journal.on_cluster and place is None:
+        raise UsageError(f"--resume {directory}: was begun on a cluster; add --cluster")
+    if place is not None and not journal.on_cluster:
+        raise UsageError(f"--resume {directory}: was begun on this machine; leave --cluster out")
     require_place(directory, "--resume")
-    _measure(settings, directory, shown)
+    if place is None:
+        _measure(settings, directory, shown)
+    else:
+        _show(resume_on_cluster(settings, place, directory), shown, _resuming(directory))
+
+
+def _resuming(directory: Path) -> str:
+    """How the run that is kept in a directory is continued."""
+    from profiler.measuring.journal import Journal
+
+    journal = Journal(directory)
+    cluster = ("--cluster",) if journal.begun and journal.on_cluster else ()
+    return f"continue with: {shlex.join(('meshinsight', 'profile', *cluster, '--resume', str(directory)))}"
 
 
 def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None:
@@ -252,7 +272,7 @@ def _measure(settings: "ProfileSettings", directory: Path, shown: Shown) -> None
     from profiler.measuring.profiling import Invocation, Profiling
 
     profiling = Profiling(settings, Invocation(("meshinsight", *sys.argv[1:]), __version__))
-    resume = f"continue with: {shlex.join(('meshinsight', 'profile', '--resume', str(directory)))}"
+    resume = _resuming(directory)
     try:
         with Progress() as progress:
             outcome = profiling.run(directory, progress.update)

@@ -6,7 +6,7 @@ from typing import Final
 from profiler.doctor.check import ATTACH, EBPF, ROOT, Check
 from profiler.doctor.host import Host
 
-_OLDEST: Final = (5, 10)
+OLDEST: Final = (5, 10)
 """The CPU probe runs a program on a chosen CPU (BPF_PROG_TEST_RUN of a raw tracepoint), new in this version."""
 
 _MOUNT: Final = "mount -t tracefs nodev /sys/kernel/tracing"
@@ -18,7 +18,7 @@ def kernel(host: Host) -> Check:
         remedy = "measure on a Linux machine and bring the profile here"
         return Check("kernel", "missing", f"{host.system}, not Linux", ROOT, remedy)
     detail = f"Linux {host.release} {host.machine}"
-    if kernel_version(host.release) < _OLDEST:
+    if kernel_version(host.release) < OLDEST:
         return Check("kernel", "missing", detail, EBPF, "use Linux 5.10 or later", weakens=(ATTACH,))
     return Check("kernel", "ok", detail)
 

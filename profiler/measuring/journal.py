@@ -7,6 +7,7 @@ is done. Each file is written whole or not at all; the folder goes when the run 
 import contextlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ _RUN: Final = "run.json"
 FORMAT: Final = "meshinsight-unfinished-run"
 VERSION: Final = 2
 """The version of the note that this package reads and writes. In version 1 all processes were pinned apart."""
+
+CLUSTER: Final = "cluster"
+"""The fact that tells which cluster a run was begun on."""
 
 _REMEDY: Final = "it cannot be continued; start a new run in another directory"
 
@@ -79,6 +83,22 @@ class Journal:
     def facts(self) -> dict[str, Any]:
         """What the run was begun with: version of the proxies and the like."""
         return self._note().facts
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the run was begun on a cluster."""
+        return CLUSTER in self.facts()
+
+    def files(self) -> dict[str, str]:
+        """All that is kept, by file name: for a run that goes on elsewhere. Raises UsageError."""
+        found = [self._folder / _RUN, *self._files()]
+        return {file.name: read_text(file, _REMEDY, origin=f"--resume {file}") for file in found}
+
+    def restore(self, files: Mapping[str, str]) -> None:
+        """Keep what `files` of another journal returned."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(self._folder / Path(name).name, text)
 
     @property
     def _origin(self) -> str:

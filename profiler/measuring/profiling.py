@@ -143,6 +143,7 @@ class Profiling:
         interrupted: BaseException | None = None
         journal = Journal(directory)
         facts = {
+            **self._testbed.facts,
             "machine": describe_environment()["machine_id_hash"],
             **{name: found.version for name, found in self._proxies.items()},
             **{f"program {variant.binary}": found.binary_sha256 for variant, found in self._own_programs.items()},

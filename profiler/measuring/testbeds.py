@@ -72,6 +72,10 @@ class Testbed(Protocol):
     def environment(self) -> Mapping[str, Any]:
         """What there is to note of it beside the machine."""
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What has to be the same for a run to be continued, beside machine and proxies."""
+
     def proxy(self, name: str) -> ProxyVersion:
         """Which build of a proxy its hops have. Raises MeshInsightError."""
 
@@ -99,6 +103,11 @@ class LocalTestbed:
     @property
     def environment(self) -> Mapping[str, Any]:
         """Nothing: it is the machine."""
+        return {}
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """None."""
         return {}
 
     def proxy(self, name: str) -> ProxyVersion:

@@ -168,6 +168,11 @@ class InPods:
         servers = {"server_machine": self._far.pods.describe()} if self._far else {}
         return {"cluster": {**self._task.cluster, **servers}}
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Cluster, image, mesh and nodes, as the command line saw them."""
+        return self._task.begun
+
     def secrets(self, run: Run) -> Secrets:
         """Those that the run's own sidecars have; made up where there are none to agree with."""
         if not SECRETS.exists():

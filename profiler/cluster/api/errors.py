@@ -84,6 +84,10 @@ def api_error(doing: str, server: str, status: int, reason: str, body: Any) -> C
 def connection_error(server: str, error: Exception) -> ClusterError:
     """The error of a connection that could not be made, or ended early."""
     text = f"{error!r} {error}"
+    if "certificate has expired" in text:
+        return ClusterError(
+            f"{server}: its certificate has expired; renew it on the control plane, and check the clock of this machine"
+        )
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         return ClusterError(
             f"{server}: its certificate is not signed by the authority of the kubeconfig; the kubeconfig is of another "

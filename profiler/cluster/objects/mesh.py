@@ -86,6 +86,17 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Installation:
+    """How doctor finds the mesh: the label selector of its control plane's Deployments.
+
+    `namespaces` are labels or annotations, `key` or `key=value`, of namespaces whose pods it injects.
+    """
+
+    deployments: str
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mesh:
     """One mesh, as its file describes it.
 
@@ -104,6 +115,7 @@ class Mesh:
     program_version: Reading | None = None
     configuration: Reading | None = None
     control_plane: tuple[str, ...] = ()
+    installation: Installation | None = None
 
     def check(self, hop: Hop) -> None:
         """Raise UsageError unless the hop can be measured with this mesh."""
@@ -177,7 +189,7 @@ def said_by_object(reading: Reading | None, pod: Mapping[str, Any], container: s
 
 
 def _made(content: Mapping[str, Any]) -> Mesh:
-    proxy = content.get("proxy")
+    proxy, found = content.get("proxy"), content.get("installation")
     return Mesh(
         name=content["name"],
         description=content["description"],
@@ -193,6 +205,7 @@ def _made(content: Mapping[str, Any]) -> Mesh:
         program_version=Reading(**content["program_version"]) if "program_version" in content else None,
         configuration=Reading(**content["configuration"]) if "configuration" in content else None,
         control_plane=tuple(content.get("control_plane", ())),
+        installation=Installation(found["deployments"], tuple(found.get("namespaces", ()))) if found else None,
     )
 
 

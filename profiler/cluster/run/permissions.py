@@ -7,6 +7,7 @@ prepared a run also makes what manifests/ would have made: that is for administr
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from profiler.cluster.api.errors import ForbiddenError, rule_text
@@ -42,7 +43,8 @@ _NAMESPACES: Final = tuple(Permission(verb, "", "namespaces") for verb in ("list
 
 def needed(plan: ClusterPlan, version: str = "") -> list[Permission]:
     """What a plan needs on this server: where `plan` is prepared for, no more than the Role. Pure but for the file."""
-    found = [permission for rule in _role()["rules"] for permission in _permissions(rule)]
+    granted = [rule for role in _roles(plan.mesh.name) for rule in role["rules"]]
+    found = [permission for rule in granted for permission in _permissions(rule)]
     if version:
         unused = "get" if _number(version) >= _EXEC_BY_CREATE_SINCE else "create"
         found = [one for one in found if (one.resource, one.verb) != (_EXEC, unused)]
@@ -51,28 +53,36 @@ def needed(plan: ClusterPlan, version: str = "") -> list[Permission]:
     return [*found, *_NAMESPACES] if plan.own_namespace else found
 
 
-def check_permissions(session: Session, plan: ClusterPlan) -> None:
-    """Raise ForbiddenError naming all that the user may not do and the plan needs."""
+def refused(session: Session, plan: ClusterPlan) -> list[Permission]:
+    """What the plan needs and the user may not do, as the cluster answers."""
     inside = None if plan.own_namespace else plan.namespace_name
-    refused = [
+    return [
         one for one in needed(plan, session.version) if not session.allowed(one.verb, one.group, one.resource, inside)
     ]
-    if refused:
-        what = ", ".join(f"{one.verb} {one.resource}" for one in refused)
-        rules = ", ".join(rule_text(one.group, one.resource, one.verb) for one in refused)
-        raise ForbiddenError(
-            f"context {session.context} may not {what}{'' if inside is None else f' in namespace {inside}'}; "
-            f"{_remedy(plan)}, or add {rules}"
-        )
 
 
-def _remedy(plan: ClusterPlan) -> str:
+def check_permissions(session: Session, plan: ClusterPlan) -> None:
+    """Raise ForbiddenError naming all that the user may not do and the plan needs."""
+    if lacking := refused(session, plan):
+        what = ", ".join(f"{one.verb} {one.resource}" for one in lacking)
+        where = "" if plan.own_namespace else f" in namespace {plan.namespace_name}"
+        raise ForbiddenError(f"context {session.context} may not {what}{where}; {remedy(plan, lacking)}")
+
+
+def remedy(plan: ClusterPlan, lacking: Sequence[Permission]) -> str:
+    """How the user gets the rights that are lacking."""
     if plan.prepared:
-        return f"let an administrator bind the Role {ROLE} of that namespace to you"
+        roles = " and ".join(role["metadata"]["name"] for role in _roles(plan.mesh.name))
+        return f"let an administrator bind the Role {roles} of that namespace to you, or add {rules(lacking)}"
     return (
         "let an administrator prepare a namespace (`kubectl apply -k manifests/`), bind its Role "
-        f"{ROLE} to you, and give --namespace"
+        f"{ROLE} to you, and give --namespace, or add {rules(lacking)}"
     )
+
+
+def rules(lacking: Sequence[Permission]) -> str:
+    """The rules of a Role that are lacking."""
+    return ", ".join(rule_text(one.group, one.resource, one.verb) for one in lacking)
 
 
 def _permissions(rule: dict[str, Sequence[str]]) -> Iterator[Permission]:
@@ -81,12 +91,19 @@ def _permissions(rule: dict[str, Sequence[str]]) -> Iterator[Permission]:
             yield from (Permission(verb, group, resource) for verb in rule["verbs"])
 
 
-def _role() -> Object:
+def _roles(mesh: str) -> list[Object]:
+    """The Role of runs, and that of runs with the mesh, where it needs one."""
+    files = [manifests_folder() / name for name in ("rbac.yaml", f"{mesh}-rbac.yaml")]
+    documents = [made for file in files if file.is_file() for made in _documents(file)]
+    return [
+        made for made in documents if made["kind"] == "Role" and made["metadata"]["name"] in (ROLE, f"{ROLE}-{mesh}")
+    ]
+
+
+def _documents(file: Path) -> Iterator[Any]:
     import yaml
 
-    documents: Iterator[Any] = yaml.safe_load_all((manifests_folder() / "rbac.yaml").read_text(encoding="utf-8"))
-    found: Object = next(one for one in documents if one["kind"] == "Role" and one["metadata"]["name"] == ROLE)
-    return found
+    return iter(yaml.safe_load_all(file.read_text(encoding="utf-8")))
 
 
 def _number(version: str) -> tuple[int, int]:

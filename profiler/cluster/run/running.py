@@ -2,11 +2,11 @@
 
 import json
 import secrets
-import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +20,14 @@ from profiler.cluster.objects.mesh import NO_SIDECAR, Mesh, load_mesh, said_by_o
 from profiler.cluster.objects.objects import server_port
 from profiler.cluster.objects.plan import BESIDE_S, LONGEST_RUN_S, ClusterPlan
 from profiler.cluster.objects.rendering import make_secrets
+from profiler.cluster.run.continuing import Where, facts_of, keep_result, require_same
 from profiler.cluster.run.leftovers import this_process
 from profiler.cluster.run.lifecycle import Place, check_pods, decide_namespace, existing, wait_ready
 from profiler.cluster.run.progress import Said, follow, spoken
 from profiler.cluster.run.task import HopPlace, MeshProxy, SidecarPlace, Task
 from profiler.errors import UsageError
 from profiler.host.interrupts import Interrupted
+from profiler.measuring.journal import Journal
 from profiler.measuring.loop import Report
 from profiler.measuring.profiling import Outcome, Schedule
 from profiler.measuring.testbeds import answers_of
@@ -39,21 +41,6 @@ from profiler.workload.base import Answers
 
 _TIMES_EXPECTED: Final = 2.0
 """A run's deadline: so many times what it is expected to take, and `BESIDE_S`."""
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which namespace, nodes, mesh and image a run uses. Empty: one of its own, the scheduler's choice.
-
-    `server_node` is for servers that are not to be on `node`.
-    """
-
-    image: str
-    mesh: str = "builtin"
-    namespace: str = ""
-    node: str = ""
-    server_node: str = ""
-    allow_foreign: bool = False
 
 
 def cluster_plan(settings: ProfileSettings, where: Where, place: Place = Place()) -> ClusterPlan:  # noqa: B008 - frozen
@@ -91,16 +78,22 @@ def cluster_plan(settings: ProfileSettings, where: Where, place: Place = Place()
 
 @dataclass(frozen=True)
 class ClusterRun:
-    """A run on a cluster. `command` and `version` are noted in the profile."""
+    """A run on a cluster. `command` and `version` are noted in the profile.
+
+    `begun` are the facts of an unfinished run that it continues.
+    """
 
     session: Session
     settings: ProfileSettings
     where: Where
     command: tuple[str, ...]
     version: str
+    begun: Mapping[str, Any] | None = None
 
     def run(self, directory: Path, report: Report) -> Outcome:
         """Measure there, bring the result to `directory`, and remove what was made.
+
+        What an unfinished run has in `directory` already is kept and not measured again.
 
         Stopped by a signal, or by the end of a pod, it brings what was finished.
 
@@ -110,14 +103,14 @@ class ClusterRun:
         """
         place = decide_namespace(self.session, self.where.namespace, allow_foreign=self.where.allow_foreign)
         plan = cluster_plan(self.settings, self.where, place)
-        _require_new(directory)
+        if self.begun is None:
+            _require_new(directory)
         report(f"creating pods in {plan.namespace_name}", 0.0)
         removing = partial(report, "removing what was made", 0.0)
         with existing(self.session, plan, make_secrets(plan), removing):
             interrupted = self._measured(plan, directory, report)
         if interrupted is not None and not (directory / FILE_NAME).is_file():
-            shutil.rmtree(directory)  # ended before there was anything to load
-            raise interrupted
+            raise interrupted  # ended before there was anything to load
         return Outcome(directory / FILE_NAME, load_profile(directory), interrupted)
 
     def _measured(self, plan: ClusterPlan, directory: Path, report: Report) -> BaseException | None:
@@ -125,6 +118,10 @@ class ClusterRun:
         execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
         pods = wait_ready(self.session, plan, progress=_counted(report))
         task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
+        task = replace(task, begun=facts_of(self.session, self.where, plan, task.cluster))
+        if self.begun is not None:
+            require_same(directory, self.begun, task.begun)
+            task = replace(task, finished=Journal(directory).files())
         hand_over(execute, json.dumps(task.to_json()).encode())
         stopped: Interrupted | None = None
         try:
@@ -136,7 +133,7 @@ class ClusterRun:
             check_pods(self.session, plan)  # the reason may be that of another pod
             raise
         report("fetching the result", 0.0)
-        fetch_folder(execute, ended.result or "", directory)
+        _fetch(execute, ended.result or "", directory, task.begun)
         broken = _reason(self.session, plan, ended.error) if ended.error and not stopped else None
         with suppress(ClusterError):  # the container may have ended before the answer
             short_output(execute([*IN_POD, "acknowledge"]))
@@ -257,6 +254,16 @@ def _reason(session: Session, plan: ClusterPlan, said: str) -> ClusterError:
 
 def _counted(report: Report) -> Callable[[int, int], None]:
     return lambda ready, wanted: report(f"{ready} of {wanted} pods are ready", 0.0)
+
+
+def _fetch(execute: Execute, folder: str, directory: Path, begun: Mapping[str, str]) -> None:
+    """Bring the result of a run with the facts `begun` to `directory`, unless there is no profile in it."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
+        result = Path(scratch) / "result"
+        fetch_folder(execute, folder, result)
+        if (result / FILE_NAME).is_file():
+            keep_result(result, directory, begun)
 
 
 def _require_new(directory: Path) -> None:

@@ -12,7 +12,7 @@ from profiler.planning.settings import ProfileSettings
 from profiler.text import error_line, one_line
 
 FORMAT: Final = "meshinsight-cluster-task"
-VERSION: Final = 3
+VERSION: Final = 4
 ASSISTANT_PORT: Final = 15443
 """Where the profiler on the servers' node listens."""
 
@@ -61,7 +61,8 @@ class MeshProxy:
 class Task:
     """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is.
 
-    `assistant` is the address of the profiler on the servers' node, where that is another one.
+    `assistant` is the address of the profiler on the servers' node, where that is another one. `begun` is what has to
+    be the same when the run is continued; `finished` are the files of its journal, where it is.
     """
 
     settings: ProfileSettings
@@ -71,6 +72,8 @@ class Task:
     places: Mapping[str, HopPlace]
     cluster: Mapping[str, Any] = field(default_factory=dict)
     assistant: str | None = None
+    begun: Mapping[str, str] = field(default_factory=dict)
+    finished: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The task as plain JSON values."""
@@ -84,6 +87,8 @@ class Task:
             "places": {name: asdict(place) for name, place in self.places.items()},
             "cluster": dict(self.cluster),
             "assistant": self.assistant,
+            "begun": dict(self.begun),
+            "finished": dict(self.finished),
         }
 
     @classmethod
@@ -108,6 +113,8 @@ class Task:
             places=found.places,
             cluster=found.cluster,
             assistant=found.assistant,
+            begun=found.begun,
+            finished=found.finished,
         )
 
 
@@ -122,3 +129,5 @@ class _Document:
     places: dict[str, HopPlace]
     cluster: dict[str, Any]
     assistant: str | None
+    begun: dict[str, str]
+    finished: dict[str, str]

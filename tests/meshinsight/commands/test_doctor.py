@@ -9,8 +9,11 @@ from typer.testing import CliRunner
 from meshinsight.application import Application
 from meshinsight.commands import doctor as command
 from profiler import doctor
-from profiler.doctor import Check, Diagnosis
-from profiler.doctor.check import PROFILE
+from profiler.cluster import doctor as cluster_doctor
+from profiler.cluster.doctor import ClusterDiagnosis
+from profiler.cluster.run.continuing import Where
+from profiler.doctor import Check, Diagnosis, Status
+from profiler.doctor.check import CLUSTER, PROFILE
 from profiler.errors import UsageError
 
 DIAGNOSIS = Diagnosis(
@@ -60,6 +63,37 @@ def test_a_feature_that_does_not_work_is_one_in_json_too(app: typer.Typer) -> No
     result = CliRunner().invoke(app, ["profile", "-o", "json"])
     assert result.exit_code == 1
     assert [feature["name"] for feature in json.loads(result.output)["features"]] == ["profile"]
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("missing", 1)])
+def test_a_cluster_on_which_no_run_can_work_is_a_failure(
+    app: typer.Typer, monkeypatch: pytest.MonkeyPatch, status: Status, code: int
+) -> None:
+    asked: list[Where] = []
+
+    def diagnosed(_: object, where: Where, default_image: str) -> ClusterDiagnosis:
+        asked.append(where)
+        return ClusterDiagnosis((Check("pods", status, "may not", (CLUSTER,)),), context="test")
+
+    monkeypatch.setattr(cluster_doctor, "diagnose_cluster", diagnosed)
+    result = CliRunner().invoke(app, ["--cluster", "--namespace", "mi", "-o", "json"])
+    assert result.exit_code == code
+    assert json.loads(result.output)["features"][0]["works"] == (code == 0)
+    assert asked == [Where("", "builtin", "mi")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--namespace", "mi"], "--namespace: is for runs on a cluster; add --cluster"),
+        (["profile", "--cluster"], "FEATURE: profile is checked on this machine; leave it or --cluster out"),
+        (["--cluster", "--kubeconfig", "/no/such"], "--kubeconfig /no/such: no such file"),
+    ],
+)
+def test_wrong_requests_for_a_cluster_are_usage_errors(app: typer.Typer, arguments: list[str], message: str) -> None:
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(message)
 
 
 def test_an_unknown_feature_is_a_usage_error(app: typer.Typer) -> None:

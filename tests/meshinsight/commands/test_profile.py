@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from meshinsight.commands import profile as profile_command
@@ -74,7 +75,7 @@ def traces() -> dict[str, object]:
             "--response-bytes: expected a size in bytes or with its unit, such as 4KiB; found 'many'",
         ),
         (("--rate", "fast"), "--rate: expected a rate in requests per second, or max; found 'fast'"),
-        (("-o", "xml"), "--output: expected one of table, json, markdown; found 'xml'"),
+        (("-o", "xml"), "--output: expected one of table, json, markdown, yaml; found 'xml'"),
         (("--connections", "1.5"), "--connections: expected a whole number; found '1.5'"),
         (("--headers", "abc"), "--headers: expected a number, or a number x bytes, as in 20x100; found 'abc'"),
         (("--headers", "20x"), "as in 20x100; found '20x'"),
@@ -96,6 +97,9 @@ def traces() -> dict[str, object]:
         (("--resume", "/no/such", "--seed", "3"), "--resume: continues with the settings of the run; leave the other"),
         (("--resume", "/no/such", "--dry-run"), "--resume: continues with the settings of the run; leave the other"),
         (("--resume", "/no/such", "--quick"), "--resume: continues with the settings of the run; leave the other"),
+        (("-o", "yaml"), "--output yaml: prints the objects of a run on a cluster; add --cluster --dry-run"),
+        (("--cluster", "--resume", "/no/such"), "--resume /no/such: holds no unfinished run"),
+        (("--cluster", "--resume", "/no/such", "--quick"), "--resume: continues with the settings of the run; leave"),
         (("--resume", "/no/such", "--out", "x"), "--resume: continues with the settings of the run; leave the other"),
     ],
 )
@@ -104,6 +108,33 @@ def test_bad_requests_get_one_line_and_status_2(arguments: tuple[str, ...], mess
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "option", "message"),
+    [
+        ({"cluster": "0123"}, (), "was begun on a cluster; add --cluster"),
+        ({"machine": "0123"}, ("--cluster",), "was begun on this machine; leave --cluster out"),
+    ],
+)
+def test_a_run_is_continued_where_it_was_begun(
+    tmp_path: Path, facts: dict[str, str], option: tuple[str, ...], message: str
+) -> None:
+    Journal(tmp_path).begin(ProfileSettings(), facts)
+    done = meshinsight("profile", *option, "--resume", str(tmp_path))
+    assert (done.returncode, done.stderr) == (2, f"meshinsight: error: --resume {tmp_path}: {message}\n")
+
+
+def test_a_dry_run_of_a_cluster_is_yaml_where_that_is_asked_for() -> None:
+    done = meshinsight("profile", "--cluster", "--dry-run", "--quick", "-o", "yaml")
+    objects = list(yaml.safe_load_all(done.stdout))
+    assert {"Namespace", "Pod", "NetworkPolicy"} < {made["kind"] for made in objects}
+    assert done.stderr.startswith("no --image: the nodes must have meshinsight:")
+    assert "podman build" in done.stderr
+    assert done.stderr.count("\n") == 1
+    named = meshinsight("profile", "--cluster", "--dry-run", "--quick", "--image", "registry/mi:1")
+    assert named.stderr == ""
+    assert "registry/mi:1" in named.stdout
 
 
 def dry_run(*arguments: str) -> str:

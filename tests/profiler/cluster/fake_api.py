@@ -22,7 +22,9 @@ KINDS: Final = {
         "Secret": "secrets",
         "Pod": "pods",
         "Event": "events",
+        "Node": "nodes",
     },
+    "apps/v1": {"Deployment": "deployments"},
     "batch/v1": {"Job": "jobs"},
     "networking.k8s.io/v1": {"NetworkPolicy": "networkpolicies"},
     "rbac.authorization.k8s.io/v1": {"Role": "roles", "RoleBinding": "rolebindings"},
@@ -31,7 +33,7 @@ KINDS: Final = {
         "SelfSubjectRulesReview": "selfsubjectrulesreviews",
     },
 }
-CLUSTER_SCOPED: Final = ("Namespace", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
+CLUSTER_SCOPED: Final = ("Namespace", "Node", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
 _ITEM: Final = re.compile(
     r"(?:/api/v1|/apis/[^/]+/v1)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?"
 )

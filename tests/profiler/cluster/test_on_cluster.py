@@ -27,11 +27,12 @@ from profiler.cluster.objects.plan import ClusterPlan, Memory
 from profiler.cluster.objects.rendering import make_secrets, render
 from profiler.cluster.objects.templates import manifests_folder
 from profiler.cluster.run.attaching import attach_on_cluster, find_sidecars
+from profiler.cluster.run.continuing import Where
 from profiler.cluster.run.leftovers import find_runs, remove_leftovers, this_process
 from profiler.cluster.run.lifecycle import Place, check_pods, create, decide_namespace, remove, remove_run, wait_ready
 from profiler.cluster.run.permissions import ROLE, check_permissions, needed
 from profiler.cluster.run.progress import follow
-from profiler.cluster.run.running import ClusterRun, Where
+from profiler.cluster.run.running import ClusterRun
 from profiler.errors import UsageError
 from profiler.planning.settings import ProfileSettings
 from profiler.profile.document import load_profile

@@ -122,3 +122,19 @@ def test_an_entry_of_another_form_counts_as_unfinished(tmp_path: Path, text: str
     journal.save("a", block_result())
     (tmp_path / "unfinished" / "001-b.json").write_text(text)
     assert list(Journal(tmp_path).results()) == ["a"]
+
+
+def test_what_is_kept_goes_on_elsewhere(tmp_path: Path) -> None:
+    journal = begun(tmp_path / "here")
+    journal.save("a", block_result([cell("one")]))
+    Journal(tmp_path / "there").restore(journal.files())
+    there = Journal(tmp_path / "there")
+    assert (there.settings(), there.facts()) == (journal.settings(), journal.facts())
+    assert there.results() == journal.results()
+
+
+@pytest.mark.parametrize(("facts", "expected"), [({"cluster": "0123"}, True), ({"machine": "0123"}, False)])
+def test_it_knows_whether_it_was_begun_on_a_cluster(tmp_path: Path, facts: dict[str, str], expected: bool) -> None:
+    journal = Journal(tmp_path)
+    journal.begin(EVERYTHING, facts)
+    assert journal.on_cluster == expected

@@ -17,7 +17,9 @@ from profiler.cluster.agent.testbed import InPods
 from profiler.cluster.run.task import Task
 from profiler.errors import MeshInsightError
 from profiler.host.interrupts import Interrupted
+from profiler.measuring.journal import Journal
 from profiler.measuring.profiling import Invocation, Profiling
+from profiler.profile.document import FILE_NAME
 
 _FETCHED_WITHIN_S: Final = 15.0
 """How long an evicted pod holds its result; its grace period is a little longer."""
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     PID.write_text(str(os.getpid()))
     early = _measured(Task.from_json(awaited_task()))
     error = None if early is None else str(early)
-    if not RESULT.exists():
+    if not (RESULT / FILE_NAME).exists():
         raise MeshInsightError(error or "nothing was measured")
     say({"result": str(RESULT), "error": error})
     evicted = isinstance(early, Interrupted) and early.signum == signal.SIGTERM
@@ -37,7 +39,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _measured(task: Task) -> BaseException | None:
-    """Measure into RESULT. Returns what ended the run early, None if nothing did."""
+    """Measure into RESULT what is not finished. Returns what ended the run early, None if nothing did."""
+    if task.finished:
+        Journal(RESULT).restore(task.finished)
     try:
         profiling = Profiling(task.settings, Invocation(task.command, task.version), testbed=InPods(task))
         outcome = profiling.run(RESULT, lambda label, left_s: say({"label": label, "left_s": left_s}))

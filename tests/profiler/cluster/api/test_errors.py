@@ -1,6 +1,7 @@
 """What the API server says, as one line."""
 
 import json
+import ssl
 
 import pytest
 
@@ -28,6 +29,16 @@ def test_a_refusal_names_verb_resource_namespace_and_the_rule_to_add() -> None:
         "give --namespace of one that an administrator prepared for runs (docs/how-to/cluster.md), or let one add "
         "the rule "
         '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}'
+    )
+
+
+def test_a_certificate_that_has_expired_is_not_called_one_of_another_cluster() -> None:
+    failure = ssl.SSLCertVerificationError(
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)"
+    )
+    assert str(connection_error("https://api:6443", failure)) == (
+        "https://api:6443: its certificate has expired; renew it on the control plane, and check the clock of this "
+        "machine"
     )
 
 

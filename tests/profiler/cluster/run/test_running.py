@@ -8,7 +8,8 @@ import pytest
 from profiler.cluster.api.errors import ClusterError
 from profiler.cluster.api.session import Session
 from profiler.cluster.run import running
-from profiler.cluster.run.running import ClusterRun, Where, cluster_plan
+from profiler.cluster.run.continuing import Where
+from profiler.cluster.run.running import ClusterRun, cluster_plan
 from profiler.errors import UsageError
 from profiler.planning.cells import ANCHOR_HOP
 from profiler.planning.settings import ProfileSettings
@@ -65,7 +66,6 @@ def test_a_run_that_ended_before_anything_was_measured_says_why_and_leaves_nothi
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured(*_: object) -> ClusterError:
-        (tmp_path / "out").mkdir()
         return ClusterError("the node has no tracefs")
 
     monkeypatch.setattr(running, "existing", lambda *_: nullcontext())

@@ -22,6 +22,8 @@ TASK = Task(
     },
     cluster={"kubernetes": "v1.35.4", "mesh": "istio"},
     assistant="10.0.0.9",
+    begun={"cluster": "0123", "node": "worker-1"},
+    finished={"run.json": "{}", "000-a.json": "{}"},
 )
 
 
@@ -31,8 +33,8 @@ def test_a_task_survives_its_way_into_the_pod() -> None:
 
 
 def test_a_task_of_another_version_is_refused() -> None:
-    with pytest.raises(MeshInsightError, match=r"understands tasks of version 3, this is .* 4; use the image"):
-        Task.from_json({**TASK.to_json(), "version": 4})
+    with pytest.raises(MeshInsightError, match=r"understands tasks of version 4, this is .* 3; use the image"):
+        Task.from_json({**TASK.to_json(), "version": 3})
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [1], {"a": 1}])
@@ -46,5 +48,5 @@ def test_a_task_with_values_of_other_types_is_one_error(key: str, value: object)
 
 @pytest.mark.parametrize("document", [None, 7, [], {}, "x"])
 def test_what_is_no_task_is_refused(document: object) -> None:
-    with pytest.raises(MeshInsightError, match="understands tasks of version 3"):
+    with pytest.raises(MeshInsightError, match="understands tasks of version 4"):
         Task.from_json(document)
