@@ -21,7 +21,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     DASK: ("dask", "distributed"),
     PANDAS: ("pandas",),
     MEASURE: (
-        "cryptography", "h2", "hdrh", "hpack", "httptools", "jinja2", "jwt", "pandas", "pyarrow", "uvloop",
+        "cryptography", "h2", "hdrh", "hpack", "httptools", "jinja2", "jwt", "uvloop",
     ),
     EXPORT: ("hdrh", "pyarrow"),
 }  # fmt: skip

@@ -6,21 +6,19 @@ Each file is written under a temporary name and renamed, so that a file that is 
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.latency import COLUMNS, HAND_OVER_COLUMNS
 from profiler.evaluation.readings import Point, Readings
+from profiler.files.parquet import Column, parquet
 from profiler.files.writing import write_whole
 from profiler.planning.cells import Cell, Plan
 from profiler.profile.stacks import FILES_KEY as STACKS
 from profiler.profile.stacks import packed
 from profiler.symbols.stacks import SampledStacks, heaviest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _LONGEST_NS: Final = 60_000_000_000
 _SIGNIFICANT_DIGITS: Final = 4
@@ -49,8 +47,8 @@ def save_samples(plan: Plan, readings: Readings, directory: Path, block: int = 0
             names.setdefault((hop, scene), Cell(hop, scene).id)
     files = {_numbered(key, block): str(_numbered_file(name, block)) for key, name in FILES.items()}
     exchanges, cpu, histograms, stacks = (directory / name for name in files.values())
-    write_whole(exchanges, _parquet(_exchanges(readings, names)))
-    write_whole(cpu, _parquet(_cpu(readings, names)))
+    write_whole(exchanges, parquet(_exchanges(readings, names)))
+    write_whole(cpu, parquet(_cpu(readings, names)))
     write_whole(histograms, _histogram_log(readings, names))
     if sampled := list(_stacks(readings, names)):
         write_whole(stacks, packed(sampled))
@@ -68,32 +66,26 @@ def _numbered_file(name: str, block: int) -> Path:
     return path.with_stem(_numbered(path.stem, block))
 
 
-def _parquet(table: "pd.DataFrame") -> bytes:
-    return table.to_parquet(None, index=False, compression="zstd")
-
-
-def _exchanges(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
+def _exchanges(readings: Readings, names: dict[Point, str]) -> dict[str, Column]:
     """One row per followed exchange: time on the path in ns, probes included, in how many pieces, and hand-overs."""
-    import pandas as pd
-
     columns = [".".join(column) for column in COLUMNS]
     counts = [f"{column}.pieces" for column in columns]
     hand_overs = [".".join(column) for column in HAND_OVER_COLUMNS]
-    parts = [
-        pd.concat(
-            [
-                pd.DataFrame(window.exchanges.time_ns.astype(np.float32), columns=columns),
-                pd.DataFrame(window.exchanges.segments, columns=counts),
-                pd.DataFrame(window.exchanges.hand_overs, columns=hand_overs),
-            ],
-            axis=1,
-        ).assign(cell=name, round=number)
-        for name, number, window in _latency_rounds(readings, names)
-        if window.exchanges is not None
-    ]
-    if not parts:
-        return pd.DataFrame(columns=["cell", "round", *columns, *counts, *hand_overs])
-    return pd.concat(parts, ignore_index=True)[["cell", "round", *columns, *counts, *hand_overs]]
+    rounds = [(name, number, window.exchanges) for name, number, window in _latency_rounds(readings, names)]
+    found = [(name, number, exchanges) for name, number, exchanges in rounds if exchanges is not None]
+    table: dict[str, Column] = {
+        "cell": [name for name, _, exchanges in found for _ in range(len(exchanges.time_ns))],
+        "round": np.array([number for _, number, exchanges in found for _ in exchanges.time_ns], np.int64),
+    }
+    for titles, attribute, kind in (
+        (columns, "time_ns", np.float32),
+        (counts, "segments", np.uint16),
+        (hand_overs, "hand_overs", np.float32),
+    ):
+        parts = [np.asarray(getattr(exchanges, attribute), kind) for _, _, exchanges in found]
+        values = np.concatenate([np.empty((0, len(titles)), kind), *parts])
+        table |= {title: values[:, index] for index, title in enumerate(titles)}
+    return table
 
 
 def _latency_rounds(readings: Readings, names: dict[Point, str]) -> Iterator[tuple[str, int, Any]]:
@@ -102,14 +94,12 @@ def _latency_rounds(readings: Readings, names: dict[Point, str]) -> Iterator[tup
             yield name, number, window
 
 
-def _cpu(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
+def _cpu(readings: Readings, names: dict[Point, str]) -> dict[str, Column]:
     """One row per window, method, role and state (or sample class): CPU time in ns, with the requests of its phases.
 
     State `busy` of role `all` is what was not idle, the neighbours' or this tool's, by clocks that need no probe.
     """
-    import pandas as pd
-
-    rows = []
+    rows = list[tuple[str, int, float, str, str, str, float]]()
     for point, name in names.items():
         for number, window in enumerate(readings.cpu.get(point, [])):
             methods = {
@@ -118,10 +108,17 @@ def _cpu(readings: Readings, names: dict[Point, str]) -> "pd.DataFrame":
                 "perf": (window.sampled_requests, window.samples.weights if window.samples else {}),
             }
             for method, (requests, times_ns) in methods.items():
-                common = {"cell": name, "round": number, "requests": requests, "method": method}
-                rows += [{**common, "role": role, "state": kind, "cpu_ns": ns} for (role, kind), ns in times_ns.items()]
-    columns = ["cell", "round", "requests", "method", "role", "state", "cpu_ns"]
-    return pd.DataFrame(rows, columns=columns)
+                rows += [(name, number, requests, method, *where, ns) for where, ns in times_ns.items()]
+    cells, rounds, counts, methods_used, roles, states, cpu_ns = zip(*rows, strict=True) if rows else [()] * 7
+    return {
+        "cell": cells,
+        "round": np.array(rounds, np.int64),
+        "requests": np.array(counts, np.float64),
+        "method": methods_used,
+        "role": roles,
+        "state": states,
+        "cpu_ns": np.array(cpu_ns, np.float64),
+    }
 
 
 def _stacks(readings: Readings, names: dict[Point, str]) -> Iterator[SampledStacks]:

@@ -30,7 +30,16 @@ from tests.cluster.binaries import cache_root, install_packages
 
 ROOT: Final = Path(__file__).parents[2]
 TAG: Final = "localhost/meshinsight:test"
-SOURCES: Final = ("LICENSE", "README.md", "manifests", "meshinsight", "predictor", "profiler", "pyproject.toml")
+SOURCES: Final = (
+    "LICENSE",
+    "README.md",
+    "manifests",
+    "meshinsight",
+    "predictor",
+    "profiler",
+    "pyproject.toml",
+    "uv.lock",
+)
 """What .containerignore lets through."""
 RECIPE: Final = ("Containerfile", ".containerignore")
 
@@ -46,7 +55,7 @@ _BASE_OPTIONS: Final = (
 )
 _BASE_CONTAINERFILE: Final = 'FROM scratch\nADD base.tar /\nCMD ["/bin/sh"]\n'
 _BASE_TAR: Final = "base.tar"
-_KEPT_STAGES: Final = ("requirements", "builder", "environment")
+_KEPT_STAGES: Final = ("builder", "requirements", "headers", "compiler", "environment")
 """Stages that change seldom: they get names, so that they outlive the removal of what has none."""
 _SETTINGS: Final = """[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]

@@ -27,6 +27,8 @@ UNPRIVILEGED = {
 }
 LOCAL_PODS = {"CAP_NET_ADMIN", "network namespaces", "iptables"}
 """Checks of what makes pods and their rules on a machine without a cluster. On a cluster they are there already."""
+LARGEST_BYTES = 430_000_000
+"""Of the image unpacked. Envoy, Clang with LLVM, and numpy have 235 MB of it."""
 in_pods = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 
@@ -111,11 +113,16 @@ class Pods:
 
 
 @pytest.fixture(scope="module")
-def pods(local_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Generator[Pods]:
-    archive = tmp_path_factory.mktemp("image") / "image.tar"
-    build(TAG, archive)
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    file = tmp_path_factory.mktemp("image") / "image.tar"
+    build(TAG, file)
+    yield file
+    file.unlink()
+
+
+@pytest.fixture(scope="module")
+def pods(local_cluster: LocalCluster, archive: Path) -> Generator[Pods]:
     local_cluster.import_image(archive)
-    archive.unlink()
     local_cluster.kubectl("create", "namespace", NAMESPACE)
     try:
         account = ["--namespace", NAMESPACE, "serviceaccount/default"]
@@ -148,6 +155,9 @@ def diagnosis(pods: Pods) -> dict[str, str]:
 
 class TestInPods:
     pytestmark = in_pods
+
+    def test_image_stays_small(self, archive: Path) -> None:
+        assert archive.stat().st_size <= LARGEST_BYTES
 
     def test_command_line_runs_without_any_privilege_and_without_writing(self, pods: Pods) -> None:
         assert pods.run("version", unprivileged(args=["--version"])) == f"meshinsight {__version__}\n"

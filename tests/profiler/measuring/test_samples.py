@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from profiler.evaluation.readings import Readings
@@ -48,3 +49,22 @@ def test_without_perf_there_is_no_file_of_stacks(plan: Plan, tmp_path: Path) -> 
     readings.cpu[cell.hop, cell.scene] = [replace(window(), samples=None)]
     assert set(save_samples(plan, readings, tmp_path)) == {"exchanges", "cpu", "histograms"}
     assert not (tmp_path / "stacks.zst").exists()
+
+
+def test_cpu_times_are_a_table_that_other_libraries_read(plan: Plan, tmp_path: Path) -> None:
+    readings, cell = Readings(), plan.cells[0]
+    readings.cpu[cell.hop, cell.scene] = [window(), window(requests=15.0)]
+    save_samples(plan, readings, tmp_path)
+    rows = pq.read_table(tmp_path / "cpu.parquet").to_pylist()
+    common = {"cell": cell.id, "requests": 9.0, "role": "all", "state": "busy", "cpu_ns": 9.0}
+    assert rows == [
+        common | {"round": number, "method": method} for number in (0, 1) for method in ("none", "tracepoints")
+    ]
+
+
+def test_without_readings_tables_are_empty_and_have_their_columns(plan: Plan, tmp_path: Path) -> None:
+    save_samples(plan, Readings(), tmp_path)
+    exchanges, cpu = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("exchanges", "cpu"))
+    assert (exchanges.num_rows, cpu.num_rows) == (0, 0)
+    assert {"cell", "round", "client_app.request.user.pieces"} <= set(exchanges.column_names)
+    assert cpu.column_names == ["cell", "round", "requests", "method", "role", "state", "cpu_ns"]
