@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,20 +106,28 @@ def built_binaries() -> Binaries:
         MissingError: there is no Go.
         ProcessError: the build failed; the message has its last line.
     """
-    folder = cache_root() / f"kubernetes-{KUBERNETES}-{_recipe()}"
+    return Binaries(cached(f"Kubernetes {KUBERNETES}", (KUBERNETES, *COMMANDS, _ETCD), _build))
+
+
+def cached(what: str, recipe: Sequence[str], build: Callable[[Path], None]) -> Path:
+    """Folder with what `build` puts into `bin` of the folder that it is given; built unless it is cached.
+
+    Args:
+        what: name and version; the folder is named after it.
+        recipe: all that the result depends on, besides the machine's architecture.
+        build: raises MissingError and ProcessError, as this does.
+    """
+    checksum = hashlib.sha256("\n".join((*recipe, os.uname().machine)).encode()).hexdigest()[:12]
+    folder = cache_root() / f"{what.lower().replace(' ', '-')}-{checksum}"
     if not folder.is_dir():
-        _say(f"building Kubernetes {KUBERNETES} and etcd into {folder}; takes minutes, once")
+        _say(f"building {what} into {folder}; takes minutes, once")
         for stale in cache_root().glob(f"{_SCRATCH}*"):  # of a build that was killed
             shutil.rmtree(stale)
         with tempfile.TemporaryDirectory(dir=cache_root(), prefix=_SCRATCH) as scratch:
-            _build(Path(scratch))
+            (Path(scratch) / "bin").mkdir()
+            build(Path(scratch))
             (Path(scratch) / "bin").rename(folder)
-    return Binaries(folder)
-
-
-def _recipe() -> str:
-    parts = (KUBERNETES, *COMMANDS, _ETCD, os.uname().machine)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return folder
 
 
 def _build(scratch: Path) -> None:
@@ -127,15 +135,16 @@ def _build(scratch: Path) -> None:
     (wrapper / "etcd").mkdir(parents=True)
     (wrapper / "etcd" / "main.go").write_text(_ETCD)
     (wrapper / "go.mod").write_text("module wrapper\n")
-    (scratch / "bin").mkdir()
-    downloaded = json.loads(_go(wrapper, "mod", "download", "-json", f"{_KUBERNETES}@v{KUBERNETES}"))
-    upstream = json.loads(_go(wrapper, "mod", "edit", "-json", downloaded["GoMod"]))
+    downloaded = json.loads(run_go(wrapper, "mod", "download", "-json", f"{_KUBERNETES}@v{KUBERNETES}"))
+    upstream = json.loads(run_go(wrapper, "mod", "edit", "-json", downloaded["GoMod"]))
     (wrapper / "go.mod").write_text(_wrapper_module(upstream))
     major, minor, _ = KUBERNETES.split(".")
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor}
     flags = " ".join(["-s", "-w", *(f"-X {_VERSION_PACKAGE}.{name}={value}" for name, value in stamps.items())])
     packages = [f"{_KUBERNETES}/cmd/{command}" for command in COMMANDS]
-    _go(wrapper, "build", "-mod=mod", "-trimpath", "-ldflags", flags, "-o", str(scratch / "bin"), *packages, "./etcd")
+    run_go(
+        wrapper, "build", "-mod=mod", "-trimpath", "-ldflags", flags, "-o", str(scratch / "bin"), *packages, "./etcd"
+    )
 
 
 def _wrapper_module(upstream: dict[str, object]) -> str:
@@ -157,10 +166,11 @@ def _wrapper_module(upstream: dict[str, object]) -> str:
     )
 
 
-def _go(folder: Path, *arguments: str) -> str:
+def run_go(folder: Path, *arguments: str) -> str:
+    """Run Go in the folder of a module and return its standard output. Raises MissingError and ProcessError."""
     program = shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", os.defpath), _GO_HOME]))
     if program is None:
-        raise MissingError("there is no Go to build Kubernetes with; install it and put it on PATH")
+        raise MissingError("there is no Go to build the cluster's programs with; install it and put it on PATH")
     env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
     try:
         done = subprocess.run(
@@ -174,9 +184,9 @@ def _go(folder: Path, *arguments: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ProcessError(f"`go {arguments[0]}` of Kubernetes did not end within {_BUILD_LIMIT_S:g} s") from error
+        raise ProcessError(f"`go {arguments[0]}` in {folder} did not end within {_BUILD_LIMIT_S:g} s") from error
     if done.returncode != 0:
-        raise ProcessError(f"`go {arguments[0]}` of Kubernetes {KUBERNETES} failed: {_last_line(done.stderr)}")
+        raise ProcessError(f"`go {' '.join(arguments)}` failed: {_last_line(done.stderr)}")
     return done.stdout
 
 

@@ -72,7 +72,7 @@ def write_archive(image: Image, path: Path) -> None:
         "schemaVersion": 2,
         "mediaType": f"{_MEDIA}.manifest.v1+json",
         "config": blob("config.v1+json", json.dumps(config).encode()),
-        "layers": [blob("layer.v1.tar+gzip", gzip.compress(layer, mtime=0))],
+        "layers": [blob("layer.v1.tar+gzip", gzip.compress(layer, compresslevel=1, mtime=0))],
     }
     annotations = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name}
     described = blob("manifest.v1+json", json.dumps(manifest).encode())

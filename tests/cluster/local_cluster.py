@@ -1,6 +1,6 @@
 """A real Kubernetes cluster on this machine for tests, from packages and Go modules only. Needs root, and no registry.
 
-    python -m tests.cluster.local_cluster up [--nodes 1|2] | down | status | image import FILE
+    python -m tests.cluster.local_cluster up [--nodes 1|2] [--mesh istio] | down | status | image import FILE
 
 etcd, the control plane and one or two nodes (containerd, runc, kubelet, kube-proxy) run in network and mount namespaces
 of their own. There is at most one such cluster on a machine. There is no DNS in it and no way out of it; images come
@@ -24,7 +24,7 @@ from typing import Final
 
 from profiler.errors import MeshInsightError, MissingError, ProcessError, UsageError
 from profiler.host.programs import run_tool
-from tests.cluster import cgroups, daemons, network
+from tests.cluster import cgroups, daemons, istio, network
 from tests.cluster.binaries import KUBERNETES, Binaries, built_binaries, install_packages
 from tests.cluster.daemons import API_SERVER, CONTROL_PLANE_USERS, CONTROLLERS, ETCD, Layout, on_node
 from tests.cluster.images import busybox_image, pause_image, write_archive
@@ -36,6 +36,7 @@ STATE: Final = Path("/var/lib/meshinsight-cluster")
 """On a disk, not below /run: images would fill the memory of machines where that is a tmpfs."""
 
 MOST_NODES: Final = 2
+ISTIO: Final = "istio"
 _API_WAIT_S: Final = 60.0
 _RUNTIME_WAIT_S: Final = 20.0
 _NODE_WAIT_S: Final = 90.0
@@ -244,8 +245,8 @@ def running_cluster() -> LocalCluster | None:
     return cluster if cluster.is_whole() else None
 
 
-def up(nodes: int = 1) -> LocalCluster:
-    """Start a cluster and wait until its nodes are Ready, or give the one that runs.
+def up(nodes: int = 1, mesh: str = "") -> LocalCluster:
+    """Start a cluster and wait until its nodes are Ready, or give the one that runs; then put the mesh on it.
 
     Raises:
         UsageError: one with fewer nodes runs already.
@@ -254,27 +255,35 @@ def up(nodes: int = 1) -> LocalCluster:
     """
     _require_root()
     with _lock():
-        running = running_cluster()
-        if running is not None:
-            if len(running.nodes) < nodes:
-                raise UsageError(f"a cluster with {len(running.nodes)} node runs already; first: local_cluster down")
-            return running
-        _remove_everything()
-        install_packages()
-        binaries = built_binaries()
-        _check_addresses()
-        layout = Layout(STATE)
-        layout.root.mkdir(mode=0o700)
-        layout.log("").parent.mkdir()
-        cluster = LocalCluster(binaries, _nodes(nodes), layout)
-        try:
-            cluster.start()
-            described = {"kubernetes": KUBERNETES, "nodes": nodes, "binaries": str(binaries.folder)}
-            layout.description.write_text(json.dumps(described))
-        except BaseException:
-            _remove_everything()
-            raise
+        cluster = running_cluster()
+        if cluster is None:
+            cluster = _start(nodes, mesh)
+        elif len(cluster.nodes) < nodes:
+            raise UsageError(f"a cluster with {len(cluster.nodes)} node runs already; first: local_cluster down")
+        elif mesh == ISTIO:
+            istio.install(cluster)
         return cluster
+
+
+def _start(nodes: int, mesh: str) -> LocalCluster:
+    _remove_everything()
+    install_packages()
+    binaries = built_binaries()
+    _check_addresses()
+    layout = Layout(STATE)
+    layout.root.mkdir(mode=0o700)
+    layout.log("").parent.mkdir()
+    cluster = LocalCluster(binaries, _nodes(nodes), layout)
+    try:
+        cluster.start()
+        if mesh == ISTIO:
+            istio.install(cluster)
+        described = {"kubernetes": KUBERNETES, "nodes": nodes, "binaries": str(binaries.folder)}
+        layout.description.write_text(json.dumps(described))
+    except BaseException:
+        _remove_everything()
+        raise
+    return cluster
 
 
 def down() -> None:
@@ -366,6 +375,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="start it, wait until it is ready, print its KUBECONFIG")
     start.add_argument("--nodes", type=int, choices=range(1, MOST_NODES + 1), default=1)
+    start.add_argument("--mesh", choices=[ISTIO], default="", help="put it on the cluster; built once, in minutes")
     commands.add_parser("down", help="stop it and leave nothing")
     commands.add_parser("status", help="show it; exit status 1 when none runs")
     image = commands.add_parser("image", help="put an image on every node")
@@ -379,7 +389,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     try:
         if arguments.command == "up":
-            _say(f"KUBECONFIG={up(arguments.nodes).kubeconfig}")
+            _say(f"KUBECONFIG={up(arguments.nodes, arguments.mesh).kubeconfig}")
         elif arguments.command == "down":
             down()
         elif arguments.command == "status":

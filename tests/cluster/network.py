@@ -18,6 +18,9 @@ FIRST_SERVICE: Final = f"{PREFIX}.128.1"
 DNS: Final = f"{PREFIX}.128.10"
 """Where pods look names up. Nobody answers there until a test makes a service of this address."""
 
+ISTIOD: Final = f"{PREFIX}.128.15"
+"""Address of Istio's service, which proxies are given in place of its name: there is no DNS."""
+
 HOST_DEVICE: Final = "micluster0"
 FABRIC: Final = "fabric0"
 POD_BRIDGE: Final = "cni0"
