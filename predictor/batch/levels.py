@@ -196,14 +196,14 @@ class Requests:
         variances = np.stack([np.zeros(calls), hop_variances[:calls]])
         times = self._answered(own_ns, means, variances, waits[:, :calls], client_shares[:calls])
         found = self._waiting(own_ns, times, hop_ns[:calls], entries, share, graphs)
-        before = np.bincount(entry_graph, share * times.mean[0, entries], graphs)
-        after = np.bincount(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
+        before = _sums(entry_graph, share * times.mean[0, entries], graphs)
+        after = _sums(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
         if self._background is not None:
             nothing = np.zeros(calls)
             first = self._answered(own_ns, means[:1], variances[:1], None, nothing)
             before = before + self._waiting(own_ns, first, nothing, entries, share, graphs).delays_ns
         weights = np.concatenate((found.edge_weights, share))
-        return Answers(np.asarray(before), np.asarray(after + found.delays_ns), weights, found.service_weights)
+        return Answers(before, after + found.delays_ns, weights, found.service_weights)
 
     def _waiting(
         self, own_ns: Floats, times: _Times, hop_ns: Floats, entries: Indices, share: Floats, graphs: int
@@ -223,7 +223,7 @@ class Requests:
                 left = _ratio(following, reached)
                 np.add.at(following, level.callee, counted * self._rests(level, times, left))
                 delaying = self._delaying(level, self._background, times, left) * reached[level.caller]
-                delays += np.bincount(self._graph[level.edges], delaying * times.one[level.edges], graphs)
+                delays += _sums(self._graph[level.edges], delaying * times.one[level.edges], graphs)
             np.add.at(reached, level.callee, counted)
             rest = 1.0 - times.by_chance[level.edges] - times.of_hop[level.edges]
             np.add.at(above, level.callee, more * rest)
@@ -239,8 +239,7 @@ class Requests:
         """How long a request goes on after each call of a level, in ns; `left` is by node, what callers have left."""
         taken = times.taken[level.edges]
         stage = np.cumsum(stage_begins(level.caller, self._stage[level.edges])) - 1
-        in_stage = np.bincount(stage, taken)[stage]
-        number = np.bincount(stage, self._number[level.edges])[stage]
+        in_stage, number = (_sums(stage, values)[stage] for values in (taken, self._number[level.edges]))
         done = np.cumsum(taken)
         ends = np.flatnonzero(np.append(stage[1:] != stage[:-1], True))[stage]  # the last call of each call's stage
         last = np.flatnonzero(np.append(level.caller[1:] != level.caller[:-1], True))
@@ -253,7 +252,7 @@ class Requests:
         number = background[level.edges]
         if self._cpus is None or not number.any():
             return np.zeros(len(number))
-        work = np.bincount(level.caller, number * times.one[level.edges], len(left))
+        work = _sums(level.caller, number * times.one[level.edges], len(left))
         part = _ratio(np.minimum(work, left), work)[level.caller]
         return np.asarray(number * part / self._cpus[level.edges])
 
@@ -373,6 +372,10 @@ class Requests:
                 stage = np.where(bound, full, 0.0) + kept**2 * stage
             part[side, rows] = 0.0
             part[side, rows[:, 0]] = stage
+
+
+def _sums(groups: Indices, values: Floats, count: int = 0) -> Floats:
+    return np.asarray(np.bincount(groups, values, count), dtype=float)
 
 
 def _ratio(values: Floats, over: Floats) -> Floats:

@@ -266,10 +266,10 @@ def _rests(handling: Handling, stages_ns: Sequence[float], left: float) -> list[
 
     Of n calls in a row one has half of the others behind it on average; so has one of n that share CPUs.
     """
-    found = []
+    found: list[float] = []
     for stage, taken in zip(reversed(handling.stages), reversed(stages_ns), strict=True):
-        number = sum(call.calls_per_request for call in stage.calls)
-        found.append(left + following_share(number) * taken)
+        number = math.fsum(call.calls_per_request for call in stage.calls)
+        found.append(left + float(following_share(np.float64(number))) * taken)
         left += taken
     return found[::-1]
 

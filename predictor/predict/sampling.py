@@ -59,7 +59,7 @@ class Sampler:
             for stage in plan.handlings[name].stages:
                 total += self._stage(stage.calls, answers, plan.cpus)
             answers[name] = total
-        return self._mixed(entries, answers) + np.array(delays_ns)[:, None]
+        return np.asarray(self._mixed(entries, answers) + np.array(delays_ns)[:, None])
 
     def _mixed(self, entries: Sequence[Ingress], answers: Mapping[str, Floats]) -> Floats:
         rates = np.array([entry.rate_rps for entry in entries])

@@ -33,6 +33,6 @@ def uneven(cpus: Number) -> Number:
     return _UNEVEN * (1.0 - 1.0 / cpus)
 
 
-def following_share(number: Floats) -> Floats:
+def following_share(number: Floats | np.float64) -> Floats:
     """The part of a stage that follows one of its calls on average, where it has so many calls."""
     return np.where(number > 1.0, (1.0 - 1.0 / np.maximum(number, 1.0)) / 2.0, 0.0)
