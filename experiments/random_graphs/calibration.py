@@ -11,6 +11,9 @@ from profiler.errors import UsageError
 _BEYOND: Final = 4.0
 """A percentile is measured well enough to learn from where so many requests are beyond it."""
 
+_KNOWN: Final = 0.5
+"""CPU is measured well enough to learn from where half of its 95 % interval is at most that part of it."""
+
 _PERCENTS: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
@@ -31,6 +34,9 @@ def scored(document: Mapping[str, Any], found: Prediction) -> dict[str, Scored]:
     pairs = {name: (_percentile(name, found), document["latency"][f"measured_{name}_ns"]) for name in _PERCENTS}
     pairs["cpu"] = _profiled(found.vcpu.value, found, "cpu"), document["cpu"]["measured_vcpu"]
     requests = document["rate_rps"] * document["rounds"] * document["seconds"]
+    low, high = document["cpu"]["measured_ci95_vcpu"]
+    if high - low > 2.0 * _KNOWN * document["cpu"]["measured_vcpu"]:
+        del pairs["cpu"]
     return {
         name: Scored(predicted, measured)
         for name, (predicted, measured) in pairs.items()

@@ -3,7 +3,7 @@
 Usage: python experiments/random_graphs/run.py --seeds 1-20 --profile DIR [--seconds S] [--results DIR]
        python experiments/random_graphs/run.py --seeds 1-20 --generate-only [--results DIR]
        python experiments/random_graphs/run.py --seeds 1-20 --profile DIR --rescore RESULTS/VERSION
-       python experiments/random_graphs/run.py --seeds 1-20 --profile DIR --calibrate RESULTS/VERSION
+       python experiments/random_graphs/run.py --seeds 1-40 --profile DIR --calibrate RESULTS/VERSION [--calibrate …]
 Seeds 1 to 20 are for development, 101 to 120 for reporting.
 """
 
@@ -75,10 +75,18 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--generate-only", action="store_true", help="write the graphs and stop")
     parser.add_argument(
-        "--rescore", type=Path, metavar="DIR", help="predict again what a version measured into DIR; measure nothing"
+        "--rescore",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="predict again what a version measured into DIR; measure nothing; may be given again for further versions",
     )
     parser.add_argument(
-        "--calibrate", type=Path, metavar="DIR", help="the same, to learn from it what the model's own error is"
+        "--calibrate",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="the same, to learn from it what the model's own error is",
     )
     parser.add_argument(
         "--protocol", type=_some(PROTOCOLS), default=PROTOCOLS, metavar="NAME,…", help="no others occur"
@@ -202,35 +210,37 @@ def windows(rate_rps: float, seconds: float) -> tuple[float, int]:
     return round(window_s, 2), max(rounds, _LEAST_ROUNDS)
 
 
-def rescored(folder: Path, seeds: Sequence[int], paths: Sequence[Path]) -> Found:
-    """What is in the folder of a version, predicted by the code and the profile of now. The folder stays as it is."""
+def rescored(folders: Sequence[Path], seeds: Sequence[int], paths: Sequence[Path]) -> Found:
+    """What is in the folders of versions, predicted by the code and the profile of now. The folders stay."""
     from experiments.application_graphs.rescore import rescore  # it draws, which takes a second to load
 
     model, profile = load_model(paths[0], paths[1:]), load_profile(paths[0])
-    found = _measured(folder, seeds)
+    found, files = measured(folders, seeds)
     for name, document in list(found.documents.items()):
         try:
-            rescore(document, folder / f"{name}.yaml", model, profile)
+            rescore(document, files[name].with_suffix(".yaml"), model, profile)
         except UsageError as error:
             found.missing[LACKING][name] = str(error)
             del found.documents[name]
     return found
 
 
-def _measured(folder: Path, seeds: Sequence[int]) -> Found:
-    """What is in the folder of a version."""
-    found = Found()
+def measured(folders: Sequence[Path], seeds: Sequence[int]) -> tuple[Found, dict[str, Path]]:
+    """What is in the folders of versions, each seed from the first that has it, and the files it is in."""
+    found, files = Found(), {}
     for name in (f"seed-{seed}" for seed in seeds):
-        file = folder / f"{name}.json"
-        if file.exists():
-            found.documents[name] = json.loads(file.read_text())
+        file = next((file for folder in folders if (file := folder / f"{name}.json").exists()), None)
+        if file is None:
+            listed = " or ".join(map(str, folders))
+            found.missing[FAILED][name] = f"{name}.json is not in {listed}: it was not measured"
         else:
-            found.missing[FAILED][name] = f"{file} does not exist: it was not measured"
-    return found
+            files[name] = file
+            found.documents[name] = json.loads(file.read_text())
+    return found, files
 
 
-def calibrate(folder: Path, seeds: Sequence[int], paths: Sequence[Path]) -> None:
-    """Learn the model's own error from what is in the folder of a version, and store it with where it comes from.
+def calibrate(folders: Sequence[Path], seeds: Sequence[int], paths: Sequence[Path]) -> None:
+    """Learn the model's own error from what is in the folders of versions, and store it with where it comes from.
 
     Raises `UsageError`: reporting seeds are not to learn from, or there are too few graphs.
     """
@@ -239,32 +249,35 @@ def calibrate(folder: Path, seeds: Sequence[int], paths: Sequence[Path]) -> None
     if not set(REPORTING).isdisjoint(seeds):
         raise UsageError("--calibrate: reporting seeds 101 to 120 are not to learn from; give development seeds")
     model, profile = load_model(paths[0], paths[1:]), load_profile(paths[0])
-    measured = _measured(folder, seeds)
+    known, files = measured(folders, seeds)
     graphs: dict[str, dict[str, Scored]] = {}
-    for name, document in measured.documents.items():
+    for name, document in known.documents.items():
         try:
-            raw, _, _ = predictions(document, folder / f"{name}.yaml", model, profile)
+            raw, _, _ = predictions(document, files[name].with_suffix(".yaml"), model, profile)
         except UsageError as error:
-            measured.missing[LACKING][name] = str(error)
+            known.missing[LACKING][name] = str(error)
         else:
             graphs[name] = scored(document, raw)
     figures = own_errors(graphs)
-    environment = next(iter(measured.documents.values()))["environment"]
+    environment = next(iter(known.documents.values()))["environment"]
     in_a_row = list(seeds) == list(range(seeds[0], seeds[-1] + 1))
     listed = f"{seeds[0]}-{seeds[-1]}" if in_a_row else ",".join(map(str, seeds))
     learnt = {
         "format": own_error.FORMAT,
         "version": own_error.VERSION,
         "model": code_version(),
-        "measured_by": folder.name,
+        "measured_by": ", ".join(folder.name for folder in folders),
         "machine": {name: environment.get(name) for name in ("cpu_model", "cpus", "kernel")},
         "profiles": [{"run_id": one.run_id, "cells": len(one.cells)} for one in map(load_profile, paths)],
-        "commands": [f"{_RUN} {text}" for text in (listed, f"{listed} --calibrate results/{folder.name}")],
+        "commands": [
+            f"{_RUN} {listed}",
+            f"{_RUN} {listed} {' '.join(f'--calibrate results/{f.name}' for f in folders)}",
+        ],
         "figures": figures,
         "graphs": {
             name: {figure: [*_figure_values(one)] for figure, one in found.items()} for name, found in graphs.items()
         },
-        "left_out": {name: why for missing in measured.missing.values() for name, why in missing.items()},
+        "left_out": {name: why for missing in known.missing.values() for name, why in missing.items()},
     }
     write_whole(own_error.FILE, json.dumps(learnt, indent=1) + "\n")
     for figure, one in figures.items():

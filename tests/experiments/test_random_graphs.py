@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,10 +136,11 @@ def test_a_summary_has_mean_and_worst_error_coverage_and_half_width() -> None:
     assert [row.figure for row in found] == ["p50", "p50", "p90", "p90", "p99", "p99", "cpu", "cpu"]
 
 
-def measured(found: Prediction, factor: float, seconds: float = 40.0) -> dict[str, Any]:
+def measured(found: Prediction, factor: float, seconds: float = 40.0, doubt: float = 0.1) -> dict[str, Any]:
     """A validation of that prediction in which all was so many times what was predicted, with 10 requests/s."""
     latency = {f"measured_{name}_ns": factor * found.latency[name].overhead_ns.value for name in ("p50", "p90", "p99")}
-    cpu = {"measured_vcpu": factor * found.vcpu.value}
+    vcpu = factor * found.vcpu.value
+    cpu = {"measured_vcpu": vcpu, "measured_ci95_vcpu": [(1.0 - doubt) * vcpu, (1.0 + doubt) * vcpu]}
     return {"latency": latency, "cpu": cpu, "rate_rps": 10.0, "rounds": 1, "seconds": seconds}
 
 
@@ -146,7 +148,20 @@ def test_an_error_is_learnt_of_what_was_measured_well_enough() -> None:
     found = predict(random_graphs.call_graphs(5, 1)[0], random_graphs.model())
     assert set(scored(measured(found, 1.1), found)) == {"p50", "p90", "p99", "cpu"}
     assert set(scored(measured(found, 1.1, seconds=39.0), found)) == {"p50", "p90", "cpu"}
+    assert set(scored(measured(found, 1.1, doubt=0.6), found)) == {"p50", "p90", "p99"}
     assert set(scored(measured(found, -1.0), found)) == set()
+
+
+def test_a_seed_is_taken_from_the_first_version_that_has_it(tmp_path: Path) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "seed-1.json").write_text(json.dumps({"number": number}))
+    (folders[1] / "seed-2.json").write_text(json.dumps({"number": 1}))
+    found, files = run.measured(folders, [1, 2, 3])
+    assert {name: document["number"] for name, document in found.documents.items()} == {"seed-1": 0, "seed-2": 1}
+    assert files == {"seed-1": folders[0] / "seed-1.json", "seed-2": folders[1] / "seed-2.json"}
+    assert list(found.missing[run.FAILED]) == ["seed-3"]
 
 
 def test_the_largest_of_19_errors_is_that_of_the_model() -> None:
@@ -164,7 +179,7 @@ def test_the_largest_of_19_errors_is_that_of_the_model() -> None:
 
 def test_reporting_seeds_are_not_learnt_from(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="reporting seeds"):
-        run.calibrate(tmp_path, [1, 101], [tmp_path])
+        run.calibrate([tmp_path], [1, 101], [tmp_path])
 
 
 def test_what_has_no_measured_overhead_is_listed_and_not_scored() -> None:
