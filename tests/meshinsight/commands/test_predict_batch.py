@@ -1,6 +1,7 @@
 """`meshinsight predict-batch`: what it writes and says, and how it ends."""
 
 import csv
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from meshinsight.commands import predict_batch
 from predictor.predict import types
+from predictor.predict.own_error import FIGURES
 from profiler.errors import MeshInsightError, UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -53,8 +55,11 @@ def test_a_row_per_graph(graphs: Path) -> None:
     assert one["latency_overhead_low_ns"] <= one["latency_overhead_ns"] <= one["latency_overhead_high_ns"]
 
 
-def test_percentiles_on_request(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_percentiles_on_request(
+    graphs: Path, monkeypatch: pytest.MonkeyPatch, own_errors: Callable[[Mapping[str, float]], None]
+) -> None:
     monkeypatch.setattr(types, "WIDEST", 1e9)
+    own_errors(dict.fromkeys(FIGURES, 1.0))
     run(graphs, "--percentiles", "--samples", 2000)
     (row,) = pq.read_table(graphs.parent / "out.parquet").to_pylist()
     assert 0 < row["p50_overhead_ns"] < row["p95_with_ns"] <= row["p99_with_ns"]

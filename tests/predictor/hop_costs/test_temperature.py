@@ -1,6 +1,7 @@
 """How warm sidecars are when a message comes."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from predictor.hop_costs.options import Options
 from predictor.hop_costs.temperature import PART, nearest_end
 from predictor.models.fitting import fit_profile
 from predictor.models.types import CoolingEnd, FittedModel
+from predictor.predict.own_error import FIGURES
 from predictor.predict.predict import predict
 from predictor.predict.types import Prediction
 from tests.predictor.models.profiles import HTTP, LOADS, cell, profile
@@ -136,7 +138,10 @@ def spread_out() -> FittedModel:
     return replace(known, configurations=tuple(replace(item, mean_ratio=1.2) for item in known.configurations))
 
 
-def test_what_was_not_measured_takes_the_nearest_end_with_a_wider_interval_and_says_so() -> None:
+def test_what_was_not_measured_takes_the_nearest_end_with_a_wider_interval_and_says_so(
+    own_errors: Callable[[Mapping[str, float]], None],
+) -> None:
+    own_errors(dict.fromkeys(FIGURES, 1.0))
     known = with_ends(HTTP_LATENCY, replace(HTTP_LATENCY, currency="cpu"))
     foreign = with_ends(*(replace(end, protocol="grpc", tls="mtls") for end in known.cooling_ends))
     one, other = of_an_idle_service(known), of_an_idle_service(foreign)
