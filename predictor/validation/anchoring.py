@@ -30,6 +30,10 @@ ANCHOR: Final = AnchorCell(HTTP1, HOT)
 
 _IDLE_RPS: Final = 200.0
 _COLD: Final = AnchorCell(HTTP1, COLD)
+_CHANGED: Final = 1.5
+"""An anchor that costs so many times more or less than in the profile is said (a judgement): half an hour on a shared
+host moves hot cells by 30 %."""
+
 _IDLE: Final = AnchorCell(HTTP1, HOT, _IDLE_RPS)
 
 
@@ -93,6 +97,22 @@ def at_speed_of(model: FittedModel, anchors: Sequence[Anchor]) -> FittedModel:
         model,
         configurations=tuple(item.times(_factor(item, latency), _factor(item, cpu)) for item in model.configurations),
         cooling=_cooling(model, {anchor.cell: anchor.measured.latency_ns for anchor in anchors}),
+    )
+
+
+def changed_since(anchors: Sequence[Anchor]) -> tuple[str, ...]:
+    """What to say where the machine is not as fast as when the profile was made, in every round."""
+    changed = [
+        f"{anchor.cell.name} {anchor.factor:.2g}"
+        for anchor in anchors
+        if not 1.0 / _CHANGED < anchor.factor < _CHANGED
+        and len({one.latency_ns > anchor.profiled.latency_ns for one in anchor.rounds}) == 1
+    ]
+    if not changed:
+        return ()
+    return (
+        f"the machine has changed since the profile: anchors cost {', '.join(changed)} times what the profile says; "
+        "measure a new profile, or quote the anchored figures",
     )
 
 

@@ -10,7 +10,7 @@ from predictor.graph.types import CallGraph
 from predictor.hop_costs.options import Options
 from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
-from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
+from predictor.validation.anchoring import anchor_cells, at_speed_of, changed_since, model_of
 from predictor.validation.deploying import (
     application,
     applications_of,
@@ -113,7 +113,7 @@ def validate(
             found = measure(bench, tuple(deployed), rate, settings.rounds, settings.seconds, report, settings.seed)
     _require_answers(found, rate)
     scored = _scored(graph, cases, model, found, rate, profiled, settings)
-    return replace(scored, warnings=warnings)
+    return replace(scored, warnings=(*warnings, *changed_since(scored.anchors)))
 
 
 def _cases(

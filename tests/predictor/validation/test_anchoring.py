@@ -9,7 +9,7 @@ from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
 from predictor.hop_costs.options import Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of, model_of
+from predictor.validation.anchoring import ANCHOR, anchor_cells, at_speed_of, changed_since, model_of
 from predictor.validation.types import Anchor
 from profiler.errors import UsageError
 from profiler.measuring.applications import AnchorCell, AnchorReading
@@ -91,3 +91,20 @@ def test_an_anchor_has_one_name_in_all_placements() -> None:
     pinned = AnchorCell("http1", "hot", placement="apart")
     assert pinned == ANCHOR
     assert pinned.name == ANCHOR.name == "http1-both-hot"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [
+        ((0.32, 0.34, 0.3), "http1-both-hot 0.32 times what the profile says"),
+        ((1.9, 2.0, 2.1), "http1-both-hot 2 times what the profile says"),
+        ((0.7, 0.7, 0.7), ""),
+        ((1.4, 1.4, 1.4), ""),
+        ((0.4, 0.5, 1.3), ""),
+    ],
+)
+def test_a_machine_that_has_changed_in_every_round_is_said(rounds: tuple[float, ...], said: str) -> None:
+    one = anchor("http1", "hot", 1.0)
+    profiled_ns = one.profiled.latency_ns
+    found = changed_since([replace(one, rounds=tuple(AnchorReading(factor * profiled_ns, 1.0) for factor in rounds))])
+    assert [said in text for text in found] == [True] * bool(said)
