@@ -199,14 +199,6 @@ class CpuTime:
         self._prime(process for process, role in wanted.items() if role not in (KSOFTIRQD, NEIGHBOUR))
         self._run("flush")
 
-    def add_roles(self, roles: Mapping[int, str]) -> None:
-        """Give further processes (by process id) their roles; the others keep theirs.
-
-        Raises:
-            ValueError: unknown role.
-        """
-        self.set_roles({**self._roles, **roles})
-
     def watch_neighbours(self, steps: Mapping[int, int]) -> None:
         """Say where neighbours note their steps in their memory (process id → address), from now on."""
         table = self._bpf[b"neighbours"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from predictor.graph.random_graphs import random_graph
 from predictor.graph.types import CallGraph
 from predictor.importers.traces.calls.merge import Rates
 from predictor.importers.traces.formats.jaeger import read_jaeger
@@ -15,6 +14,7 @@ from predictor.importers.traces.formats.otlp import read_otlp
 from predictor.importers.traces.formats.zipkin import read_zipkin
 from predictor.importers.traces.reading import TraceOptions, import_traces
 from predictor.importers.traces.spans.spans import Vocabulary
+from tests.predictor.graph.random_graphs import random_graph
 from tests.predictor.importers.traces.synthetic import SyntheticSpan, as_jaeger, as_otlp, as_zipkin, traces_of
 
 TRACES = 48

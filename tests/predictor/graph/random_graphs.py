@@ -1,4 +1,4 @@
-"""Random call graphs by a seed: for round trips through the importers, and for trying predictions. Pure.
+"""Random call graphs by a seed, for round trips through the importers. Pure.
 
 The same seed gives the same graph. Every service is reached, calls never form a cycle, and no pair has two calls.
 """
