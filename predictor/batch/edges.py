@@ -127,6 +127,7 @@ def requests_of(rows: Rows, flow: Flow) -> Requests:
         None if rows.asynchronous is None else rows.asynchronous[calls],
         None if np.isinf(cpus).all() else cpus[rows.graph[calls]],
         rows.graph[calls],
+        rows.numbers["service_time_ns"],
         rows.own_variances,
     )
 
@@ -150,7 +151,7 @@ def mean_latency(
     own = rows.numbers["service_time_ns"]
     means, variances, waits, client_shares = hops
     ordered = means[order], variances[order], waits[:, order], client_shares[order]
-    found = requests.answers(own, ordered, rows.callee[entries], share, graph, rows.graphs)
+    found = requests.answers(ordered, rows.callee[entries], share, graph, rows.graphs)
     waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)
     weights = np.empty(len(order))
     weights[order] = found.edge_weights

@@ -6,6 +6,7 @@ stage. The arithmetic is that of `predictor.predict.latency`, which says what it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -103,7 +104,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Means and variances of nodes with their calls, rows of means × nodes; the rest is of the last row, by call.
+    """Means and variances of nodes with their calls; the rest is by call.
 
     A call is waited for `factor` × its mean + `excess` ns + `hop_factor` × its hop. Of the variance of its stage it has
     `part`, of which `by_chance` is whether it happens at all, `of_hop` the hop's, the rest the callee's. `taken` is
@@ -135,7 +136,7 @@ class Requests:
     """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`.
 
     `cpus` is by call, infinity where it is not known how many there are (None: nowhere), and so is `graph`. The
-    arithmetic is that of `predictor.predict.latency`. `own_variances` are by node.
+    arithmetic is that of `predictor.predict.latency`. `own_ns` and `own_variances` are by node.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class Requests:
         asynchronous: Booleans | None,
         cpus: Floats | None,
         graph: Indices,
+        own_ns: Floats,
         own_variances: Floats,
     ) -> None:
         skipped = times < RAREST
@@ -158,7 +160,7 @@ class Requests:
                 self._background = np.where(asynchronous & ~skipped, times, 0.0)
             skipped |= asynchronous  # nobody waits for it
         waited = np.where(skipped, 0.0, times)
-        self._own_variances = own_variances
+        self._own_ns, self._own_variances = own_ns, own_variances
         self._number = waited
         self._rest = waited - np.floor(waited)
         self._together = parallel & (waited > 1.0)
@@ -179,7 +181,6 @@ class Requests:
 
     def answers(
         self,
-        own_ns: Floats,
         hops: tuple[Floats, Floats, Floats, Floats],
         entries: Indices,
         share: Floats,
@@ -192,27 +193,22 @@ class Requests:
         """
         hop_ns, hop_variances, waits, client_shares = hops
         calls = len(hop_ns) - len(entries)
-        means = np.stack([np.zeros(calls), hop_ns[:calls]])
-        variances = np.stack([np.zeros(calls), hop_variances[:calls]])
-        times = self._answered(own_ns, means, variances, waits[:, :calls], client_shares[:calls])
-        found = self._waiting(own_ns, times, hop_ns[:calls], entries, share, graphs)
-        before = _sums(entry_graph, share * times.mean[0, entries], graphs)
-        after = _sums(entry_graph, share * (hop_ns[calls:] + times.mean[1, entries]), graphs)
+        after = self._answered(hop_ns[:calls], hop_variances[:calls], waits[:, :calls], client_shares[:calls])
+        before_ns = _sums(entry_graph, share * self._without_hops.mean[entries], graphs)
+        after_ns = _sums(entry_graph, share * (hop_ns[calls:] + after.mean[entries]), graphs)
+        found = self._waiting(after, hop_ns[:calls], entries, share, graphs)
         if self._background is not None:
-            nothing = np.zeros(calls)
-            first = self._answered(own_ns, means[:1], variances[:1], None, nothing)
-            before = before + self._waiting(own_ns, first, nothing, entries, share, graphs).delays_ns
+            before_ns += self._waiting(self._without_hops, np.zeros(calls), entries, share, graphs).delays_ns
+            after_ns += found.delays_ns
         weights = np.concatenate((found.edge_weights, share))
-        return Answers(before, after + found.delays_ns, weights, found.service_weights)
+        return Answers(before_ns, after_ns, weights, found.service_weights)
 
-    def _waiting(
-        self, own_ns: Floats, times: _Times, hop_ns: Floats, entries: Indices, share: Floats, graphs: int
-    ) -> _Waiting:
-        """From the entries down. `hop_ns` are of the last row of `times`, by call."""
-        reached, above, following = (np.zeros(len(own_ns)) for _ in range(3))
+    def _waiting(self, times: _Times, hop_ns: Floats, entries: Indices, share: Floats, graphs: int) -> _Waiting:
+        """From the entries down. `times` are those with hops of `hop_ns`, by call."""
+        reached, above, following = (np.zeros(len(self._own_ns)) for _ in range(3))
         np.add.at(reached, entries, share)
         weights, delays = np.empty(len(hop_ns)), np.zeros(graphs)
-        variance = times.variance[-1]
+        variance = times.variance
         for level in self._levels:
             each = _ratio(above[level.caller], variance[level.caller])
             more = reached[level.caller] * times.excess[level.edges] + each * times.part[level.edges]
@@ -232,7 +228,7 @@ class Requests:
             if delaying is not None:
                 np.add.at(reached, level.callee, delaying)
                 weights[level.edges] += delaying
-        reached += _ratio(_ratio(above, variance) * self._own_variances, own_ns)
+        reached += _ratio(_ratio(above, variance) * self._own_variances, self._own_ns)
         return _Waiting(weights, reached, delays)
 
     def _rests(self, level: _Level, times: _Times, left: Floats) -> Floats:
@@ -245,7 +241,7 @@ class Requests:
         last = np.flatnonzero(np.append(level.caller[1:] != level.caller[:-1], True))
         caller = np.cumsum(stage_begins(level.caller, np.zeros(len(taken)))) - 1
         later = np.maximum(done[last[caller]] - done[ends], 0.0)
-        return np.asarray(left[level.caller] + later + following_share(number) * in_stage)
+        return np.asarray(left[level.caller] + later + following_share(np.maximum(number, 1.0)) * in_stage)
 
     def _delaying(self, level: _Level, background: Floats, times: _Times, left: Floats) -> Floats:
         """By call of a level, how many of its asynchronous ones one handling of its caller waits for."""
@@ -256,10 +252,15 @@ class Requests:
         part = _ratio(np.minimum(work, left), work)[level.caller]
         return np.asarray(number * part / self._cpus[level.edges])
 
-    def without_hops(self, own_ns: Floats) -> Floats:
-        """How long each node takes with its calls but without hops, in ns."""
-        nothing = np.zeros((1, len(self._often)))
-        return np.asarray(self._answered(own_ns, nothing, nothing, None, nothing[0]).mean[0])
+    @property
+    def without_hops_ns(self) -> Floats:
+        """How long each node takes with its calls but without hops."""
+        return self._without_hops.mean
+
+    @cached_property
+    def _without_hops(self) -> _Times:
+        nothing = np.zeros(len(self._often))
+        return self._answered(nothing, nothing, None, nothing)
 
     def reaching(self, calls: Booleans, nodes: int) -> Booleans:
         """The nodes whose requests wait for one of the `calls`, themselves or further on."""
@@ -269,21 +270,11 @@ class Requests:
             np.logical_or.at(found, level.caller, waits)
         return found
 
-    def _answered(
-        self, own_ns: Floats, hops: Floats, hop_variances: Floats, waits: Floats | None, client_shares: Floats
-    ) -> _Times:
-        """How long nodes take with their calls, one row for each of `hops`; how calls are waited for in the last.
-
-        `waits` are of the last row: hops of the others take no time.
-        """
-        rows, calls = hops.shape
-        found = _Times(
-            np.tile(own_ns, (rows, 1)),
-            np.tile(self._own_variances, (rows, 1)),
-            *(np.zeros(calls) for _ in range(8)),
-        )
+    def _answered(self, hops: Floats, hop_variances: Floats, waits: Floats | None, client_shares: Floats) -> _Times:
+        """How long nodes take with their calls, and how those are waited for; arguments as of `answers`, by call."""
+        found = _Times(self._own_ns.copy(), self._own_variances.copy(), *(np.zeros(len(hops)) for _ in range(8)))
         for level in reversed(self._levels):
-            chosen = hops[:, level.edges], hop_variances[:, level.edges], client_shares[level.edges]
+            chosen = hops[level.edges], hop_variances[level.edges], client_shares[level.edges]
             self._answer(level, found, chosen, waits)
         return found
 
@@ -291,32 +282,27 @@ class Requests:
         self, level: _Level, found: _Times, of_hops: tuple[Floats, Floats, Floats], waits: Floats | None
     ) -> None:
         edges, (hops, hop_variances, client_shares) = level.edges, of_hops
-        times, often, rest = self._times[edges], self._often[edges], self._rest[edges]
-        one = hops + np.take(found.mean, level.callee, axis=1)
-        variance = hop_variances + np.take(found.variance, level.callee, axis=1)
+        times, decides, rest = self._times[edges], self._often[edges].copy(), self._rest[edges]
+        one = hops + found.mean[level.callee]
+        variance = hop_variances + found.variance[level.callee]
         taken = times * one
-        least = None if self._least is None else self._least[edges]
-        decides = np.tile(often, (len(taken), 1))
         chance = rest * (1.0 - rest) * one**2
-        stage = self._number[edges] * variance + chance  # of calls in a row
+        part = self._number[edges] * variance + chance  # of calls in a row
         excess, behind = np.zeros_like(taken), np.zeros_like(taken)
-        whole = variance + _ratio(chance, np.broadcast_to(self._number[edges], chance.shape))
-        part = stage.copy()
-        if least is not None:
-            np.maximum(decides, least, out=decides)
+        whole = variance + _ratio(chance, self._number[edges])
+        if self._least is not None:
+            np.maximum(decides, self._least[edges], out=decides)
         for rows in level.shared:
             clients = hops * client_shares
             self._at_once(edges.start, rows, (one, variance, taken, clients), (decides, excess, part, behind), waits)
             _share(rows, decides * times * whole, part)
-        total = decides * taken + excess + behind * hops * client_shares
-        found.one[edges], found.factor[edges], found.excess[edges] = one[-1], decides[-1] * times, excess[-1]
-        found.part[edges], found.hop_factor[edges] = part[-1], behind[-1] * client_shares
-        found.taken[edges] = total[-1]
-        found.by_chance[edges] = np.where(whole[-1] > 0.0, _ratio(whole[-1] - variance[-1], whole[-1]), 1.0)
-        found.of_hop[edges] = _ratio(hop_variances[-1], whole[-1])
-        for side in range(len(taken)):
-            np.add.at(found.mean[side], level.caller, total[side])
-            np.add.at(found.variance[side], level.caller, part[side])
+        found.taken[edges] = decides * taken + excess + behind * hops * client_shares
+        found.one[edges], found.factor[edges], found.excess[edges] = one, decides * times, excess
+        found.part[edges], found.hop_factor[edges] = part, behind * client_shares
+        found.by_chance[edges] = np.where(whole > 0.0, _ratio(whole - variance, whole), 1.0)
+        found.of_hop[edges] = _ratio(hop_variances, whole)
+        np.add.at(found.mean, level.caller, found.taken[edges])
+        np.add.at(found.variance, level.caller, part)
 
     def _at_once(
         self,
@@ -335,43 +321,42 @@ class Requests:
         (one, variance, taken, clients), (decides, excess, part, behind) = given, found
         places = start + rows
         often, number, sequential = self._often[places], self._number[places], ~self._together[places]
-        _longest_of_means(taken, self._often[start : start + taken.shape[1]], rows, decides)
+        _longest_of_means(taken, self._often[start : start + len(taken)], rows, decides)
         certain = np.where(sequential, np.floor(often), np.floor(number))
         likely = np.where(sequential, often - certain, self._rest[places])
-        for side in range(len(taken)):
-            mean = (decides[side, rows] * taken[side, rows]).sum(axis=1)
-            squares = (decides[side, rows] * taken[side, rows] ** 2).sum(axis=1)
-            stage = np.maximum(squares - mean**2, 0.0)
-            varying = np.flatnonzero((variance[side, rows] > 0.0).any(axis=1))
-            if varying.size:
-                chosen = rows[varying]
-                in_a_row = number[varying] * variance[side, chosen]
-                in_a_row += self._rest[places[varying]] * (1.0 - self._rest[places[varying]]) * one[side, chosen] ** 2
-                in_a_row = np.where(number[varying] >= 1.0, in_a_row, variance[side, chosen])
-                varied = np.where(sequential[varying], in_a_row, variance[side, chosen])
-                waiting = None
-                if waits is not None and side == len(taken) - 1:
-                    single = ~sequential[varying] | (number[varying] <= 1.0)
-                    waiting = waits[:, places[varying]] * single
-                more = longest(taken[side, chosen], varied, certain[varying], likely[varying], waiting)
-                longer = np.flatnonzero(more.mean > mean[varying])
-                decides[side, chosen[longer]], excess[side, chosen[longer]] = more.decides[longer], more.excess[longer]
-                mean[varying[longer]], stage[varying[longer]] = more.mean[longer], more.variance[longer]
-            others = np.maximum(number - decides[side, rows] * self._times[places], 0.0)
-            behind[side, rows] = CALLER_SHARE * others
-            mean = mean + (behind[side, rows] * clients[side, rows]).sum(axis=1)
-            if self._least is not None and self._uneven is not None:
-                least, uneven_part = self._least[places], self._uneven[places[:, 0]]
-                bound = (least * taken[side, rows]).sum(axis=1) > (1.0 - uneven_part) * mean
-                kept = np.where(bound, uneven_part, 1.0)
-                decides[side, rows] = np.where(bound[:, None], least, 0.0) + kept[:, None] * decides[side, rows]
-                excess[side, rows] *= kept[:, None]
-                behind[side, rows] *= kept[:, None]
-                cpus = _ratio(number, self._times[places] * least).max(axis=1)
-                full = _ratio((number * variance[side, rows]).sum(axis=1), cpus**2)
-                stage = np.where(bound, full, 0.0) + kept**2 * stage
-            part[side, rows] = 0.0
-            part[side, rows[:, 0]] = stage
+        mean = (decides[rows] * taken[rows]).sum(axis=1)
+        squares = (decides[rows] * taken[rows] ** 2).sum(axis=1)
+        stage = np.maximum(squares - mean**2, 0.0)
+        varying = np.flatnonzero((variance[rows] > 0.0).any(axis=1))
+        if varying.size:
+            chosen = rows[varying]
+            in_a_row = number[varying] * variance[chosen]
+            in_a_row += self._rest[places[varying]] * (1.0 - self._rest[places[varying]]) * one[chosen] ** 2
+            in_a_row = np.where(number[varying] >= 1.0, in_a_row, variance[chosen])
+            varied = np.where(sequential[varying], in_a_row, variance[chosen])
+            waiting = None
+            if waits is not None:
+                single = ~sequential[varying] | (number[varying] <= 1.0)
+                waiting = waits[:, places[varying]] * single
+            more = longest(taken[chosen], varied, certain[varying], likely[varying], waiting)
+            longer = np.flatnonzero(more.mean > mean[varying])
+            decides[chosen[longer]], excess[chosen[longer]] = more.decides[longer], more.excess[longer]
+            mean[varying[longer]], stage[varying[longer]] = more.mean[longer], more.variance[longer]
+        others = np.maximum(number - decides[rows] * self._times[places], 0.0)
+        behind[rows] = CALLER_SHARE * others
+        mean = mean + (behind[rows] * clients[rows]).sum(axis=1)
+        if self._least is not None and self._uneven is not None:
+            least, uneven_part = self._least[places], self._uneven[places[:, 0]]
+            bound = (least * taken[rows]).sum(axis=1) > (1.0 - uneven_part) * mean
+            kept = np.where(bound, uneven_part, 1.0)
+            decides[rows] = np.where(bound[:, None], least, 0.0) + kept[:, None] * decides[rows]
+            excess[rows] *= kept[:, None]
+            behind[rows] *= kept[:, None]
+            cpus = _ratio(number, self._times[places] * least).max(axis=1)
+            full = _ratio((number * variance[rows]).sum(axis=1), cpus**2)
+            stage = np.where(bound, full, 0.0) + kept**2 * stage
+        part[rows] = 0.0
+        part[rows[:, 0]] = stage
 
 
 def _sums(groups: Indices, values: Floats, count: int = 0) -> Floats:
@@ -384,21 +369,19 @@ def _ratio(values: Floats, over: Floats) -> Floats:
 
 def _share(rows: Indices, amounts: Floats, part: Floats) -> None:
     """Give each call of a stage its part of the stage's variance, by its amount."""
-    for side in range(len(part)):
-        stage = part[side, rows[:, 0]][:, None]
-        amount = amounts[side, rows]
-        part[side, rows] = stage * _ratio(amount, np.broadcast_to(amount.sum(axis=1, keepdims=True), amount.shape))
+    amount = amounts[rows]
+    whole = np.broadcast_to(amount.sum(axis=1, keepdims=True), amount.shape)
+    part[rows] = part[rows[:, 0]][:, None] * _ratio(amount, whole)
 
 
 def _longest_of_means(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> None:
     """Of calls at the same time t₁ ≥ t₂ ≥ …, each decides with pᵢ Πⱼ﹤ᵢ (1 − pⱼ); row by row."""
-    for side in range(len(taken)):
-        order = np.argsort(-taken[side, rows], axis=1, kind="stable")
-        ranked = np.take_along_axis(rows, order, axis=1)
-        likely = often[ranked]
-        left = np.cumprod(1.0 - likely[:, :-1], axis=1)
-        likely[:, 1:] *= left
-        decides[side, ranked] = likely
+    order = np.argsort(-taken[rows], axis=1, kind="stable")
+    ranked = np.take_along_axis(rows, order, axis=1)
+    likely = often[ranked]
+    left = np.cumprod(1.0 - likely[:, :-1], axis=1)
+    likely[:, 1:] *= left
+    decides[ranked] = likely
 
 
 def stage_begins(caller: Indices, stage: Floats) -> Booleans:

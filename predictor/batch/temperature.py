@@ -43,7 +43,7 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
     use = np.where(np.isnan(use), ASSUMED_USE, use)
     return Visits(
         own_ns=rows.numbers["service_time_ns"],
-        answer_ns=requests.without_hops(rows.numbers["service_time_ns"]),
+        answer_ns=requests.without_hops_ns,
         rates=visits[rows.deployment],
         visited=_visited(rows, flow, times),
         calling=calling,

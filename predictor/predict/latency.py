@@ -269,7 +269,7 @@ def _rests(handling: Handling, stages_ns: Sequence[float], left: float) -> list[
     found: list[float] = []
     for stage, taken in zip(reversed(handling.stages), reversed(stages_ns), strict=True):
         number = math.fsum(call.calls_per_request for call in stage.calls)
-        found.append(left + float(following_share(np.float64(number))) * taken)
+        found.append(left + following_share(max(number, 1.0)) * taken)
         left += taken
     return found[::-1]
 

@@ -11,8 +11,6 @@ on one CPU and for one call.
 
 from typing import Final, TypeVar
 
-import numpy as np
-
 from predictor.models.types import Floats
 
 Number = TypeVar("Number", float, Floats)
@@ -33,6 +31,6 @@ def uneven(cpus: Number) -> Number:
     return _UNEVEN * (1.0 - 1.0 / cpus)
 
 
-def following_share(number: Floats | np.float64) -> Floats:
-    """The part of a stage that follows one of its calls on average, where it has so many calls."""
-    return np.where(number > 1.0, (1.0 - 1.0 / np.maximum(number, 1.0)) / 2.0, 0.0)
+def following_share(number: Number) -> Number:
+    """The part of a stage that follows one of its calls on average, where it has so many calls, at least one."""
+    return (1.0 - 1.0 / number) / 2.0
