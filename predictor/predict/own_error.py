@@ -1,10 +1,10 @@
 """The model's own error, learnt from call graphs that were measured: a part of every interval. Pure.
 
 A profile's imagined runs say how well the costs of its hops are known, not how well the model puts them together. That
-is learnt by split-conformal prediction from random call graphs, none of which the model was fitted to: the least error
-with which the intervals of ⌈(n + 1) level⌉ of n graphs hold what was measured. A further graph of that kind is then
-inside with at least that probability. `own_error.json` has the errors, and where they come from;
-`experiments/random_graphs/run.py --calibrate` writes it.
+is learnt by split-conformal prediction from random call graphs: the least error with which the intervals of
+⌈(n + 1) level⌉ of n graphs hold what was measured. A further graph of that kind is inside with at least that
+probability, as far as the model was made without these graphs in sight. `own_error.json` has the errors, and
+where they come from; `experiments/random_graphs/run.py --calibrate` writes it.
 """
 
 import json
