@@ -1,6 +1,6 @@
 """Foreign text made fit for a terminal and for one line. Pure: no I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 LONGEST: Final = 160
@@ -31,6 +31,12 @@ def some_of(names: Iterable[str], most: int = 6) -> str:
     """The first names of a list, and whether there are more: `a, b, …`."""
     known = list(names)
     return ", ".join(known[:most]) + (", …" if len(known) > most else "")
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first names of a list, and how many more there are: `a, b and 4 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def not_one_of(found: str, choices: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from predictor.hop_costs.needs import Kind
 from predictor.hop_costs.options import Options
 from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats
+from profiler.text import first_of
 
 Indices = npt.NDArray[np.intp]
 
@@ -148,9 +149,9 @@ class CostTable:
             negative = table.sum(axis=2) < 0.0
             if negative.any():
                 table[negative] = 0.0
-                names = [self._edges[edge].id for edge in np.unique(np.nonzero(negative)[0])]
+                names = first_of([self._edges[edge].id for edge in np.unique(np.nonzero(negative)[0])], 3)
                 self._warnings.append(
-                    f"{currency} of {_some(names)}: measured as less than nothing, taken as none; profile for longer"
+                    f"{currency} of {names}: measured as less than nothing, taken as none; profile for longer"
                 )
         return EdgeCosts(
             components=self.components,
@@ -160,15 +161,11 @@ class CostTable:
             doubt=self._outside + self._far + self._temperatures.doubt,
             workers=self._workers,
             extrapolations=tuple(
-                f"{_some([self._edges[edge].id for edge in dict.fromkeys(edges)])}: {text}"
+                f"{first_of([self._edges[edge].id for edge in dict.fromkeys(edges)], 3)}: {text}"
                 for text, edges in self._beyond.items()
             ),
             warnings=tuple(dict.fromkeys(self._warnings)),
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def kinds_of(edges: Sequence[Call], modes: Mapping[str, tuple[str, str]]) -> dict[Kind, list[int]]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from predictor.graph.types import Call, CallGraph
 from predictor.models.types import Floats
+from profiler.text import first_of
 
 Indices = npt.NDArray[np.intp]
 
@@ -113,11 +114,10 @@ def overload_warnings(utilisation: Mapping[str, float], asked_rps: float) -> tup
     full = sorted((name for name, value in utilisation.items() if value > SATURATED), key=lambda n: -utilisation[n])
     if not full:
         return ()
-    names = ", ".join(f"{name} ({utilisation[name]:.0%})" for name in full[:5])
-    more = f" and {len(full) - 5} more" if len(full) > 5 else ""
+    names = first_of([f"{name} ({utilisation[name]:.0%})" for name in full], 5)
     carried = carried_rps(asked_rps, utilisation) or 0.0
     return (
-        f"sidecars without enough workers: {names}{more}; they can carry about {_rate(carried)} of {_rate(asked_rps)} "
+        f"sidecars without enough workers: {names}; they can carry about {_rate(carried)} of {_rate(asked_rps)} "
         "requests/s from outside, above which requests queue without end and latency is not finite; "
         "add replicas or workers",
     )

@@ -30,11 +30,11 @@ ANCHOR: Final = AnchorCell(HTTP1, HOT)
 
 _IDLE_RPS: Final = 200.0
 _COLD: Final = AnchorCell(HTTP1, COLD)
-_CHANGED: Final = 1.5
-"""An anchor that costs so many times more or less than in the profile is said (a judgement): half an hour on a shared
-host moves hot cells by 30 %."""
-
 _IDLE: Final = AnchorCell(HTTP1, HOT, _IDLE_RPS)
+
+_CHANGED: Final = 1.5
+"""An anchor that costs so many times more or less than in the profile is reported (a judgement): half an hour on a
+shared host moves hot cells by 30 %."""
 
 
 def model_of(model: FittedModel, temperature: str, placement: str) -> FittedModel:

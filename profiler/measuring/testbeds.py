@@ -70,11 +70,11 @@ class Testbed(Protocol):
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """What there is to note of it beside the machine."""
+        """What the profile notes of it in addition to the machine."""
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What has to be the same for a run to be continued, beside machine and proxies."""
+        """What must be the same for a run to be continued, in addition to machine and proxies."""
 
     def proxy(self, name: str) -> ProxyVersion:
         """Which build of a proxy its hops have. Raises MeshInsightError."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from profiler.errors import MissingError, ProcessError
 
@@ -135,8 +135,7 @@ def _build(scratch: Path) -> None:
     (wrapper / "etcd").mkdir(parents=True)
     (wrapper / "etcd" / "main.go").write_text(_ETCD)
     (wrapper / "go.mod").write_text("module wrapper\n")
-    downloaded = json.loads(run_go(wrapper, "mod", "download", "-json", f"{_KUBERNETES}@v{KUBERNETES}"))
-    upstream = json.loads(run_go(wrapper, "mod", "edit", "-json", downloaded["GoMod"]))
+    _, upstream = go_module(wrapper, f"{_KUBERNETES}@v{KUBERNETES}")
     (wrapper / "go.mod").write_text(_wrapper_module(upstream))
     major, minor, _ = KUBERNETES.split(".")
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor}
@@ -164,6 +163,12 @@ def _wrapper_module(upstream: dict[str, object]) -> str:
             ")\n",
         ]
     )
+
+
+def go_module(folder: Path, module: str) -> tuple[Path, dict[str, Any]]:
+    """Download `NAME@VERSION`: its sources, and its go.mod as values. Raises MissingError and ProcessError."""
+    downloaded = json.loads(run_go(folder, "mod", "download", "-json", module))
+    return Path(downloaded["Dir"]), json.loads(run_go(folder, "mod", "edit", "-json", downloaded["GoMod"]))
 
 
 def run_go(folder: Path, *arguments: str) -> str:

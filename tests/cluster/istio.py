@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from profiler.errors import MissingError
 from profiler.host.programs import find_program, run_tool
 from profiler.proxies.envoy import find_binary
-from tests.cluster.binaries import Binaries, cached, run_go
+from tests.cluster.binaries import Binaries, cached, go_module, run_go
 from tests.cluster.images import Image, write_archive
 from tests.cluster.network import ISTIOD
 
@@ -86,13 +86,12 @@ def built_programs() -> Binaries:
 def _build(scratch: Path) -> None:
     wrapper = scratch / "wrapper"
     wrapper.mkdir()
-    downloaded = json.loads(run_go(scratch, "mod", "download", "-json", f"{_MODULE}@{VERSION}"))
-    upstream = json.loads(run_go(scratch, "mod", "edit", "-json", downloaded["GoMod"]))
+    sources, upstream = go_module(scratch, f"{_MODULE}@{VERSION}")
     (wrapper / "go.mod").write_text(f"module wrapper\ngo {upstream['Go']}\nrequire {_MODULE} {VERSION}\n")
     packages = [f"{_MODULE}/{command}" for command in _COMMANDS]
     bin_folder = scratch / "bin"
     run_go(wrapper, "build", "-mod=mod", "-trimpath", "-ldflags", _LINKING, "-o", str(bin_folder), *packages)
-    shutil.copyfile(Path(downloaded["Dir"]) / "tools" / "packaging" / "common" / _BOOTSTRAP, bin_folder / _BOOTSTRAP)
+    shutil.copyfile(sources / "tools" / "packaging" / "common" / _BOOTSTRAP, bin_folder / _BOOTSTRAP)
 
 
 def _rendered(programs: Binaries) -> str:
@@ -140,7 +139,7 @@ def _libraries(program: Path) -> Mapping[str, Path]:
 
 
 def _table_extensions() -> Mapping[str, Path]:
-    """The matches and targets of iptables: shared objects in a folder of their own."""
+    """The matches and targets of iptables: shared objects in a separate folder."""
     folders = [path for path in Path("/usr/lib").glob("*/xtables") if path.is_dir()]
     if not folders:
         raise MissingError("the matches and targets of iptables are not in /usr/lib/*/xtables; install iptables")

@@ -36,7 +36,7 @@ def cluster(local_cluster: LocalCluster) -> Iterator[LocalCluster]:
 
 @pytest.fixture(scope="module")
 def pods(cluster: LocalCluster) -> Iterator[LocalCluster]:
-    """A server and a client with sidecars and a client without, in a namespace of their own."""
+    """A server and a client with sidecars and a client without, in a separate namespace."""
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         *(pod(name, injected=name != "outside") for name in ("server", "inside", "outside")),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.text import one_line, printable
+from profiler.text import first_of, one_line, printable
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\x07b", "\x9b2J", "a\u202eb", "a\u2028b", "\x7f", "\ud800"])
@@ -25,3 +25,10 @@ def test_one_line_is_short_and_printable(text: str, longest: int) -> None:
 
 def test_a_short_text_stays_whole() -> None:
     assert one_line("a  b\n c") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("most", "text"), [(1, "a and 2 more"), (2, "a, b and 1 more"), (3, "a, b, c"), (9, "a, b, c")]
+)
+def test_a_long_list_says_how_many_more_there_are(most: int, text: str) -> None:
+    assert first_of(["a", "b", "c"], most) == text

@@ -8,6 +8,7 @@ from meshinsight.reports.report import Report, Section
 from predictor.advise.changes import KINDS
 from predictor.advise.types import Advice, Outcome, Step
 from predictor.predict.types import Estimate, Prediction
+from profiler.text import first_of
 
 FORMAT: Final = "meshinsight-advice"
 VERSION: Final = 1
@@ -116,10 +117,7 @@ def _given_up(found: Advice) -> list[str]:
     places: dict[str, list[str]] = {}
     for step in found.steps:
         places.setdefault(step.gives_up, []).append(step.change.target or "all")
-    return [
-        f"{text} ({', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''})"
-        for text, names in places.items()
-    ]
+    return [f"{text} ({first_of(names, NAMED)})" for text, names in places.items()]
 
 
 def _margin(item: Outcome) -> str:

@@ -7,6 +7,7 @@ from profiler.cluster.api.errors import ForbiddenError
 from profiler.cluster.api.session import Object, Session
 from profiler.cluster.objects.mesh import INJECTED, Mesh, load_mesh, mesh_names
 from profiler.doctor.check import CLUSTER, Check
+from profiler.text import first_of
 
 _VERSION: Final = "app.kubernetes.io/version"
 _APPS: Final = "apps/v1"
@@ -85,8 +86,7 @@ def _injected(session: Session, marks: Sequence[str]) -> str:
     names = sorted(one["metadata"]["name"] for one in known if any(_marked(one, mark) for mark in marks))
     if not names:
         return "injects no namespace by default"
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"injects {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"injects {first_of(names, _MOST_NAMES)}"
 
 
 def _marked(namespace: Object, mark: str) -> bool:

@@ -8,6 +8,7 @@ from profiler.cluster.api.session import Object
 from profiler.cluster.run.continuing import Where
 from profiler.doctor.check import CLUSTER, Check
 from profiler.doctor.kernel import OLDEST, kernel_version
+from profiler.text import first_of
 
 _VIRTUAL: Final = {"type": "virtual-kubelet", "eks.amazonaws.com/compute-type": "fargate"}
 """Labels of nodes without a machine: their pods see no host."""
@@ -24,14 +25,14 @@ def nodes(known: Sequence[Object] | None, where: Where) -> list[Check]:
     by_name = {_name(node): node for node in known}
     asked = [name for name in dict.fromkeys((where.node, where.server_node)) if name]
     if absent := [name for name in asked if name not in by_name]:
-        remedy = f"name one of {_names(list(by_name))}"
+        remedy = f"name one of {first_of(list(by_name), _MOST_NAMES)}"
         return [Check(name, "missing", "no such node", (CLUSTER,), remedy) for name in absent]
     chosen = [by_name[name] for name in asked] or list(known)
     usable, unusable = _grouped(chosen)
-    fine = [Check(_names(names), "ok", detail) for detail, names in usable.items()]
+    fine = [Check(first_of(names, _MOST_NAMES), "ok", detail) for detail, names in usable.items()]
     stops = bool(asked) or not usable
     return fine + [
-        Check(_names(names), "missing" if stops else "warn", detail, (CLUSTER,), remedy)
+        Check(first_of(names, _MOST_NAMES), "missing" if stops else "warn", detail, (CLUSTER,), remedy)
         for (detail, remedy), names in unusable.items()
     ]
 
@@ -82,8 +83,3 @@ def _described(node: Object) -> str:
 
 def _name(node: Object) -> str:
     return str(node["metadata"]["name"])
-
-
-def _names(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown

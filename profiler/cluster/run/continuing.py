@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ _OPTIONS: Final = {_IMAGE: "image", _MESH: "mesh", _NAMESPACE: "namespace", _NOD
 
 @dataclass(frozen=True)
 class Where:
-    """Which namespace, nodes, mesh and image a run uses. Empty: one of its own, the scheduler's choice.
+    """Which namespace, nodes, mesh and image a run uses. Empty: a new namespace, the scheduler's choice of nodes.
 
     `server_node` is for servers that are not to be on `node`.
     """
@@ -64,7 +64,7 @@ def continued(directory: Path, begun: Mapping[str, Any], session: Session, given
     Raises:
         UsageError: the command line or the cluster differ from what it was begun with.
     """
-    known = {field: str(begun.get(fact, "")) for fact, field in _OPTIONS.items()}
+    known: dict[str, Any] = {field: str(begun.get(fact, "")) for fact, field in _OPTIONS.items()}
     for field, value in known.items():
         wanted = getattr(given, field)
         if wanted not in ("", value):
@@ -74,14 +74,7 @@ def continued(directory: Path, begun: Mapping[str, Any], session: Session, given
                 f"{option} out, or start a new run"
             )
     require_same(directory, begun, {CLUSTER: cluster_id(session, known["namespace"])})
-    return Where(
-        image=known["image"],
-        mesh=known["mesh"],
-        namespace=known["namespace"],
-        node=known["node"],
-        server_node=known["server_node"],
-        allow_foreign=given.allow_foreign,
-    )
+    return replace(given, **known)
 
 
 def require_same(directory: Path, begun: Mapping[str, Any], now: Mapping[str, str]) -> None:

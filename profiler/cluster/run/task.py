@@ -61,8 +61,8 @@ class MeshProxy:
 class Task:
     """A run for the profiler's pod. `places` are by hop name; `cluster` is noted in the profile as it is.
 
-    `assistant` is the address of the profiler on the servers' node, where that is another one. `begun` is what has to
-    be the same when the run is continued; `finished` are the files of its journal, where it is.
+    `assistant` is the address of the profiler on the servers' node, where that is another one. `begun` is what must be
+    the same when the run is continued; `finished` are the files of its journal, where it is.
     """
 
     settings: ProfileSettings
