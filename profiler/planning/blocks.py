@@ -13,6 +13,10 @@ from profiler.errors import UsageError
 from profiler.planning.cells import Cell, Plan, cooled_hops, with_rungs
 
 _MOST_HOPS: Final = 15
+_HOPS_PER_VARIANT: Final = 3
+_MOST_HOPS_OF_VARIANTS: Final = 24
+"""Variants beyond two have room for three rungs each, up to five variants."""
+
 _MOST_POINTS: Final = 40
 
 
@@ -75,11 +79,13 @@ def _require_room(cells: Sequence[Cell]) -> None:
     if len(variants) > 1 and not _fits(cells):
         raise UsageError(
             f"{len(variants)} variants of {cells[0].hop.family.name}: cannot run next to each other, since a block has "
-            f"{_MOST_HOPS} hops at most; give fewer variants, temperatures or filters"
+            f"{_MOST_HOPS_OF_VARIANTS} hops at most; give fewer variants, temperatures or filters"
         )
 
 
 def _fits(cells: Sequence[Cell]) -> bool:
     plan = with_rungs(cells)
     points = sum(len(plan.hops_of(scene)) for scene in plan.scenes)
-    return len(plan.hops) <= _MOST_HOPS and points <= _MOST_POINTS
+    further = max(0, len({cell.hop.variant for cell in cells}) - 2)
+    most_hops = min(_MOST_HOPS_OF_VARIANTS, _MOST_HOPS + _HOPS_PER_VARIANT * further)
+    return len(plan.hops) <= most_hops and points <= _MOST_POINTS

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiler.errors import MissingError, ProcessError
+from profiler.files.cache_folder import cache_folder
 
 KUBERNETES: Final = "1.35.4"
 """The newest minor version that still takes cgroup v1 (`failCgroupV1: false`) and a containerd before 2.0."""
@@ -69,10 +70,9 @@ class Binaries:
 
 def cache_root() -> Path:
     """Folder outside the checkout for what is worth keeping between clusters; made when missing."""
-    base = (
-        os.environ.get(CACHE_VARIABLE)
-        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "meshinsight"
-    )
+    base = os.environ.get(CACHE_VARIABLE)
+    if not base:
+        return cache_folder("cluster")
     root = Path(base) / "cluster"
     root.mkdir(parents=True, exist_ok=True)
     return root

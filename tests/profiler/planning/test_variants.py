@@ -72,9 +72,16 @@ def test_all_variants_of_a_hop_are_in_one_block() -> None:
         assert sides[0] == sides[1]
 
 
+def test_five_programs_with_mutual_tls_are_one_block() -> None:
+    five = tuple(Variant(f"v{number}", version=f"1.{number}.0") for number in range(5))
+    chosen = ProfileSettings(protocols=("grpc",), tls=("none", "mtls"), topologies=("both",), temperatures=("hot",))
+    (block,) = make_blocks(make_plan(replace(chosen, variants=five)).asked)
+    assert len({cell.hop.variant for cell in block.plan.asked}) == 5
+
+
 def test_more_variants_than_can_run_side_by_side_are_refused() -> None:
-    many = tuple(Variant(f"v{number}", version=f"1.{number}.0") for number in range(8))
-    with pytest.raises(UsageError, match=r"^8 variants of http1-both: cannot run next to each other"):
+    many = tuple(Variant(f"v{number}", version=f"1.{number}.0") for number in range(12))
+    with pytest.raises(UsageError, match=r"^12 variants of http1-both: cannot run next to each other"):
         make_blocks(make_plan(replace(PLAIN, variants=many)).asked)
 
 
