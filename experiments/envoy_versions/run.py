@@ -189,7 +189,7 @@ def in_short(rows: Sequence[Row]) -> str:
     span = f"{numbers.signed_percent(min(since), 1)} to {numbers.signed_percent(max(since), 1)}" if since else "unknown"
     most = f" The largest are {named}." if named else ""
     return (
-        f"{len(marked)} of {len(verdicts)} differences from one version to the next are better or worse.{most} "
+        f"On this machine {len(marked)} of {len(verdicts)} steps from version to version are better or worse.{most} "
         f"From {VERSIONS[0]} to {VERSIONS[-1]} the overheads of the cells changed by {span}."
     )
 

@@ -15,9 +15,7 @@ def between_ends(model: FittedModel) -> FittedModel:
     """
     if not model.natural_cooling or any(item.temperature != "natural" for item in model.configurations):
         return model
-    hot = [
-        replace(item.times(model.natural_hot, model.natural_hot), temperature="hot") for item in model.configurations
-    ]
+    hot = [replace(item.times(model.natural_hot), temperature="hot") for item in model.configurations]
     cold = [replace(item, temperature="cold") for item in model.configurations]
     rise = max(1.0 / model.natural_hot - 1.0, 0.0)
     end = CoolingEnd(HTTP1, PLAIN, "latency", factor=1.0, rise=rise, error=0.0)

@@ -132,9 +132,11 @@ class Configuration:
         """The coefficients in `latency` or `cpu`."""
         return self.latency if currency == "latency" else self.cpu
 
-    def times(self, latency: float, cpu: float) -> "Configuration":
-        """The same at so many times the cost in each currency."""
-        return replace(self, latency=self.latency and self.latency.times(latency), cpu=self.cpu and self.cpu.times(cpu))
+    def times(self, factor: float) -> "Configuration":
+        """The same at so many times the cost, in latency and CPU."""
+        return replace(
+            self, latency=self.latency and self.latency.times(factor), cpu=self.cpu and self.cpu.times(factor)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 from meshinsight import numbers
 from meshinsight.reports.report import INTERVAL, Report, Section
 from predictor.predict.types import Estimate, Headline
-from predictor.validation.types import ANCHORED, Anchor, Saving, Score, Validation, Variant
+from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
 
 FORMAT: Final = "meshinsight-validation"
 VERSION: Final = 1
@@ -141,7 +141,7 @@ def report(found: Validation) -> Report:
         f"{found.temperature}, placement {found.placement}, {numbers.plural(found.rounds, 'round')} of "
         f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
         f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now, "
-        f"the interval and `inside` are those of {'anchored' if ANCHORED else 'predicted'}",
+        "by the anchors' CPU; the interval and `inside` are those of anchored",
     ]
     warnings = [*found.warnings, *(warning for variant in found.variants for warning in variant.warnings)]
     return Report(
@@ -172,7 +172,7 @@ def _section(title: str, scores: Mapping[str, Score], factor: float, decimals: i
             name,
             numbers.estimated(score.predicted, factor, decimals)[0],
             numbers.estimated(score.anchored, factor, decimals)[0],
-            numbers.estimated(score.judged, factor, decimals)[1],
+            numbers.estimated(score.anchored, factor, decimals)[1],
             *numbers.estimated(score.measured, factor, decimals),
             numbers.signed_percent(score.error_ratio, 1),
             numbers.signed_percent(score.anchored_error_ratio, 1),

@@ -69,16 +69,16 @@ def _tables(kind: str, variants: Sequence[Shown]) -> Iterator[Section]:
     )
     for currency, name, shown in names:
         rows = [
-            (str(number), printable(label), *_figures(item.score(currency), shown, _factor(document, currency)))
+            (str(number), printable(label), *_figures(item.score(currency), shown, _factor(document)))
             for number, (label, item, document) in enumerate(variants, 1)
         ]
         yield Section(f"{kind} of {name}", _COLUMNS, rows, left=(0, 1))
 
 
-def _factor(document: ValidationDocument, currency: Currency) -> float:
-    """How much slower the machine was; older results have one factor for both currencies."""
+def _factor(document: ValidationDocument) -> float:
+    """How much slower the machine was; results of before CPU was measured have a factor of latency."""
     anchor = document.anchor
-    return anchor.factor if currency == "latency" or anchor.cpu_factor is None else anchor.cpu_factor
+    return anchor.factor if anchor.cpu_factor is None else anchor.cpu_factor
 
 
 def _variants(document: ValidationDocument) -> list[Shown]:
@@ -104,7 +104,7 @@ def _figure(kind: str, variants: Sequence[Shown]) -> Scatter:
 
 
 def _point(number: int, score: Score, unit: float) -> Point:
-    measured, predicted = score.measured.scaled(unit), score.judged.scaled(unit)
+    measured, predicted = score.measured.scaled(unit), score.anchored.scaled(unit)
     return Point(str(number), measured.value, measured.interval, predicted.value, predicted.interval)
 
 

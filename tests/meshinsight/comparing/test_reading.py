@@ -59,7 +59,7 @@ def dearer(factor: float) -> FittedModel:
         return cost and replace(cost, draws=cost.coefficients + 0.1 * (cost.draws - cost.coefficients))
 
     items = [
-        replace(each, latency=certain(each.latency), cpu=certain(each.cpu)).times(factor, factor)
+        replace(each, latency=certain(each.latency), cpu=certain(each.cpu)).times(factor)
         for each in model().configurations
     ]
     return replace(model(), configurations=tuple(items), machine_error=0.0)

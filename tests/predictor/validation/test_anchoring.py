@@ -31,8 +31,8 @@ def overhead_ns(protocol: str, *anchors: Anchor, cold: float = 0.0) -> float:
     return found.latency["mean"].overhead_ns.value
 
 
-def anchor(protocol: str, temperature: str, factor: float, cpu_factor: float = 1.0) -> Anchor:
-    measured = AnchorReading(100.0 * factor, 300.0 * cpu_factor)
+def anchor(protocol: str, temperature: str, factor: float, latency_factor: float = 1.0) -> Anchor:
+    measured = AnchorReading(100.0 * latency_factor, 300.0 * factor)
     return Anchor(AnchorCell(protocol, temperature), AnchorReading(100.0, 300.0), (measured,))
 
 
@@ -57,13 +57,19 @@ def test_each_protocol_goes_with_its_own_anchor() -> None:
     assert overhead_ns("tcp", both[0]) == pytest.approx(1.5 * overhead_ns("tcp"), rel=1e-9)
 
 
-def test_cpu_goes_with_the_anchors_cpu() -> None:
+def test_cpu_and_latency_go_with_the_anchors_cpu() -> None:
     def vcpu(*anchors: Anchor) -> float:
         model = at_speed_of(MODEL, anchors)
         return predict(graph("http1"), model, Options(samples=0, load=False)).vcpu.value
 
-    assert vcpu(anchor("http1", "hot", 1.5)) == pytest.approx(vcpu(), rel=1e-9)
-    assert vcpu(anchor("http1", "hot", 1.5, cpu_factor=1.2)) == pytest.approx(1.2 * vcpu(), rel=1e-9)
+    slower = anchor("http1", "hot", 1.2, latency_factor=1.5)
+    assert vcpu(slower) == pytest.approx(1.2 * vcpu(), rel=1e-9)
+    assert overhead_ns("http1", slower) == pytest.approx(1.2 * overhead_ns("http1"), rel=1e-9)
+
+
+def test_an_anchor_whose_cpu_is_not_known_tells_by_its_latency() -> None:
+    without = replace(anchor("http1", "hot", 1.0, latency_factor=1.3), profiled=AnchorReading(100.0, 0.0))
+    assert overhead_ns("http1", without) == pytest.approx(1.3 * overhead_ns("http1"), rel=1e-9)
 
 
 def test_a_profile_without_anchor_is_refused() -> None:
@@ -105,6 +111,6 @@ def test_an_anchor_has_one_name_in_all_placements() -> None:
 )
 def test_a_machine_that_has_changed_in_every_round_is_said(rounds: tuple[float, ...], said: str) -> None:
     one = anchor("http1", "hot", 1.0)
-    profiled_ns = one.profiled.latency_ns
-    found = changed_since([replace(one, rounds=tuple(AnchorReading(factor * profiled_ns, 1.0) for factor in rounds))])
+    profiled_ns = one.profiled.cpu_ns
+    found = changed_since([replace(one, rounds=tuple(AnchorReading(100.0, factor * profiled_ns) for factor in rounds))])
     assert [said in text for text in found] == [True] * bool(said)

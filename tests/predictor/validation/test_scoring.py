@@ -80,15 +80,10 @@ def test_errors_are_of_the_prediction_over_the_measured_raw_and_anchored() -> No
     assert score.anchored_error_ratio == pytest.approx(-0.04)
 
 
-@pytest.mark.parametrize("anchored", [True, False])
-def test_a_score_is_judged_by_the_prediction_that_is_better_in_general(
-    anchored: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(types, "ANCHORED", anchored)
+def test_the_measured_figure_is_held_against_the_anchored_interval() -> None:
     raw = Estimate(80.0, 70.0, 90.0)
-    score = Score(raw, raw.scaled(1.2), Estimate(100.0, 95.0, 105.0))
-    assert score.judged == (score.anchored if anchored else score.predicted)
-    assert score.inside_interval == anchored  # 84 to 108, and 70 to 90
+    assert Score(raw, raw.scaled(1.2), Estimate(100.0, 95.0, 105.0)).inside_interval  # 84 to 108, and 70 to 90
+    assert not Score(raw.scaled(1.2), raw, Estimate(100.0, 95.0, 105.0)).inside_interval
 
 
 def variant(name: str, latency: Estimate, cpu: Estimate) -> Variant:
