@@ -13,8 +13,8 @@ class Score:
     """One figure, predicted and measured, each with its 95 % interval.
 
     `anchored` is what is predicted at the speed that the machine had during the validation, as the anchor cells tell.
-    It is what the measured figure is held against: of 21 random graphs it had the smaller mean |error| of p50 and CPU with
-    each of four profiles, 16 to 18 % instead of 20 to 77 %.
+    The measured figure is held against that: of 21 random graphs its mean |error| of p50 and CPU was the smaller one with
+    each of four profiles.
     """
 
     predicted: Estimate

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from predictor.predict.types import Estimate
-from predictor.validation import types
 from predictor.validation.measuring import Rounds, not_held
 from predictor.validation.scoring import measured_answer, measured_cpu, measured_latency, measured_saving
 from predictor.validation.types import Anchor, Score, Variant
