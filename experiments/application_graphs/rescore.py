@@ -23,7 +23,7 @@ from predictor.models.types import FittedModel
 from predictor.predict.predict import predict
 from predictor.predict.types import Estimate, Headline, Prediction
 from predictor.validation.anchoring import anchor_cells, at_speed_of, model_of
-from predictor.validation.deploying import as_deployed, node_use, plain_entries
+from predictor.validation.deploying import as_deployed, handling_ns_of, node_use, plain_entries
 from predictor.validation.scoring import grouped_estimates, median_answer
 from predictor.validation.types import Anchor, Score
 from profiler.measuring.applications import AnchorCell, AnchorReading
@@ -77,7 +77,9 @@ def predictions(
     found = anchors(entry, anchor_cells([load_graph(file)], model, profile))
     cpus = os.cpu_count() or 1
     use = node_use(entry["temperature"], entry["baseline"]["vcpu"], cpus)
-    graph = as_deployed(plain_entries(load_graph(file)), entry["rate_rps"], cpus, use)
+    plain = plain_entries(load_graph(file))
+    handling_ns = handling_ns_of(plain, entry["rate_rps"], entry["baseline"]["vcpu"])
+    graph = as_deployed(plain, entry["rate_rps"], cpus, use, handling_ns)
     raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     return raw, now, found
 

@@ -67,6 +67,17 @@ class ServiceTime:
             time = cls.from_percentiles(time.percentiles[:-1], mean_ns)
         return time
 
+    def longer(self, by_ns: float) -> "ServiceTime":
+        """Times that are all longer by so much; an exponential becomes a lognormal of the same mean and deviation."""
+        mean_ns = self.mean_ns + by_ns
+        if self.kind == "percentiles":
+            points = tuple((percent, ns + by_ns) for percent, ns in self.percentiles)
+            return ServiceTime.from_percentiles(points, mean_ns)
+        deviation_ns = {"constant": 0.0, "exponential": self.mean_ns, "lognormal": self.cv * self.mean_ns}[self.kind]
+        if deviation_ns <= 0.0:
+            return ServiceTime.constant(mean_ns)
+        return ServiceTime.lognormal(mean_ns, deviation_ns / mean_ns)
+
     def bounded(self) -> bool:
         """Whether mean and rare times stay under LONGEST_NS. Steep last percentiles extrapolate beyond all bounds."""
         if not 0.0 <= self.mean_ns <= LONGEST_NS:  # nor NaN

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from predictor.graph.plan import execution_plan, sidecar_modes
+from predictor.graph.plan import execution_plan, request_rates, sidecar_modes
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster
 from profiler.errors import UsageError
@@ -71,16 +71,26 @@ def without_mesh(deployed: Application) -> Application:
     return Application(services, tuple(map(bare, deployed.entries)), deployed.proxy, placement=deployed.placement)
 
 
-def as_deployed(graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None) -> CallGraph:
+def as_deployed(
+    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: float = 0.0
+) -> CallGraph:
     """The graph with what the testbed makes of it: one node, one replica of each, and the rate of the load.
 
-    `cpu_use` is that of the node without sidecars (`node_use`). The temperature is left to the model.
+    `cpu_use` is that of the node without sidecars (`node_use`), and `handling_ns` what services need for a request on
+    top of their service time (`handling_ns_of`). The temperature is left to the model.
     """
     factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
     return replace(
         graph,
         services=tuple(
-            replace(service, replicas=1, workload="", replicas_per_node=None, cold_weight=None)
+            replace(
+                service,
+                replicas=1,
+                workload="",
+                replicas_per_node=None,
+                cold_weight=None,
+                service_time=service.service_time.longer(handling_ns),
+            )
             for service in graph.services
         ),
         ingress=tuple(replace(entry, rate_rps=entry.rate_rps * factor) for entry in graph.ingress),
@@ -93,6 +103,19 @@ def as_deployed(graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | N
 def node_use(temperature: str, baseline_vcpu: float, cpus: int) -> float:
     """How much others use the CPUs of the node: its services, or the neighbours that walk the caches in cold cells."""
     return NEIGHBOURS_USE if temperature == COLD else min(1.0, baseline_vcpu / cpus)
+
+
+def handling_ns_of(graph: CallGraph, rate_rps: float, baseline_vcpu: float) -> float:
+    """CPU time that a service takes to receive, answer and pass on a request, on top of its service time; at least 0.
+
+    It is what was measured without sidecars beyond the service times, the same for every request that any service
+    handles. `rate_rps` is of requests from outside.
+    """
+    rates = request_rates(graph)
+    factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
+    requests = factor * sum(rates.values())
+    working_ns = factor * sum(rates[service.name] * service.service_time.mean_ns for service in graph.services)
+    return max(0.0, (baseline_vcpu * 1e9 - working_ns) / requests)
 
 
 def _times_ns(time: ServiceTime, number: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from predictor.validation.deploying import (
     application,
     applications_of,
     as_deployed,
+    handling_ns_of,
     node_use,
     plain_entries,
     without_mesh,
@@ -152,9 +153,10 @@ def _scored(
     cpus = len(os.sched_getaffinity(0))
     baseline_ns, baseline_vcpu = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
     use = node_use(settings.temperature, baseline_vcpu, cpus)
+    handling_ns = handling_ns_of(graph, rate_rps, baseline_vcpu)
+    placed = {case.name: as_deployed(case.graph, rate_rps, cpus, use, handling_ns) for case in cases}
     raw, anchored = (
-        {case.name: predict(as_deployed(case.graph, rate_rps, cpus, use), one, case.options) for case in cases}
-        for one in (model, now)
+        {case.name: predict(placed[case.name], one, case.options) for case in cases} for one in (model, now)
     )
     variants = tuple(
         score_variant(case.name, case.baseline, found, raw[case.name], anchored[case.name], rate_rps) for case in cases

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictor.graph.service_time import LONGEST_NS, ServiceTime
+from predictor.predict.own_times import variance_ns2
 
 
 def test_two_percentiles_are_a_lognormal_with_its_mean() -> None:
@@ -78,3 +79,24 @@ def test_two_percentiles_make_a_lognormal() -> None:
     time = ServiceTime.from_percentiles(((50.0, 1e6), (99.0, 4e6)))
     assert time.mean_ns == pytest.approx(1e6 * math.exp(sigma**2 / 2))
     assert time.quantile_ns(0.99) == pytest.approx(4e6)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        ServiceTime.constant(2e6),
+        ServiceTime.exponential(2e6),
+        ServiceTime.lognormal(2e6, 0.8),
+        ServiceTime.constant(0.0),
+    ],
+    ids=lambda time: f"{time.kind} {time.mean_ns:g}",
+)
+def test_a_longer_time_is_longer_on_average_and_varies_as_before(time: ServiceTime) -> None:
+    longer = time.longer(5e5)
+    assert longer.mean_ns == time.mean_ns + 5e5
+    assert variance_ns2(longer) == pytest.approx(variance_ns2(time), rel=1e-9)
+
+
+def test_percentiles_of_a_longer_time_are_longer() -> None:
+    longer = ServiceTime.from_percentiles(((50.0, 1e6), (90.0, 3e6))).longer(5e5)
+    assert [longer.quantile_ns(share) for share in (0.5, 0.9)] == pytest.approx([1.5e6, 3.5e6])

@@ -7,7 +7,7 @@ import pytest
 
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Ingress, Service, Sidecar
-from predictor.validation.deploying import application, applications_of, as_deployed, without_mesh
+from predictor.validation.deploying import application, applications_of, as_deployed, handling_ns_of, without_mesh
 from profiler.errors import UsageError
 from profiler.testbed.application import Application
 
@@ -52,6 +52,19 @@ def test_what_is_predicted_is_one_node_with_one_replica_at_the_rate_that_was_sen
     assert found.ingress[0].rate_rps == 20.0
     assert (found.cluster.nodes, found.cluster.cpus_per_node, found.cluster.cpu_use) == (1, 2.0, 0.3)
     assert found.cold_weight is None
+
+
+def test_services_take_as_long_as_they_did_without_sidecars() -> None:
+    chain = graph(Call("a->b", "a", "b", calls_per_request=3.0))
+    working_ns = sum(each * one.service_time.mean_ns for each, one in zip((1, 3), chain.services, strict=True))
+    measured_vcpu = 50.0 * (working_ns + 4 * 250_000.0) * 1e-9
+    handling_ns = handling_ns_of(chain, 50.0, measured_vcpu)
+    assert handling_ns == pytest.approx(250_000.0)
+    found = as_deployed(chain, 50.0, 2, 0.3, handling_ns)
+    assert [after.service_time.mean_ns - before.service_time.mean_ns for after, before in zip(
+        found.services, chain.services, strict=True
+    )] == pytest.approx([250_000.0] * 2)  # fmt: skip
+    assert handling_ns_of(chain, 50.0, 0.0) == 0.0
 
 
 def test_service_times_fill_their_distribution() -> None:
