@@ -62,6 +62,7 @@ SHOWN: Final = (
     Shown("what_ifs", ("graph", "what-if", "measured", "95 % interval", "share", "anchored", "anchored error")),
     Shown("own_overhead", ("load", "attached", "throughput", "p50", "p99"), where=("load", ("http1, 1 connection",))),
     Shown("attach_overhead", ("load", "nothing", "attached", "estimated overhead")),
+    Shown("go_proxies", ("proxy", "protocol", "requests/s", "messages per request", "user time with a component")),
     Shown(
         "cluster_agreement",
         ("cell", "currency", "component", "local", "pods", "pods / local"),

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -35,8 +35,9 @@ _LEAST_BURST_S: Final = 0.001
 _WANTED_FILL: Final = 0.5
 _LEAST_BURSTS: Final = 20
 """In the time asked for; bursts that would be too dear for so many are shorter."""
-_STEP_S: Final = 0.5
-_LEAST_STEP_S: Final = 0.1
+_STEP_S: Final = 1.0
+_LEAST_STEP_S: Final = 0.25
+"""Between looks at the ledger, each of which takes 1 to 2 ms of CPU time on a busy machine."""
 _LEAST_GAP_S: Final = 0.1
 _MOST_BURSTS: Final = 1000
 _POLITE: Final = 10
@@ -53,9 +54,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class BurstRecord:
-    """Socket calls and wake-ups between two times, and the side of each (process, file descriptor) then.
+    """Socket calls and wake-ups of each process between two readings of its counters, and what these counted (`work`).
 
-    `work` is that of each process between these times.
+    `sides` is the side of each (process, file descriptor) then; `start_ns` and `end_ns` are those of all.
     """
 
     calls: npt.NDArray[Any]
@@ -224,19 +225,20 @@ class _Watch:
         tool_ns = self._tool_cpu_ns()
         probes.attach()
         try:
+            attached_ns = time.monotonic_ns()
             before = self._work()
-            start_ns = time.monotonic_ns()
             stopped = self._lives.wait(self._burst_s, [self._wake])
-            end_ns = time.monotonic_ns()
             after = self._work()
-            work = {pid: after[pid].since(before[pid]) for pid in after}
-            lasted_ns = end_ns - start_ns
+            lasted_ns = time.monotonic_ns() - attached_ns
         finally:
             probes.detach()
         burst = probes.read()
-        calls, wake_ups = (_between(records, start_ns, end_ns) for records in (burst.calls, burst.wake_ups))
+        calls, wake_ups = (between(records, before, after) for records in (burst.calls, burst.wake_ups))
         if burst.fill <= 1:
-            self._seen.bursts.append(BurstRecord(calls, wake_ups, self._sides(calls), work, start_ns, end_ns))
+            work = {pid: after[pid].since(before[pid]) for pid in after}
+            times_ns = [reading.passed_ns for reading in (*before.values(), *after.values())]
+            sides = self._sides(calls)
+            self._seen.bursts.append(BurstRecord(calls, wake_ups, sides, work, min(times_ns), max(times_ns)))
         else:
             self._seen.left_out += 1
         self._seen.attached_ns += lasted_ns
@@ -256,7 +258,8 @@ class _Watch:
     def _sides(self, calls: npt.NDArray[Any]) -> dict[tuple[int, int], str]:
         found = {}
         for pid, sockets in self._of.sockets.items():
-            descriptors = np.unique(calls["fd"][(calls["process"] == pid) & (calls["fd"] >= 0)]).tolist()
+            # Not np.unique, which imports for 15 ms: as much CPU time as several bursts take.
+            descriptors = set(calls["fd"][(calls["process"] == pid) & (calls["fd"] >= 0)].tolist())
             found.update({(pid, number): side for number, side in sockets.sides(descriptors).items()})
         return found
 
@@ -265,7 +268,7 @@ class _Watch:
         return Work(time.monotonic_ns(), run_time_ns(pid))
 
     def _work(self) -> dict[int, Work]:
-        return {pid: read_work(pid, time.monotonic_ns()) for pid in self._lives.running}
+        return {pid: read_work(pid) for pid in self._lives.running}
 
     def _note(self, *, last: bool = False) -> None:
         """Bring CPU times and the ledger up to now; segments, which cost a millisecond to read, at the end only."""
@@ -297,8 +300,13 @@ class _Watch:
         return time.process_time_ns() + self._of.perf_ns()
 
 
-def _between(records: npt.NDArray[Any], start_ns: int, end_ns: int) -> npt.NDArray[Any]:
-    return records[(records["start_ns"] >= start_ns) & (records["start_ns"] < end_ns)]
+def between(records: npt.NDArray[Any], before: Mapping[int, Work], after: Mapping[int, Work]) -> npt.NDArray[Any]:
+    """The records of each process between the readings of its counters."""
+    kept = np.zeros(len(records), bool)
+    for pid, work in after.items():
+        start_ns, end_ns = before[pid].passed_ns, work.passed_ns
+        kept |= (records["process"] == pid) & (records["start_ns"] >= start_ns) & (records["start_ns"] < end_ns)
+    return records[kept]
 
 
 @contextmanager

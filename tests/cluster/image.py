@@ -55,7 +55,7 @@ _BASE_OPTIONS: Final = (
 )
 _BASE_CONTAINERFILE: Final = 'FROM scratch\nADD base.tar /\nCMD ["/bin/sh"]\n'
 _BASE_TAR: Final = "base.tar"
-_KEPT_STAGES: Final = ("builder", "requirements", "headers", "compiler", "environment")
+KEPT_STAGES: Final = ("builder", "requirements", "headers", "compiler", "packages", "algebra", "environment")
 """Stages that change seldom: they get names, so that they outlive the removal of what has none."""
 _SETTINGS: Final = """[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
@@ -145,7 +145,7 @@ def _build(cache: Cache, context: Path, tag: str, archive: Path) -> None:
     options = ["--pull-never", "--build-arg", f"BASE={base}"]
     if authorities := ssl.get_default_verify_paths().cafile:
         options += ["--secret", f"id=certificates,src={authorities}"]
-    for stage in _KEPT_STAGES:
+    for stage in KEPT_STAGES:
         _run(cache, *_bud(cache), *options, "--target", stage, "--tag", f"{base}-{stage}", str(context))
     _run(cache, *_bud(cache), *options, "--build-arg", f"VERSION={__version__}", "--tag", tag, str(context))
     for old in cache.root.glob("*.tar"):
