@@ -227,7 +227,7 @@ class Figures:
     def answer(self, hop_ns: Floats, varying: tuple[Floats, Floats, Floats]) -> Answer:
         """Mean latency and what it waits for; hops vary as `varying` says."""
         variances, waits, shares = varying
-        by_edge = dict(zip((call.id for call in self.edges.calls), waits.T, strict=True))
+        by_edge = dict(zip((call.id for call in self.edges.calls), waits.T.tolist(), strict=True))
         hops = Hops(self._by_edge(hop_ns), self._by_edge(variances), by_edge, self._by_edge(shares))
         return answer(self._plan, self._graph.ingress, self._own, hops, self._own_variances)
 

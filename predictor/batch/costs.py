@@ -213,7 +213,7 @@ class CostSums:
                 terms=tuple(form.cost.terms[place] for place in kept),
                 coefficients=tuple(coefficients.sum(axis=1).tolist()),
                 at_work=tuple(coefficients[:, self._at_work[form.columns]].sum(axis=1).tolist()),
-                draws=fold @ form.draws.sum(axis=2).T,
+                draws=fold @ form.totals,
             )
         return self._reduced[key]
 

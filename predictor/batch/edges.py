@@ -7,10 +7,10 @@ import numpy as np
 
 from predictor.batch.costs import by_kind, kind_codes
 from predictor.batch.decode import Booleans, Indices, Problems, Rows
-from predictor.batch.levels import Requests, find_levels
 from predictor.graph.types import REPEATS, SIDECAR_MODES
 from predictor.hop_costs.load import Owners
 from predictor.models.types import Floats
+from predictor.predict.levels import Entries, Requests, find_levels
 
 _PARALLEL: Final = REPEATS.index("parallel")
 _SHARED: Final = SIDECAR_MODES.index("shared")
@@ -142,7 +142,7 @@ def endless_graphs(rows: Rows, flow: Flow, requests: Requests, endless: Booleans
 def mean_latency(
     rows: Rows, flow: Flow, requests: Requests, hops: tuple[Floats, Floats, Floats, Floats]
 ) -> dict[str, Floats]:
-    """Means by graph; `weights` by row, and so are `hops`, which are as in `Requests.answers`."""
+    """Means by graph; `weights` by row. `hops` are by row too, else as `Requests.times` takes them."""
     order, entries = flow.order, flow.order[flow.calls :]
     graph, rates = rows.graph[entries], flow.rates[entries]
     total = np.bincount(graph, rates, rows.graphs)[graph]
@@ -150,14 +150,16 @@ def mean_latency(
     share = np.divide(rates, total, out=1.0 / count, where=total > 0.0)
     own = rows.numbers["service_time_ns"]
     means, variances, waits, client_shares = hops
-    ordered = means[order], variances[order], waits[:, order], client_shares[order]
-    found = requests.answers(ordered, rows.callee[entries], share, graph, rows.graphs)
+    calls, from_outside = order[: flow.calls], Entries(rows.callee[entries], graph, share, rows.graphs)
+    times = requests.times(means[calls], variances[calls], waits[:, calls], client_shares[calls])
+    found = requests.answers(times, means[order], from_outside)
+    before_ns = requests.without_hops_ns(from_outside)
     waited = np.bincount(rows.node_graph, own * found.service_weights, rows.graphs)
     weights = np.empty(len(order))
     weights[order] = found.edge_weights
     return {
-        "latency_without_ns": found.before_ns,
-        "latency_with_ns": found.after_ns,
-        "hidden": waited - found.before_ns,
+        "latency_without_ns": before_ns,
+        "latency_with_ns": found.mean_ns,
+        "hidden": waited - before_ns,
         "weights": weights,
     }

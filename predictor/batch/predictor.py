@@ -28,14 +28,13 @@ from predictor.batch.memory import MemorySums
 from predictor.batch.results import PARTS, STATISTICS, result_table
 from predictor.batch.temperature import temperatures
 from predictor.graph.checks import check_graph
-from predictor.hop_costs.crossing import at_share, needed_placements
-from predictor.hop_costs.forms import Forms
+from predictor.hop_costs.crossing import needed_placements
 from predictor.hop_costs.hops import CLIENT, Part, Resolver
 from predictor.hop_costs.load import SATURATED, at_work, sidecar_load
 from predictor.hop_costs.needs import Kind
 from predictor.hop_costs.options import Options
-from predictor.hop_costs.temperature import Cooling, Temperatures
-from predictor.models.natural import between_ends
+from predictor.hop_costs.prepared import Prepared
+from predictor.hop_costs.temperature import Temperatures
 from predictor.models.types import FittedModel, Floats
 from predictor.predict.counts import MOST_CALLS
 from predictor.predict.intervals import FOREIGN_PLATFORM, central_of_own, doubt_draws, with_own_error
@@ -55,18 +54,16 @@ class BatchPredictor:
     """Predicts chunks. `options.samples` above 0 asks for percentiles, which are sampled graph by graph."""
 
     def __init__(self, model: FittedModel, options: Options) -> None:
-        model = between_ends(at_share(model, options.crossing_share))
+        prepared = Prepared.of(model, options)
+        model = prepared.model
         self._model = model
         self._options = options
-        self._cooling = Cooling.of(model)
-        self._forms = Forms(model, options)
+        self._cooling, self._forms = prepared.cooling, prepared.forms
         placements = needed_placements(options.crossing_share)
         self._resolver = Resolver(model, options.proxy, options.transport, placements)
         self._reduced: dict[tuple[int, tuple[str, ...]], Reduced] = {}
         self._parts: dict[Kind, tuple[Part, ...] | str] = {}
-        cells = (cost for item in model.configurations for cost in (item.latency, item.cpu) if cost)
-        draws = next((len(cost.draws) for cost in cells), 1) if options.intervals else 1
-        self._spread = doubt_draws(draws, options.intervals)
+        self._spread = doubt_draws(prepared.draws, options.intervals)
         foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
         self._doubt = FOREIGN_PLATFORM if foreign else 0.0
 

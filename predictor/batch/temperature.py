@@ -6,10 +6,10 @@ import numpy as np
 
 from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.batch.edges import Flow, cpus_of
-from predictor.batch.levels import Requests, stage_begins
 from predictor.graph.types import PROTOCOLS, REPEATS, SIDECAR_MODES
 from predictor.hop_costs.temperature import ASSUMED_USE, Cooling, Temperatures, Visits, with_given
 from predictor.models.types import Floats
+from predictor.predict.levels import Requests, stage_begins
 
 _TCP: Final = PROTOCOLS.index("tcp")
 _TCP_MODE: Final = SIDECAR_MODES.index("tcp")
@@ -43,7 +43,7 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
     use = np.where(np.isnan(use), ASSUMED_USE, use)
     return Visits(
         own_ns=rows.numbers["service_time_ns"],
-        answer_ns=requests.without_hops_ns,
+        answer_ns=requests.without_hops.mean,
         rates=visits[rows.deployment],
         visited=_visited(rows, flow, times),
         calling=calling,

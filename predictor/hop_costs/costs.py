@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from predictor.graph.types import Call, Protocol, Tls
-from predictor.hop_costs.forms import NEAR, WITHOUT_COLD, Forms, mixture, range_doubt
+from predictor.hop_costs.forms import NEAR, WITHOUT_COLD, Form, Forms, mixture, range_doubt
 from predictor.hop_costs.hops import Part
 from predictor.hop_costs.needs import Kind
-from predictor.hop_costs.options import Options
 from predictor.hop_costs.temperature import Temperatures
-from predictor.models.types import CURRENCIES, FEATURES, Configuration, FittedModel, Floats
+from predictor.models.types import CURRENCIES, FEATURES, Configuration, Floats
 from profiler.text import first_of
 
 Indices = npt.NDArray[np.intp]
@@ -24,13 +23,12 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """A part of some edges from one configuration: `amounts` × `draws` are their draws; sides as in `hops`."""
+    """A part of some edges from one configuration: `amounts` of the form's terms; sides as in `hops`."""
 
     edges: Indices
     side: int
     amounts: Floats
-    draws: Floats
-    columns: Indices
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +48,32 @@ class EdgeCosts:
     extrapolations: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    def edge_draws(self, currency: str, draws: int) -> Floats:
-        """Draws of each edge's total, by side: edges × 2 × draws."""
-        found = np.zeros((len(self.doubt), 2, draws))
+    def drawn(self, currency: str, draws: int) -> tuple[Floats, Floats]:
+        """Edges × 2 sides × terms, and terms × draws: their product is the draws of each edge's total, by side."""
+        forms = {id(part.form): part.form for part in self.contributions[currency]}
+        sizes = [len(form.totals) for form in forms.values()]
+        starts = dict(zip(forms, np.cumsum([0, *sizes]).tolist(), strict=False))
+        amounts = np.zeros((len(self.doubt), 2, sum(sizes)))
         for part in self.contributions[currency]:
-            found[part.edges, part.side] += part.amounts @ part.draws.sum(axis=2).T
-        return found
+            start = starts[id(part.form)]
+            amounts[part.edges, part.side, start : start + part.amounts.shape[1]] += part.amounts
+        return amounts, np.concatenate([np.zeros((0, draws)), *(form.totals for form in forms.values())])
 
     def component_draws(self, currency: str, weights: Floats, draws: int) -> Floats:
         """Draws of each component, summed over edges with weights: draws × components."""
         found = np.zeros((draws, len(self.components)))
         for part in self.contributions[currency]:
             amounts = weights[part.edges] @ part.amounts
-            found[:, part.columns] += np.tensordot(amounts, part.draws, axes=(0, 1))
+            found[:, part.form.columns] += np.tensordot(amounts, part.form.draws, axes=(0, 1))
         return found
 
 
 class CostTable:
     """Adds up the parts of edges."""
 
-    def __init__(self, model: FittedModel, edges: Sequence[Call], options: Options, temperatures: Temperatures) -> None:
-        self._forms = Forms(model, options)
-        self.components = self._forms.components
+    def __init__(self, forms: Forms, edges: Sequence[Call], temperatures: Temperatures) -> None:
+        self._forms = forms
+        self.components = forms.components
         self._edges = edges
         self._temperatures = temperatures
         self._features = np.array(
@@ -131,7 +133,7 @@ class CostTable:
                 continue
             rows = form.cost.rows(features) * share[:, None]
             self._values[currency][index[:, None], part.side, form.columns] += rows @ form.coefficients
-            self._contributions[currency].append(Contribution(index, part.side, rows, form.draws, form.columns))
+            self._contributions[currency].append(Contribution(index, part.side, rows, form))
 
     def _check_range(self, index: Indices, item: Configuration, features: Floats) -> None:
         doubt, where = range_doubt(item, dict(zip(FEATURES, features.T, strict=True)))

@@ -43,13 +43,14 @@ _NOT_THE_WORKER: Final = (EVENT_WAIT, OTHER, UNEXPLAINED)
 class Form:
     """A part's cost in one currency: of `terms`, `coefficients` are terms × components, `draws` × terms × components.
 
-    `columns` are the components' places among all.
+    `columns` are the components' places among all, `totals` the draws of all components together, terms × draws.
     """
 
     cost: Cost
     columns: npt.NDArray[np.intp]
     coefficients: Floats
     draws: Floats
+    totals: Floats
 
 
 class Forms:
@@ -80,11 +81,13 @@ class Forms:
         if key not in self._known:
             cost = self._slopes.completed(item, cost, currency)
             factors = self._factors(cost, part, item, currency)
+            draws = (cost.draws if self._intervals else cost.coefficients[None]) * factors
             self._known[key] = Form(
                 cost=cost,
                 columns=np.array([self._columns[name] for name in cost.components]),
                 coefficients=cost.coefficients * factors,
-                draws=(cost.draws if self._intervals else cost.coefficients[None]) * factors,
+                draws=draws,
+                totals=draws.sum(axis=2).T,
             )
         return self._known[key]
 

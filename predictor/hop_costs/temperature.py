@@ -46,6 +46,9 @@ UNMEASURED: Final = 0.5
 """Relative error of what idle time adds, where that was measured of another protocol or TLS: a judgement."""
 
 _SELDOM_NS: Final = 1e18
+_BLOCK: Final = 8_192
+"""So many edges are worked out at once: they fit into a CPU's cache."""
+
 _FOR_ALL: Final = CoolingEnd(HTTP1, PLAIN, "latency", factor=1.0, rise=1.0, error=0.0)
 """The end of a model that knows none."""
 
@@ -66,9 +69,10 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Cooling:
-    """How a model's sidecars cool: the curve, and a table of ends (currencies × protocols × TLS)."""
+    """How a model's sidecars cool: the curve, and a table of ends (currencies × protocols × TLS), of those `known`."""
 
     curve: Curve
+    known: Sequence[CoolingEnd]
     table: Ends
 
     @classmethod
@@ -81,7 +85,8 @@ class Cooling:
             for wanted in product(CURRENCIES, PROTOCOLS, TLS_MODES)
             for end in (nearest_end(known, *wanted),)
         ]
-        return cls(model.cooling, Ends(*(np.array(column).reshape(shape) for column in zip(*values, strict=True))))
+        table = Ends(*(np.array(column).reshape(shape) for column in zip(*values, strict=True)))
+        return cls(model.cooling, known, table)
 
     def ends(self, protocol: Indices, tls: Indices) -> Ends:
         """The ends of edges, whose protocols and TLS are numbers in the order of their names."""
@@ -152,30 +157,39 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
     """
     own, answer = visits.own_ns, visits.answer_ns
     between = np.maximum(1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS) - answer, 0.0)
-    caller, callee = np.maximum(visits.caller, 0), visits.callee
-
-    def after(gap: Floats, service: Indices, processes: Floats | float = 0.0) -> Floats:
-        """Position of a pass at the service's sidecar after a gap in which so many processes of the request ran."""
-        return _cooled(gap, visits.use[service], processes / visits.cpus[service], curve, ends.factor)
-
-    arriving = after(between[callee], callee)
-    answering = np.where(visits.calling[callee], 0.0, after(answer[callee], callee))
-    leaving = np.where(visits.first, after(own[caller], caller), 0.0)
-    back = after(answer[callee], caller, 2.0 * (visits.visited[callee] - 1.0))
-    client = leaving / (visits.at_once * visits.in_a_row) + back / visits.at_once
-    cold, idle = np.stack([np.where(visits.caller < 0, 0.0, client), arriving + answering], axis=2)
+    gaps, reached = np.array(curve or [(0.0, 0.0)]).T
+    own_idle, answer_idle, between_idle = (np.interp(gap, gaps, reached) for gap in (own, answer, between))
+    shape = (len(CURRENCIES), 2, len(visits.caller))
+    cold, idle = np.empty(shape), np.empty(shape)
+    for start in range(0, len(visits.caller), _BLOCK):
+        edges = slice(start, start + _BLOCK)
+        caller, callee, factor = np.maximum(visits.caller[edges], 0), visits.callee[edges], ends.factor[:, edges]
+        answered, at_once = answer[callee], visits.at_once[edges]
+        processes = 2.0 * (visits.visited[callee] - 1.0)
+        use, calling_use = visits.use[callee], visits.use[caller]
+        arriving = _cooled(factor * between_idle[callee], between[callee], use)
+        answering = _cooled(factor * answer_idle[callee], answered, use)
+        leaving = _cooled(factor * own_idle[caller], own[caller], calling_use)
+        back = _cooled(factor * answer_idle[callee], answered, calling_use, processes / visits.cpus[caller])
+        last, first = ~visits.calling[callee], visits.first[edges] / visits.in_a_row[edges]
+        outside = visits.caller[edges] < 0
+        for number, found in enumerate((cold, idle)):
+            found[:, 0, edges] = np.where(outside, 0.0, (leaving[number] * first + back[number]) / at_once)
+            found[:, 1, edges] = arriving[number] + answering[number] * last
     return cold, idle
 
 
-def _cooled(gap: Floats, use: Floats, processes: Floats, curve: Curve, factor: Floats) -> Floats:
-    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request.
+def _cooled(idle: Floats, gap: Floats, use: Floats, processes: Floats | float = 0.0) -> tuple[Floats, Floats]:
+    """Position of a pass after a gap in ns, others at work for `use` of it and so many processes of the request by CPU.
 
-    First that, then that by idle time alone, each by currency and edge.
+    First that, then `idle`, that by idle time alone; each by currency and edge.
     """
-    gaps, reached = np.array(curve or [(0.0, 0.0)]).T
-    idle = factor * np.interp(gap, gaps, reached)
-    evicted = -np.expm1(-use * gap / EVICTION_NS - PART * processes)
-    return np.stack([idle + evicted * np.maximum(1.0 - idle, 0.0), idle])
+    evicted = -np.expm1(gap * use * (-1.0 / EVICTION_NS) - PART * processes)
+    found = 1.0 - idle
+    np.maximum(found, 0.0, out=found)
+    found *= evicted
+    found += idle
+    return found, idle
 
 
 def with_given(
@@ -193,7 +207,7 @@ def with_given(
 
 def of_graph(
     graph: CallGraph, plan: Plan, edges: Sequence[Call], rates: Floats, answer_ns: Mapping[str, float],
-    model: FittedModel,
+    cooling: Cooling,
 ) -> tuple[Temperatures, list[str]]:  # fmt: skip
     """Temperatures of a graph's edges, and what was assumed for them.
 
@@ -205,7 +219,6 @@ def of_graph(
     weights = given_weights(graph)
     known = [weights[service.deployment] for service in graph.services]
     given = np.array([math.nan if weight is None else weight for weight in known])
-    cooling = Cooling.of(model)
     treated = _treated(graph, edges)
     ends = cooling.ends(
         np.array([PROTOCOLS.index(protocol) for protocol, _ in treated], dtype=np.intp),
@@ -217,7 +230,7 @@ def of_graph(
     found = with_given(cooling, ends, visits, (caller, callee), given)
     notes = ["cold_weight: from the times between messages and what else runs between them"]
     if cooling.curve:
-        notes += _unmeasured(model, treated)
+        notes += _unmeasured(cooling.known, treated)
     else:
         notes.append("cold_weight: the profile does not tell how fast idle caches cool; taken as not at all")
     if graph.cluster.cpu_use is None:
@@ -231,8 +244,7 @@ def _treated(graph: CallGraph, edges: Sequence[Call]) -> list[tuple[Protocol, Tl
     return [("tcp" if "tcp" in modes[call.id] else call.protocol, call.tls) for call in edges]
 
 
-def _unmeasured(model: FittedModel, treated: Sequence[tuple[str, str]]) -> Iterator[str]:
-    known = model.cooling_ends or (_FOR_ALL,)
+def _unmeasured(known: Sequence[CoolingEnd], treated: Sequence[tuple[str, str]]) -> Iterator[str]:
     for protocol, tls in dict.fromkeys(treated):
         for currency in CURRENCIES:
             end = nearest_end(known, currency, protocol, tls)

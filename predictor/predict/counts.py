@@ -1,6 +1,5 @@
 """How often a request from outside leads to each call, and whether that can be predicted at all. Pure."""
 
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -35,27 +34,30 @@ def check_counts(graph: CallGraph, plan: Plan) -> None:
 
 def check_figures(found: Prediction) -> None:
     """Raise `UsageError` where a figure is not finite or too large to be one."""
-    for name, value in _figures(found):
-        if not abs(value) <= LARGEST_FIGURE:  # NaN and infinity too
-            raise UsageError(
-                f"{one_line(found.graph) or 'the graph'}: {name} is beyond what can be predicted; "
-                "check times, sizes, rates and calls_per_request for values that are far too large"
-            )
+    for kind, name, values in _figures(found):
+        for value in values:
+            if not abs(value) <= LARGEST_FIGURE:  # NaN and infinity too
+                figure = f"{kind} {one_line(name)}".strip()
+                raise UsageError(
+                    f"{one_line(found.graph) or 'the graph'}: {figure} is beyond what can be predicted; "
+                    "check times, sizes, rates and calls_per_request for values that are far too large"
+                )
 
 
-def _figures(found: Prediction) -> Iterator[tuple[str, float]]:
+def _figures(found: Prediction) -> Iterator[tuple[str, str, tuple[float, ...]]]:
+    """Figures by kind and name."""
     for name, part in found.latency.items():
         over = part.overhead_ns
-        yield from ((f"latency {name}", value) for value in (part.without_ns, part.with_ns, over.low, over.high))
+        yield "latency", name, (part.without_ns, part.with_ns, over.low, over.high)
     for name, value in (("CPU", found.vcpu), *found.vcpu_by_component.items(), *found.latency_by_component_ns.items()):
-        yield from ((name, end) for end in (value.value, value.low, value.high))
-    yield from (("CPU of the services", found.baseline_vcpu), ("hidden latency", found.hidden_ns))
-    yield "memory", found.memory_bytes or 0.0
+        yield name, "", (value.value, value.low, value.high)
+    yield "CPU of the services", "", (found.baseline_vcpu,)
+    yield "hidden latency", "", (found.hidden_ns,)
+    yield "memory", "", (found.memory_bytes or 0.0,)
     for service in found.services:
-        for estimate in (service.latency_ns, service.vcpu):
-            yield from ((f"service {one_line(service.name)}", end) for end in (estimate.value, estimate.high))
-        yield f"service {one_line(service.name)}", service.utilisation
+        latency, vcpu = service.latency_ns, service.vcpu
+        yield "service", service.name, (latency.value, latency.high, vcpu.value, vcpu.high, service.utilisation)
     for edge in found.edges:
-        for estimate in (edge.latency_ns, edge.vcpu):
-            yield from ((f"call {one_line(edge.id)}", end) for end in (estimate.value, estimate.high))
-        yield f"call {one_line(edge.id)}", math.fsum((edge.rate_rps, edge.path_weight))
+        latency, vcpu = edge.latency_ns, edge.vcpu
+        figures = (latency.value, latency.high, vcpu.value, vcpu.high, edge.rate_rps, edge.path_weight)
+        yield "call", edge.id, figures

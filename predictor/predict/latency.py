@@ -14,16 +14,18 @@ waited for with that part.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from predictor.graph.plan import Handling, Plan
 from predictor.graph.types import Call, Ingress
-from predictor.models.types import Floats
 from predictor.predict.longest import longest
 from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
+
+NO_WAITS: Final = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Hops:
 
     means: Mapping[str, float]
     variances: Mapping[str, float] = field(default_factory=dict)
-    waits: Mapping[str, Floats] = field(default_factory=dict)
+    waits: Mapping[str, Sequence[float]] = field(default_factory=dict)
     client_shares: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -73,8 +75,25 @@ class _Waited:
     hop_factor: float = 0.0
 
 
+@dataclass(slots=True)
+class _Stage:
+    """Calls at the same time: means and variances of one call of each, and means of all calls of an edge in a row.
+
+    `mean` and `variance` are those of the stage, `deciding` how often each call is its longest and `excess` by how many
+    ns that is then above its mean.
+    """
+
+    calls: Sequence[Call]
+    ones: Sequence[tuple[float, float]]
+    means: Sequence[float]
+    mean: float
+    variance: float
+    deciding: list[float]
+    excess: list[float]
+
+
 class _Times:
-    """Means and variances of services with their calls, worked out from the last callee up."""
+    """Means and variances of services with their calls, worked out from the last callees up."""
 
     def __init__(
         self,
@@ -89,23 +108,23 @@ class _Times:
         self.stages: dict[str, list[float]] = {}
         self._hops = hops
         self._cpus = plan.cpus
-        for name in reversed(plan.order):
-            mean, variance, chosen, stages = own[0][name], own[1].get(name, 0.0), [], []
-            for stage in plan.handlings[name].stages:
-                stage_mean, stage_variance, first = self._stage(stage.calls)
-                mean, variance = mean + stage_mean, variance + stage_variance
-                chosen.append(first)
-                stages.append(stage_mean)
-            self.stages[name] = stages
-            self.mean[name], self.variance[name], self.main[name] = mean, variance, chosen
+        for names in heights(plan):
+            stages = [[self._begun(stage.calls) for stage in plan.handlings[name].stages] for name in names]
+            _vary([one for begun in stages for one in begun if isinstance(one, _Stage)], hops.waits)
+            for name, begun in zip(names, stages, strict=True):
+                done = [self._done(one) if isinstance(one, _Stage) else one for one in begun]
+                self.stages[name] = [mean for mean, _, _ in done]
+                self.mean[name] = sum(self.stages[name], own[0][name])
+                self.variance[name] = sum((variance for _, variance, _ in done), own[1].get(name, 0.0))
+                self.main[name] = [call for _, _, call in done if self.calls[call.id].factor > 0.0]
 
     def one(self, call: Call) -> tuple[float, float]:
         """Mean and variance of one call on the edge."""
         variance = self._hops.variances.get(call.id, 0.0) + self.variance[call.callee]
         return self._hops.means[call.id] + self.mean[call.callee], variance
 
-    def _stage(self, calls: Sequence[Call]) -> tuple[float, float, Call]:
-        """Mean and variance of a stage, and the call that decides most of it; notes how its calls are waited for."""
+    def _begun(self, calls: Sequence[Call]) -> _Stage | tuple[float, float, Call]:
+        """A stage as if its calls took their means; where none are at the same time, what `_done` gives of it."""
         for call in calls:
             self.calls[call.id] = _Waited(0.0, 0.0)
         any_call = calls[0]
@@ -117,11 +136,12 @@ class _Times:
             return self._alone(calls[0], *ones[0])
         means = [_times(call) * mean for call, (mean, _) in zip(calls, ones, strict=True)]
         total, squares, deciding = _longest_of_means(calls, means)
-        variance, excess = max(squares - total * total, 0.0), [0.0] * len(calls)
-        if any(one[1] > 0.0 for one in ones):
-            found = _longest(calls, ones, [self._hops.waits.get(call.id) for call in calls])
-            if found[0] > total:
-                total, variance, deciding, excess = found
+        return _Stage(calls, ones, means, total, max(squares - total * total, 0.0), deciding, [0.0] * len(calls))
+
+    def _done(self, stage: _Stage) -> tuple[float, float, Call]:
+        """Mean and variance of a stage, and the call that decides most of it; notes how its calls are waited for."""
+        calls, ones, means = stage.calls, stage.ones, stage.means
+        total, variance, deciding, excess = stage.mean, stage.variance, stage.deciding, stage.excess
         behind = [
             CALLER_SHARE * self._hops.client_shares.get(call.id, 0.0)
             * max(call.calls_per_request - decides * _times(call), 0.0)
@@ -190,23 +210,50 @@ def _longest_of_means(calls: Sequence[Call], means: Sequence[float]) -> tuple[fl
     return total, squares, deciding
 
 
-def _longest(
-    calls: Sequence[Call], ones: Sequence[tuple[float, float]], waits: Sequence[Floats | None]
-) -> tuple[float, float, list[float], list[float]]:
-    """Mean and variance of the longest of calls that vary; how often each is it, and by how much it is then longer."""
-    columns, waiting = np.empty((4, 1, len(calls))), np.zeros((4, 1, len(calls)))
-    for place, (call, (mean, variance)) in enumerate(zip(calls, ones, strict=True)):
-        number = call.calls_per_request
-        whole = float(math.floor(number))
-        if call.repeat == "sequential" and number > 1.0:
-            varying = number * variance + (number - whole) * (1.0 - number + whole) * mean * mean
-            columns[:, 0, place] = (number * mean, varying, 1.0, 0.0)
-        else:
-            columns[:, 0, place] = (mean, variance, whole, number - whole)
-            if (wait := waits[place]) is not None:
-                waiting[:, 0, place] = wait
-    found = longest(columns[0], columns[1], columns[2], columns[3], waiting)
-    return float(found.mean[0]), float(found.variance[0]), found.decides[0].tolist(), found.excess[0].tolist()
+def heights(plan: Plan) -> list[list[str]]:
+    """The services by how many calls follow one another behind them at most, those without calls first."""
+    known: dict[str, int] = {}
+    found: dict[int, list[str]] = {}
+    for name in reversed(plan.order):
+        callees = (known[call.callee] for stage in plan.handlings[name].stages for call in stage.calls)
+        known[name] = 1 + max(callees, default=-1)
+        found.setdefault(known[name], []).append(name)
+    return [found[height] for height in range(len(found))]
+
+
+def _vary(stages: Iterable[_Stage], waits: Mapping[str, Sequence[float]]) -> None:
+    """Make the stages with calls that vary as long as the longest of these, all of equally many calls at once."""
+    by_size: dict[int, list[_Stage]] = {}
+    for stage in stages:
+        if any(variance > 0.0 for _, variance in stage.ones):
+            by_size.setdefault(len(stage.calls), []).append(stage)
+    for alike in by_size.values():
+        columns = np.array([[_varying(*one) for one in zip(stage.calls, stage.ones, strict=True)] for stage in alike])
+        waiting = np.array([[_waits(call, waits) for call in stage.calls] for stage in alike])
+        means, variances, certain, likely = columns.transpose(2, 0, 1)
+        found = longest(means, variances, certain, likely, waiting.transpose(2, 0, 1))
+        parts = (part.tolist() for part in (found.mean, found.variance, found.decides, found.excess))
+        for stage, mean, variance, deciding, excess in zip(alike, *parts, strict=True):
+            if mean > stage.mean:
+                stage.mean, stage.variance, stage.deciding, stage.excess = mean, variance, deciding, excess
+
+
+def _varying(call: Call, one: tuple[float, float]) -> tuple[float, float, float, float]:
+    """A call as `longest` takes it, from mean and variance of one: calls in a row are one that is longer."""
+    mean, variance = one
+    number = call.calls_per_request
+    rest = number - math.floor(number)
+    if _in_a_row(call):
+        return number * mean, number * variance + rest * (1.0 - rest) * mean * mean, 1.0, 0.0
+    return mean, variance, number - rest, rest
+
+
+def _waits(call: Call, waits: Mapping[str, Sequence[float]]) -> Sequence[float]:
+    return NO_WAITS if _in_a_row(call) else waits.get(call.id, NO_WAITS)
+
+
+def _in_a_row(call: Call) -> bool:
+    return call.repeat == "sequential" and call.calls_per_request > 1.0
 
 
 def answer(
@@ -225,7 +272,7 @@ def answer(
     edge_weights = dict.fromkeys(hop_ns, 0.0)
     services, above = dict.fromkeys(plan.order, 0.0), dict.fromkeys(plan.order, 0.0)
     following = dict.fromkeys(plan.order, 0.0)
-    shares = _entry_shares(entries)
+    shares = entry_shares(entries)
     mean = delay = 0.0
     for entry, share in zip(entries, shares, strict=True):
         edge_weights[entry.id] = share
@@ -258,7 +305,7 @@ def answer(
                 edge_weights[call.id] = counted
                 services[call.callee] += counted
                 delay += counted * times.one(call)[0]
-    return Answer(mean + delay, services, edge_weights, _path(entries, shares, times), times.mean, delay)
+    return Answer(mean + delay, services, edge_weights, path(entries, times.main), times.mean, delay)
 
 
 def _rests(handling: Handling, stages_ns: Sequence[float], left: float) -> list[float]:
@@ -280,20 +327,24 @@ def _delaying(calls: Sequence[Call], times: _Times, left: float) -> float:
     return min(work, left) / work if work > 0.0 else 0.0
 
 
-def _entry_shares(entries: Sequence[Ingress]) -> list[float]:
+def entry_shares(entries: Sequence[Ingress]) -> list[float]:
+    """The part of requests that comes in at each entry."""
     total = sum(entry.rate_rps for entry in entries)
     return [entry.rate_rps / total if total > 0 else 1.0 / len(entries) for entry in entries]
 
 
-def _path(entries: Sequence[Ingress], shares: Sequence[float], times: _Times) -> tuple[str, ...]:
-    """From the entry with most requests on: edges in the order in which they are first met, each service once."""
+def path(entries: Sequence[Ingress], main: Mapping[str, Sequence[Call]]) -> tuple[str, ...]:
+    """From the entry with most requests on: edges in the order in which they are first met, each service once.
+
+    `main` is by service the call that decides most of each stage, as far as a request waits for it.
+    """
+    shares = entry_shares(entries)
     entry = entries[max(range(len(entries)), key=lambda index: shares[index])]
-    found, seen, waiting = [entry.id], {entry.service}, list(reversed(times.main[entry.service]))
+    found, seen, waiting = [entry.id], {entry.service}, list(reversed(main[entry.service]))
     while waiting:
         call = waiting.pop()
-        if times.calls[call.id].factor > 0.0:
-            found.append(call.id)
-            if call.callee not in seen:
-                seen.add(call.callee)
-                waiting += reversed(times.main[call.callee])
+        found.append(call.id)
+        if call.callee not in seen:
+            seen.add(call.callee)
+            waiting += reversed(main[call.callee])
     return tuple(found)

@@ -30,7 +30,6 @@ _BLOCK: Final = 16_384
 
 _LOW: Final = 4.0
 _HIGH: Final = 3.5
-_MOST_LOG: Final = 700.0
 _LEAST: Final = 1e-300
 _OFTEN: Final = 0.2
 """Waits of a stage are apart from what else varies where so many of its calls wait; rarer ones want no wider grid."""
@@ -38,6 +37,7 @@ _OFTEN: Final = 0.2
 _MOST_OF_A_WAIT: Final = 4.0
 _LINEAR: Final = 1.5976
 _CUBIC: Final = 0.07056598
+_SCALE: Final = -(_CUBIC ** (1 / 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,11 @@ def longest(
     """
     means = np.maximum(means, 1e-9)
     found, apart = _apart(means, variances, certain, likely)
-    for rows in _blocks(np.flatnonzero(~apart), means.shape[1], None if waiting is None else waiting[0]):
-        among = None if waiting is None else np.ascontiguousarray(waiting[:, rows].transpose(0, 2, 1))
+    waited = np.zeros(len(means), dtype=np.bool_)
+    if waiting is not None:
+        waited = (waiting[0] * (certain + likely)).sum(axis=1) > _OFTEN
+    for rows, wait in _blocks(np.flatnonzero(~apart), means.shape[1], waited):
+        among = np.ascontiguousarray(waiting[:, rows].transpose(0, 2, 1)) if wait and waiting is not None else None
         one = _summed(*_contiguous(means[rows], variances[rows]), *_contiguous(certain[rows], likely[rows]), among)
         found.mean[rows], found.variance[rows] = one.mean, one.variance
         found.decides[rows], found.excess[rows] = one.decides, one.excess
@@ -98,13 +101,13 @@ def _apart(means: Floats, variances: Floats, certain: Floats, likely: Floats) ->
     return found, (alone | (decides <= 0.0)).all(axis=1)
 
 
-def _blocks(rows: Indices, calls: int, waits: Floats | None) -> Iterator[Indices]:
-    """The rows in blocks that fit into a cache, those without waits apart."""
+def _blocks(rows: Indices, calls: int, waited: Booleans) -> Iterator[tuple[Indices, bool]]:
+    """The rows in blocks that fit into a cache, those whose waits are apart after the others, and which these are."""
     size = max(_BLOCK // (calls * _POINTS), 1)
-    wait = np.zeros(len(rows), dtype=np.bool_) if waits is None else waits[rows].any(axis=1)
-    for part in (rows[~wait], rows[wait]):
+    for wait in (False, True):
+        part = rows[waited[rows] == wait]
         for start in range(0, len(part), size):
-            yield part[start : start + size]
+            yield part[start : start + size], wait
 
 
 def _contiguous(first: Floats, second: Floats) -> tuple[Floats, Floats]:
@@ -146,23 +149,24 @@ def _summed(means: Floats, variances: Floats, certain: Floats, likely: Floats, w
 
 
 def _all_copies(below: Floats, certain: Floats, likely: Floats) -> Floats:
-    """The probability that all copies of a call are below, from that of one."""
-    if (certain == 1.0).all():
-        done = below
-    elif certain.max() <= 1.0:
-        done = np.where(certain > 0.0, below, 1.0)
-    else:
-        done = below**certain
-    return done * (1.0 - likely * (1.0 - below)) if likely.any() else done
+    """The probability that all copies of a call are below, from that of one, which is overwritten."""
+    if (certain + likely).max() <= 1.0:
+        below *= certain + likely
+        below += 1.0 - certain - likely
+        return below
+    return np.asarray(below**certain * (1.0 - likely * (1.0 - below)))
 
 
 def _others(values: Floats) -> Floats:
     """For each call the product over all other calls of its stage."""
-    found = np.ones_like(values)
-    for before, value in pairwise(range(len(values))):
+    found = np.empty_like(values)
+    found[0], found[-1] = 1.0, 1.0
+    for before, value in pairwise(range(len(values) - 1)):
         np.multiply(found[before], values[before], out=found[value])
-    after = np.ones_like(values[0])
-    for call in reversed(range(len(values))):
+    if len(values) > 1:
+        np.multiply(found[-2], values[-2], out=found[-1])
+    after = values[-1].copy()
+    for call in reversed(range(len(values) - 1)):
         found[call] *= after
         after *= values[call]
     return found
@@ -173,9 +177,8 @@ def _distributions(
 ) -> tuple[Floats, Floats]:
     """A grid of log times for each stage (steps × stages), and one copy's distribution on it for each call."""
     kinds, chance = [(means, variances)], np.zeros(means.shape)
-    if waiting is not None and waiting[0].any():
-        often = (waiting[0] * (certain + likely)).sum(axis=0) > _OFTEN
-        chance, wait, wait_variance, counted = waiting * often
+    if waiting is not None:
+        chance, wait, wait_variance, counted = waiting
         calm = np.maximum(means - chance * wait, 1e-9), np.maximum(variances - counted, 0.0)
         kinds = [calm, (calm[0] + wait, calm[1] + wait_variance)]
     score = _HIGH + np.sqrt(2.0 * np.log(certain + likely + 1.0))
@@ -190,8 +193,10 @@ def _distributions(
     below = [_below(grid, mean, spread, step) for (mean, _), spread in zip(kinds, spreads, strict=True)]
     if len(below) == 1:
         return grid, below[0]
-    share = chance[:, None]
-    return grid, (1.0 - share) * below[0] + share * below[1]
+    below[0] *= (1.0 - chance)[:, None]
+    below[1] *= chance[:, None]
+    below[0] += below[1]
+    return grid, below[0]
 
 
 def _below(grid: Floats, means: Floats, spreads: Floats, step: Floats) -> Floats:
@@ -199,18 +204,17 @@ def _below(grid: Floats, means: Floats, spreads: Floats, step: Floats) -> Floats
     spreads = np.maximum(spreads, step / 2.0)
     middles = np.log(means) - spreads**2 / 2.0
     scores = grid - middles[:, None]
-    scores *= (1.0 / spreads)[:, None]
+    scores *= (_SCALE / spreads)[:, None]
     return _normal(scores)
 
 
-def _normal(scores: Floats) -> Floats:
-    """The normal distribution, by a logistic one of a cubic: it is right to 0.0002."""
-    found = scores * scores
-    found *= -_CUBIC
-    found -= _LINEAR
-    found *= scores
-    np.minimum(found, _MOST_LOG, out=found)
-    np.exp(found, out=found)
+def _normal(scaled: Floats) -> Floats:
+    """The normal distribution at scores times `_SCALE`, by a logistic one of a cubic: it is right to 0.0002."""
+    found = scaled * scaled
+    found += _LINEAR / -_SCALE
+    found *= scaled
+    with np.errstate(over="ignore"):  # so far below that the probability is none
+        np.exp(found, out=found)
     found += 1.0
     return np.asarray(np.reciprocal(found, out=found))
 

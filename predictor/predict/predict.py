@@ -5,7 +5,7 @@ and off the path alike, both sidecars. Intervals: see `predictor.models.fitting`
 of the point estimate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -16,9 +16,9 @@ from predictor.graph.plan import Plan, edge_rates, execution_plan, met_rates, si
 from predictor.graph.types import Call, CallGraph, Service
 from predictor.hop_costs import temperature
 from predictor.hop_costs.costs import CostTable, EdgeCosts, kinds_of
-from predictor.hop_costs.crossing import at_share, crossing_share, needed_placements, placements_of, share_note
+from predictor.hop_costs.crossing import crossing_share, needed_placements, placements_of, share_note
 from predictor.hop_costs.forms import worker_components
-from predictor.hop_costs.hops import CLIENT, SERVER, Part, Resolver
+from predictor.hop_costs.hops import CLIENT, SERVER, Resolver
 from predictor.hop_costs.load import (
     SATURATED,
     Indices,
@@ -31,13 +31,14 @@ from predictor.hop_costs.load import (
     sidecar_load,
 )
 from predictor.hop_costs.options import Options
-from predictor.models.natural import between_ends
+from predictor.hop_costs.prepared import Prepared
 from predictor.models.types import CURRENCIES, FittedModel, Floats
 from predictor.predict.closed_loop import at_its_rate, closed_loop_of
 from predictor.predict.counts import check_counts, check_figures
 from predictor.predict.intervals import FOREIGN_PLATFORM, doubt_draws
-from predictor.predict.latency import Answer, Hops, answer
+from predictor.predict.latency import Answer, Hops
 from predictor.predict.longest import hop_variance, hop_waits
+from predictor.predict.many_calls import answering
 from predictor.predict.memory import memory_bytes, total
 from predictor.predict.own_error import own_error
 from predictor.predict.own_times import variance_ns2
@@ -70,11 +71,12 @@ class _Work:
     """What all parts of a prediction share. `edges` include entries; tables are by their order.
 
     `before` is the answer without sidecars, `endless_ns` what is waited for at overloaded sidecars (sides × edges),
-    which no figure but the answer has. Variances are of own times and of hops. `own_errors` are by currency.
+    which no figure but the answer has. `own_errors` are by currency.
     """
 
     graph: CallGraph
     plan: Plan
+    answer_of: Callable[[Hops], Answer]
     before: Answer
     own_ns: Mapping[str, float]
     edges: tuple[Call, ...]
@@ -87,7 +89,6 @@ class _Work:
     draws: int
     doubt: Floats
     endless_ns: Floats
-    own_variances: Mapping[str, float]
     own_errors: Mapping[str, float]
 
     def answer(self, endless: bool) -> Answer:
@@ -96,15 +97,27 @@ class _Work:
         means = self.costs.values["latency"].sum(axis=2) - self.load.waits_ns.T
         variances = hop_variance(means, self.costs.spread, waits.T, self.busy.T)
         hops = self.hop_ns + (self.endless_ns.sum(axis=0) if endless else 0.0)
-        waiting = dict(zip((call.id for call in self.edges), hop_waits(waits.T, self.busy.T).T, strict=True))
+        waiting = dict(zip((call.id for call in self.edges), hop_waits(waits.T, self.busy.T).T.tolist(), strict=True))
         clients = means[:, CLIENT]
         shares = np.divide(clients, hops, out=np.zeros_like(hops), where=hops > 0.0)
         found = Hops(self.by_edge(hops), self.by_edge(variances), waiting, self.by_edge(shares))
-        return answer(self.plan, self.graph.ingress, self.own_ns, found, self.own_variances)
+        return self.answer_of(found)
 
     def by_edge(self, values: Floats) -> dict[str, float]:
         """Values in the order of edges by their ids."""
         return {call.id: value for call, value in zip(self.edges, values.tolist(), strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Draws of edges by side, as amounts (edges × 2 sides × terms) of terms with draws (terms × draws)."""
+
+    amounts: Floats
+    draws: Floats
+
+    def of(self, amounts: Floats) -> Floats:
+        """Draws of sums over edges, of which these are the amounts."""
+        return np.asarray(amounts @ self.draws)
 
 
 def predict(graph: CallGraph, model: FittedModel, options: Options | None = None) -> Prediction:
@@ -112,42 +125,46 @@ def predict(graph: CallGraph, model: FittedModel, options: Options | None = None
 
     Raises `UsageError` where the model lacks something, or figures are beyond what can be predicted.
     """
-    graph = with_rate(graph, model, options)
+    plan = execution_plan(graph)
+    graph = _with_rate(graph, plan, model, options)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, in words
-        found = _predicted(graph, model, options or Options())
+        found = _predicted(graph, plan, model, options or Options())
     check_figures(found)
     return closed_loop_of(graph, found)
 
 
 def with_rate(graph: CallGraph, model: FittedModel, options: Options | None = None) -> CallGraph:
     """The graph with the rate that its closed loop has, where it has one. Raises `UsageError` as `predict`."""
-    check_counts(graph, execution_plan(graph))
+    return _with_rate(graph, execution_plan(graph), model, options)
+
+
+def _with_rate(graph: CallGraph, plan: Plan, model: FittedModel, options: Options | None) -> CallGraph:
+    check_counts(graph, plan)
     plain = replace(options or Options(), samples=0, intervals=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        return at_its_rate(graph, partial(_predicted, model=model, options=plain))
+        return at_its_rate(graph, partial(_predicted, plan=plan, model=model, options=plain))
 
 
-def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Prediction:
+def _predicted(graph: CallGraph, plan: Plan, model: FittedModel, options: Options) -> Prediction:
     edges = (*(entry.as_call() for entry in graph.ingress), *graph.calls)
     rates = edge_rates(graph)
-    model = between_ends(at_share(model, options.crossing_share))
-    resolver = Resolver(model, options.proxy, options.transport, needed_placements(options.crossing_share))
+    prepared = Prepared.of(model, options)
+    resolver = Resolver(prepared.model, options.proxy, options.transport, needed_placements(options.crossing_share))
     kinds = kinds_of(edges, sidecar_modes(graph))
     found = resolver.resolve(kinds)
     names, owners = graph_owners(graph, edges)
     each_rate = np.array([rates[call.id] for call in edges])
-    plan = execution_plan(graph)
     own = {service.name: service.service_time.mean_ns for service in graph.services}
     varying = {service.name: variance_ns2(service.service_time) for service in graph.services}
-    before = answer(plan, graph.ingress, own, Hops(dict.fromkeys((call.id for call in edges), 0.0)), varying)
-    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, each_rate, before.response_ns, model)
-    table = CostTable(model, edges, options, temperatures)
-    parts: list[tuple[Part, ...]] = [()] * len(edges)
+    answer_of = answering(plan, graph.ingress, own, varying)
+    before = answer_of(Hops(dict.fromkeys((call.id for call in edges), 0.0)))
+    temperatures, cold_notes = temperature.of_graph(graph, plan, edges, each_rate, before.response_ns, prepared.cooling)
+    table = CostTable(prepared.forms, edges, temperatures)
     for kind, chosen in kinds.items():
         table.add(chosen, found[kind])
-        for index in chosen:
-            parts[index] = found[kind]
     costs = table.costs()
+    of_edge = {index: kind for kind, chosen in kinds.items() for index in chosen}
+    parts = [found[of_edge[index]] for index in range(len(edges))]
     work_ns = np.maximum(costs.values["cpu"][:, :, worker_components(costs.components)].sum(axis=2), 0.0)
     load = sidecar_load(owners, each_rate, work_ns.T, costs.workers.T)
     met = _met(graph, owners, load, (work_ns.T, costs.workers.T))
@@ -160,12 +177,10 @@ def _predicted(graph: CallGraph, model: FittedModel, options: Options) -> Predic
     busy = at_work(owners, np.minimum(met.utilisation, SATURATED), work_ns.T)
     utilisation = dict(zip(names, load.utilisation.tolist(), strict=True))
     foreign = options.cpu_model is not None and options.cpu_model != model.cpu_model
-    draws = next((len(c.draws) for item in model.configurations for c in (item.latency, item.cpu) if c), 1)
-    draws = draws if options.intervals else 1
     work = _Work(
-        graph, plan, before, own, edges, each_rate, costs, load, busy, utilisation,
-        costs.values["latency"].sum(axis=(1, 2)), draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
-        endless, varying, _own_errors(options),
+        graph, plan, answer_of, before, own, edges, each_rate, costs, load, busy, utilisation,
+        costs.values["latency"].sum(axis=(1, 2)), prepared.draws, costs.doubt + (FOREIGN_PLATFORM if foreign else 0.0),
+        endless, _own_errors(options),
     )  # fmt: skip
     memory, memory_notes = memory_bytes(graph, names, owners, parts)
     notes = [str(item) for item in graph.assumed] + list(dict.fromkeys(resolver.notes))
@@ -219,17 +234,17 @@ def _prediction(
     endless = _endless(work)
     weights = np.array([after.edge_weights[call.id] for call in work.edges])
     spread = doubt_draws(work.draws, options.intervals)
-    latency_draws, cpu_draws = (_doubted(work, currency, spread) for currency in ("latency", "cpu"))
+    latency_drawn, cpu_drawn = (_drawn(work, currency, spread) for currency in ("latency", "cpu"))
     latency = _components(work, "latency", weights, spread)
     hidden = sum(own[name] * after.service_weights[name] for name in own) - before.mean_ns
     overhead = after.mean_ns - before.mean_ns
-    mean_draws = hidden + weights @ latency_draws.sum(axis=1)
+    mean_draws = hidden + latency_drawn.of(weights @ latency_drawn.amounts.sum(axis=1))
     finite = not any(endless[entry.id] for entry in work.graph.ingress)
     beyond = whole.mean_ns - after.mean_ns
     profiled = estimate(overhead + beyond, mean_draws + beyond, least=0.0)
     mean = Latency(before.mean_ns, whole.mean_ns, headline("mean", profiled, intervals=options.intervals), finite)
     cpu_values = work.costs.values["cpu"].sum(axis=(1, 2))
-    vcpu_draws = work.rates @ cpu_draws.sum(axis=1) * _NS
+    vcpu_draws = cpu_drawn.of(work.rates @ cpu_drawn.amounts.sum(axis=1)) * _NS
     vcpu = estimate(float(work.rates @ cpu_values) * _NS, vcpu_draws, least=0.0)
     percentiles = _percentiles(work, options, profiled, finite, after.delay_ns) if options.samples else {}
     rates = dict.fromkeys(own, 0.0)
@@ -245,8 +260,8 @@ def _prediction(
         baseline_vcpu=sum(rates[name] * own[name] for name in own) * _NS,
         vcpu_by_component={n: e.scaled(_NS) for n, e in _components(work, "cpu", work.rates, spread).items()},
         memory_bytes=total(memory),
-        services=_services(work, weights, latency_draws, cpu_draws, rates, temperatures, memory, answers),
-        edges=_edges(work, before, after, latency_draws, cpu_draws, temperatures),
+        services=_services(work, weights, (latency_drawn, cpu_drawn), rates, temperatures, memory, answers),
+        edges=_edges(work, before, after, (latency_drawn, cpu_drawn), temperatures),
         path_before=before.path,
         path_after=after.path,
         assumptions=tuple(notes),
@@ -273,14 +288,13 @@ def _endless(work: _Work) -> dict[str, bool]:
     return {**found, **entries}
 
 
-def _doubted(work: _Work, currency: str, spread: Floats) -> Floats:
-    """Draws of each edge's total by side, doubt included: edges × 2 × draws, ns."""
-    draws = work.costs.edge_draws(currency, work.draws)
-    values = work.costs.values[currency].sum(axis=2)
-    if currency == "latency":
-        draws += work.load.waits_ns.T[:, :, None]
-    doubted: Floats = draws + (work.doubt[:, None] * values)[:, :, None] * spread
-    return doubted
+def _drawn(work: _Work, currency: str, spread: Floats) -> _Drawn:
+    """Draws of each edge's total by side, doubt included, in ns."""
+    amounts, draws = work.costs.drawn(currency, work.draws)
+    doubt = work.doubt[:, None] * work.costs.values[currency].sum(axis=2)
+    waits = work.load.waits_ns.T if currency == "latency" else np.zeros_like(doubt)
+    amounts = np.concatenate([amounts, np.stack([doubt, waits], axis=2)], axis=2)
+    return _Drawn(amounts, np.concatenate([draws, spread[None], np.ones((1, work.draws))]))
 
 
 def _components(work: _Work, currency: str, weights: Floats, spread: Floats) -> dict[str, Estimate]:
@@ -328,17 +342,10 @@ def _in_proportion(value: float, known: Estimate) -> Estimate:
     return Estimate(value, min(low, value), max(high, value))
 
 
-def _headline_in_proportion(value: float, known: Headline) -> Headline:
-    """The same with both intervals."""
-    outer, inner = _in_proportion(value, known), _in_proportion(value, Estimate(known.value, *known.inner))
-    return Headline(value, *outer.interval, *inner.interval)
-
-
 def _services(
     work: _Work,
     weights: Floats,
-    latency_draws: Floats,
-    cpu_draws: Floats,
+    drawn: tuple[_Drawn, _Drawn],
     rates: Mapping[str, float],
     temperatures: Floats,
     memory: Mapping[str, float] | None,
@@ -348,22 +355,21 @@ def _services(
     index = {service.name: number for number, service in enumerate(work.graph.services)}
     names = work.costs.components
     parts = np.zeros((2, len(index), len(names)))
-    draws = np.zeros((2, len(index), work.draws))
+    amounts = [np.zeros((len(index), one.amounts.shape[2])) for one in drawn]
     tables = [work.costs.values[currency] for currency in ("latency", "cpu")]
     for side in (CLIENT, SERVER):
         sides = [call.caller if side == CLIENT else call.callee for call in work.edges]
         edges = np.array([edge for edge, name in enumerate(sides) if name in index], dtype=np.intp)
         owners = np.array([index[name] for name in sides if name in index], dtype=np.intp)
-        for row, (weight, drawn) in enumerate(((weights, latency_draws), (work.rates, cpu_draws))):
+        for row, weight in enumerate((weights, work.rates)):
             parts[row] += _grouped(owners, weight[edges, None] * tables[row][edges, side], len(index))
-            draws[row] += _grouped(owners, weight[edges, None] * drawn[edges, side], len(index))
+            amounts[row] += _grouped(owners, weight[edges, None] * drawn[row].amounts[edges, side], len(index))
     totals = parts.sum(axis=2)
     cold = _cold(work, temperatures, index)
     split = [_by_component(names, parts[0]), _by_component(names, parts[1] * _NS)]
-    scaled = ((totals[0], draws[0]), (totals[1] * _NS, draws[1] * _NS))
     latency, vcpu = (
-        estimates(figures, drawn, error=work.own_errors[currency], least=0.0)
-        for currency, (figures, drawn) in zip(CURRENCIES, scaled, strict=True)
+        estimates(scale * total, one.of(scale * amount), error=work.own_errors[currency], least=0.0)
+        for currency, scale, total, one, amount in zip(CURRENCIES, (1.0, _NS), totals, drawn, amounts, strict=True)
     )
     return tuple(
         ServicePrediction(
@@ -384,10 +390,20 @@ def _services(
 
 def _answers(work: _Work, after: Answer, mean: Latency, endless: Mapping[str, bool]) -> dict[str, Latency]:
     """How long each service takes with its calls. The interval is that of the mean overhead, in proportion."""
-    return {
-        name: Latency(without, with_, _headline_in_proportion(with_ - without, mean.overhead_ns), not endless[name])
-        for (name, without), with_ in zip(work.before.response_ns.items(), after.response_ns.values(), strict=True)
-    }
+    known = mean.overhead_ns
+    ends = (*known.interval, *known.inner)
+    low, high, low80, high80 = (end / known.value if known.value > 0 else 1.0 for end in ends)
+    found = {}
+    for (name, without), with_ in zip(work.before.response_ns.items(), after.response_ns.values(), strict=True):
+        value = with_ - without
+        ends = (
+            min(value * low, value),
+            max(value * high, value),
+            min(value * low80, value),
+            max(value * high80, value),
+        )
+        found[name] = Latency(without, with_, Headline(value, *ends), not endless[name])
+    return found
 
 
 def _cold(work: _Work, temperatures: Floats, index: Mapping[str, int]) -> Floats:
@@ -412,15 +428,15 @@ def _grouped(owners: Indices, values: Floats, count: int) -> Floats:
 
 
 def _edges(
-    work: _Work, before: Answer, after: Answer, latency_draws: Floats, cpu_draws: Floats, temperatures: Floats
+    work: _Work, before: Answer, after: Answer, drawn: tuple[_Drawn, _Drawn], temperatures: Floats
 ) -> tuple[EdgePrediction, ...]:
     latency, cpu = (work.costs.values[currency].sum(axis=1) for currency in ("latency", "cpu"))
     names = work.costs.components
     errors = work.own_errors
-    overheads = estimates(latency.sum(axis=1), latency_draws.sum(axis=1), error=errors["latency"], least=0.0)
+    amounts = [one.amounts.sum(axis=1) for one in drawn]
+    overheads = estimates(latency.sum(axis=1), drawn[0].of(amounts[0]), error=errors["latency"], least=0.0)
     busy = work.rates * _NS
-    drawn = busy[:, None] * cpu_draws.sum(axis=1)
-    cpus = estimates(busy * cpu.sum(axis=1), drawn, error=errors["cpu"], least=0.0)
+    cpus = estimates(busy * cpu.sum(axis=1), drawn[1].of(busy[:, None] * amounts[1]), error=errors["cpu"], least=0.0)
     split = [_by_component(names, table) for table in (latency, cpu)]
     found = []
     for edge, (call, rate) in enumerate(zip(work.edges, work.rates.tolist(), strict=True)):

@@ -11,9 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from predictor.batch.decode import Booleans, Indices
 from predictor.models.types import Floats
-from predictor.predict.longest import longest
+from predictor.predict.longest import Booleans, Indices, longest
 from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
 
 
@@ -94,16 +93,26 @@ class _Level:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """By graph: mean ns without and with hops. By edge and by node: how often a request waits for it, hops in it."""
+    """By graph: mean ns, and its delay by asynchronous calls. By edge and by node: how often a request waits for it."""
 
-    before_ns: Floats
-    after_ns: Floats
+    mean_ns: Floats
     edge_weights: Floats
     service_weights: Floats
+    delays_ns: Floats
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
+class Entries:
+    """Where requests come in: nodes and graphs of the entries, and each one's part of its graph's requests."""
+
+    node: Indices
+    graph: Indices
+    share: Floats
+    graphs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
     """Means and variances of nodes with their calls; the rest is by call.
 
     A call is waited for `factor` × its mean + `excess` ns + `hop_factor` × its hop. Of the variance of its stage it has
@@ -133,7 +142,7 @@ class _Waiting:
 
 
 class Requests:
-    """Requests through many graphs; `share` is the part of their graph's requests that come in at `entries`.
+    """Requests through many graphs.
 
     `cpus` is by call, infinity where it is not known how many there are (None: nowhere), and so is `graph`. The
     arithmetic is that of `predictor.predict.latency`. `own_ns` and `own_variances` are by node.
@@ -179,35 +188,27 @@ class Requests:
             for span in bounds
         ]
 
-    def answers(
-        self,
-        hops: tuple[Floats, Floats, Floats, Floats],
-        entries: Indices,
-        share: Floats,
-        entry_graph: Indices,
-        graphs: int,
-    ) -> Answers:
-        """The answers; `hops` are means, variances, waits (`hop_waits`) and the caller's sidecar's shares of the means.
+    def answers(self, times: Times, hop_ns: Floats, entries: Entries) -> Answers:
+        """The answers, from `times` with hops of `hop_ns`, which has those of the entries behind the calls'."""
+        calls = len(hop_ns) - len(entries.node)
+        found = self._waiting(times, hop_ns[:calls], entries)
+        taken = entries.share * (hop_ns[calls:] + times.mean[entries.node])
+        weights = np.concatenate((found.edge_weights, entries.share))
+        mean_ns = _sums(entries.graph, taken, entries.graphs) + found.delays_ns
+        return Answers(mean_ns, weights, found.service_weights, found.delays_ns)
 
-        They have the entries behind the calls.
-        """
-        hop_ns, hop_variances, waits, client_shares = hops
-        calls = len(hop_ns) - len(entries)
-        after = self._answered(hop_ns[:calls], hop_variances[:calls], waits[:, :calls], client_shares[:calls])
-        before_ns = _sums(entry_graph, share * self._without_hops.mean[entries], graphs)
-        after_ns = _sums(entry_graph, share * (hop_ns[calls:] + after.mean[entries]), graphs)
-        found = self._waiting(after, hop_ns[:calls], entries, share, graphs)
-        if self._background is not None:
-            before_ns += self._waiting(self._without_hops, np.zeros(calls), entries, share, graphs).delays_ns
-            after_ns += found.delays_ns
-        weights = np.concatenate((found.edge_weights, share))
-        return Answers(before_ns, after_ns, weights, found.service_weights)
+    def without_hops_ns(self, entries: Entries) -> Floats:
+        """Mean ns by graph without hops."""
+        means = _sums(entries.graph, entries.share * self.without_hops.mean[entries.node], entries.graphs)
+        if self._background is None:
+            return means
+        return means + self._waiting(self.without_hops, np.zeros(len(self._often)), entries).delays_ns
 
-    def _waiting(self, times: _Times, hop_ns: Floats, entries: Indices, share: Floats, graphs: int) -> _Waiting:
+    def _waiting(self, times: Times, hop_ns: Floats, entries: Entries) -> _Waiting:
         """From the entries down. `times` are those with hops of `hop_ns`, by call."""
         reached, above, following = (np.zeros(len(self._own_ns)) for _ in range(3))
-        np.add.at(reached, entries, share)
-        weights, delays = np.empty(len(hop_ns)), np.zeros(graphs)
+        np.add.at(reached, entries.node, entries.share)
+        weights, delays = np.empty(len(hop_ns)), np.zeros(entries.graphs)
         variance = times.variance
         for level in self._levels:
             each = _ratio(above[level.caller], variance[level.caller])
@@ -219,7 +220,7 @@ class Requests:
                 left = _ratio(following, reached)
                 np.add.at(following, level.callee, counted * self._rests(level, times, left))
                 delaying = self._delaying(level, self._background, times, left) * reached[level.caller]
-                delays += _sums(self._graph[level.edges], delaying * times.one[level.edges], graphs)
+                delays += _sums(self._graph[level.edges], delaying * times.one[level.edges], entries.graphs)
             np.add.at(reached, level.callee, counted)
             rest = 1.0 - times.by_chance[level.edges] - times.of_hop[level.edges]
             np.add.at(above, level.callee, more * rest)
@@ -231,7 +232,7 @@ class Requests:
         reached += _ratio(_ratio(above, variance) * self._own_variances, self._own_ns)
         return _Waiting(weights, reached, delays)
 
-    def _rests(self, level: _Level, times: _Times, left: Floats) -> Floats:
+    def _rests(self, level: _Level, times: Times, left: Floats) -> Floats:
         """How long a request goes on after each call of a level, in ns; `left` is by node, what callers have left."""
         taken = times.taken[level.edges]
         stage = np.cumsum(stage_begins(level.caller, self._stage[level.edges])) - 1
@@ -243,7 +244,7 @@ class Requests:
         later = np.maximum(done[last[caller]] - done[ends], 0.0)
         return np.asarray(left[level.caller] + later + following_share(np.maximum(number, 1.0)) * in_stage)
 
-    def _delaying(self, level: _Level, background: Floats, times: _Times, left: Floats) -> Floats:
+    def _delaying(self, level: _Level, background: Floats, times: Times, left: Floats) -> Floats:
         """By call of a level, how many of its asynchronous ones one handling of its caller waits for."""
         number = background[level.edges]
         if self._cpus is None or not number.any():
@@ -252,15 +253,11 @@ class Requests:
         part = _ratio(np.minimum(work, left), work)[level.caller]
         return np.asarray(number * part / self._cpus[level.edges])
 
-    @property
-    def without_hops_ns(self) -> Floats:
-        """How long each node takes with its calls but without hops."""
-        return self._without_hops.mean
-
     @cached_property
-    def _without_hops(self) -> _Times:
+    def without_hops(self) -> Times:
+        """How long nodes take with their calls but without hops."""
         nothing = np.zeros(len(self._often))
-        return self._answered(nothing, nothing, None, nothing)
+        return self.times(nothing, nothing, None, nothing)
 
     def reaching(self, calls: Booleans, nodes: int) -> Booleans:
         """The nodes whose requests wait for one of the `calls`, themselves or further on."""
@@ -270,16 +267,19 @@ class Requests:
             np.logical_or.at(found, level.caller, waits)
         return found
 
-    def _answered(self, hops: Floats, hop_variances: Floats, waits: Floats | None, client_shares: Floats) -> _Times:
-        """How long nodes take with their calls, and how those are waited for; arguments as of `answers`, by call."""
-        found = _Times(self._own_ns.copy(), self._own_variances.copy(), *(np.zeros(len(hops)) for _ in range(8)))
+    def times(self, hops: Floats, hop_variances: Floats, waits: Floats | None, client_shares: Floats) -> Times:
+        """How long nodes take with their calls, and how those are waited for.
+
+        By call: means and variances of hops, waits (`hop_waits`), the caller's sidecar's shares of the means.
+        """
+        found = Times(self._own_ns.copy(), self._own_variances.copy(), *(np.zeros(len(hops)) for _ in range(8)))
         for level in reversed(self._levels):
             chosen = hops[level.edges], hop_variances[level.edges], client_shares[level.edges]
             self._answer(level, found, chosen, waits)
         return found
 
     def _answer(
-        self, level: _Level, found: _Times, of_hops: tuple[Floats, Floats, Floats], waits: Floats | None
+        self, level: _Level, found: Times, of_hops: tuple[Floats, Floats, Floats], waits: Floats | None
     ) -> None:
         edges, (hops, hop_variances, client_shares) = level.edges, of_hops
         times, decides, rest = self._times[edges], self._often[edges].copy(), self._rest[edges]
@@ -292,11 +292,11 @@ class Requests:
         whole = variance + _ratio(chance, self._number[edges])
         if self._least is not None:
             np.maximum(decides, self._least[edges], out=decides)
+        clients = hops * client_shares
         for rows in level.shared:
-            clients = hops * client_shares
             self._at_once(edges.start, rows, (one, variance, taken, clients), (decides, excess, part, behind), waits)
             _share(rows, decides * times * whole, part)
-        found.taken[edges] = decides * taken + excess + behind * hops * client_shares
+        found.taken[edges] = decides * taken + excess + behind * clients
         found.one[edges], found.factor[edges], found.excess[edges] = one, decides * times, excess
         found.part[edges], found.hop_factor[edges] = part, behind * client_shares
         found.by_chance[edges] = np.where(whole > 0.0, _ratio(whole - variance, whole), 1.0)
@@ -318,43 +318,43 @@ class Requests:
         call. Of `found`, the variance of a stage is left at its first call, and the last is how many of the times that
         the caller's sidecar takes for one call come on top.
         """
-        (one, variance, taken, clients), (decides, excess, part, behind) = given, found
+        one, variance, taken, clients = (values[rows] for values in given)
         places = start + rows
         often, number, sequential = self._often[places], self._number[places], ~self._together[places]
-        _longest_of_means(taken, self._often[start : start + len(taken)], rows, decides)
+        decides, excess = _longest_of_means(taken, often), np.zeros(rows.shape)
         certain = np.where(sequential, np.floor(often), np.floor(number))
         likely = np.where(sequential, often - certain, self._rest[places])
-        mean = (decides[rows] * taken[rows]).sum(axis=1)
-        squares = (decides[rows] * taken[rows] ** 2).sum(axis=1)
-        stage = np.maximum(squares - mean**2, 0.0)
-        varying = np.flatnonzero((variance[rows] > 0.0).any(axis=1))
+        counted = decides * taken
+        mean = counted.sum(axis=1)
+        stage = np.maximum((counted * taken).sum(axis=1) - mean**2, 0.0)
+        varying = np.flatnonzero((variance > 0.0).any(axis=1))
         if varying.size:
-            chosen = rows[varying]
-            in_a_row = number[varying] * variance[chosen]
-            in_a_row += self._rest[places[varying]] * (1.0 - self._rest[places[varying]]) * one[chosen] ** 2
-            in_a_row = np.where(number[varying] >= 1.0, in_a_row, variance[chosen])
-            varied = np.where(sequential[varying], in_a_row, variance[chosen])
+            chance = self._rest[places[varying]]
+            in_a_row = number[varying] * variance[varying] + chance * (1.0 - chance) * one[varying] ** 2
+            several = sequential[varying] & (number[varying] >= 1.0)
+            varied = np.where(several, in_a_row, variance[varying])
             waiting = None
             if waits is not None:
                 single = ~sequential[varying] | (number[varying] <= 1.0)
                 waiting = waits[:, places[varying]] * single
-            more = longest(taken[chosen], varied, certain[varying], likely[varying], waiting)
+            more = longest(taken[varying], varied, certain[varying], likely[varying], waiting)
             longer = np.flatnonzero(more.mean > mean[varying])
-            decides[chosen[longer]], excess[chosen[longer]] = more.decides[longer], more.excess[longer]
+            decides[varying[longer]], excess[varying[longer]] = more.decides[longer], more.excess[longer]
             mean[varying[longer]], stage[varying[longer]] = more.mean[longer], more.variance[longer]
-        others = np.maximum(number - decides[rows] * self._times[places], 0.0)
-        behind[rows] = CALLER_SHARE * others
-        mean = mean + (behind[rows] * clients[rows]).sum(axis=1)
+        behind = CALLER_SHARE * np.maximum(number - decides * self._times[places], 0.0)
+        mean = mean + (behind * clients).sum(axis=1)
         if self._least is not None and self._uneven is not None:
             least, uneven_part = self._least[places], self._uneven[places[:, 0]]
-            bound = (least * taken[rows]).sum(axis=1) > (1.0 - uneven_part) * mean
+            bound = (least * taken).sum(axis=1) > (1.0 - uneven_part) * mean
             kept = np.where(bound, uneven_part, 1.0)
-            decides[rows] = np.where(bound[:, None], least, 0.0) + kept[:, None] * decides[rows]
-            excess[rows] *= kept[:, None]
-            behind[rows] *= kept[:, None]
+            decides = np.where(bound[:, None], least, 0.0) + kept[:, None] * decides
+            excess *= kept[:, None]
+            behind *= kept[:, None]
             cpus = _ratio(number, self._times[places] * least).max(axis=1)
-            full = _ratio((number * variance[rows]).sum(axis=1), cpus**2)
+            full = _ratio((number * variance).sum(axis=1), cpus**2)
             stage = np.where(bound, full, 0.0) + kept**2 * stage
+        part = found[2]
+        found[0][rows], found[1][rows], found[3][rows] = decides, excess, behind
         part[rows] = 0.0
         part[rows[:, 0]] = stage
 
@@ -374,14 +374,15 @@ def _share(rows: Indices, amounts: Floats, part: Floats) -> None:
     part[rows] = part[rows[:, 0]][:, None] * _ratio(amount, whole)
 
 
-def _longest_of_means(taken: Floats, often: Floats, rows: Indices, decides: Floats) -> None:
+def _longest_of_means(taken: Floats, often: Floats) -> Floats:
     """Of calls at the same time t₁ ≥ t₂ ≥ …, each decides with pᵢ Πⱼ﹤ᵢ (1 − pⱼ); row by row."""
-    order = np.argsort(-taken[rows], axis=1, kind="stable")
-    ranked = np.take_along_axis(rows, order, axis=1)
-    likely = often[ranked]
+    order = np.argsort(-taken, axis=1, kind="stable")
+    likely = np.take_along_axis(often, order, axis=1)
     left = np.cumprod(1.0 - likely[:, :-1], axis=1)
     likely[:, 1:] *= left
-    decides[ranked] = likely
+    decides = np.empty_like(likely)
+    np.put_along_axis(decides, order, likely, axis=1)
+    return decides
 
 
 def stage_begins(caller: Indices, stage: Floats) -> Booleans:
