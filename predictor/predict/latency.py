@@ -8,9 +8,9 @@ the mean of the longest of them is above the longest of their means: variances a
 
 Calls at the same time share CPUs, where it is known how many there are, and their caller's sidecar
 (`predictor.predict.schedule`); services and sidecars are taken to be on the CPU all of their time. Nobody waits for an
-asynchronous call, but it shares the CPUs with the rest of the request, which starts when its caller is done: of the
-work that falls into that rest, one of k CPUs has a k-th part. So an asynchronous call has the weight of a call that is
-waited for with that part.
+asynchronous call, but it shares the CPUs with the rest of the request, which starts when its caller is done: each of
+such calls gets as far as the rest does, and one of k CPUs has a k-th part of that work. So an asynchronous call has the
+weight of a call that is waited for with that part.
 """
 
 import math
@@ -298,13 +298,12 @@ def answer(
             following[call.callee] += counted * rest
             of_hop = more * one.of_hop / hop_ns[call.id] if hop_ns[call.id] > 0.0 else 0.0
             edge_weights[call.id] = counted + of_hop + weight * one.hop_factor
-        delaying = _delaying(handling.background, times, left) / plan.cpus
         for call in handling.background:
-            if call.calls_per_request >= RAREST:
-                counted = weight * delaying * call.calls_per_request
+            if call.calls_per_request >= RAREST and (taken := times.one(call)[0]) > 0.0:
+                counted = weight * call.calls_per_request * min(taken, left) / taken / plan.cpus
                 edge_weights[call.id] = counted
                 services[call.callee] += counted
-                delay += counted * times.one(call)[0]
+                delay += counted * taken
     return Answer(mean + delay, services, edge_weights, path(entries, times.main), times.mean, delay)
 
 
@@ -319,12 +318,6 @@ def _rests(handling: Handling, stages_ns: Sequence[float], left: float) -> list[
         found.append(left + following_share(max(number, 1.0)) * taken)
         left += taken
     return found[::-1]
-
-
-def _delaying(calls: Sequence[Call], times: _Times, left: float) -> float:
-    """The part of asynchronous calls that is done while the request goes on, for `left` ns."""
-    work = sum(call.calls_per_request * times.one(call)[0] for call in calls if call.calls_per_request >= RAREST)
-    return min(work, left) / work if work > 0.0 else 0.0
 
 
 def entry_shares(entries: Sequence[Ingress]) -> list[float]:

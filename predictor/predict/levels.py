@@ -249,8 +249,8 @@ class Requests:
         number = background[level.edges]
         if self._cpus is None or not number.any():
             return np.zeros(len(number))
-        work = _sums(level.caller, number * times.one[level.edges], len(left))
-        part = _ratio(np.minimum(work, left), work)[level.caller]
+        taken = times.one[level.edges]
+        part = _ratio(np.minimum(taken, left[level.caller]), taken)
         return np.asarray(number * part / self._cpus[level.edges])
 
     @cached_property

@@ -126,6 +126,15 @@ def test_asynchronous_calls_share_cpus_with_the_rest_of_the_request(
     assert parts + found.hidden_ns == pytest.approx(added(found), rel=1e-9)
 
 
+def test_each_asynchronous_call_gets_as_far_as_the_rest_of_the_request() -> None:
+    """On two CPUs that are shared by the rest and three calls, all four have done 1 ms when the rest is done."""
+    calls = [call("a", "b", stage=0), call("a", "d", stage=1)]
+    calls += [call("b", "c", asynchronous=True, calls_per_request=2.0), call("b", "e", asynchronous=True)]
+    services = [service("a"), service("b"), service("c", 5e6), service("d", 1e6), service("e", 3e6)]
+    found = predict(replace(graph(services, calls), cluster=Cluster(nodes=1, cpus_per_node=2.0)), MODEL, EXACT)
+    assert found.latency["mean"].without_ns == pytest.approx(2e6 + 1e6 + 3 * 1e6 / 2, rel=1e-9)
+
+
 @pytest.mark.parametrize("repeat", ["sequential", "parallel"])
 def test_asynchronous_calls_delay_the_calls_that_follow_in_a_stage(repeat: str) -> None:
     """Of 5 calls, each has half of the others behind it on average; nothing follows the last service's own."""
