@@ -22,10 +22,12 @@ from profiler.attribution.critical_path import (
     HAND_OVERS,
     PATH_STATES,
     USER,
+    Exchange,
     Exchanges,
 )
 from profiler.attribution.statistics import Floats, middle_mean, unheld_mask
 from profiler.vocabulary.components import (
+    CLIENT_APP,
     COMPONENTS,
     DIRECTIONS,
     FILTER_SERVICE,
@@ -36,6 +38,7 @@ from profiler.vocabulary.components import (
     PROXY_CORE,
     QUEUEING,
     REDIRECT,
+    REQUEST,
     SIDECARS,
     TLS,
 )
@@ -137,6 +140,33 @@ def _tilted(values: Floats, mean: float) -> Floats:
         else:
             high = tilt
     return np.asarray(shares)
+
+
+def since_due(exchanges: Exchanges, due_ns: npt.NDArray[np.int64], done_ns: npt.NDArray[np.int64]) -> Exchanges:
+    """The same exchanges of an open loop, each from the moment its request was due, as its latency is.
+
+    How much later the client woke up is `other` of the client: a timer's delay, which no probe hit is part of.
+
+    Args:
+        exchanges: with one request in flight at a time.
+        due_ns: when each answered request was due, in order, on the clock of the exchanges.
+        done_ns: when the client had its answer, which is just before its exchange ends.
+    """
+    return replace(exchanges, followed=[_since_due(one, due_ns, done_ns) for one in exchanges.followed])
+
+
+def _since_due(exchange: Exchange, due_ns: npt.NDArray[np.int64], done_ns: npt.NDArray[np.int64]) -> Exchange:
+    index = int(np.searchsorted(done_ns, exchange.end_ns, side="right")) - 1
+    if index < 0 or done_ns[index] <= exchange.start_ns:  # its request was not answered
+        return exchange
+    key = (CLIENT_APP, REQUEST, OTHER)
+    late_ns = max(0, exchange.start_ns - int(due_ns[index]))
+    return replace(
+        exchange,
+        start_ns=exchange.start_ns - late_ns,
+        time_ns=exchange.time_ns | {key: exchange.time_ns.get(key, 0) + late_ns},
+        segments={key: 0} | exchange.segments,
+    )
 
 
 def tabulate(exchanges: Exchanges) -> ExchangeTable:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.critical_path import follow
-from profiler.attribution.latency import ExchangeTable, pool, tabulate
+from profiler.attribution.latency import ExchangeTable, pool, since_due, tabulate
 from profiler.attribution.statistics import middle, steady_from
 from profiler.errors import ProbeError, ProcessError
 from profiler.evaluation.windows import GUARD_NS, CoolingWindow, CpuWindow, LatencyWindow, Phase
@@ -50,6 +50,10 @@ _ATTEMPTS: Final = 8
 _CPU_ATTEMPTS: Final = 3
 _FAILING_ATTEMPTS: Final = 3
 _PAUSE_S: Final = 0.5
+_UNANSWERED: Final = (
+    "a proxy on its way or the server refuses connections (mutual TLS that it requires, another protocol than it "
+    "expects), or the machine is too busy"
+)
 _SLACK_S: Final = 10.0
 """How much longer than planned a window of CPU may take; its load ends with it, not with a time."""
 
@@ -192,7 +196,7 @@ class Bench:
         result = self._result(hop, load)
         if not all(_answered(result, phase) for phase in phases):
             return None
-        exchanges = self._follow(phases) if scene.load.serial else None
+        exchanges = self._follow(phases, result if load.rate_rps is not None else None) if scene.load.serial else None
         if exchanges is not None and not len(exchanges):
             return None
         whole = result.between(phases[0].start_ns, phases[-1].end_ns).astype(np.float64)
@@ -366,12 +370,14 @@ class Bench:
         account = self.machines.end_cpu()
         return _CpuPhase(kind, Phase(kind == TRACED, start_ns, end_ns), account, proxy_ns)
 
-    def _follow(self, phases: Sequence[Phase]) -> ExchangeTable:
+    def _follow(self, phases: Sequence[Phase], due: LoadResult | None) -> ExchangeTable:
+        """The exchanges in the bursts; in an open loop from when its requests were due."""
         events = self.machines.events()
         tables = []
         for phase in phases:
             for burst in phase.bursts_ns:
-                tables.append(tabulate(follow(events.between(*burst), self._families)))
+                found = follow(events.between(*burst), self._families)
+                tables.append(tabulate(since_due(found, due.due_ns, due.due_ns + due.latency_ns) if due else found))
         if not tables:
             raise ProbeError("the timeline recorded nothing while load ran; see `meshinsight doctor`")
         table = pool(tables)
@@ -412,15 +418,18 @@ class Bench:
         """What was answered. Raises RefusedError where most requests are refused: trying again changes nothing."""
         try:
             result = self._generator(load).result(self._load_directory)
-        except UnansweredError:
-            raise
+        except UnansweredError as error:
+            raise UnansweredError(f"{hop.name}: {error}; {_UNANSWERED}") from error
         except ProcessError as error:
             words = self._last_generator.last_words() if self._last_generator else ""
             raise ProcessError(f"{error}{words}") from error
         if problem := refusal(hop, result):
             raise RefusedError(problem)
         if len(result.due_ns) == 0:
-            raise UnansweredError(f"{self._generator(load).name}: no request was answered ({result.failed} failed)")
+            name = self._generator(load).name
+            raise UnansweredError(
+                f"{hop.name}: {name}: no request was answered ({result.failed} failed); {_UNANSWERED}"
+            )
         return result
 
     def _set_temperature(self, temperature: str) -> None:

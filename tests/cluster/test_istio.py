@@ -1,26 +1,47 @@
-"""Istio on the local cluster: its webhook injects, its iptables capture, its certificates are needed; and a profile."""
+"""Istio on the local cluster: its webhook injects, its iptables capture, its certificates are needed; profiles, what
+`attach` finds under load, and what is said where Istio is away, refuses, or injects nothing.
+"""
 
-import os
+import json
+import re
+import secrets
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from profiler.cluster.api.errors import ClusterError
+from profiler.cluster.api.session import Session
+from profiler.cluster.objects.plan import ClusterPlan
+from profiler.cluster.run.leftovers import this_process
+from profiler.cluster.run.lifecycle import create, remove
 from profiler.errors import ProcessError
 from profiler.profile.document import load_profile
+from profiler.vocabulary.hop import Hop
 from tests.cluster import istio
 from tests.cluster.images import BUSYBOX
 from tests.cluster.local_cluster import LocalCluster
+from tests.cluster.runs import COMMAND, IMAGE, POINTS, Profile, cleanup, objects, require_as_before
+from tests.profiler.cluster.plans import plan
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # the first one may build Istio
 
-IMAGE = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
 NAMESPACE = "meshed"
 PORT = 8080
+HOP = Hop("http1", "server")
+MESH = Path(str(resources.files("profiler.cluster.objects").joinpath("meshes", "istio.yaml")))
+ISTIO_OPTIONS = ("--mesh=istio", "--topology=both", "--tls=none,mtls", "--rounds=2")
+HOPS = """
+hops: [{protocol: http2, topology: both}, {protocol: grpc, topology: both, tls: mtls}]
+temperatures: [hot]
+"""
+NO_IMAGE = "localhost/meshinsight-there-is-none:1"
 _WITHIN_S = 30.0
 
 
@@ -39,11 +60,11 @@ def pods(cluster: LocalCluster) -> Iterator[LocalCluster]:
     """A server and a client with sidecars and a client without, in a separate namespace."""
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        *(pod(name, injected=name != "outside") for name in ("server", "inside", "outside")),
         {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "server", "namespace": NAMESPACE},
             "spec": {"selector": {"app": "server"}, "ports": [{"name": "http", "port": PORT}]},
         },
+        *(pod(name, injected=name != "outside") for name in ("server", "inside", "outside")),
     ]  # fmt: skip
     cluster.kubectl("apply", "-f", "-", input_text=yaml.safe_dump_all(objects))
     ready = ["--namespace", NAMESPACE, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=90s"]
@@ -59,7 +80,10 @@ def pod(name: str, *, injected: bool) -> dict[str, object]:
         "namespace": NAMESPACE,
         "labels": {"app": name, "sidecar.istio.io/inject": str(injected).lower()},
     }
-    container = {"name": "app", "image": BUSYBOX, "imagePullPolicy": "Never", "command": command, "workingDir": "/etc"}
+    container: dict[str, Any] = {"name": "app", "image": BUSYBOX, "imagePullPolicy": "Never", "workingDir": "/etc"}
+    container |= {"command": command}
+    if name != "server":
+        container["env"] = [{"name": "SERVER_URL", "value": f"http://server:{PORT}"}]
     spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -105,19 +129,216 @@ def test_a_client_without_a_certificate_is_refused_by_strict_mutual_tls_only(
     require_reached(pods, "inside", expected=True)
 
 
+def meshinsight(*arguments: str) -> str:
+    """What a command prints."""
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.timing
 @pytest.mark.needs_image
-def test_sidecars_of_istio_are_profiled_with_and_without_mutual_tls(cluster: LocalCluster, tmp_path: Path) -> None:
-    options = ["--protocol=tcp,http1", "--tls=none,mtls", "--topology=both", "--temperature=hot", "--rounds=2"]
-    argv = [sys.executable, "-m", "meshinsight", "profile", "--cluster", "--mesh=istio", f"--image={IMAGE}"]
-    done = subprocess.run(
-        [*argv, *options, "--duration=300ms", f"--out={tmp_path / 'out'}"],
-        capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_a_profile_of_istios_sidecars_predicts_the_graph_of_its_manifests(
+    pods: LocalCluster, profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    run = profile(*ISTIO_OPTIONS, "--protocol=tcp,http1")
+    assert run.end() == 0, run.errors()
     found = load_profile(tmp_path / "out")
     assert found.status == "complete"
     assert {(cell.protocol, cell.tls) for cell in found.cells} == {
         (protocol, tls) for protocol in ("tcp", "http1") for tls in ("none", "mtls")
     }
+    manifests, graph = tmp_path / "manifests.yaml", tmp_path / "graph.yaml"
+    manifests.write_text(pods.kubectl("--namespace", NAMESPACE, "get", "pod,service,peerauthentication", "-o", "yaml"))
+    meshinsight("graph", "from-manifests", str(manifests), f"--out={graph}")
+    calls = {call["caller"]: call for call in yaml.safe_load(graph.read_text())["calls"]}
+    assert {name: (call["protocol"], call["tls"]) for name, call in calls.items()} == {
+        "inside": ("http1", "mtls"),
+        "outside": ("http1", "none"),
+    }
+    predicted = json.loads(meshinsight("predict", str(tmp_path / "out"), str(graph), "-o", "json"))
+    assert predicted["latency"]["mean"]["overhead_ns"]["value"] > 0
+
+
+@pytest.mark.timing
+@pytest.mark.needs_image
+def test_http2_and_grpc_are_profiled_by_port_names_while_istiod_restarts(
+    cluster: LocalCluster, profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    matrix = tmp_path / "matrix.yaml"
+    matrix.write_text(HOPS)
+    run = profile("--mesh=istio", f"--matrix={matrix}", small=("--rounds=2", "--duration=300ms"))
+    run.await_(POINTS["measuring"])
+    cluster.kubectl("--namespace", istio.NAMESPACE, "delete", "pod", "--selector=app=istiod", timeout_s=60.0)
+    assert run.end() == 0, run.errors()
+    found = load_profile(tmp_path / "out")
+    assert found.status == "complete"
+    cells = {(cell.protocol, cell.tls): cell for cell in found.cells if cell.protocol in ("http2", "grpc")}
+    assert set(cells) == {("http2", "none"), ("grpc", "none"), ("grpc", "mtls")}  # plain gRPC is a step of its ladder
+    for cell in cells.values():
+        assert cell.latency is not None
+        assert cell.latency.components["parsing"].median_ns > 0, cell.id
+
+
+@pytest.mark.timing
+@pytest.mark.needs_image
+def test_a_sidecar_of_istio_is_found_and_looked_at_under_load(pods: LocalCluster) -> None:
+    with load(pods):
+        said = meshinsight(
+            *("attach", "--selector=app=server", f"--namespace={NAMESPACE}", "--duration=5s", "--cpu-budget=5%"),
+            *(f"--image={IMAGE}", "-o", "json"),
+        )
+    (target,) = json.loads(said)["targets"]
+    assert target["label"] == f"{NAMESPACE}/server (istio-proxy)"
+    assert {"ipc", "socket_read", "socket_write", "redirect"} <= set(target["components"])
+    assert target["messages"]["per_second"] > 20
+    assert 0 <= target["wake_ups"]["crossing_share"] <= 1
+
+
+@contextmanager
+def load(cluster: LocalCluster) -> Iterator[None]:
+    """Requests from the pod with a sidecar, one after the other, while the block lasts."""
+    loop = f"while :; do wget -q -O /dev/null http://$SERVER_SERVICE_HOST:{PORT}/hostname; done"
+    inside = ["--namespace", NAMESPACE, "exec", "inside", "-c", "app", "--", "timeout", "30", "sh", "-c", loop]
+    command = ["kubectl", f"--kubeconfig={cluster.kubeconfig}", *inside]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.timing
+@pytest.mark.needs_image
+def test_killed_outright_a_run_leaves_nothing_that_cleanup_does_not_remove(
+    cluster: LocalCluster, profile: Callable[..., Profile]
+) -> None:
+    before = objects()
+    run = profile("--mesh=istio")
+    run.await_(POINTS["measuring"])
+    run.kill()
+    cleanup()
+    require_as_before(before)
+
+
+@pytest.fixture(scope="module")
+def theirs(cluster: LocalCluster) -> Iterator[str]:
+    """A namespace of somebody else's."""
+    name = f"theirs-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, timeout_s=120.0)
+
+
+@pytest.fixture
+def made(session: Session, theirs: str) -> Iterator[Callable[..., ClusterPlan]]:
+    """Makes plans of runs in that namespace, with a mesh file; what they leave is removed."""
+    plans: list[ClusterPlan] = []
+
+    def make(mesh: str = "istio") -> ClusterPlan:
+        where = {"namespace": theirs, "own_namespace": False}
+        new = plan(mesh, (HOP,), secrets.token_hex(4), image=IMAGE or NO_IMAGE, started_by=this_process(), **where)
+        plans.append(new)
+        return new
+
+    yield make
+    for one in plans:
+        remove(session, one)
+
+
+@contextmanager
+def labelled(cluster: LocalCluster, namespace: str, key: str, value: str) -> Iterator[None]:
+    """The namespace with a label, for as long as the block lasts."""
+    cluster.kubectl("label", "namespace", namespace, f"{key}={value}")
+    try:
+        yield
+    finally:
+        cluster.kubectl("label", "namespace", namespace, f"{key}-")
+
+
+def changed_mesh(directory: Path, old: str, new: str) -> str:
+    """The file of the mesh `istio` with a text replaced."""
+    text, file = MESH.read_text(), directory / "mesh.yaml"
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return str(file)
+
+
+def refusal(session: Session, run: ClusterPlan) -> str:
+    """What is said where the objects of a run are created."""
+    with pytest.raises(ClusterError) as caught:
+        create(session, run, None)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("istio-injection", "disabled"), ("istio.io/rev", "canary")])
+def test_a_namespace_that_is_not_injected_is_named_with_its_label(
+    cluster: LocalCluster, session: Session, made: Callable[..., ClusterPlan], key: str, value: str
+) -> None:
+    run = made()
+    with labelled(cluster, run.namespace_name, key, value):
+        said = refusal(session, run)
+    assert "got no container istio-proxy from istio" in said
+    assert f"has {key}={value}; revisions that run: default;" in said
+
+
+def test_a_pod_without_the_label_gets_no_sidecar_which_is_said(
+    session: Session, made: Callable[..., ClusterPlan], tmp_path: Path
+) -> None:
+    unlabelled = changed_mesh(tmp_path, 'labels: {sidecar.istio.io/inject: "true"}', "labels: {}")
+    assert "has no label istio-injection or istio.io/rev; revisions" in refusal(session, made(unlabelled))
+
+
+def test_a_namespace_of_the_revision_that_runs_is_injected(
+    cluster: LocalCluster, session: Session, made: Callable[..., ClusterPlan]
+) -> None:
+    run = made()
+    with labelled(cluster, run.namespace_name, "istio.io/rev", "default"):
+        create(session, run, None)
+    pod = session.get("Pod", run.echo_pod(HOP).name, run.namespace_name)
+    assert pod is not None
+    assert "istio-proxy" in [one["name"] for one in (*pod["spec"]["containers"], *pod["spec"]["initContainers"])]
+
+
+def test_what_istios_webhook_refuses_is_said_in_its_words(
+    session: Session, made: Callable[..., ClusterPlan], tmp_path: Path
+) -> None:
+    broken = changed_mesh(tmp_path, "proxy.istio.io/config: '{", "proxy.istio.io/config: '{{")
+    said = refusal(session, made(broken))
+    assert re.search(r"create Pod \S+: webhook object\.sidecar-injector\.istio\.io refuses it: .*config", said), said
+
+
+@pytest.mark.timing
+@pytest.mark.needs_image
+def test_strict_mutual_tls_refuses_a_client_outside_of_the_mesh_which_is_said(
+    cluster: LocalCluster, profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    strict = changed_mesh(tmp_path, "DISABLE", "STRICT")
+    run = profile(f"--mesh={strict}", "--topology=server")
+    assert run.end() == 1
+    assert re.search(r"http1-server: .*refuses connections \(mutual TLS that it requires", run.errors())
+
+
+def test_istio_that_is_down_is_said_to_be(
+    cluster: LocalCluster, session: Session, made: Callable[..., ClusterPlan]
+) -> None:
+    scale(cluster, 0)
+    try:
+        said = refusal(session, made())
+    finally:
+        scale(cluster, 1)
+    assert re.search(r"webhook \S+\.istio\.io cannot be called: .*istiod", said), said
+    assert "meshinsight doctor --cluster" in said
+
+
+def scale(cluster: LocalCluster, replicas: int) -> None:
+    """Run so many istiods, and wait until it is so."""
+    istiod = ["--namespace", istio.NAMESPACE]
+    cluster.kubectl(*istiod, "scale", "deployment/istiod", f"--replicas={replicas}")
+    if replicas:
+        cluster.kubectl(*istiod, "rollout", "status", "deployment/istiod", "--timeout=60s", timeout_s=70.0)
+    else:
+        cluster.kubectl(
+            *istiod, "wait", "--for=delete", "pod", "--selector=app=istiod", "--timeout=60s", timeout_s=70.0
+        )

@@ -8,161 +8,22 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from profiler.cluster.api.pod_state import is_ready
-from profiler.cluster.api.session import Object, Session, connect
-from profiler.cluster.names import MANAGED_BY, MANAGED_LABEL, PROFILER, RUN_LABEL
-from profiler.errors import MeshInsightError
+from profiler.cluster.api.session import Session
+from profiler.cluster.names import RUN_LABEL
 from profiler.profile.document import FILE_NAME, load_profile
 from profiler.vocabulary.hop import Hop
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.network import FIRST
+from tests.cluster.runs import POINTS, Profile, cleanup, objects, require_as_before
 
 pytestmark = [pytest.mark.timing, pytest.mark.cluster, pytest.mark.needs_image, pytest.mark.timeout(600)]
-
-IMAGE = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
-COMMAND = (sys.executable, "-m", "meshinsight")
-SMALL = ["--protocol=http1", "--topology=both", "--temperature=hot", "--rounds=3", "--duration=300ms"]
-UNSTEADY = "events|events.events.k8s.io|leases.coordination.k8s.io|componentstatuses"
-"""What a cluster writes by itself at any time, and what is no object at all."""
-_WITHIN_S = 120.0
-_POLL_S = 0.1
-
-
-@pytest.fixture
-def cluster() -> Iterator[Session]:
-    with connect() as session:
-        yield session
-
-
-class Profile:
-    """A profile run in a process of its own."""
-
-    def __init__(self, cluster: Session, out: Path, *options: str) -> None:
-        self._cluster = cluster
-        self._known = namespaces(cluster)
-        argv = [*COMMAND, "profile", "--cluster", f"--image={IMAGE}", *SMALL, f"--out={out}", *options]
-        self.process = subprocess.Popen(
-            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    def namespace(self) -> Object | None:
-        """The run's own, once it is there."""
-        new = [name for name in namespaces(self._cluster) if name not in self._known]
-        found = self._cluster.get("Namespace", new[0]) if new else None
-        labels = (found["metadata"].get("labels") or {}) if found else {}
-        return found if labels.get(MANAGED_LABEL) == MANAGED_BY else None
-
-    def find(self, kind: str) -> list[Object]:
-        """Its objects of a kind."""
-        where = self.namespace()
-        return self._cluster.find(kind, where["metadata"]["name"], selector=RUN_LABEL) if where else []
-
-    def output(self) -> str:
-        """What the profiler has printed so far."""
-        pods = [pod for pod in self.find("Pod") if pod["metadata"]["name"].endswith(PROFILER)]
-        try:
-            where = pods[0]["metadata"] if pods else None
-            return self._cluster.log(where["namespace"], where["name"], PROFILER) if where else ""
-        except MeshInsightError:
-            return ""
-
-    def await_(self, there: Callable[["Profile"], object]) -> None:
-        """Wait until the run has come so far."""
-        deadline_s = time.monotonic() + _WITHIN_S
-        while not there(self):
-            assert self.process.poll() is None, self.errors()
-            assert time.monotonic() < deadline_s
-            time.sleep(_POLL_S)
-
-    def end(self, within_s: float = 300.0) -> int:
-        """Wait for its end; its exit status."""
-        return self.process.wait(within_s)
-
-    def errors(self) -> str:
-        """What it said on standard error, once it has ended."""
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
-
-    def kill(self) -> None:
-        """Kill it outright, if it still runs."""
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def profile(cluster: Session, tmp_path: Path) -> Iterator[Callable[..., Profile]]:
-    started: list[Profile] = []
-
-    def start(*options: str) -> Profile:
-        started.append(Profile(cluster, tmp_path / "out", *options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.kill()
-        if one.process.stderr:
-            one.process.stderr.close()
-    cleanup()
-
-
-def cleanup() -> str:
-    done = subprocess.run([*COMMAND, "cleanup", "--cluster"], capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def namespaces(cluster: Session) -> list[str]:
-    return [one["metadata"]["name"] for one in cluster.find("Namespace")]
-
-
-def objects() -> list[str]:
-    """Every object in the cluster, as kind/namespace/name."""
-    kinds = subprocess.run(
-        ["kubectl", "api-resources", "--verbs=list", "--output=name"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    steady = [kind for kind in kinds if not re.fullmatch(UNSTEADY, kind)]
-    columns = "custom-columns=K:.kind,N:.metadata.namespace,M:.metadata.name"
-    listing = ["kubectl", "get", ",".join(steady), "--all-namespaces", "--no-headers", f"--output={columns}"]
-    return sorted(subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines())
-
-
-def require_as_before(before: list[str], within_s: float = 60.0) -> None:
-    deadline_s = time.monotonic() + within_s
-    while (now := objects()) != before and time.monotonic() < deadline_s:
-        time.sleep(1.0)
-    assert now == before
-
-
-def all_ready(run: Profile) -> bool:
-    pods = [pod for pod in run.find("Pod") if "reaper" not in pod["metadata"]["name"]]
-    return bool(pods) and all(map(is_ready, pods))
-
-
-def is_being_removed(run: Profile) -> bool:
-    there = run.namespace()
-    return there is not None and "deletionTimestamp" in there["metadata"]
-
-
-POINTS: dict[str, Callable[[Profile], object]] = {
-    "namespace": lambda run: run.namespace(),
-    "owner": lambda run: run.find("ConfigMap"),
-    "reaper": lambda run: run.find("Job"),
-    "pod": lambda run: run.find("Pod"),
-    "all ready": all_ready,
-    "setting up": lambda run: "setting up" in run.output(),
-    "measuring": lambda run: "round 1 of" in run.output(),
-    "last round": lambda run: "round 3 of" in run.output(),
-    "result": lambda run: '"result"' in run.output(),
-    "removing": is_being_removed,
-}
-"""How far a run can be; each is seen from outside."""
 
 
 def test_kubectl_finds_the_plugin() -> None:
@@ -186,10 +47,10 @@ def test_killed_anywhere_it_leaves_nothing_that_cleanup_does_not_remove(
 
 @pytest.mark.two_nodes
 def test_a_hop_across_two_nodes_is_followed_to_its_last_nanosecond(
-    profile: Callable[..., Profile], cluster: Session, tmp_path: Path
+    profile: Callable[..., Profile], session: Session, tmp_path: Path
 ) -> None:
     before = objects()
-    clients, servers = sorted(node["metadata"]["name"] for node in cluster.find("Node"))[:2]
+    clients, servers = sorted(node["metadata"]["name"] for node in session.find("Node"))[:2]
     run = profile("--topology=both,server,client", f"--node={clients}", f"--server-node={servers}")
     assert run.end() == 0, run.errors()
     require_as_before(before)
@@ -236,7 +97,7 @@ def test_ended_before_anything_was_measured_it_leaves_no_profile(
 
 
 def test_a_node_that_is_drained_ends_it_with_what_is_finished(
-    profile: Callable[..., Profile], cluster: Session, tmp_path: Path
+    profile: Callable[..., Profile], session: Session, tmp_path: Path
 ) -> None:
     before = objects()
     run = profile()

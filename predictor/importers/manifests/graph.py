@@ -295,12 +295,17 @@ def _tls(maker: _Maker, path: str, client: bool, target: _Target, bypass: tuple[
         why = f"a DestinationRule says {asked}, which a graph does not have; none"
         maker.remarks.append(Assumption(f"{path}.tls", why))
         return "none"
-    if not client or not server or asked == "DISABLE":
+    if not server:
         return "none"
     labels = owner.labels if owner is not None else service.selector
     container = target.port.target if target.port else target.address.port
     port = container_port(owner, container) if owner is not None else container
     mode, scope = maker.tls.server_mode(service.key[0], labels, port)
+    if not client or asked == "DISABLE":
+        if mode == "STRICT":
+            why = "whose DestinationRule says DISABLE" if client else "without a sidecar"
+            maker.remarks.append(Assumption(f"{path}.tls", f"STRICT ({scope}) refuses a caller {why}; none"))
+        return "none"
     if mode == "PERMISSIVE":
         maker.remarks.append(Assumption(f"{path}.tls", f"PERMISSIVE ({scope}): sidecars encrypt to each other; mtls"))
     return "none" if mode == "DISABLE" else "mtls"

@@ -21,6 +21,10 @@ _REFUSED: Final = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
+_WEBHOOK_AWAY: Final = re.compile(r'failed calling webhook "(?P<name>[^"\s]{1,253})":\s*(?P<why>.*)', re.DOTALL)
+_WEBHOOK_REFUSES: Final = re.compile(
+    r'admission webhook "(?P<name>[^"\s]{1,253})" denied the request:\s*(?P<why>.*)', re.DOTALL
+)
 _CREDENTIALS: Final = (
     "the credentials of the kubeconfig are expired or invalid; log in again, or choose another --context"
 )
@@ -72,6 +76,8 @@ def api_error(doing: str, server: str, status: int, reason: str, body: Any) -> C
             return TransientError(f"{doing}: the connection to {server} broke: {_short(reason)}")
         status, body = int(found[1]), _handshake_body(reason)
     said = _message(body) or reason
+    if refused := _by_webhook(doing, said):
+        return refused
     makers = {401: _unauthorized, 403: _forbidden, 409: _conflict, 404: _missing}
     if status in makers:
         return makers[status](doing, said)
@@ -105,6 +111,18 @@ def connection_error(server: str, error: Exception) -> ClusterError:
         if part in text:
             return TransientError(f"cannot reach the API server {server}: {meaning}; check the cluster and --context")
     return TransientError(f"the connection to the API server {server} failed: {_short(str(error))}; try again")
+
+
+def _by_webhook(doing: str, said: str) -> ClusterError | None:
+    """The error of an admission webhook, which the API server calls for what is created; None if there was none."""
+    if found := _WEBHOOK_AWAY.search(said):
+        return ClusterError(
+            f"{doing}: webhook {found['name']} cannot be called: {_short(found['why'])}; if it is that of a mesh, see "
+            "whether its control plane runs (`meshinsight doctor --cluster --mesh NAME`)"
+        )
+    if found := _WEBHOOK_REFUSES.search(said):
+        return ClusterError(f"{doing}: webhook {found['name']} refuses it: {_short(found['why'])}")
+    return None
 
 
 def _unauthorized(doing: str, said: str) -> ClusterError:

@@ -73,6 +73,14 @@ def failed_container(pod: Pod) -> str | None:
     return None
 
 
+def unready_container(pod: Pod) -> str | None:
+    """The first container that runs and has not started: its startup probe fails, or a sidecar is not ready."""
+    for _, container in _containers(pod):
+        if "running" in container.get("state", {}) and not (container.get("started") and container.get("ready")):
+            return str(container["name"])
+    return None
+
+
 def last_warning(events: Sequence[Mapping[str, Any]]) -> str | None:
     """The newest warning among a pod's events."""
     warnings = [event for event in events if event.get("type") == "Warning"]

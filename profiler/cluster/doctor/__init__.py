@@ -50,7 +50,7 @@ def diagnose_cluster(connect: Callable[[], Session], where: Where, default_image
             "namespace": lambda: of_namespace,
             "rights": lambda: rights.rights(session, where, mesh, place),
             "nodes": lambda: nodes.nodes(known, where),
-            "mesh": lambda: meshes.meshes(session, mesh),
+            "mesh": lambda: meshes.meshes(session, mesh, where.namespace),
             "image": lambda: [images.image(known or [], where.image, default_image)],
         }
         checks = [check.of_area(area) for area, look in areas.items() for check in _checks(area, look)]

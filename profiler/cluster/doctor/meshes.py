@@ -5,25 +5,30 @@ from typing import Final
 
 from profiler.cluster.api.errors import ForbiddenError
 from profiler.cluster.api.session import Object, Session
-from profiler.cluster.objects.mesh import INJECTED, Mesh, load_mesh, mesh_names
+from profiler.cluster.objects.mesh import INJECTED, Installation, Mesh, load_mesh, mesh_names, revisions_of
 from profiler.doctor.check import CLUSTER, Check
 from profiler.text import first_of
 
 _VERSION: Final = "app.kubernetes.io/version"
 _APPS: Final = "apps/v1"
+_DEFAULT: Final = "default"
+"""The revision of a control plane that was installed without one, and of pods that ask for none."""
 _MOST_NAMES: Final = 5
 
 
-def meshes(session: Session, asked: Mesh) -> list[Check]:
-    """A check for each control plane found, and for the mesh that a run asks for. Raises ClusterError."""
+def meshes(session: Session, asked: Mesh, namespace: str) -> list[Check]:
+    """A check for each control plane found, and for the mesh that a run in `namespace` asks for (empty: a new one).
+
+    Raises ClusterError.
+    """
     known = {name: load_mesh(name) for name in mesh_names()} | {asked.name: asked}
-    found = [check for mesh in known.values() for check in _of_mesh(session, mesh, mesh.name == asked.name)]
+    found = [check for mesh in known.values() for check in _of_mesh(session, mesh, mesh.name == asked.name, namespace)]
     if asked.sidecar != INJECTED:
         found.insert(0, Check(asked.name, "ok", "needs no mesh on the cluster"))
     return found
 
 
-def _of_mesh(session: Session, mesh: Mesh, asked: bool) -> Iterator[Check]:
+def _of_mesh(session: Session, mesh: Mesh, asked: bool, namespace: str) -> Iterator[Check]:
     if mesh.installation is None:
         if asked and mesh.sidecar == INJECTED:
             yield Check(mesh.name, "warn", "not looked for: its file has no key installation", (CLUSTER,))
@@ -41,6 +46,7 @@ def _of_mesh(session: Session, mesh: Mesh, asked: bool) -> Iterator[Check]:
         yield from (_control_plane(mesh, plane, injected, asked) for plane in planes)
     if planes and asked:
         yield from _kinds(session, mesh)
+        yield from _injection(session, mesh.installation, namespace, revisions_of(planes, mesh.installation))
 
 
 def _control_planes(session: Session, mesh: Mesh, selector: str) -> list[Object] | None:
@@ -67,6 +73,24 @@ def _control_plane(mesh: Mesh, plane: Object, injected: str, asked: bool) -> Che
             return Check(mesh.name, "missing", detail, (CLUSTER,), remedy)
         return Check(mesh.name, "warn", detail, (), remedy)
     return Check(mesh.name, "ok", f"version {_version(plane)}, {place}; {injected}")
+
+
+def _injection(
+    session: Session, installation: Installation, namespace: str, revisions: Sequence[str]
+) -> Iterator[Check]:
+    """What speaks against sidecars in a run's pods: labels of its namespace, and the revisions that there are."""
+    found = session.get("Namespace", namespace) if namespace else None
+    labels = (found["metadata"].get("labels") or {}) if found else {}
+    for key, _, value in (mark.partition("=") for mark in installation.namespaces):
+        if value and labels.get(key, value) != value:
+            remedy = f"kubectl label --overwrite namespace {namespace} {key}={value}"
+            detail = f"namespace {namespace} has {key}={labels[key]}, so that its pods get no sidecar"
+            yield Check("injection", "missing", detail, (CLUSTER,), remedy)
+    wanted = labels.get(installation.revision, _DEFAULT)
+    if revisions and wanted not in revisions:
+        detail = f"pods of revision {wanted} get a sidecar only by a tag of that name; there are {', '.join(revisions)}"
+        remedy = f"choose another by the label {installation.revision} of a prepared namespace"
+        yield Check("injection", "warn", detail, (CLUSTER,), remedy)
 
 
 def _version(plane: Object) -> str:

@@ -5,7 +5,7 @@ A file in `meshes/` each, or one of the user's; `mesh.schema.json` says what may
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -89,11 +89,13 @@ class Reading:
 class Installation:
     """How doctor finds the mesh: the label selector of its control plane's Deployments.
 
-    `namespaces` are labels or annotations, `key` or `key=value`, of namespaces whose pods it injects.
+    `namespaces` are labels or annotations, `key` or `key=value`, of namespaces whose pods it injects. `revision` is the
+    label that names the revision of a control plane, where there may be several.
     """
 
     deployments: str
     namespaces: tuple[str, ...] = ()
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,12 @@ def said_by_object(reading: Reading | None, pod: Mapping[str, Any], container: s
     return reading.of_interest("\n".join(f"{entry['name']}={entry.get('value', '')}" for entry in entries))
 
 
+def revisions_of(planes: Sequence[Mapping[str, Any]], installation: Installation) -> list[str]:
+    """The revisions of control planes, by their Deployments; none where the mesh has no revisions."""
+    labels = [plane["metadata"].get("labels") or {} for plane in planes]
+    return sorted({found[installation.revision] for found in labels if installation.revision in found})
+
+
 def _made(content: Mapping[str, Any]) -> Mesh:
     proxy, found = content.get("proxy"), content.get("installation")
     return Mesh(
@@ -205,7 +213,11 @@ def _made(content: Mapping[str, Any]) -> Mesh:
         program_version=Reading(**content["program_version"]) if "program_version" in content else None,
         configuration=Reading(**content["configuration"]) if "configuration" in content else None,
         control_plane=tuple(content.get("control_plane", ())),
-        installation=Installation(found["deployments"], tuple(found.get("namespaces", ()))) if found else None,
+        installation=(
+            Installation(found["deployments"], tuple(found.get("namespaces", ())), found.get("revision", ""))
+            if found
+            else None
+        ),
     )
 
 

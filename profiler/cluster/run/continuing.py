@@ -18,7 +18,7 @@ from profiler.errors import UsageError
 from profiler.measuring.journal import CLUSTER, Journal
 from profiler.profile.document import FILE_NAME, UNFINISHED
 
-_IMAGE, _CONTENT, _MESH = "image", "content of the image", "mesh"
+_IMAGE, _CONTENT, _MESH, _PROXY = "image", "content of the image", "mesh", "proxy"
 _NAMESPACE, _NODE, _SERVER_NODE = "namespace", "node", "server node"
 _OPTIONS: Final = {_IMAGE: "image", _MESH: "mesh", _NAMESPACE: "namespace", _NODE: "node", _SERVER_NODE: "server_node"}
 """Facts that an option chooses, with their field of `Where`."""
@@ -39,13 +39,19 @@ class Where:
     allow_foreign: bool = False
 
 
-def facts_of(session: Session, where: Where, plan: ClusterPlan, cluster: Mapping[str, Any]) -> dict[str, str]:
-    """What a run has to be continued with. `cluster` is what its profile notes of the cluster."""
+def facts_of(
+    session: Session, where: Where, plan: ClusterPlan, cluster: Mapping[str, Any], proxy: str
+) -> dict[str, str]:
+    """What a run has to be continued with.
+
+    `cluster` is what its profile notes of the cluster, `proxy` the image of its sidecars.
+    """
     return {
         CLUSTER: cluster_id(session, where.namespace),
         _IMAGE: where.image,
         _CONTENT: str(cluster["image"]),
         _MESH: where.mesh,
+        _PROXY: proxy,
         _NAMESPACE: where.namespace,
         _NODE: str(cluster["node"]),
         _SERVER_NODE: plan.server_node if plan.across_nodes else "",

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from profiler.cluster.api import pod_state
-from profiler.cluster.api.errors import ClusterError, TransientError
+from profiler.cluster.api.errors import ClusterError, ForbiddenError, TransientError
 from profiler.cluster.api.session import Object, Session
 from profiler.cluster.names import MANAGED_BY, MANAGED_LABEL, PREPARED_LABEL, ROLE_LABEL, RUN_LABEL
+from profiler.cluster.objects.mesh import Installation, revisions_of
 from profiler.cluster.objects.plan import ClusterPlan
 from profiler.cluster.objects.rendering import Secrets, render
 from profiler.cluster.run.permissions import check_permissions
@@ -69,7 +70,7 @@ def create(session: Session, plan: ClusterPlan, secrets: Secrets | None) -> None
 
     Raises:
         ForbiddenError: RBAC; names all that is missing.
-        ClusterError: the cluster has no such mesh, a quota is exceeded, and the like.
+        ClusterError: the cluster has no such mesh, a quota is exceeded, the mesh injects no sidecar, and the like.
     """
     check_permissions(session, plan)
     unowned = render(plan)
@@ -84,7 +85,9 @@ def create(session: Session, plan: ClusterPlan, secrets: Secrets | None) -> None
     for entry in unowned[:count]:
         owner = session.create(entry)
     for entry in render(plan, owner_uid=owner["metadata"]["uid"], secrets=secrets)[count:]:
-        session.create(entry)
+        made = session.create(entry)
+        if entry["kind"] == "Pod":
+            check_sidecar(session, plan, made)
 
 
 def wait_ready(
@@ -106,7 +109,6 @@ def wait_ready(
         waiting = [name for name in names if name not in pods or not pod_state.is_ready(pods[name])]
         progress(len(names) - len(waiting), len(names))
         if not waiting:
-            check_sidecars(plan, pods)
             return pods
         now_s = time.monotonic()
         look_at_events = now_s - checked_s > _EVENTS_EVERY_S
@@ -131,19 +133,43 @@ def check_pods(session: Session, plan: ClusterPlan) -> dict[str, Object]:
     return pods
 
 
-def check_sidecars(plan: ClusterPlan, pods: Mapping[str, Object]) -> None:
-    """Raise ClusterError unless just the pods that should have a sidecar got one."""
-    if plan.mesh.proxy is None:
+def check_sidecar(session: Session, plan: ClusterPlan, made: Object) -> None:
+    """Raise ClusterError unless a pod of the run that was created has a sidecar just where it should have one."""
+    wanted = {pod.name: pod.hop is not None for pod in plan.pods()}.get(made["metadata"]["name"])
+    if plan.mesh.proxy is None or wanted is None:
         return
     container = plan.mesh.proxy.container
-    for pod in plan.pods():
-        has = container in pod_state.container_statuses(pods[pod.name])
-        if has != (pod.hop is not None):
-            what = f"got no container {container}" if pod.hop else f"got a container {container} it must not have"
-            raise ClusterError(
-                f"pod {pod.name}: {what}; look at the injection webhook of {plan.mesh.name} and the labels of the "
-                f"namespace {plan.namespace_name}"
-            )
+    containers = [*made["spec"]["containers"], *made["spec"].get("initContainers", [])]
+    if any(one["name"] == container for one in containers) == wanted:
+        return
+    what = f"got no container {container}" if wanted else f"got a container {container} it must not have"
+    raise ClusterError(
+        f"pod {made['metadata']['name']}: {what} from {plan.mesh.name}: {_injection(session, plan)}; see "
+        "docs/how-to/cluster.md#injection"
+    )
+
+
+def _injection(session: Session, plan: ClusterPlan) -> str:
+    """What decides whether the run's pods are injected, as the cluster has it: labels of the namespace, revisions."""
+    namespace = f"namespace {plan.namespace_name}"
+    found = plan.mesh.installation
+    if found is None:
+        return f"look at its webhook and the labels of {namespace}"
+    metadata = (session.get("Namespace", plan.namespace_name) or {"metadata": {}})["metadata"]
+    marks = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
+    keys = list(dict.fromkeys(mark.partition("=")[0] for mark in found.namespaces))
+    has = ", ".join(f"{key}={marks[key]}" for key in keys if key in marks)
+    said = f"{namespace} has {has or 'no label ' + ' or '.join(keys)}"
+    revisions = _revisions(session, found)
+    return one_line(f"{said}; revisions that run: {', '.join(revisions)}" if revisions else said, 400)
+
+
+def _revisions(session: Session, installation: Installation) -> list[str]:
+    """Of the mesh's control planes; none where it has no revisions, or they may not be listed."""
+    with suppress(ForbiddenError):
+        planes = session.find("Deployment", selector=installation.deployments, api_version="apps/v1")
+        return revisions_of(planes, installation)
+    return []
 
 
 @contextmanager
@@ -199,12 +225,17 @@ def explain(session: Session, pod: Object) -> str | None:
     container = pod_state.failed_container(pod)
     if reason is None or container is None:
         return reason
+    said = _last_words(session, pod, container)
+    return f"{reason}; its last words: {said}" if said else reason
+
+
+def _last_words(session: Session, pod: Object, container: str) -> str:
+    """The end of a container's log; empty where there is none."""
     try:
         text = session.log(pod["metadata"]["namespace"], pod["metadata"]["name"], container, lines=_LOG_LINES)
     except ClusterError:  # the log goes with the pod
-        return reason
-    said = " | ".join(one_line(line, 300) for line in text.splitlines() if line.strip())
-    return f"{reason}; its last words: {said[-300:]}" if said else reason
+        return ""
+    return " | ".join(one_line(line, 300) for line in text.splitlines() if line.strip())[-300:]
 
 
 def stuck_reason(namespace: Object) -> str:
@@ -239,7 +270,9 @@ def _hopeless(session: Session, pod: Object | None, waited_s: float, look_at_eve
 def _too_late(session: Session, pod: Object | None, name: str, within_s: float) -> str:
     warning = pod_state.last_warning(_events(session, pod)) if pod else None
     said = f"; its last event: {warning}" if warning else "; it has no warning among its events"
-    return f"pod {name}: not ready within {within_s:g} s{said}"
+    container = pod_state.unready_container(pod) if pod else None
+    words = f"; the last words of {container}: {_last_words(session, pod, container)}" if pod and container else ""
+    return f"pod {name}: not ready within {within_s:g} s{said}{words}"
 
 
 def _events(session: Session, pod: Object) -> Sequence[Mapping[str, Any]]:

@@ -118,7 +118,8 @@ class ClusterRun:
         execute = partial(self.session.execute, plan.namespace_name, plan.profiler_name(0), PROFILER)
         pods = wait_ready(self.session, plan, progress=_counted(report))
         task = make_task(self.session, plan, pods, self.settings, self.command, self.version)
-        task = replace(task, begun=facts_of(self.session, self.where, plan, task.cluster))
+        proxy = require_one_proxy(plan, pods)
+        task = replace(task, begun=facts_of(self.session, self.where, plan, task.cluster, proxy))
         if self.begun is not None:
             require_same(directory, self.begun, task.begun)
             task = replace(task, finished=Journal(directory).files())
@@ -179,6 +180,21 @@ def make_task(
         cluster=_facts(session, plan, pods),
         assistant=pods[plan.profiler_name(1)]["status"]["podIP"] if plan.across_nodes else None,
     )
+
+
+def require_one_proxy(plan: ClusterPlan, pods: Mapping[str, Object]) -> str:
+    """The image that the sidecars of all pods run; empty without sidecars. Raises ClusterError where they differ."""
+    if plan.mesh.proxy is None:
+        return ""
+    images = {pod.name: _image(pods[pod.name], plan.mesh.proxy.container) for pod in plan.pods() if pod.hop is not None}
+    first, *others = images or {"": ""}
+    for name in others:
+        if images[name] != images[first]:
+            raise ClusterError(
+                f"pod {name}: its sidecar runs {images[name]}, that of pod {first} {images[first]}; figures of two do "
+                "not mix: let one revision of the mesh inject all pods of a run"
+            )
+    return images.get(first, "")
 
 
 def _place(session: Session, plan: ClusterPlan, pods: Mapping[str, Object], hop: Hop) -> HopPlace:

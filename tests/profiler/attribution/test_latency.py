@@ -15,6 +15,7 @@ from profiler.attribution.latency import (
     decompose,
     mean_hand_overs,
     pool,
+    since_due,
     tabulate,
 )
 from profiler.vocabulary.components import (
@@ -137,6 +138,22 @@ def test_the_error_of_a_sampled_share_is_in_time_of_the_component() -> None:
         LatencyRounds([table({PROXY_IPC: 10_000})] * 3, [table({})] * 3, (), Redirect({IPC: 0.1}, {IPC: 0.02}))
     )
     assert (found[IPC].error_ns, found[REDIRECT].error_ns) == pytest.approx((200, 200))
+
+
+@pytest.mark.parametrize(
+    ("start_ns", "end_ns", "late_ns"),
+    [(7000, 9100, 2000), (5000, 9100, 0), (23_000, 26_100, 3000), (9500, 9900, 0), (1000, 2000, 0)],
+    ids=["woken late", "in time", "sent when the next was due already", "of a request that failed", "before any"],
+)
+def test_in_an_open_loop_a_late_start_of_the_client_is_part_of_the_exchange(
+    start_ns: int, end_ns: int, late_ns: int
+) -> None:
+    exchange = Exchange(start_ns, end_ns, {APP_USER: end_ns - start_ns}, {APP_USER: 1})
+    due_ns, done_ns = np.array([5000, 20_000, 22_000]), np.array([9000, 26_000, 28_000])
+    (found,) = since_due(Exchanges([exchange], lost=0), due_ns, done_ns).followed
+    assert found.total_ns == end_ns - start_ns + late_ns
+    relieved = tabulate(Exchanges([found], lost=0)).without_probes(100)
+    assert relieved.time_ns[0, COLUMNS.index((CLIENT_APP, REQUEST, OTHER))] == late_ns
 
 
 def test_each_segment_is_relieved_of_one_probe_hit_but_never_below_zero() -> None:

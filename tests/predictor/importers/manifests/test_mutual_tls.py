@@ -12,6 +12,8 @@ from tests.predictor.importers.manifests.objects import env, front, graph_of, is
 PORTS: list[dict[str, Any]] = [{"name": "grpc", "port": 7000}, {"name": "http-stats", "port": 91, "targetPort": 9100}]
 STOCK = [service("stock", *PORTS, namespace="shop"), workload("stock", namespace="shop")]
 
+PLAIN = istio("DestinationRule", "stock", "shop", host="stock", trafficPolicy={"tls": {"mode": "DISABLE"}})
+
 
 def tls_of(directory: Path, *policies: dict[str, Any], **web: Any) -> tuple[str, str]:
     """TLS of the calls to both ports."""
@@ -51,6 +53,24 @@ def test_strict_for_the_mesh_encrypts() -> None:
 )
 def test_the_nearest_policy_counts(tmp_path: Path, policies: list[dict[str, Any]], expected: tuple[str, str]) -> None:
     assert tls_of(tmp_path, *policies) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "inject", "rule", "expected"),
+    [
+        ("STRICT", "false", [], "STRICT (mesh) refuses a caller without a sidecar; none"),
+        ("STRICT", "true", [PLAIN], "STRICT (mesh) refuses a caller whose DestinationRule says DISABLE; none"),
+        ("PERMISSIVE", "false", [], ""),
+        ("DISABLE", "false", [], ""),
+    ],
+)
+def test_a_caller_that_strict_refuses_is_listed(
+    tmp_path: Path, mode: str, inject: str, rule: list[dict[str, Any]], expected: str
+) -> None:
+    web = front(env(A="stock:7000"), namespace="shop", labels={"sidecar.istio.io/inject": inject})
+    graph = graph_of(tmp_path, web, STOCK, policy("default", "istio-system", mode), *rule)
+    assert {call.tls for call in graph.calls} == {"none"}
+    assert remarks(graph, "calls.web->stock.tls") == expected
 
 
 def test_the_older_of_two_policies_counts(tmp_path: Path) -> None:

@@ -72,6 +72,18 @@ def test_a_refusal_of_something_without_a_namespace_names_none() -> None:
         (409, 'pods "a" already exists', 'pods "a" already exists'),
         (422, 'Pod "a" is invalid: spec: Required value', r"refused .* \(422\): Pod"),
         (503, "apiserver is shutting down", "restarts or is overloaded"),
+        (
+            500,
+            'Internal error occurred: failed calling webhook "object.sidecar-injector.istio.io": failed to call '
+            'webhook: Post "https://istiod.istio-system.svc:443/inject?timeout=10s": dial tcp 10.0.0.1:443: connect: '
+            "connection refused",
+            r"^create Pod a: webhook object\.sidecar-injector\.istio\.io cannot be called: .*refused; if it is that of",
+        ),
+        (
+            403,
+            'admission webhook "pods.policy.example" denied the request: no pods with hostPID here',
+            r"^create Pod a: webhook pods\.policy\.example refuses it: no pods with hostPID here$",
+        ),
         (500, "etcdserver: leader changed", "try again"),
     ],
 )
@@ -120,3 +132,8 @@ def test_a_certificate_of_another_cluster_is_no_passing_failure() -> None:
 @pytest.mark.parametrize("code", [0, 403, 500])
 def test_an_answer_of_any_content_is_one_line(code: int, body: str) -> None:
     assert "\n" not in str(api_error("create Pod a", "https://api:6443", code, body, body))
+
+
+def test_a_webhook_that_does_not_answer_is_not_taken_for_an_api_server_that_restarts() -> None:
+    found = error(500, 'Internal error occurred: failed calling webhook "a.b": no endpoints available for service "b"')
+    assert not isinstance(found, TransientError)

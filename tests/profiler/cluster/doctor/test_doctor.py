@@ -208,6 +208,36 @@ def test_a_mesh_that_is_asked_for_has_to_be_there(api: FakeApi, look: Look) -> N
     assert found(look(mesh="istio"), "PeerAuthentication").status == "missing"
 
 
+@pytest.mark.parametrize(
+    ("labels", "level", "says"),
+    [
+        ({"istio-injection": "disabled"}, "missing", "has istio-injection=disabled, so that its pods get no sidecar"),
+        (
+            {"istio.io/rev": "old"},
+            "warn",
+            "revision old get a sidecar only by a tag of that name; there are canary",
+        ),
+        ({}, "warn", "pods of revision default get a sidecar only by a tag"),
+    ],
+)
+def test_what_speaks_against_injection_is_found(
+    api: FakeApi, look: Look, labels: dict[str, str], level: str, says: str
+) -> None:
+    plane = {"app": "istiod", "istio.io/rev": "canary"}
+    add(api, "deployments", control_plane("istio-system", "istiod-canary", plane, "pilot"))
+    add(api, "namespaces", namespace("mi", **PREPARED, **labels))
+    first = next(one for one in look(mesh="istio", namespace="mi").checks if one.name == "injection")
+    assert first.status == level
+    assert says in first.detail
+
+
+def test_a_namespace_of_a_revision_that_runs_is_injected(api: FakeApi, look: Look) -> None:
+    plane = {"app": "istiod", "istio.io/rev": "canary"}
+    add(api, "deployments", control_plane("istio-system", "istiod-canary", plane, "pilot"))
+    add(api, "namespaces", namespace("mi", **PREPARED, **{"istio.io/rev": "canary"}))
+    assert "injection" not in [check.name for check in look(mesh="istio", namespace="mi").checks]
+
+
 def test_an_image_that_a_node_reports_is_found(api: FakeApi, look: Look) -> None:
     add(api, "nodes", node("worker-1", images=["docker.io/library/meshinsight:0", "docker.io/me/other:latest"]))
     assert found(look(image=""), "image").detail == "meshinsight:0 is on worker-1"

@@ -1,5 +1,6 @@
 """Meshes: those that come along, and what a wrong file is told."""
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_four_meshes_come_along() -> None:
 
 def test_a_mesh_can_be_a_file_of_the_users(tmp_path: Path) -> None:
     assert load_mesh(own(tmp_path)).inject.labels == {"mesh": "on"}
+
+
+def test_permissive_mutual_tls_is_a_copy_of_istios_file(tmp_path: Path) -> None:
+    text = Path(str(resources.files("profiler.cluster.objects").joinpath("meshes", "istio.yaml"))).read_text()
+    copy = load_mesh(own(tmp_path, text.replace("STRICT", "PERMISSIVE")))
+    assert [made["spec"]["mtls"] for made in copy.tls["mtls"].objects] == [{"mode": "PERMISSIVE"}]
 
 
 @pytest.mark.parametrize(

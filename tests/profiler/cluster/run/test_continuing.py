@@ -16,6 +16,7 @@ from tests.profiler.cluster.plans import plan
 
 NOTHING = Where("", mesh="")
 BEGUN = Where("registry/mi:1", mesh="istio", namespace="mi")
+PROXY = "registry/proxyv2@sha256:0"
 NOTED = {"image": "registry/mi@sha256:0", "node": "worker-1"}
 
 
@@ -24,7 +25,7 @@ def facts(api: FakeApi, session: Session) -> dict[str, str]:
     """Those of a run on one node in a prepared namespace."""
     for name in ("kube-system", "mi"):
         api.objects["namespaces", "", name] = {"kind": "Namespace", "metadata": {"name": name, "uid": f"uid-{name}"}}
-    return facts_of(session, BEGUN, plan(), NOTED)
+    return facts_of(session, BEGUN, plan(), NOTED, PROXY)
 
 
 def test_a_run_goes_on_as_it_was_begun(session: Session, facts: dict[str, str]) -> None:
@@ -56,8 +57,14 @@ def test_another_cluster_is_refused(api: FakeApi, session: Session, facts: dict[
         continued(Path("run"), facts, session, NOTHING)
 
 
+def test_another_proxy_of_the_mesh_is_refused(session: Session, facts: dict[str, str]) -> None:
+    now = facts_of(session, BEGUN, plan(), NOTED, "registry/proxyv2@sha256:1")
+    with pytest.raises(UsageError, match="begun with another proxy; figures of two do not mix, so start a new run"):
+        require_same(Path("run"), facts, now)
+
+
 def test_another_content_of_the_same_image_is_refused(session: Session, facts: dict[str, str]) -> None:
-    now = facts_of(session, BEGUN, plan(), {**NOTED, "image": "registry/mi@sha256:1"})
+    now = facts_of(session, BEGUN, plan(), {**NOTED, "image": "registry/mi@sha256:1"}, PROXY)
     with pytest.raises(UsageError, match="begun with another content of the image"):
         require_same(Path("run"), facts, now)
 

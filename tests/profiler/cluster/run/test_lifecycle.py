@@ -181,11 +181,55 @@ def test_waiting_ends_in_time(ready: FakeApi, session: Session) -> None:
         wait_ready(session, run, within_s=0.1)
 
 
-def test_a_mesh_that_does_not_inject_is_noticed(ready: FakeApi, session: Session) -> None:
-    run = plan("linkerd", (Hop("http1", "server"),))
+def test_a_sidecar_that_does_not_start_is_heard(ready: FakeApi, session: Session) -> None:
+    run = plan()
     create(session, run, None)
-    with pytest.raises(ClusterError, match="echo-http1: got no container linkerd-proxy; look at the injection webhook"):
-        wait_ready(session, run)
+    states = [{"name": "sidecar", "state": {"running": {}}, "started": False, "ready": False}]
+    pod(ready, run, "echo")["status"] = {"phase": "Pending", "initContainerStatuses": states}
+    ready.logs["mi-0a1b2c3d-echo"] = "Envoy proxy is NOT ready: config not received (is Istiod running?)\n"
+    with pytest.raises(ClusterError, match=r"the last words of sidecar: Envoy proxy is NOT ready: .*is Istiod running"):
+        wait_ready(session, run, within_s=0.1)
+
+
+def not_injected(session: Session, mesh: str) -> str:
+    """What is said where a mesh adds nothing to pods."""
+    with pytest.raises(ClusterError, match="pod mi-0a1b2c3d-echo-http1: got no container") as caught:
+        create(session, plan(mesh, (Hop("http1", "server"),), namespace="theirs", own_namespace=False), None)
+    return str(caught.value)
+
+
+def test_a_mesh_that_does_not_inject_is_noticed_before_pods_start(ready: FakeApi, session: Session) -> None:
+    session.create(FOREIGN)
+    said = not_injected(session, "linkerd")
+    assert "linkerd-proxy from linkerd: namespace theirs has no label linkerd.io/inject; see docs" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({}, "has no label istio-injection or istio.io/rev; revisions that run: canary, stable;"),
+        ({"istio-injection": "disabled"}, "has istio-injection=disabled; revisions"),
+        ({"istio.io/rev": "old"}, "has istio.io/rev=old; revisions that run: canary, stable;"),
+    ],
+)
+def test_a_pod_without_a_sidecar_is_explained_by_labels_and_revisions(
+    ready: FakeApi, session: Session, labels: dict[str, str], expected: str
+) -> None:
+    ready.kinds["security.istio.io/v1"] = {"PeerAuthentication": "peerauthentications"}
+    session.create({**FOREIGN, "metadata": {"name": "theirs", "labels": labels}})
+    for revision in ("stable", "canary"):
+        metadata = {"namespace": "istio-system", "name": revision, "labels": {"istio.io/rev": revision}}
+        ready.objects["deployments", "istio-system", revision] = {"kind": "Deployment", "metadata": metadata}
+        metadata["labels"]["app"] = "istiod"
+    assert expected in not_injected(session, "istio")
+
+
+def test_a_sidecar_that_must_not_be_there_is_noticed(ready: FakeApi, session: Session) -> None:
+    ready.on_create = lambda made: (
+        made["kind"] == "Pod" and made["spec"]["containers"].append({"name": "linkerd-proxy"})
+    )
+    with pytest.raises(ClusterError, match="echo: got a container linkerd-proxy it must not have from linkerd"):
+        create(session, plan("linkerd", (Hop("http1", "client"),)), None)
 
 
 def test_a_pod_that_is_lost_meanwhile_is_named(ready: FakeApi, session: Session, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,12 @@ from profiler.cluster.api.errors import ClusterError
 from profiler.cluster.api.session import Session
 from profiler.cluster.run import running
 from profiler.cluster.run.continuing import Where
-from profiler.cluster.run.running import ClusterRun, cluster_plan
+from profiler.cluster.run.running import ClusterRun, cluster_plan, require_one_proxy
 from profiler.errors import UsageError
 from profiler.planning.cells import ANCHOR_HOP
 from profiler.planning.settings import ProfileSettings
+from profiler.vocabulary.hop import Hop
+from tests.profiler.cluster.plans import plan
 
 WHERE = Where(image="localhost/meshinsight:1")
 
@@ -74,3 +77,17 @@ def test_a_run_that_ended_before_anything_was_measured_says_why_and_leaves_nothi
     with pytest.raises(ClusterError, match="the node has no tracefs"):
         run.run(tmp_path / "out", lambda *_: None)
     assert not (tmp_path / "out").exists()
+
+
+def with_sidecar(image: str) -> dict[str, Any]:
+    """A pod whose sidecar runs an image."""
+    return {"status": {"containerStatuses": [{"name": "istio-proxy", "imageID": image}]}}
+
+
+def test_sidecars_of_two_versions_are_not_measured_as_one() -> None:
+    run = plan("istio", (Hop("none", "none"), Hop("http1", "both")))
+    one, two = (pod.name for pod in run.pods() if pod.hop is not None)
+    assert require_one_proxy(run, {one: with_sidecar("a"), two: with_sidecar("a")}) == "a"
+    with pytest.raises(ClusterError, match=f"pod {two}: its sidecar runs b, that of pod {one} a; .* one revision"):
+        require_one_proxy(run, {one: with_sidecar("a"), two: with_sidecar("b")})
+    assert require_one_proxy(plan("none", (Hop("none", "none"),)), {}) == ""
