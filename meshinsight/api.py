@@ -103,7 +103,7 @@ def predict(
         speedup: what if components were faster, by component.
         changes: what if edges were different, as `--set` has it, such as `*.tls=none` or `a->b.protocol=tcp`.
         dropped_filters: what if no edge had these filters.
-        topology: what if all services had `server` (sidecars on that side only), `shared` or `none`.
+        topology: what if all services had `server` (sidecars on that side only), `shared`, `waypoint` or `none`.
 
     Raises:
         UsageError: the profile lacks what the graph needs, or an option is wrong.

@@ -68,7 +68,7 @@ Topology = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="All services with: server (sidecar for incoming calls only), shared, none.",
+        help="All services with: server (sidecar for incoming calls only), shared, waypoint, none.",
         rich_help_panel=WHAT_IF,
     ),
 ]

@@ -36,7 +36,8 @@ class Dimensions:
         str | None,
         typer.Option(
             metavar="NAME,..",
-            help="Sides with a sidecar: client, server, both, shared (one proxy per node), none (checks the method).",
+            help="Sides with a sidecar: client, server, both, none (checks the method). Or a proxy elsewhere: shared "
+            "(one per node), waypoint (between two tunnels, which are always mTLS).",
             show_default="client,server,both",
             rich_help_panel=MEASURE,
         ),

@@ -128,10 +128,8 @@ class Candidates:
         if calling:
             self._offer(Change("client", name), reason or self._against("client", name, calling))
         if calling or called:
-            shared = [
-                self._edges.modes(index)[side] == "shared" for side, m in enumerate((calling, called)) for index in m
-            ]
-            if not all(shared):
+            modes = {self._edges.modes(index)[side] for side, m in enumerate((calling, called)) for index in m}
+            if not modes <= {"shared", "waypoint"}:
                 self._offer(Change("shared", name), reason)
             if any(self._edges.calls[index].required for index in (*made, *got)):
                 reason = reason or "none: {n}, since something is required there"

@@ -134,7 +134,7 @@ def _server(mode: SidecarMode, moved: str) -> SidecarMode:
 
 
 def _shared(mode: SidecarMode, moved: str) -> SidecarMode:
-    return "shared" if moved == "shared" and mode != "none" else mode
+    return "shared" if moved == "shared" and mode not in ("none", "waypoint") else mode
 
 
 def changed_graph(graph: CallGraph, changes: Sequence[Change]) -> CallGraph:

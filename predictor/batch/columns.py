@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-from predictor.graph.types import ONE_MILLISECOND, PROTOCOLS, REPEATS, SIDECAR_MODES, TLS_MODES
+from predictor.graph.types import CLIENT_MODES, ONE_MILLISECOND, PROTOCOLS, REPEATS, SIDECAR_MODES, TLS_MODES
 
 GRAPH: Final = "graph"
 CALLER: Final = "caller"
@@ -60,7 +60,7 @@ CHOICES: Final = (
     Choice("protocol", PROTOCOLS, "http1"),
     Choice("tls", TLS_MODES, "none"),
     Choice("repeat", REPEATS, "sequential"),
-    Choice("client_sidecar", SIDECAR_MODES, "http"),
+    Choice("client_sidecar", CLIENT_MODES, "http"),
     Choice("server_sidecar", SIDECAR_MODES, "http"),
     Choice("service_time", ("constant", "exponential", "lognormal", "percentiles"), "constant"),
 )

@@ -6,13 +6,14 @@ import numpy as np
 
 from predictor.batch.decode import Booleans, Indices, Rows
 from predictor.batch.edges import Flow, cpus_of
-from predictor.graph.types import PROTOCOLS, REPEATS, SIDECAR_MODES
+from predictor.graph.types import PROTOCOLS, REPEATS, SIDECAR_MODES, TLS_MODES
 from predictor.hop_costs.temperature import ASSUMED_USE, Cooling, Temperatures, Visits, with_given
 from predictor.models.types import Floats
 from predictor.predict.levels import Requests, stage_begins
 
 _TCP: Final = PROTOCOLS.index("tcp")
-_TCP_MODE: Final = SIDECAR_MODES.index("tcp")
+_MTLS: Final = TLS_MODES.index("mtls")
+_TCP_MODE, _WAYPOINT = SIDECAR_MODES.index("tcp"), SIDECAR_MODES.index("waypoint")
 _PARALLEL: Final = REPEATS.index("parallel")
 
 
@@ -22,15 +23,19 @@ def temperatures(rows: Rows, flow: Flow, requests: Requests, replicas: Floats, c
     latest = slice(None) if rows.deployments == rows.nodes else np.argsort(-rows.first)
     given[rows.deployment[latest]] = rows.numbers["cold_weight"][latest]
     given = given[rows.deployment]
-    ends = cooling.ends(_treated(rows), rows.choices["tls"])
+    ends = cooling.ends(*_treated(rows))
     visits = _visits(rows, flow, requests, replicas) if np.isnan(given).any() else None
     return with_given(cooling, ends, visits, (rows.caller, rows.callee), given)
 
 
-def _treated(rows: Rows) -> Indices:
-    """The protocol that sidecars take a row's call for."""
+def _treated(rows: Rows) -> tuple[Indices, Indices]:
+    """The protocol that sidecars take a row's call for, and its TLS, which is mutual in the tunnels of a waypoint."""
     as_tcp = (rows.choices["client_sidecar"] == _TCP_MODE) | (rows.choices["server_sidecar"] == _TCP_MODE)
-    return np.asarray(np.where(as_tcp, _TCP, rows.choices["protocol"]))
+    in_tunnels = rows.choices["server_sidecar"] == _WAYPOINT
+    return (
+        np.asarray(np.where(as_tcp, _TCP, rows.choices["protocol"])),
+        np.asarray(np.where(in_tunnels, _MTLS, rows.choices["tls"])),
+    )
 
 
 def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Visits:

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from predictor.graph.names import is_printable
 from predictor.graph.plan import topological_order
 from predictor.graph.types import (
+    CLIENT_MODES,
     INGRESS,
     MOST_BYTES,
     MOST_CALLS_PER_REQUEST,
@@ -78,6 +79,8 @@ def _wrong_service(service: Service) -> str:
         return f"{name!r} is not a name for a service"
     if not 1 <= service.replicas <= MOST_REPLICAS:
         return f"{name}: {service.replicas} replicas are not between 1 and {MOST_REPLICAS}"
+    if service.sidecar.client not in CLIENT_MODES:
+        return f"{name}: {service.sidecar.client} is no sidecar of the calls that a service makes"
     return "" if service.service_time.bounded() else f"{name}: its service time is beyond all bounds"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from predictor.graph.fields import Fields
 from predictor.graph.names import is_printable
 from predictor.graph.service_time import DISTRIBUTIONS, ServiceTime
-from predictor.graph.types import INGRESS, ONE_MILLISECOND, SIDECAR_MODES, Service, Sidecar
+from predictor.graph.types import CLIENT_MODES, INGRESS, ONE_MILLISECOND, SIDECAR_MODES, Service, Sidecar
 
 SERVICE_FIELDS: Final = (
     "name", "workload", "replicas", "replicas_per_node", "sidecar", "service_time", "cold_weight",
@@ -59,10 +59,10 @@ def _sidecar(fields: Fields, name: str, missing: Defaulted) -> Sidecar:
         return Sidecar()
     if isinstance(given, str):
         mode = fields.choice("sidecar", SIDECAR_MODES, "http")
-        return Sidecar(mode, mode)
+        return Sidecar("none" if mode == "waypoint" else mode, mode)
     sides = fields.below("sidecar")
     sides.only(("client", "server"))
-    sidecar = Sidecar(sides.choice("client", SIDECAR_MODES, "http"), sides.choice("server", SIDECAR_MODES, "http"))
+    sidecar = Sidecar(sides.choice("client", CLIENT_MODES, "http"), sides.choice("server", SIDECAR_MODES, "http"))
     _note(missing, name, sides.defaulted, "sidecar.")
     return sidecar
 

@@ -9,14 +9,15 @@ from typing import Final, Literal
 
 from predictor.graph.service_time import ServiceTime
 
-SidecarMode = Literal["none", "tcp", "http", "shared"]
+SidecarMode = Literal["none", "tcp", "http", "shared", "waypoint"]
 Protocol = Literal["tcp", "http1", "http2", "grpc"]
 Tls = Literal["none", "mtls"]
 EdgeTls = Literal["none", "simple", "mtls"]
 Repeat = Literal["sequential", "parallel"]
 Side = Literal["client", "server"]
 
-SIDECAR_MODES: Final[tuple[SidecarMode, ...]] = ("none", "tcp", "http", "shared")
+CLIENT_MODES: Final[tuple[SidecarMode, ...]] = ("none", "tcp", "http", "shared")
+SIDECAR_MODES: Final[tuple[SidecarMode, ...]] = (*CLIENT_MODES, "waypoint")
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("tcp", "http1", "http2", "grpc")
 TLS_MODES: Final[tuple[Tls, ...]] = ("none", "mtls")
 EDGE_TLS_MODES: Final[tuple[EdgeTls, ...]] = ("none", "simple", "mtls")
@@ -45,7 +46,8 @@ class Sidecar:
     """The proxy beside each replica of a service, by the side of the call it is on.
 
     `client` handles the calls the service makes, `server` those it receives: `none` there is no proxy, `tcp` it moves
-    bytes, `http` it parses requests (of calls that are HTTP), `shared` one proxy per node serves all its services.
+    bytes, `http` it parses requests (of calls that are HTTP), `shared` one proxy per node serves all its services,
+    `waypoint` a proxy in a separate pod, which the calls it receives pass between two tunnels (of `server` only).
     """
 
     client: SidecarMode = "http"

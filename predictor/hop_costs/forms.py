@@ -15,7 +15,7 @@ from predictor.hop_costs.hops import CLIENT, Part
 from predictor.hop_costs.options import Factors, Options
 from predictor.hop_costs.slopes import SIZES, Slopes, unmeasured
 from predictor.models.types import CURRENCIES, FEATURES, UNEXPLAINED, Configuration, Cost, FittedModel, Floats
-from profiler.vocabulary.components import EVENT_WAIT, OTHER, QUEUEING
+from profiler.vocabulary.components import EVENT_WAIT, OTHER, QUEUEING, TUNNEL
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -36,7 +36,7 @@ _SMALL_BYTES: Final = 4096.0
 """Sizes below this hardly differ in cost: doublings are counted from there."""
 
 _FEW: Final = 64.0
-_NOT_THE_WORKER: Final = (EVENT_WAIT, OTHER, UNEXPLAINED)
+_NOT_THE_WORKER: Final = (EVENT_WAIT, TUNNEL, OTHER, UNEXPLAINED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from profiler.vocabulary.usual import PROXY, usual_application
 CLIENT: Final = 0
 SERVER: Final = 1
 SIDES: Final = ("client", "server")
+_ALONE: Final = {"none", "shared", "waypoint"}
+"""What is at a side of a hop that has no sidecar of a service there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Resolver:
 
     def _sides(self, kind: Kind, filters: tuple[str, ...]) -> tuple[Part, ...] | None:
         protocols = kind.treated
-        if "shared" not in kind.modes and "none" not in kind.modes and protocols[0] == protocols[1]:
+        if not _ALONE & {*kind.modes} and protocols[0] == protocols[1]:
             points = self._points(Need(protocols[0], "both", kind.tls, filters))
             if points:
                 return tuple(Part(side, points, side) for side in (CLIENT, SERVER))
@@ -99,8 +101,10 @@ class Resolver:
         parts: list[Part | None] = []
         if "shared" in kind.modes:
             parts += self._shared(kind, filters)
+        if kind.server == "waypoint":
+            parts.append(self._waypoint(kind, filters))
         for side in (CLIENT, SERVER):
-            if kind.modes[side] not in ("none", "shared"):
+            if kind.modes[side] not in _ALONE:
                 parts.append(self._side(protocols[side], side, kind.tls, filters))
         return None if None in parts else tuple(part for part in parts if part is not None)
 
@@ -119,6 +123,16 @@ class Resolver:
             f"{kind.tls} at a {kind.protocol} shared proxy: what tls costs one sidecar of a hop with both"
         )
         return [Part(side, plain), Part(side, with_tls, side, "tls")]
+
+    def _waypoint(self, kind: Kind, filters: tuple[str, ...]) -> Part | None:
+        """A waypoint with its tunnels, on the server's side."""
+        points = self._points(Need(kind.protocol, "waypoint", "mtls", filters))
+        if not points:
+            return None
+        self.notes.append("waypoint: one per replica of its service; tunnel is both ends of its tunnels on the nodes")
+        if kind.client != "none":
+            self.notes.append("a call from a sidecar to a waypoint: the costs of both are added up")
+        return Part(SERVER, points)
 
     def _side(self, protocol: str, side: int, tls: str, filters: tuple[str, ...]) -> Part | None:
         own, other = SIDES[side], SIDES[1 - side]
@@ -143,9 +157,10 @@ class Resolver:
         if not kind.filtered:
             self.notes.append(f"filter {name}: a TCP sidecar does not run it")
             return ()
-        side = SERVER if SIDES[SERVER] == filter_topology(kind) or kind.server == "shared" else CLIENT
+        side = SERVER if filter_topology(kind) in ("server", "waypoint") or kind.server == "shared" else CLIENT
         others = (kind.protocol, *(protocol for protocol in PROTOCOLS if protocol not in (kind.protocol, TCP)))
-        ways = product(others, ("server", "client", "shared", "both"), dict.fromkeys((kind.tls, "none", "mtls")))
+        places = ("server", "client", "shared", "both", "waypoint")
+        ways = product(others, places, dict.fromkeys((kind.tls, "none", "mtls")))
         for protocol, topology, tls in ways:
             if points := self._points(Need(protocol, topology, tls, (name,))):
                 foreign = "" if protocol == kind.protocol else f", measured with {protocol}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from predictor.graph.types import SidecarMode
-from profiler.vocabulary.hop import BOTH, CLIENT, MTLS, PLAIN, SERVER, SHARED
+from profiler.vocabulary.hop import BOTH, CLIENT, MTLS, PLAIN, SERVER, SHARED, WAYPOINT
 from profiler.vocabulary.protocols import TCP
 from profiler.vocabulary.usual import PROXY
 
@@ -58,16 +58,21 @@ class Need:
 
 
 def needs_of(kind: Kind) -> tuple[Need, ...]:
-    """What to measure for a kind of hop, all of which can be: mutual TLS runs between two sidecars only."""
+    """What to measure for a kind of hop, all of which can be.
+
+    Mutual TLS runs between two sidecars only, and always in the tunnels of a waypoint, whatever a graph says.
+    """
     if kind.client == kind.server == _NO_SIDECAR:
         return ()
     whole = whole_hop(kind)
-    if whole is not None and (kind.tls == PLAIN or whole.topology == BOTH):
+    if whole is not None and (kind.tls == PLAIN or whole.topology in (BOTH, WAYPOINT)):
         return (whole,)
     if whole is not None and whole.topology == SERVER:  # where filters run, with sidecars on both sides too
         return (Need(whole.protocol, BOTH, kind.tls, whole.filters),)
     found = [need for side in (0, 1) for need in _side(kind, side)]
-    found += [Need(kind.protocol, filter_topology(kind), PLAIN, (name,)) for name in kind.filtered]
+    place = filter_topology(kind)
+    tls = MTLS if place == WAYPOINT else PLAIN
+    found += [Need(kind.protocol, place, tls, (name,)) for name in kind.filtered]
     return tuple(dict.fromkeys(found))
 
 
@@ -77,6 +82,8 @@ def whole_hop(kind: Kind) -> Need | None:
     if SHARED in kind.modes:
         alone = len(sides) == 1 or kind.client == kind.server
         return Need(kind.protocol, SHARED, kind.tls, kind.filtered) if alone else None
+    if kind.server == WAYPOINT:
+        return Need(kind.protocol, WAYPOINT, MTLS, kind.filtered) if len(sides) == 1 else None
     treated = {kind.treated[side] for side in sides}
     topology = BOTH if len(sides) == 2 else (CLIENT, SERVER)[sides[0]]
     return Need(treated.pop(), topology, kind.tls, kind.filtered) if len(treated) == 1 else None
@@ -84,6 +91,8 @@ def whole_hop(kind: Kind) -> Need | None:
 
 def filter_topology(kind: Kind) -> str:
     """Where a filter is measured alone for a kind: where the call meets the sidecar that runs it."""
+    if kind.server == WAYPOINT:
+        return WAYPOINT
     if SHARED in kind.modes:
         return SHARED
     return SERVER if kind.server == "http" else CLIENT
@@ -94,6 +103,8 @@ def _side(kind: Kind, side: int) -> list[Need]:
     mode, protocol = kind.modes[side], kind.treated[side]
     if mode == _NO_SIDECAR:
         return []
+    if mode == WAYPOINT:
+        return [Need(protocol, WAYPOINT, MTLS)]
     if mode != SHARED:
         return [Need(protocol, (CLIENT, SERVER)[side]) if kind.tls == PLAIN else Need(protocol, BOTH, kind.tls)]
     return [Need(protocol, SHARED), *([Need(protocol, BOTH, MTLS)] if kind.tls != PLAIN else ())]

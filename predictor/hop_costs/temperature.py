@@ -241,7 +241,13 @@ def of_graph(
 def _treated(graph: CallGraph, edges: Sequence[Call]) -> list[tuple[Protocol, Tls]]:
     """What sidecars take each edge's call for."""
     modes = sidecar_modes(graph)
-    return [("tcp" if "tcp" in modes[call.id] else call.protocol, call.tls) for call in edges]
+    return [
+        (
+            "tcp" if "tcp" in modes[call.id] else call.protocol,
+            "mtls" if "waypoint" in modes[call.id] else call.tls,  # as its tunnels always are
+        )
+        for call in edges
+    ]
 
 
 def _unmeasured(known: Sequence[CoolingEnd], treated: Sequence[tuple[str, str]]) -> Iterator[str]:

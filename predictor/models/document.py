@@ -73,7 +73,7 @@ class ConfigurationDocument(msgspec.Struct):
 
     proxy: Word
     protocol: Literal["tcp", "http1", "http2", "grpc"]
-    topology: Literal["client", "server", "both", "shared"]
+    topology: Literal["client", "server", "both", "shared", "waypoint"]
     tls: Literal["none", "mtls"]
     filters: Annotated[list[Word], Meta(max_length=100)]
     transport: Literal["ip", "uds"]

@@ -126,6 +126,8 @@ def _times_ns(time: ServiceTime, number: int) -> tuple[int, ...]:
 
 
 def _edge(call: Call, modes: Sequence[str], spoken: str) -> Edge:
+    if "waypoint" in modes:
+        raise UsageError(f"{call.id}: a waypoint is not deployed here; give {call.callee} another sidecar to validate")
     client, server = (_proxied(mode, call.protocol) for mode in modes)
     _refuse(call, client, server)
     return Edge(

@@ -19,7 +19,10 @@ from profiler.vocabulary.components import COMPONENTS
 FACTOR_NAMES: Final = {"C": "cpu_base", "c": "cpu_slope", "L": "latency_base", "l": "latency_slope"}
 """Names of the factors in a file: CPU and latency, at base (capital) and per byte, header, connection."""
 
-TOPOLOGIES: Final = ("server", "shared", "none")
+TOPOLOGIES: Final = ("server", "shared", "waypoint", "none")
+_EVERYWHERE: Final = {
+    "shared": Sidecar("shared", "shared"), "waypoint": Sidecar("none", "waypoint"), "none": Sidecar("none", "none"),
+}  # fmt: skip
 _LARGEST: Final = 1e300
 
 Named = Callable[[str, str], str]
@@ -129,7 +132,7 @@ def _placed(service: Service, topology: str, named: Named) -> Service:
         raise UsageError(f"{named('topology', topology)}: {not_one_of(topology, TOPOLOGIES)}")
     if topology == "server":
         return replace(service, sidecar=Sidecar("none", service.sidecar.server))
-    return replace(service, sidecar=Sidecar("shared", "shared") if topology == "shared" else Sidecar("none", "none"))
+    return replace(service, sidecar=_EVERYWHERE[topology])
 
 
 def factors(document: Any, origin: str) -> dict[str, Factors]:

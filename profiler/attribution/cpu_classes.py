@@ -18,6 +18,8 @@ from profiler.vocabulary.components import (
     SIDECARS,
     SOCKET_READ,
     SOCKET_WRITE,
+    TUNNEL,
+    TUNNELS,
 )
 from profiler.vocabulary.cpu_states import (
     FILTER_SERVER,
@@ -81,6 +83,8 @@ def _by_role(time_ns: Mapping[tuple[str, str], float], components: Mapping[str, 
         component = components.get(kind, OTHER)
         if role in SIDECARS and kind == USER:
             component = USER
+        elif role in TUNNELS:
+            component = TUNNEL
         elif role == FILTER_SERVICE and component != IPC:
             component = FILTER_SERVER
         elif role == IDLE and kind == KERNEL:

@@ -41,6 +41,8 @@ from profiler.vocabulary.components import (
     REQUEST,
     SIDECARS,
     TLS,
+    TUNNEL,
+    TUNNELS,
 )
 
 COLUMNS: Final = tuple(product(PLACES, DIRECTIONS, PATH_STATES))
@@ -58,6 +60,8 @@ _COLUMN_ROW: Final = np.array([_ROWS.index((place, direction)) for place, direct
 
 def _component_of(place: str, state: str) -> str:
     """Where time in `state` at `place` goes; a sidecar's user time starts out as proxy_core."""
+    if place in TUNNELS:
+        return TUNNEL
     if state == USER:
         return PROXY_CORE if place in SIDECARS else OTHER
     return state
@@ -65,6 +69,7 @@ def _component_of(place: str, state: str) -> str:
 
 _TARGET: Final = np.array([COMPONENTS.index(_component_of(place, state)) for place, _, state in COLUMNS])
 _SIDECAR_USER: Final = np.array([state == USER and place in SIDECARS for place, _, state in COLUMNS])
+_AT_TUNNELS: Final = np.array([place in TUNNELS for place, _, _ in COLUMNS])
 _WAITING: Final = np.array([place == FILTER_SERVICE or state == IPC for place, _, state in COLUMNS])
 """Columns of time that a proxy waits for a server that it asks: the server's, and the hand-overs."""
 
@@ -241,7 +246,8 @@ class LatencyRounds:
 
     @property
     def _redirected(self) -> Floats:
-        return np.array([self.redirect.shares.get(state, 0.0) for _, _, state in COLUMNS])
+        shares = self.redirect.shares
+        return np.array([0.0 if place in TUNNELS else shares.get(state, 0.0) for place, _, state in COLUMNS])
 
     @property
     def _components(self) -> list[str]:
@@ -303,6 +309,8 @@ class LatencyRounds:
         """The components that this cell has, in the order of the columns of `split`."""
         has = {rung.component for rung in self.rungs}
         absent = {QUEUEING, *({PARSING, TLS} - has), *(() if self.redirect.shares else (REDIRECT,))}
+        if not any(table.time_ns[:, _AT_TUNNELS].any() for table in self.with_sidecar):
+            absent.add(TUNNEL)
         return [name for name in self._components if name not in absent]
 
     def column(self, name: str) -> int:
@@ -368,8 +376,9 @@ def _errors(rounds: LatencyRounds) -> dict[str, float]:
     user_ns = float(spent[_SIDECAR_USER].sum())
     found = {rung.component: rung.share_error * user_ns for rung in rounds.rungs if rung.shares is not None}
     by_state: dict[str, float] = {}
-    for (_, _, state), spent_ns in zip(COLUMNS, spent.tolist(), strict=True):
-        by_state[state] = by_state.get(state, 0.0) + spent_ns
+    for (place, _, state), spent_ns in zip(COLUMNS, spent.tolist(), strict=True):
+        if place not in TUNNELS:
+            by_state[state] = by_state.get(state, 0.0) + spent_ns
     return found | rounds.redirect.errors_ns(by_state)
 
 

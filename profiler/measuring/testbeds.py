@@ -20,7 +20,7 @@ from profiler.testbed.pods import PodNetwork
 from profiler.testbed.run import Run
 from profiler.testbed.tokens import Token, make_token
 from profiler.vocabulary.addresses import Address
-from profiler.vocabulary.hop import Hop, cpus_used
+from profiler.vocabulary.hop import WAYPOINT, Hop, cpus_used
 from profiler.vocabulary.temperature import Mode
 from profiler.workload.base import Answers, Server, Target
 
@@ -150,7 +150,16 @@ class LocalTestbed:
 def config_apart(hop: Hop, directory: Path, secrets: Secrets) -> SidecarConfig:
     """The configuration of a sidecar of the hop that is in nobody's place: to be checked, or compared."""
     filters = tuple(load_filter(hop.proxy, name, filter_values(directory, secrets.token)) for name in hop.filters)
-    listener = Listener(INBOUND, Address("127.0.0.1", 0), Address("127.0.0.1", 1), filters=filters)
+    between, server = hop.topology == WAYPOINT, Address("127.0.0.1", 1)
+    listener = Listener(
+        INBOUND,
+        Address("127.0.0.1", 0),
+        server,
+        upstream=server if between else None,
+        accept_tunnel=between,
+        connect_tunnel=between,
+        filters=filters,
+    )
     return sidecar_config(hop, listener, secrets.certificates)
 
 

@@ -10,7 +10,7 @@ from profiler.planning.settings import ProfileSettings
 from profiler.proxies.filters import FilterNeeds, needs_of
 from profiler.vocabulary import usual
 from profiler.vocabulary.components import PARSING, PROXY_CORE, TLS, filter_component
-from profiler.vocabulary.hop import BOTH, NONE, PLAIN, Hop, is_file, label_of
+from profiler.vocabulary.hop import BOTH, MTLS, NONE, PLAIN, WAYPOINT, Hop, is_file, label_of
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import GRPC, HTTP1, TCP
 from profiler.vocabulary.variant import USUAL, Variant
@@ -265,7 +265,7 @@ def _hops(settings: ProfileSettings) -> list[Hop]:
             topology,
             usual.usual_application(protocol),
             proxy,
-            tls,
+            MTLS if topology == WAYPOINT else tls,  # as its tunnels always are
             filters,
             transport,
             workers,

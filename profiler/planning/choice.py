@@ -6,7 +6,7 @@ from typing import Any
 
 from profiler.proxies.filters import needs_of
 from profiler.proxies.registry import find_proxy
-from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN, SHARED, Hop
+from profiler.vocabulary.hop import BOTH, IP, NONE, PLAIN, SHARED, WAYPOINT, Hop
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import GRPC, TCP
 from profiler.vocabulary.usual import usual_application
@@ -65,9 +65,11 @@ def hop_exists(hop: Hop) -> bool:
         return True
     proxy = find_proxy(hop.proxy)
     network_only = all(needs_of(hop.proxy, name).network for name in hop.filters)
+    between_proxies = hop.topology in (BOTH, WAYPOINT) and hop.protocol in proxy.tls_protocols
     return (
         hop.protocol in proxy.protocols
-        and (hop.tls == PLAIN or (hop.topology == BOTH and hop.protocol in proxy.tls_protocols))
-        and (hop.transport == IP or (hop.topology != SHARED and hop.application != GRPC))
+        and (between_proxies if hop.tls != PLAIN else hop.topology != WAYPOINT)
+        and (proxy.tunnels or hop.topology != WAYPOINT)
+        and (hop.transport == IP or (hop.topology not in (SHARED, WAYPOINT) and hop.application != GRPC))
         and (hop.protocol != TCP or network_only)
     )

@@ -13,7 +13,7 @@ from profiler.files.units import parse_duration_s, parse_whole_bytes
 from profiler.files.yaml_text import parse_document
 from profiler.planning.choice import HopChoice, dimensions_of
 from profiler.text import one_line
-from profiler.vocabulary.hop import PLAIN
+from profiler.vocabulary.hop import MTLS, PLAIN, WAYPOINT
 
 DEFAULT_HEADER_BYTES: Final = 32
 _OPTION: Final = "--matrix"
@@ -117,9 +117,9 @@ def _header_level(level: int | dict[str, int]) -> tuple[int, int]:
 
 
 def _hop(content: dict[str, Any], path: Path) -> HopChoice:
-    return HopChoice(
-        content["protocol"], content["topology"], content.get("tls", PLAIN), _chain(content.get("filters", ()), path)
-    )
+    topology = content["topology"]
+    tls = content.get("tls", MTLS if topology == WAYPOINT else PLAIN)
+    return HopChoice(content["protocol"], topology, tls, _chain(content.get("filters", ()), path))
 
 
 def _chain(names: Iterable[str], path: Path) -> tuple[str, ...]:

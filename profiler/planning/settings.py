@@ -35,6 +35,7 @@ from profiler.vocabulary.hop import (
     TOPOLOGIES,
     TRANSPORTS,
     UDS,
+    WAYPOINT,
     Hop,
     is_file,
     label_of,
@@ -173,6 +174,8 @@ class ProfileSettings:
                 )
             if UDS in self.transports and not proxy.unix_sockets:
                 raise UsageError(f"--transport uds: {name} does not use Unix sockets here; use ip or another --proxy")
+            if WAYPOINT in self.topologies and not proxy.tunnels:
+                raise UsageError(f"--topology waypoint: {name} cannot be a waypoint here; use --proxy {usual.PROXY}")
             if max(self.workers) > proxy.most_workers:
                 raise UsageError(f"--workers {max(self.workers)}: {name} runs with {proxy.most_workers} here at most")
         for bootstrap in (self.proxy_config, *(variant.bootstrap for variant in self.variants)):
@@ -198,6 +201,8 @@ class ProfileSettings:
     def _check_bootstrap(self, bootstrap: str) -> None:
         if self.proxies != (usual.PROXY,):
             raise UsageError("--proxy-config: is an Envoy bootstrap; leave --proxy out")
+        if WAYPOINT in self.topologies:
+            raise UsageError("--proxy-config: is that of a sidecar; leave --topology waypoint out")
         filters = self.filters != ((),) or self._varied_filters
         if self.tls != (PLAIN,) or filters or self.transports != (IP,):
             raise UsageError("--proxy-config: is measured as it is; leave --tls, --filter and --transport out")
@@ -235,10 +240,12 @@ class ProfileSettings:
 
     def _check_combinations(self) -> None:
         """Values that no cell could have: said at once, instead of leaving them out silently."""
-        if MTLS in self.tls and BOTH not in self.topologies:
+        if MTLS in self.tls and not {BOTH, WAYPOINT} & {*self.topologies}:
             raise UsageError("--tls mtls: runs between two sidecars; add --topology both")
-        if set(self.topologies) == {SHARED} and set(self.transports) != {IP}:
-            raise UsageError("--transport uds: a node's shared proxy is reached over IP; use client, server or both")
+        if set(self.topologies) <= {SHARED, WAYPOINT} and set(self.transports) != {IP}:
+            raise UsageError(
+                "--transport uds: a node's shared proxy and a waypoint are reached over IP; use client, server or both"
+            )
         if set(self.topologies) == {NONE} and (len(self.tls) > 1 or self.filters != ((),) or self.variants):
             raise UsageError("--topology none: there is no sidecar that could have TLS, filters or variants")
         if GRPC not in self.protocols and self.messages != (1,):
@@ -259,6 +266,8 @@ class ProfileSettings:
                 for proxy in self.proxies
                 for transport in self.transports
             ]  # fmt: skip
+            if choice.topology == WAYPOINT and choice.tls == PLAIN:
+                raise UsageError(f"--hops: {choice.name}: the tunnels of a waypoint are mutual TLS; use tls: mtls")
             if not self._has(choice):
                 raise UsageError(f"--hops: {choice.name}: not among the combinations of the run")
             if not any(map(hop_exists, hops)):

@@ -11,8 +11,9 @@ from profiler.vocabulary.addresses import Address, Certificates
 
 OUTBOUND_PORT: Final = 15001
 INBOUND_PORT: Final = 15006
+TUNNEL_PORT: Final = 15008
 PROXY_UID: Final = 1337
-"""Ports and user of the capture, as Istio has them."""
+"""Ports of the capture and of tunnels, and user of the proxies, as Istio has them."""
 
 
 OUTBOUND, INBOUND = "outbound", "inbound"
@@ -36,9 +37,10 @@ class Listener:
 
     `upstream` None is the connection's original destination; a proxy that cannot look it up uses `destination`, which
     is always the address that the connections of this testbed are bound for. `accept_tls` and `connect_tls` say
-    whether the connection from before and the one onwards are mutual TLS. `protocol` is what it is proxied as, where
-    that is not the sidecar's. Listeners of one address are distinguished `by_destination`: each takes the connections
-    that are bound for its own.
+    whether the connection from before and the one onwards are mutual TLS; `accept_tunnel` and `connect_tunnel`, whether
+    they are streams of a tunnel, opened by the CONNECT method of HTTP/2 (HBONE). With both it is a waypoint, with one
+    an end of a tunnel, which moves bytes. `protocol` is what it is proxied as, where that is not the sidecar's.
+    Listeners of one address are distinguished `by_destination`: each takes the connections that are bound for its own.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Listener:
     upstream: Address | None = None
     accept_tls: bool = False
     connect_tls: bool = False
+    accept_tunnel: bool = False
+    connect_tunnel: bool = False
     filters: tuple[Filter, ...] = ()
     protocol: str = ""
     by_destination: bool = False
@@ -95,6 +99,8 @@ class Proxy(Protocol):
     """Whether it looks up where a captured connection was bound for; one that cannot is given the address."""
     by_destination: bool
     """Whether one sidecar can treat connections in different ways by where they are bound for."""
+    tunnels: bool
+    """Whether it takes and makes connections by tunnels, as a waypoint does."""
     most_workers: int
     """Largest number of worker threads it can run with here."""
 

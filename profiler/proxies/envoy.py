@@ -42,6 +42,7 @@ class Envoy(ChosenProgram):
     unix_sockets = True
     original_destination = True
     by_destination = True
+    tunnels = True
     most_workers = 64
 
     def identify(self) -> ProxyVersion:

@@ -30,6 +30,7 @@ class Haproxy(ChosenProgram):
     unix_sockets = True
     original_destination = True
     by_destination = False
+    tunnels = False
     most_workers = 64
 
     def identify(self) -> ProxyVersion:

@@ -36,6 +36,7 @@ class Nginx(ChosenProgram):
     unix_sockets = True
     original_destination = False
     by_destination = False
+    tunnels = False
     most_workers = 1
 
     def identify(self) -> ProxyVersion:

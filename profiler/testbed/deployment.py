@@ -21,6 +21,7 @@ from profiler.proxies.base import (
     OUTBOUND,
     OUTBOUND_PORT,
     PROXY_UID,
+    TUNNEL_PORT,
     Filter,
     Listener,
     SidecarConfig,
@@ -34,13 +35,18 @@ from profiler.testbed.tokens import Token
 from profiler.vocabulary.addresses import Address, Certificates
 from profiler.vocabulary.components import (
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     FILTER_SERVICE,
     SERVER_APP,
     SERVER_SIDECAR,
+    SERVER_TUNNEL,
     SHARED_PROXY,
+    TUNNELS,
+    WAYPOINT_PROXY,
 )
-from profiler.vocabulary.hop import MTLS, SHARED, UDS, Hop, cpus_used
+from profiler.vocabulary.hop import MTLS, SHARED, UDS, WAYPOINT, Hop, cpus_used
 from profiler.vocabulary.load import Load
+from profiler.vocabulary.protocols import TCP
 from profiler.workload.base import Answers, Server, Target
 from profiler.workload.servers.filter_services import PORTS as FILTER_SERVICE_PORTS
 from profiler.workload.servers.filter_services import filter_services_argv
@@ -94,14 +100,17 @@ class Deployment:
         self._pods = {CLIENT_SIDECAR: self.client, SERVER_SIDECAR: self._server_pod}
         if hop.topology == SHARED:
             self._pods[SHARED_PROXY] = network.add_pod(f"h{number}-n")
+        if hop.topology == WAYPOINT:
+            waypoint = network.add_pod(f"h{number}-w")
+            self._pods |= {CLIENT_TUNNEL: self.client, WAYPOINT_PROXY: waypoint, SERVER_TUNNEL: self._server_pod}
         self._server_directory = run.add_directory(f"h{number}-server", passable=True)  # to the server's sockets
         argv = server.argv(self._server_directory, answers)
         self._spawn(SERVER_APP, "server", argv, self._server_pod)
         if hop.filter_place and (services := self._filter_services()):
             directory = run.add_directory(f"h{number}-{'-'.join(services)}")
             self._spawn(FILTER_SERVICE, "-".join(services), filter_services_argv(directory), self._filter_pod)
-        for place in hop.sidecar_places:
-            self._start_sidecar(place)
+        for place in hop.proxy_places:
+            self._start_proxy(place)
 
     @property
     def target(self) -> Target:
@@ -109,6 +118,8 @@ class Deployment:
         server = Address(self._server_pod.address, self._server.port(self.hop.application))
         if self.hop.topology == SHARED:
             server = Address(self._pods[SHARED_PROXY].address, OUTBOUND_PORT)
+        elif self.hop.topology == WAYPOINT:
+            server = Address(self.client.address, OUTBOUND_PORT)
         elif self.hop.transport == UDS and CLIENT_SIDECAR in self.hop.sidecar_places:
             server = self._listeners[CLIENT_SIDECAR].listen
         return Target(server, self.hop.application)
@@ -150,20 +161,26 @@ class Deployment:
             f"h{self._number}-{name}", argv, netns=pod.namespace, uid=uid, cpu=self.cpus_of(place), cwd=cwd
         )
 
-    def _start_sidecar(self, place: str) -> None:
+    def _start_proxy(self, place: str) -> None:
         directory = self._run.add_directory(f"h{self._number}-{place.replace('_', '-')}")
         self._directories[place] = directory
         self._listeners[place] = self._listener(place, directory)
         # Copies, since what the proxy's user owns is not trusted any more: those of the run stay root's.
         certificates = copy_certificates(self._secrets.certificates, directory) if self.hop.tls == MTLS else None
-        argv = self._proxy.argv(sidecar_config(self.hop, self._listeners[place], certificates), directory)
+        if place in TUNNELS:
+            config = SidecarConfig(TCP, (self._listeners[place],), certificates=certificates)
+        else:
+            config = sidecar_config(self.hop, self._listeners[place], certificates)
+        argv = self._proxy.argv(config, directory)
         hand_over(directory, PROXY_UID)
         self._spawn(place, place.replace("_", "-"), argv, self._pods[place], PROXY_UID)
 
     def _listener(self, place: str, directory: Path) -> Listener:
-        """The one listener that the sidecar at `place` needs: out of the client's pod, into the server's, or shared."""
+        """The one listener that the proxy at `place` needs: out of the client's pod, into the server's, or between."""
         hop, server_port = self.hop, self._server.port(self.hop.application)
         server = Address(self._server_pod.address, server_port)
+        if hop.topology == WAYPOINT:
+            return self._of_waypoint(place, server, directory)
         by_socket = hop.transport == UDS
         filters = self._filters(place, directory)
         if place == SERVER_SIDECAR:
@@ -185,6 +202,28 @@ class Deployment:
             upstream=server if fixed else None,
             connect_tls=hop.tls == MTLS,
             filters=filters,
+        )
+
+    def _of_waypoint(self, place: str, server: Address, directory: Path) -> Listener:
+        """The listener of a waypoint, or of an end of its tunnels: what comes in goes on to the next one."""
+        addresses = {
+            CLIENT_TUNNEL: (OUTBOUND_PORT, Address(self._pods[WAYPOINT_PROXY].address, TUNNEL_PORT)),
+            WAYPOINT_PROXY: (TUNNEL_PORT, Address(self._server_pod.address, TUNNEL_PORT)),
+            SERVER_TUNNEL: (TUNNEL_PORT, Address("127.0.0.1", server.port)),
+        }
+        port, upstream = addresses[place]
+        accept, connect = place != CLIENT_TUNNEL, place != SERVER_TUNNEL
+        mtls = self.hop.tls == MTLS
+        return Listener(
+            place.replace("_", "-"),
+            Address(ANY, port),
+            server,
+            upstream=upstream,
+            accept_tls=accept and mtls,
+            connect_tls=connect and mtls,
+            accept_tunnel=accept,
+            connect_tunnel=connect,
+            filters=self._filters(place, directory),
         )
 
     def _filters(self, place: str, directory: Path) -> tuple[Filter, ...]:

@@ -14,11 +14,13 @@ PROXY_CORE: Final = "proxy_core"
 PARSING: Final = "parsing"
 TLS: Final = "tls"
 RUNTIME: Final = "runtime"
+TUNNEL: Final = "tunnel"
 QUEUEING: Final = "queueing"
 OTHER: Final = "other"
 
 COMPONENTS: Final = (
-    IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, TLS, RUNTIME, QUEUEING, OTHER,
+    IPC, SOCKET_READ, SOCKET_WRITE, EVENT_WAIT, REDIRECT, PROXY_CORE, PARSING, TLS, RUNTIME, TUNNEL,
+    QUEUEING, OTHER,
 )  # fmt: skip
 """Every component but the filters, in the order tables and charts show them (filters follow `tls`)."""
 
@@ -32,6 +34,7 @@ DESCRIPTIONS: Final = {
     PARSING: "user time for the protocol: codec, header maps, routing",
     TLS: "user time for mutual TLS: records, and the handshake of a new connection",
     RUNTIME: "user time for the runtime of a proxy's language: tasks, memory and its collection (only `attach`)",
+    TUNNEL: "the two ends of a waypoint's tunnels on the nodes: all that stands in there for ztunnel costs",
     QUEUEING: "waiting behind other requests (only where more than one is in flight)",
     OTHER: "what is left: the applications' own change, other system calls, preemption",
 }
@@ -42,12 +45,21 @@ SERVER_SIDECAR: Final = "server_sidecar"
 SERVER_APP: Final = "server_app"
 SHARED_PROXY: Final = "shared_proxy"
 FILTER_SERVICE: Final = "filter_service"
-PLACES: Final = (CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP, SHARED_PROXY, FILTER_SERVICE)
-"""The processes of one hop: those of a hop with sidecars in the order a request meets them, then the node's shared
-proxy, which stands in for sidecars, and the server that a filter asks."""
+CLIENT_TUNNEL: Final = "client_tunnel"
+WAYPOINT_PROXY: Final = "waypoint"
+SERVER_TUNNEL: Final = "server_tunnel"
+PLACES: Final = (
+    CLIENT_APP, CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP, SHARED_PROXY, FILTER_SERVICE, CLIENT_TUNNEL, WAYPOINT_PROXY,
+    SERVER_TUNNEL,
+)  # fmt: skip
+"""The processes of one hop: those of a hop with sidecars in the order a request meets them, the node's shared proxy,
+which stands in for sidecars, the server that a filter asks, and a waypoint between the two ends of its tunnels."""
 
-SIDECARS: Final = (CLIENT_SIDECAR, SERVER_SIDECAR, SHARED_PROXY)
+SIDECARS: Final = (CLIENT_SIDECAR, SERVER_SIDECAR, SHARED_PROXY, WAYPOINT_PROXY)
 """The places where the proxy runs."""
+
+TUNNELS: Final = (CLIENT_TUNNEL, SERVER_TUNNEL)
+"""The places of what stands in for the nodes' tunnel proxies."""
 
 REQUEST: Final = "request"
 RESPONSE: Final = "response"

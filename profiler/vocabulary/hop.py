@@ -10,17 +10,21 @@ from profiler.vocabulary import usual
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     FILTER_SERVICE,
     SERVER_APP,
     SERVER_SIDECAR,
+    SERVER_TUNNEL,
     SHARED_PROXY,
+    WAYPOINT_PROXY,
 )
 from profiler.vocabulary.protocols import HTTP1
 from profiler.vocabulary.variant import USUAL, Variant
 
-NONE, CLIENT, SERVER, BOTH, SHARED = "none", "client", "server", "both", "shared"
-TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH, SHARED)
-"""On which side of the hop there is a sidecar; `shared` is one proxy for the whole node instead."""
+NONE, CLIENT, SERVER, BOTH, SHARED, WAYPOINT = "none", "client", "server", "both", "shared", "waypoint"
+TOPOLOGIES: Final = (NONE, CLIENT, SERVER, BOTH, SHARED, WAYPOINT)
+"""On which side of the hop there is a sidecar; instead, `shared` is one proxy for the whole node, and `waypoint` a
+proxy in a separate pod, which requests reach and leave by tunnels."""
 PLAIN, MTLS = "none", "mtls"
 TLS_MODES: Final = (PLAIN, MTLS)
 IP, UDS = "ip", "uds"
@@ -37,9 +41,10 @@ _PLACES_OF: Final = {
     SERVER: (SERVER_SIDECAR,),
     BOTH: (CLIENT_SIDECAR, SERVER_SIDECAR),
     SHARED: (SHARED_PROXY,),
+    WAYPOINT: (WAYPOINT_PROXY,),
 }
 LONGEST_CHAIN: Final = 2 + max(map(len, _PLACES_OF.values()))
-"""The most processes that a request meets on a hop, with client and server."""
+"""The most processes that a request meets on a hop, with client and server, but without the ends of tunnels."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,11 @@ class Hop:
         return _PLACES_OF.get(self.topology, ())
 
     @property
+    def proxy_places(self) -> tuple[str, ...]:
+        """The same with the ends of a waypoint's tunnels, which are no cost of the waypoint."""
+        return (CLIENT_TUNNEL, WAYPOINT_PROXY, SERVER_TUNNEL) if self.topology == WAYPOINT else self.sidecar_places
+
+    @property
     def filter_place(self) -> str | None:
         """Where the filters run: on the server's side as in a mesh, if there is a sidecar; each filter runs once."""
         return self.sidecar_places[-1] if self.filters else None
@@ -117,7 +127,7 @@ class Hop:
             return cpus[0]
         if self.placement == FREE or (self.workers > 1 and place in self.sidecar_places):
             return None
-        chain = (CLIENT_APP, *self.sidecar_places, SERVER_APP)
+        chain = (CLIENT_APP, *self.proxy_places, SERVER_APP)
         if place == FILTER_SERVICE:
             return cpus[(chain.index(self.filter_place or SERVER_APP) + 1) % len(cpus)]
         return cpus[chain.index(place) % len(cpus)]

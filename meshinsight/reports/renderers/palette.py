@@ -19,6 +19,7 @@ _FIXED: Final = {
     components.PROXY_CORE: "#e69f00",
     components.PARSING: "#d55e00",
     components.RUNTIME: "#b5a642",
+    components.TUNNEL: "#7f3c8d",
     components.QUEUEING: "#4b4f9e",
     components.OTHER: "#9a9a9a",
     UNEXPLAINED: "#7b5e43",

@@ -39,6 +39,7 @@ from profiler.vocabulary.components import (
     SOCKET_READ,
     SOCKET_WRITE,
     TLS,
+    TUNNEL,
 )
 from profiler.vocabulary.hop import MTLS, NONE
 from profiler.vocabulary.protocols import TCP
@@ -53,6 +54,7 @@ TOPOLOGY_NAMES: Final = {
     "server": "a server-side sidecar",
     "both": "two sidecars (one on each side)",
     "shared": "one proxy shared by the node",
+    "waypoint": "a waypoint between two tunnels",
 }
 TEMPERATURE_NAMES: Final = {
     "hot": "hot caches",
@@ -68,6 +70,7 @@ _SUBJECTS: Final = {
     "server": ("One {} sidecar on the server's side", "adds"),
     "both": ("Two {} sidecars", "add"),
     "shared": ("One {} proxy shared by the node", "adds"),
+    "waypoint": ("One {} waypoint with its two tunnels", "adds"),
 }
 """The beginning of a sentence by topology, with its verb."""
 
@@ -79,6 +82,7 @@ _PHRASES: Final = {
     REDIRECT: "redirecting traffic",
     PROXY_CORE: "the proxy's own work",
     TLS: "encryption",
+    TUNNEL: "the ends of the tunnels on the nodes",
 }
 """Components whose names do not explain themselves."""
 
@@ -91,7 +95,7 @@ _NEXT_TO_NOTHING: Final = 0.02
 """A lower end of this share of the upper one is zero in two digits."""
 
 _MOST: Final = 0.5
-_PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "shared", "none")
+_PREFERRED_TOPOLOGIES: Final = ("both", "client", "server", "shared", "waypoint", "none")
 _PREFERRED_TEMPERATURES: Final = tuple(TEMPERATURE_NAMES)
 
 _LONGEST_EXTRA: Final = 40

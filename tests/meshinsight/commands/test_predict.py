@@ -126,6 +126,14 @@ def test_what_the_profile_lacks_is_told_with_its_command(graph: Path) -> None:
     assert "meshinsight profile --protocol grpc --topology both" in str(error)
 
 
+def test_a_waypoint_that_the_profile_lacks_is_told_with_its_command(graph: Path) -> None:
+    graph.write_text(GRAPH.replace("services: [a, b]", "services: [a, {name: b, sidecar: waypoint}]"))
+    assert (
+        "the profile lacks http1-waypoint-mtls; "
+        "measure with: meshinsight profile --protocol http1 --topology waypoint --tls mtls"
+    ) in str(run(graph).exception)
+
+
 def test_what_the_graph_needs_can_be_planned_from_its_file_unless_it_was_changed(graph: Path) -> None:
     graph.write_text(GRAPH.replace("callee: b", "callee: b, protocol: grpc"))
     assert f"or all that the graph needs with: meshinsight profile --for {graph}" in str(run(graph).exception)

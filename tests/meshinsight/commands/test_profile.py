@@ -337,6 +337,26 @@ def test_a_whole_run_is_saved_shown_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.timing
+def test_a_waypoint_is_measured_apart_from_the_ends_of_its_tunnels(tmp_path: Path) -> None:
+    options = ("--protocol", "http1", "--topology", "waypoint", *SMALL[2:])
+    done = meshinsight("profile", *options, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    profile = load_profile(tmp_path / "run")
+    (cell,) = (cell for cell in profile.cells if not cell.reference)
+    assert cell.id.startswith("http1-waypoint-mtls-hot-")
+    latency, cpu = measured(cell)
+    places = {one.place: one.components for one in latency.by_place if one.direction == "request"}
+    assert {name for name, parts in places.items() if parts["tunnel"]} == {"client_tunnel", "server_tunnel"}
+    assert places["waypoint"]["parsing"] > 0.0
+    assert {"tls", "tunnel", "parsing"} <= latency.components.keys() & cpu.components.keys()
+    assert cpu.components["tunnel"].cpu_ns_per_request > 0.0
+    assert abs(latency.closure_residual or 0.0) < 0.25
+    assert cell.memory is not None
+    assert "waypoint with its two tunnels" in meshinsight("show", str(tmp_path / "run")).stdout
+
+
+@pytest.mark.kernel
+@pytest.mark.timing
 def test_an_envoy_that_dies_ends_the_run_with_its_name(tmp_path: Path) -> None:
     before = traces()
     with started("profile", *SMALL, "--out", str(tmp_path / "run")) as process:

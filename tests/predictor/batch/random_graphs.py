@@ -23,18 +23,21 @@ from predictor.models.types import CoolingEnd, FittedModel
 from tests.predictor.models.profiles import HTTP, LOADS, TCP, Coefficients, cell, profile
 
 ROUNDS = (1.0, 0.9, 1.15, 1.05)
+TUNNELLED: Coefficients = {**HTTP, "tunnel": (3e4, 0.2, 0.1, 0.0, 0.0)}
 FILTERED: Coefficients = {**HTTP, "filter:lua": (8e3, 0.1, 0.0, 0.0, 0.0)}
 MODES: tuple[SidecarMode, ...] = ("http", "http", "tcp", "none", "shared")
 
 
 def model() -> FittedModel:
-    """Hot and cold ends, mTLS, shared proxies and a filter; intervals are wide."""
+    """Hot and cold ends, mTLS, shared proxies, waypoints and a filter; intervals are wide."""
     kinds: list[tuple[Coefficients, dict[str, Any]]] = [(FILTERED, {"topology": "server", "filters": ["lua"]})]
     for tls in TLS_MODES:
         for temperature in ("hot", "cold"):
             ways = {"tls": tls, "temperature": temperature, "client_share": 0.4}
             kinds += [(HTTP, {"protocol": name, **ways}) for name in PROTOCOLS if name != "tcp"]
             kinds.append((TCP, {"protocol": "tcp", **ways}))
+            if tls == "mtls":
+                kinds += [(TUNNELLED, {"protocol": name, "topology": "waypoint", **ways}) for name in PROTOCOLS]
         kinds += [(HTTP, {"protocol": name, "topology": "shared", "tls": tls}) for name in PROTOCOLS]
     cells = []
     for number, (coefficients, ways) in enumerate(kinds):

@@ -119,6 +119,20 @@ def test_calls_that_bypass_a_sidecar_have_the_figures_of_single_predictions() ->
             assert_same(batch([changed])[0], expected)
 
 
+def test_waypoints_have_the_figures_of_single_predictions() -> None:
+    predicted = 0
+    for graph in call_graphs(8, 40):
+        services = tuple(
+            replace(service, sidecar=replace(service.sidecar, server="waypoint") if number % 2 else service.sidecar)
+            for number, service in enumerate(graph.services)
+        )
+        changed = replace(graph, services=services)
+        if "calls" in (expected := single(changed)):
+            assert_same(batch([changed])[0], expected)
+            predicted += len(services) > 1
+    assert predicted > 10
+
+
 def test_percentiles_are_those_of_single_predictions() -> None:
     options = Options(samples=2000)
     graph = CallGraph(

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from predictor.graph.checks import check_graph
 from predictor.graph.reader import load_graph, parse_graph
 from predictor.graph.types import Assumption, Sidecar
 from predictor.graph.writer import graph_document, graph_text, save_graph
@@ -207,6 +208,22 @@ def test_an_edge_may_pass_no_sidecar_of_one_side() -> None:
     assert (graph.calls[0].bypass, graph.ingress[0].bypass) == (("client", "server"), ("server",))
     jsonschema.validate(graph_document(graph), schema())
     assert parse_graph(graph_text(graph), "x").calls == graph.calls
+
+
+def test_a_service_behind_a_waypoint_has_no_sidecar_for_its_own_calls() -> None:
+    graph = parse_graph(SMALL.replace("cart, catalog]", "{name: cart, sidecar: waypoint}, catalog]"), "graph.yaml")
+    assert graph.service("cart").sidecar == Sidecar("none", "waypoint")
+    jsonschema.validate(graph_document(graph), schema())
+    assert parse_graph(graph_text(graph), "x").services == graph.services
+
+
+def test_a_waypoint_is_none_of_the_client_whether_from_a_file_or_not() -> None:
+    text = SMALL.replace("cart, catalog]", "{name: cart, sidecar: {client: waypoint}}, catalog]")
+    assert "services[1].sidecar.client: expected one of none, tcp, http, shared" in refusal(text)
+    graph = parse_graph(SMALL, "graph.yaml")
+    services = (replace(graph.services[0], sidecar=Sidecar("waypoint", "none")), *graph.services[1:])
+    with pytest.raises(UsageError, match=r"services\[0\]: frontend: waypoint is no sidecar of the calls"):
+        check_graph(replace(graph, services=services))
 
 
 @pytest.mark.parametrize("rate", ["0.2", "1e-6", "0.000001", "0.5/min", "0"])

@@ -10,7 +10,7 @@ import pytest
 from experiments.random_graphs.generator import random_graph
 from predictor.graph.plan import sidecar_modes
 from predictor.graph.reader import load_graph
-from predictor.graph.types import SIDECAR_MODES, Call, CallGraph, Ingress, Service, Sidecar
+from predictor.graph.types import CLIENT_MODES, SIDECAR_MODES, Call, CallGraph, Ingress, Service, Sidecar, SidecarMode
 from predictor.hop_costs.costs import kinds_of
 from predictor.hop_costs.hops import LackingError, Resolver
 from predictor.hop_costs.needs import Kind, Need, needs_of
@@ -35,7 +35,7 @@ GRAPHS = {file.stem: load_graph(file) for file in FILES} | {
 }
 KINDS = [
     Kind(client, server, protocol, tls, filters)
-    for client, server in product(SIDECAR_MODES, SIDECAR_MODES)
+    for client, server in product(CLIENT_MODES, SIDECAR_MODES)
     for protocol, tls, filters in product(("tcp", "http1", "grpc"), ("none", "mtls"), ((), ("rbac",), ("lua", "rbac")))
 ]
 
@@ -111,6 +111,27 @@ def test_a_shared_proxy_with_mutual_tls_costs_what_tls_costs_a_sidecar_more() ->
     ]
     assert costs[0].pop("tls") > 0.0
     assert costs[0] == pytest.approx(costs[1])
+
+
+def test_a_waypoint_is_needed_with_mutual_tls_whatever_the_call_says() -> None:
+    assert needs_of(Kind("none", "waypoint", "http1", "none", ("lua",))) == (
+        Need("http1", "waypoint", "mtls", ("lua",)),
+    )
+
+
+def test_a_sidecar_in_front_of_a_waypoint_costs_what_both_do() -> None:
+    def components(client: SidecarMode, server: SidecarMode) -> dict[str, float]:
+        services = (Service("a", sidecar=Sidecar(client, "none")), Service("b", sidecar=Sidecar("none", server)))
+        graph = replace(two(), services=services)
+        found = predict(graph, model, Options(samples=0, load=False))
+        assert ("added up" in "".join(found.assumptions)) == (client == "http" and server == "waypoint")
+        return dict(found.edges[-1].by_component_ns)
+
+    model = _model((Need("http1", "client"), Need("http1", "waypoint", "mtls")))
+    alone = [components("http", "none"), components("none", "waypoint")]
+    assert components("http", "waypoint") == pytest.approx(
+        {name: sum(part.get(name, 0.0) for part in alone) for name in {**alone[0], **alone[1]}}
+    )
 
 
 def test_small_messages_need_the_usual_sizes_alone() -> None:

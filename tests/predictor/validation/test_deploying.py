@@ -81,6 +81,11 @@ def test_mutual_tls_with_a_sidecar_on_one_side_only_is_refused() -> None:
         deployed(graph(Call("a->b", "a", "b", tls="mtls"), b=Sidecar("none", "none")))
 
 
+def test_a_waypoint_is_refused_with_its_edge() -> None:
+    with pytest.raises(UsageError, match=r"a->b: a waypoint is not deployed here; give b another sidecar to validate"):
+        deployed(graph(Call("a->b", "a", "b"), b=Sidecar("none", "waypoint")))
+
+
 def test_the_baseline_is_placed_as_the_graph_is() -> None:
     one = graph(Call("a->b", "a", "b"))
     for placement in ("free", "apart"):

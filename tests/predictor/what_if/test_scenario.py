@@ -31,6 +31,11 @@ def test_server_side_sidecars_only() -> None:
     assert changed(GRAPH, Changes(topology="server")).services[0].sidecar == Sidecar("none", "http")
 
 
+def test_all_services_behind_waypoints_have_no_sidecars() -> None:
+    found = changed(GRAPH, Changes(topology="waypoint"))
+    assert {service.sidecar for service in found.services} == {Sidecar("none", "waypoint")}
+
+
 def test_a_wrong_value_is_one_line() -> None:
     with pytest.raises(UsageError, match="expected one of none, mtls; found 'x'"):
         changed(GRAPH, Changes(("a->b.tls=x",)))

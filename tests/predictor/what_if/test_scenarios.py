@@ -35,7 +35,7 @@ WRONG = {
     "{name: a, set: [1]}": "4: scenarios[0].set[0]: expected EDGE.FIELD=VALUE",
     "name: a\n  set:\n    '*.tls': [1]": "6: scenarios[0].set.*.tls: expected a text",
     "{name: a, drop_filters: lua}": "4: scenarios[0].drop_filters: expected a list of names",
-    "{name: a, topology: both}": "4: scenarios[0].topology: expected one of server, shared, none",
+    "{name: a, topology: both}": "4: scenarios[0].topology: expected one of server, shared, waypoint, none",
     "{name: a, transport: tcp}": "4: scenarios[0].transport: expected one of ip, uds",
     "{name: a, speedup: 2}": "4: scenarios[0].speedup: expected a mapping",
     "name: a\n  speedup:\n    ipc: 1\n    nothing: 2": "7: scenarios[0].speedup.nothing: unknown component",

@@ -26,6 +26,9 @@ from profiler.vocabulary.components import (
     SHARED_PROXY,
     SOCKET_READ,
     SOCKET_WRITE,
+    TUNNEL,
+    TUNNELS,
+    WAYPOINT_PROXY,
 )
 from profiler.vocabulary.cpu_states import (
     CLASSES,
@@ -189,10 +192,11 @@ def test_who_has_no_part_in_the_measurement_counts_only_where_a_softirq_interrup
     assert components_from_samples({(REST, IPC): 2.0, (REST, REDIRECT): 3.0}) == {IPC: 2.0, REDIRECT: 3.0}
 
 
-def test_network_receive_work_is_ipc_in_any_role() -> None:
-    times = dict.fromkeys(((role, SOFTIRQ_NET_RX) for role in ROLES), 1.0)
-    assert components_from_states(times) == {IPC: len(ROLES)}
-    assert components_from_samples(dict.fromkeys(((role, IPC) for role in ROLES), 1.0)) == {IPC: len(ROLES)}
+def test_network_receive_work_is_ipc_in_any_role_but_the_ends_of_tunnels() -> None:
+    roles = [role for role in ROLES if role not in TUNNELS]
+    times = dict.fromkeys(((role, SOFTIRQ_NET_RX) for role in roles), 1.0)
+    assert components_from_states(times) == {IPC: len(roles)}
+    assert components_from_samples(dict.fromkeys(((role, IPC) for role in roles), 1.0)) == {IPC: len(roles)}
 
 
 def test_neighbours_the_tool_and_halted_cpus_do_not_count() -> None:
@@ -226,6 +230,13 @@ def test_components_add_up_to_all_time_that_was_used(times: dict[tuple[str, str]
 
 def test_user_time_of_a_shared_proxy_is_that_of_a_sidecar() -> None:
     assert components_from_states({(SHARED_PROXY, USER): 3.0}) == {USER: 3.0}
+
+
+def test_the_ends_of_tunnels_are_one_component_by_both_methods() -> None:
+    states = {(place, state): 1.0 for place in TUNNELS for state in (USER, SOCKET_READ, SOFTIRQ_NET_RX, SYSCALL_OTHER)}
+    assert components_from_states({**states, (WAYPOINT_PROXY, USER): 3.0}) == {TUNNEL: 8.0, USER: 3.0}
+    classes = {(place, kind): 1.0 for place in TUNNELS for kind in (USER, IPC, REDIRECT, PROBE)}
+    assert components_from_samples(classes) == {TUNNEL: 8.0}
 
 
 def test_what_a_filters_server_needs_is_kept_for_the_filter() -> None:

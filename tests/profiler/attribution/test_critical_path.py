@@ -10,12 +10,15 @@ from profiler.attribution.critical_path import CACHES, CORES, CROSSED, HAND_OVER
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     IPC,
     REQUEST,
     RESPONSE,
     SERVER_APP,
+    SERVER_TUNNEL,
     SOCKET_READ,
     SOCKET_WRITE,
+    WAYPOINT_PROXY,
 )
 from profiler.vocabulary.timeline_events import (
     SWITCH_IN,
@@ -99,6 +102,19 @@ def test_over_a_unix_socket_the_answer_is_handed_over_as_a_response() -> None:
     events = timeline(over_unix_socket(exchanges(4)), PLACES, {SIDECAR: 1})
     found = follow(events, FAMILIES).followed[0].hand_overs
     assert found[CLIENT_SIDECAR, RESPONSE, HAND_OVERS] == found[CLIENT_SIDECAR, RESPONSE, CROSSED] == 1.0
+
+
+def test_a_waypoint_and_the_ends_of_its_tunnels_are_places_of_the_path() -> None:
+    chain = (CLIENT, 55, 66, 77, SERVER)
+    places = dict(zip(chain, (CLIENT_APP, CLIENT_TUNNEL, WAYPOINT_PROXY, SERVER_TUNNEL, SERVER_APP), strict=True))
+    events = [event for number in range(5) for event in round_trip(1000 + number * 2 * PERIOD, chain)]
+    found = follow(timeline(events, places), FAMILIES)
+    assert (len(found.followed), found.lost) == (3, 0)
+    for exchange in found.followed:
+        held = dict.fromkeys(places.values(), 0)
+        for (place, _, _), spent_ns in exchange.time_ns.items():
+            held[place] += spent_ns
+        assert held[CLIENT_TUNNEL] == held[WAYPOINT_PROXY] == held[SERVER_TUNNEL] > 0
 
 
 def test_a_wake_up_of_another_thread_does_not_divert_the_path() -> None:

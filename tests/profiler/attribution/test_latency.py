@@ -21,6 +21,7 @@ from profiler.attribution.latency import (
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     FILTER_SERVICE,
     IPC,
     OTHER,
@@ -29,9 +30,12 @@ from profiler.vocabulary.components import (
     REDIRECT,
     REQUEST,
     RESPONSE,
+    SERVER_TUNNEL,
     SHARED_PROXY,
     SOCKET_WRITE,
     TLS,
+    TUNNEL,
+    WAYPOINT_PROXY,
 )
 
 Column = tuple[str, str, str]
@@ -272,6 +276,19 @@ def test_the_source_says_which_rungs_a_component_is_the_difference_of() -> None:
 def test_user_time_of_a_shared_proxy_is_that_of_a_sidecar() -> None:
     shared = table({APP_USER: 5000, APP_WRITE: 2000, (SHARED_PROXY, REQUEST, USER): 7000})
     assert medians(LatencyRounds([shared] * 3, [DIRECT] * 3)) == pytest.approx({PROXY_CORE: 7000})
+
+
+def test_the_ends_of_tunnels_are_one_component_whatever_they_do() -> None:
+    ends = {
+        (CLIENT_TUNNEL, REQUEST, USER): 900,
+        (CLIENT_TUNNEL, REQUEST, SOCKET_WRITE): 5,
+        (SERVER_TUNNEL, RESPONSE, IPC): 70,
+    }
+    own = {(WAYPOINT_PROXY, REQUEST, USER): 7000, (WAYPOINT_PROXY, REQUEST, IPC): 40}
+    through = table({APP_USER: 5000, APP_WRITE: 2000, **own, **ends})
+    rounds = LatencyRounds([through] * 3, [DIRECT] * 3, redirect=Redirect({IPC: 0.5}))
+    assert medians(rounds) == pytest.approx({PROXY_CORE: 7000, IPC: 20, REDIRECT: 20, TUNNEL: 975})
+    assert TUNNEL not in LatencyRounds([table({APP_USER: 5000})] * 3, [DIRECT] * 3).names
 
 
 def test_the_tail_of_user_time_goes_to_its_largest_part() -> None:

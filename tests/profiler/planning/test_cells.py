@@ -137,6 +137,14 @@ def test_rungs_are_built_as_the_hop_is(hop: Hop) -> None:
     assert (first.topology, first.transport, first.workers) == (hop.topology, hop.transport, hop.workers)
 
 
+def test_a_waypoint_is_measured_with_mutual_tls_and_its_rungs_without() -> None:
+    plan = make_plan(ProfileSettings(("http1",), ("waypoint", "client"), ("hot",), tls=("none", "mtls")))
+    assert [cell.hop.name for cell in plan.cells] == [
+        "http1-waypoint-mtls", "http1-client", "tcp-waypoint", "http1-waypoint", "tcp-client",
+    ]  # fmt: skip
+    assert [rung.component for rung in ladder(plan.cells[0].hop)] == [PROXY_CORE, PARSING, TLS]
+
+
 @pytest.mark.parametrize(
     ("name", "outside", "waits"),
     [("rbac", False, False), ("access_log", False, False), ("ext_authz", True, True), ("tracing-10", True, False)],
@@ -185,6 +193,9 @@ def test_the_base_load_comes_first() -> None:
         Hop("http1", "shared", transport="uds"),
         Hop("grpc", "both", "grpc", transport="uds"),
         Hop("tcp", "both", filters=("rbac",)),
+        Hop("http1", "waypoint"),
+        Hop("http1", "waypoint", tls="mtls", transport="uds"),
+        Hop("http1", "waypoint", proxy="haproxy", tls="mtls"),
     ],
     ids=lambda hop: hop.name,
 )

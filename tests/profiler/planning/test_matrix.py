@@ -53,6 +53,11 @@ def test_hops_are_chosen_one_by_one(tmp_path: Path) -> None:
     assert (found["protocols"], found["tls"], found["filters"]) == (("tcp", "grpc"), ("none", "mtls"), ((), ("lua",)))
 
 
+def test_a_waypoint_among_the_hops_has_mutual_tls(tmp_path: Path) -> None:
+    found = load_matrix(matrix(tmp_path, "hops: [{protocol: http1, topology: waypoint}]\n"))
+    assert found["hops"] == (HopChoice("http1", "waypoint", "mtls"),)
+
+
 def test_hops_and_what_they_name_themselves_do_not_mix(tmp_path: Path) -> None:
     text = "hops: [{protocol: tcp, topology: both}]\ntls: [mtls]\n"
     with pytest.raises(UsageError, match="hops and tls: hops name theirs; leave tls out"):

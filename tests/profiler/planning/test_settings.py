@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from profiler.errors import UsageError
+from profiler.planning.choice import HopChoice
 from profiler.planning.settings import ProfileSettings
 from tests.profiler.planning.examples import EVERYTHING
 
@@ -21,7 +22,7 @@ def refused(**wrong: Any) -> str:
     ("wrong", "message"),
     [
         ({"protocols": ("quic",)}, "--protocol: expected one of tcp, http1, http2, grpc; found 'quic'"),
-        ({"topologies": ("left",)}, "--topology: expected one of none, client, server, both, shared; found 'left'"),
+        ({"topologies": ("left",)}, "--topology: expected one of none, client, server, both, shared, waypoint; "),
         (
             {"temperatures": ("warm",)},
             "--temperature: expected one of hot, cold-25, cold-50, cold-75, cold, natural; found 'warm'",
@@ -61,6 +62,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(wrong: dict[str, Any], m
         ({"proxies": ("haproxy",), "filters": (("rbac",),)}, "--filter rbac: no filters are known for haproxy"),
         ({"filters": (("no-such",),)}, "--filter no-such: unknown filter of envoy; known: access_log, buffer"),
         ({"filters": (("rbac-10",),)}, "--filter rbac-10: unknown filter of envoy"),
+        ({"proxies": ("haproxy",), "topologies": ("waypoint",)}, "--topology waypoint: haproxy cannot be a waypoint"),
     ],
 )
 def test_what_a_proxy_cannot_do_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -71,7 +73,12 @@ def test_what_a_proxy_cannot_do_is_refused(wrong: dict[str, Any], message: str) 
     ("wrong", "message"),
     [
         ({"tls": ("mtls",), "topologies": ("client",)}, "--tls mtls: runs between two sidecars; add --topology both"),
-        ({"transports": ("uds",), "topologies": ("shared",)}, "--transport uds: a node's shared proxy is reached"),
+        ({"transports": ("uds",), "topologies": ("shared",)}, "--transport uds: a node's shared proxy and a"),
+        ({"transports": ("uds",), "topologies": ("waypoint",)}, "--transport uds: a node's shared proxy and a"),
+        (
+            {"topologies": ("waypoint",), "hops": (HopChoice("http1", "waypoint"),)},
+            "--hops: http1-waypoint: the tunnels of a waypoint are mutual TLS; use tls: mtls",
+        ),
         ({"topologies": ("none",), "filters": (("rbac",),)}, "--topology none: there is no sidecar that could"),
         ({"messages": (10,)}, "--messages: server streaming is a matter of gRPC; add --protocol grpc"),
         ({"transports": ("uds",), "protocols": ("grpc",)}, "--transport uds: not with grpc, whose server"),
@@ -103,6 +110,7 @@ def test_unix_sockets_of_a_proxy_without_them_are_refused(monkeypatch: pytest.Mo
         ({"filters": (("rbac",),)}, "--proxy-config: is measured as it is; leave --tls, --filter and --transport out"),
         ({"tls": ("none", "mtls")}, "--proxy-config: is measured as it is"),
         ({"transports": ("uds",)}, "--proxy-config: is measured as it is"),
+        ({"topologies": ("waypoint",)}, "--proxy-config: is that of a sidecar; leave --topology waypoint out"),
     ],
 )
 def test_a_bootstrap_is_measured_as_it_is(tmp_path: Path, others: dict[str, Any], message: str) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from profiler.errors import MissingError, UsageError
 from profiler.proxies import envoy
-from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, Listener, SidecarConfig
+from profiler.proxies.base import INBOUND, INBOUND_PORT, OUTBOUND, OUTBOUND_PORT, TUNNEL_PORT, Listener, SidecarConfig
 from profiler.proxies.envoy import Envoy
 from profiler.testbed.certificates import make_certificates
 from profiler.vocabulary.addresses import Address, Certificates
@@ -75,6 +75,41 @@ def test_mutual_tls_is_between_the_sidecars_only() -> None:
 def test_envoy_itself_takes_the_configuration(tmp_path: Path, protocol: str, tls: bool, uds: bool) -> None:
     given = config(protocol, tmp_path, tls=tls, uds=uds, certificates=make_certificates(tmp_path))
     Envoy().validate(given, tmp_path)
+
+
+def waypoint(protocol: str, certificates: Certificates | None, tls: bool = True) -> SidecarConfig:
+    listener = Listener(
+        "waypoint", Address(ANY, TUNNEL_PORT), DESTINATION, Address("10.0.0.9", TUNNEL_PORT),
+        accept_tls=tls, connect_tls=tls, accept_tunnel=True, connect_tunnel=True,
+    )  # fmt: skip
+    return SidecarConfig(protocol, (listener,), certificates=certificates)
+
+
+def test_a_waypoint_ends_one_tunnel_proxies_inside_and_opens_the_next() -> None:
+    given = waypoint("http1", Certificates(Path("chain"), Path("key"), Path("authority")))
+    found = yaml.safe_load(Envoy().render(given, Path("/sidecar")))
+    listeners = {one["name"]: one for one in found["static_resources"]["listeners"]}
+    clusters = {one["name"]: one for one in found["static_resources"]["clusters"]}
+    assert list(listeners) == ["waypoint", "waypoint-inner", "waypoint-outer"]
+    end, inner, outer = (one["filter_chains"][0]["filters"][0]["typed_config"] for one in listeners.values())
+    assert end["http2_protocol_options"]["allow_connect"] is True
+    assert end["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["cluster"] == "waypoint-inner"
+    assert (inner["codec_type"], outer["tunneling_config"]) == ("HTTP1", {"hostname": str(DESTINATION)})
+    targets = {name: one["load_assignment"]["endpoints"][0]["lb_endpoints"][0] for name, one in clusters.items()}
+    inside = {name: one["endpoint"]["address"].get("envoy_internal_address") for name, one in targets.items()}
+    assert inside == {
+        "waypoint-inner": {"server_listener_name": "waypoint-inner"},
+        "waypoint": {"server_listener_name": "waypoint-outer"},
+        "waypoint-tunnel": None,
+    }
+    assert clusters["waypoint-tunnel"]["transport_socket"]["name"] == "envoy.transport_sockets.tls"
+    assert "listener_filters" not in listeners["waypoint"]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "mtls"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_envoy_itself_takes_the_configuration_of_a_waypoint(tmp_path: Path, protocol: str, tls: bool) -> None:
+    Envoy().validate(waypoint(protocol, make_certificates(tmp_path), tls), tmp_path)
 
 
 def test_a_bootstrap_of_the_users_is_taken_as_it_is(tmp_path: Path) -> None:

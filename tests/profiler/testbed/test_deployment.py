@@ -1,6 +1,7 @@
 """One hop for real: proxies, servers and load in their pods."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,16 +11,19 @@ import numpy as np
 import pytest
 
 from profiler.errors import ProcessError
-from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT
+from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT, TUNNEL_PORT
 from profiler.proxies.filters import filter_names
 from profiler.testbed.run import Run
-from profiler.vocabulary.addresses import SERVER_NAME
+from profiler.vocabulary.addresses import SERVER_NAME, Address
 from profiler.vocabulary.components import (
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     FILTER_SERVICE,
     SERVER_APP,
     SERVER_SIDECAR,
+    SERVER_TUNNEL,
     SHARED_PROXY,
+    WAYPOINT_PROXY,
 )
 from profiler.vocabulary.hop import PLACEMENTS, Hop
 from profiler.vocabulary.load import Load
@@ -45,13 +49,16 @@ HTTP_HOPS = [
     Hop("http1", "both", tls="mtls"),
     Hop("tcp", "both", tls="mtls", transport="uds"),
     Hop("http1", "both", workers=2),
+    Hop("http1", "waypoint", tls="mtls"),
+    Hop("http1", "waypoint"),
+    Hop("tcp", "waypoint", tls="mtls"),
 ]
 CHAIN = (CLIENT_SIDECAR, SERVER_SIDECAR, SERVER_APP)
 OTHER_HOPS = [
     Hop("none", "none", "http2"),
     Hop("none", "none", "grpc"),
     *(Hop(name, topology, name) for name in ("http2", "grpc") for topology in ("client", "both", "shared")),
-    *(Hop(name, "both", name, tls="mtls") for name in ("http2", "grpc")),
+    *(Hop(name, topology, name, tls="mtls") for name in ("http2", "grpc") for topology in ("both", "waypoint")),
     Hop("http2", "both", "http2", transport="uds"),
     Hop("http2", "both", "http2", transport="uds", tls="mtls"),
     Hop("tcp", "both", "grpc"),
@@ -67,7 +74,7 @@ def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> 
     assert answer.startswith("HTTP/1.1 200")
     assert answer.endswith("r" * 1024)
     assert ("server: envoy" in answer) == (hop.protocol == "http1")
-    assert set(hop_up.deployment.processes) == {SERVER_APP, *hop.sidecar_places}
+    assert set(hop_up.deployment.processes) == {SERVER_APP, *hop.proxy_places}
 
 
 @pytest.mark.kernel
@@ -100,7 +107,12 @@ def test_http2_and_grpc_pass_the_proxies(run: Run, hop: Hop) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize(
     "hop",
-    [Hop("http2", "both", "http2", transport="uds"), Hop("http2", "both", "http2"), Hop("grpc", "both", "grpc")],
+    [
+        Hop("http2", "both", "http2", transport="uds"),
+        Hop("http2", "both", "http2"),
+        Hop("grpc", "both", "grpc"),
+        Hop("grpc", "waypoint", "grpc", tls="mtls"),
+    ],
     ids=lambda hop: str(hop.name),
 )
 @pytest.mark.timing
@@ -141,9 +153,9 @@ with socket.create_connection((host, int(port)), 5) as plain:
 """
 
 
-def by_tls(hop_up: Deployed, *, with_certificate: bool) -> str:
-    """What a stranger in the same network is answered over TLS, sent straight to the server's sidecar."""
-    files, address = hop_up.secrets.certificates, hop_up.deployment.target.address
+def by_tls(hop_up: Deployed, *, with_certificate: bool, address: Address | None = None) -> str:
+    """What a stranger in the same network is answered over TLS, sent straight to the server's sidecar, or a proxy."""
+    files, address = hop_up.secrets.certificates, address or hop_up.deployment.target.address
     own = [str(files.chain), str(files.key)] if with_certificate else ["", ""]
     stranger = hop_up.network.add_pod("stranger")
     where = [address.host, str(address.port), SERVER_NAME]
@@ -190,6 +202,34 @@ def test_a_shared_proxy_is_in_a_pod_of_its_own(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.timing
+def test_a_waypoint_is_in_a_separate_pod_between_the_ends_of_its_tunnels(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "waypoint", tls="mtls"))
+    pods = {
+        place: Path(f"/proc/{process.pid}/ns/net").stat().st_ino
+        for place, process in hop_up.deployment.processes.items()
+    }
+    assert len({pods[CLIENT_TUNNEL], pods[WAYPOINT_PROXY], pods[SERVER_TUNNEL]}) == 3
+    assert pods[SERVER_TUNNEL] == pods[SERVER_APP]
+    assert hop_up.deployment.sidecars == [hop_up.deployment.processes[WAYPOINT_PROXY]]
+    before = [hop_up.deployment.processes[place].run_time_ns() for place in hop_up.deployment.hop.proxy_places]
+    assert hop_up.load(ONE_BY_ONE).failed == 0
+    after = [hop_up.deployment.processes[place].run_time_ns() for place in hop_up.deployment.hop.proxy_places]
+    assert all(late > early for early, late in zip(before, after, strict=True))
+
+
+@pytest.mark.kernel
+def test_a_waypoint_takes_no_stranger_without_a_certificate(run: Run) -> None:
+    hop_up = deploy(run, Hop("http1", "waypoint", tls="mtls"))
+    assert hop_up.status("/1024") == "200"
+    configuration = next(hop_up.run.directory.rglob("h0-client-tunnel/envoy.yaml")).read_text()
+    found = re.search(rf"address: ([\d.]+), port_value: {TUNNEL_PORT}", configuration)
+    assert found
+    with pytest.raises(ProcessError, match=r"CERTIFICATE_REQUIRED|certificate required|Errno 104"):
+        by_tls(hop_up, with_certificate=False, address=Address(found[1], TUNNEL_PORT))
+
+
+@pytest.mark.kernel
 def test_by_unix_socket_the_applications_open_no_tcp_connection_to_their_sidecars(run: Run) -> None:
     hop_up = deploy(run, Hop("http1", "both", transport="uds"))
     assert hop_up.deployment.target.address.socket is not None
@@ -218,9 +258,10 @@ def test_all_filters_in_one_chain_do_their_work(run: Run) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("topology", ["both", "waypoint"])
 @pytest.mark.timing
-def test_a_closed_loop_passes_all_filters(run: Run) -> None:
-    hop_up = deploy(run, Hop("grpc", "both", "grpc", filters=ALL_FILTERS, tls="mtls"))
+def test_a_closed_loop_passes_all_filters(run: Run, topology: str) -> None:
+    hop_up = deploy(run, Hop("grpc", topology, "grpc", filters=ALL_FILTERS, tls="mtls"))
     lines = ("authorization: Bearer ${token}",)
     result = hop_up.load(Load(1, None, 128, 1024, extra_headers=lines))
     assert (len(result.due_ns) > 20, result.failed) == (True, 0)

@@ -7,10 +7,13 @@ import pytest
 from profiler.vocabulary.components import (
     CLIENT_APP,
     CLIENT_SIDECAR,
+    CLIENT_TUNNEL,
     FILTER_SERVICE,
     SERVER_APP,
     SERVER_SIDECAR,
+    SERVER_TUNNEL,
     SHARED_PROXY,
+    WAYPOINT_PROXY,
 )
 from profiler.vocabulary.hop import NONE, Hop, is_file, label_of
 
@@ -76,10 +79,20 @@ def test_the_baseline_has_the_same_applications_and_placement_and_nothing_else()
         ("server", (SERVER_SIDECAR,)),
         ("both", (CLIENT_SIDECAR, SERVER_SIDECAR)),
         ("shared", (SHARED_PROXY,)),
+        ("waypoint", (WAYPOINT_PROXY,)),
     ],
 )
 def test_places_are_in_the_order_a_request_meets_them(topology: str, places: tuple[str, ...]) -> None:
     assert Hop("http1", topology).sidecar_places == places
+
+
+def test_the_ends_of_tunnels_are_processes_on_the_way_and_no_sidecars() -> None:
+    hop = Hop("http1", "waypoint", tls="mtls", filters=("ext_authz",), placement="apart")
+    chain = (CLIENT_APP, CLIENT_TUNNEL, WAYPOINT_PROXY, SERVER_TUNNEL, SERVER_APP)
+    assert hop.proxy_places == chain[1:4]
+    assert [hop.cpu_of(place, [2, 3, 5]) for place in chain] == [2, 3, 5, 2, 3]
+    assert (hop.filter_place, hop.cpu_of(FILTER_SERVICE, [2, 3, 5])) == (WAYPOINT_PROXY, 2)
+    assert Hop("http1", "both").proxy_places == Hop("http1", "both").sidecar_places
 
 
 @pytest.mark.parametrize(
