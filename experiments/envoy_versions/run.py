@@ -85,19 +85,18 @@ def result_of(profiles: Sequence[Profile]) -> dict[str, Any]:
 def rows_of(profile: Profile) -> Iterator[Row]:
     """What each version of each cell costs, and how it differs from the version before and from the first."""
     versions = variant_names(profile)
-    cells = {(family_id(cell.id, cell.variant), cell.variant): cell for cell in profile.cells if not cell.reference}
     steps = {new: (old, judged(profile, old, new)) for old, new in pairwise(versions)}
     first = {new: judged(profile, versions[0], new) for new in versions[1:]}
-    for (family, version), cell in cells.items():
-        if version is None:
+    for cell in profile.cells:
+        if cell.reference or not cell.variant:
             continue
         latency, cpu = sweep.measured(cell)
-        old, step = steps.get(version, (None, {}))
+        old, step = steps.get(cell.variant, ("", {}))
         yield {
             "cell": label(cell),
-            "family": family,
-            "version": version,
-            "before": old,
+            "family": family_id(cell.id, cell.variant),
+            "version": cell.variant,
+            "before": old or None,
             "latency_ns": latency.overhead_p50_ns,
             "cpu_ns_per_request": sweep.cpu_overhead(cell)[0],
             "components": {
@@ -106,7 +105,7 @@ def rows_of(profile: Profile) -> Iterator[Row]:
             },
             "closure": {LATENCY: latency.closure_residual, CPU: cpu.closure_residual},
             "step": step.get(cell.id),
-            "since_first": first.get(version, {}).get(cell.id),
+            "since_first": first.get(cell.variant, {}).get(cell.id),
         }
 
 
