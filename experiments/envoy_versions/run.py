@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from experiments import sweep
 from experiments.machine import IN_SHORT, MACHINE
@@ -237,22 +238,24 @@ def draw(figure: Figure, rows: Sequence[Row]) -> None:
             axes.set_title(cell, fontsize=8)
     panels[0][0].set_ylabel("added latency of the median exchange, µs")
     panels[1][0].set_ylabel("added CPU per request, µs")
-    names = summaries.ordered({name for row in rows for name in row["components"][LATENCY] | row["components"][CPU]})
-    handles, labels = panels[0][-1].get_legend_handles_labels()
-    known = dict(zip(labels, handles, strict=True))
-    shown = [name for name in names if name in known]
-    figure.legend([known[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), frameon=False)
+    names = drawn(rows, LATENCY) + drawn(rows, CPU)
+    patches = [Patch(color=palette.colour(name), label=name) for name in summaries.ordered(dict.fromkeys(names))]
+    figure.legend(handles=patches, loc="outside lower center", ncols=6, frameon=False)
+
+
+def drawn(rows: Sequence[Row], currency: str) -> list[str]:
+    """Components that are not zero everywhere."""
+    return summaries.ordered(summaries.nonzero([row["components"][currency] for row in rows]))
 
 
 def draw_cell(axes: Axes, rows: Sequence[Row], currency: str) -> None:
     """Stacked bars, one per version; components below zero are stacked downwards."""
-    names = summaries.ordered({name for row in rows for name in row["components"][currency]})
     places = range(len(rows))
     up, down = [0.0] * len(rows), [0.0] * len(rows)
-    for name in names:
+    for name in drawn(rows, currency):
         values = [row["components"][currency].get(name, 0.0) / 1e3 for row in rows]
         bottoms = [high if value >= 0 else low for value, high, low in zip(values, up, down, strict=True)]
-        axes.bar(places, values, bottom=bottoms, color=palette.colour(name), label=name, width=0.75)
+        axes.bar(places, values, bottom=bottoms, color=palette.colour(name), width=0.75)
         up = [high + max(0.0, value) for value, high in zip(values, up, strict=True)]
         down = [low + min(0.0, value) for value, low in zip(values, down, strict=True)]
     axes.set_xticks(places, [row["version"] for row in rows], rotation=90, fontsize=7)
