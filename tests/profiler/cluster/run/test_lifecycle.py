@@ -218,9 +218,9 @@ def test_a_pod_without_a_sidecar_is_explained_by_labels_and_revisions(
     ready.kinds["security.istio.io/v1"] = {"PeerAuthentication": "peerauthentications"}
     session.create({**FOREIGN, "metadata": {"name": "theirs", "labels": labels}})
     for revision in ("stable", "canary"):
-        metadata = {"namespace": "istio-system", "name": revision, "labels": {"istio.io/rev": revision}}
+        marks = {"app": "istiod", "istio.io/rev": revision}
+        metadata = {"namespace": "istio-system", "name": revision, "labels": marks}
         ready.objects["deployments", "istio-system", revision] = {"kind": "Deployment", "metadata": metadata}
-        metadata["labels"]["app"] = "istiod"
     assert expected in not_injected(session, "istio")
 
 
