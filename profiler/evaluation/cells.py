@@ -53,11 +53,12 @@ from profiler.vocabulary.components import (
     PARSING,
     PROXY_CORE,
     QUEUEING,
+    TLS,
     filter_server_component,
     filter_wait_component,
 )
 from profiler.vocabulary.cpu_states import IDLE, REST
-from profiler.vocabulary.hop import NONE, Hop, label_of
+from profiler.vocabulary.hop import NONE, WAYPOINT, Hop, label_of
 from profiler.vocabulary.load import Load
 
 _CLOCK_RESOLUTION_NS: Final = 1000
@@ -241,9 +242,11 @@ class Assembly:
     def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
         """What function ranges tell of a rung above the protocol's own; None where the ladder has to tell.
 
-        A step from TCP to HTTP changes how much shared functions do, so there the ladder is the definition.
+        A step from TCP to HTTP changes how much shared functions do, so there the ladder is the definition. A waypoint
+        with TLS no longer enters what reads and writes without it, which would be subtracted.
         """
-        if rung.component in (PROXY_CORE, PARSING) or rung.outside:
+        replacing = rung.component == TLS and cell.hop.topology == WAYPOINT
+        if rung.component in (PROXY_CORE, PARSING) or rung.outside or replacing:
             return None
         rungs = ladder(cell.hop)
         return self._user_splits.entered(cell.hop, rungs[rungs.index(rung) - 1].hop, rung.hop, cell.scene)

@@ -120,6 +120,8 @@ def test_a_waypoint_is_needed_with_mutual_tls_whatever_the_call_says() -> None:
 
 
 def test_a_sidecar_in_front_of_a_waypoint_costs_what_both_do() -> None:
+    model = _model((Need("http1", "client"), Need("http1", "waypoint", "mtls")))
+
     def components(client: SidecarMode, server: SidecarMode) -> dict[str, float]:
         services = (Service("a", sidecar=Sidecar(client, "none")), Service("b", sidecar=Sidecar("none", server)))
         graph = replace(two(), services=services)
@@ -127,7 +129,6 @@ def test_a_sidecar_in_front_of_a_waypoint_costs_what_both_do() -> None:
         assert ("added up" in "".join(found.assumptions)) == (client == "http" and server == "waypoint")
         return dict(found.edges[-1].by_component_ns)
 
-    model = _model((Need("http1", "client"), Need("http1", "waypoint", "mtls")))
     alone = [components("http", "none"), components("none", "waypoint")]
     assert components("http", "waypoint") == pytest.approx(
         {name: sum(part.get(name, 0.0) for part in alone) for name in {**alone[0], **alone[1]}}

@@ -1,5 +1,6 @@
 """Cells of a profile from windows whose figures are known."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from profiler.attribution.critical_path import Exchange, Exchanges
 from profiler.attribution.latency import tabulate
 from profiler.evaluation.cells import Assembly
-from profiler.evaluation.readings import Readings
+from profiler.evaluation.readings import Readings, request_of
 from profiler.evaluation.windows import CpuWindow, LatencyWindow
 from profiler.host.accounting import Noise
 from profiler.planning.cells import make_plan
@@ -16,8 +17,10 @@ from profiler.planning.settings import ProfileSettings
 from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import CPU_CLOCK, SampledTimes
 from profiler.profile.types import Cell, Cpu, Latency
-from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR, IPC, OTHER, REDIRECT, REQUEST
-from profiler.vocabulary.cpu_states import SOFTIRQ_NET_RX
+from profiler.symbols.histogram import SampledFunction, UserFunctions
+from profiler.symbols.tables import Function
+from profiler.vocabulary.components import CLIENT_APP, CLIENT_SIDECAR, IPC, OTHER, REDIRECT, REQUEST, WAYPOINT_PROXY
+from profiler.vocabulary.cpu_states import SOFTIRQ_NET_RX, USER
 from profiler.vocabulary.hop import NONE
 
 QUIET = Noise(0.0, 0.0)
@@ -110,3 +113,25 @@ def test_the_share_of_netfilter_is_as_uncertain_as_its_samples(cell: Cell) -> No
     share_error = (0.2 * 0.8 / (2 * SAMPLES)) ** 0.5
     assert cpu.components[REDIRECT].error_ns == pytest.approx(40_000 * share_error, rel=0.01)
     assert latency.components[REDIRECT].error_ns == pytest.approx(20_000 * share_error, rel=0.01)
+
+
+def test_tls_of_a_waypoint_is_a_step_of_the_ladder_since_it_replaces_functions() -> None:
+    plan = make_plan(ProfileSettings(protocols=("http1",), topologies=("waypoint",), temperatures=("hot",)))
+    user_ns = {"tcp-waypoint": 10_000, "http1-waypoint": 30_000, "http1-waypoint-mtls": 33_000}
+    readings = Readings()
+    for hop, scene in ((hop, scene) for hop in plan.hops for scene in plan.scenes):
+        added = user_ns.get(hop.name, 0)
+        readings.latency[hop, scene] += [latency_window(at, 50_000 + added, 0) for at in range(2)]
+        busy_ns = 30_000 + added
+        times = CpuTimes({(CLIENT_APP, USER): 30_000 * REQUESTS, (WAYPOINT_PROXY, USER): added * REQUESTS}, {}, 10**9)
+        window = replace(cpu_window(busy_ns), times=times, samples=None)
+        readings.cpu[hop, scene] += [window, window]
+        readings.cpu_rates_rps[scene] = None
+        used = Function("/envoy", 1 if hop.tls == "mtls" else 2, None)  # what moves bytes, with TLS or without
+        weights = [SampledFunction(WAYPOINT_PROXY, None, used, 1e6)]
+        readings.functions[hop, request_of(scene.load)] = UserFunctions(weights, 1000, "envoy", "1.40.0")
+    (found,) = (cell for cell in Assembly(plan, readings, 0.0).cells() if cell.tls == "mtls")
+    components = parts(found)[1].components
+    costs = {name: components[name].cpu_ns_per_request for name in ("proxy_core", "parsing", "tls")}
+    assert costs == pytest.approx({"proxy_core": 10_000, "parsing": 20_000, "tls": 3_000})
+    assert components["tls"].source == "tracepoints, ladder"
