@@ -1,6 +1,7 @@
 """The loop that measures a plan: short rounds over everything in random order, so that drift touches all alike."""
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +30,9 @@ _USUAL_DURATION_S: Final = 0.8
 
 _ROUNDS_PER_COOLING: Final = 3
 _MOST_COOLING_ROUNDS: Final = 2
+_PACE_AFTER_S: Final = 20.0
+"""Steps of so long show how much longer than expected they take on this machine."""
+
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 0.3
@@ -66,11 +70,14 @@ class Campaign:
     def run(self, report: Report) -> None:
         """Measure everything. Readings are complete up to the last finished window whenever it is interrupted."""
         steps = self.steps()
-        left_s = sum(step.expected_s for step in steps)
+        left_s, done_s, began_s = sum(step.expected_s for step in steps), 0.0, time.monotonic()
         for step in steps:
-            report(step.label, left_s)
+            # A machine that is held up takes longer for the rest, too.
+            pace = (time.monotonic() - began_s) / done_s if done_s > _PACE_AFTER_S else 1.0
+            report(step.label, left_s * max(1.0, pace))
             step.measure()
             left_s -= step.expected_s
+            done_s += step.expected_s
 
     def steps(self) -> list[Step]:
         """All windows of the run, in the order they will be measured."""

@@ -3,7 +3,7 @@
 import pytest
 
 from profiler.evaluation.readings import Readings
-from profiler.measuring.loop import Campaign
+from profiler.measuring.loop import Campaign, Step
 from profiler.planning.cells import ANCHOR_HOP, COOLING_RPS, make_plan
 from profiler.planning.settings import ProfileSettings
 from profiler.vocabulary.variant import Variant
@@ -77,3 +77,22 @@ def test_variants_of_a_hop_are_measured_one_after_another_in_random_order() -> N
         assert all(later - earlier == 1 for (earlier, _), (later, _) in pairs)
         orders |= {label.partition("@")[2][0] for (_, label), _ in pairs}
     assert orders == {"a", "b"}
+
+
+@pytest.mark.parametrize(("takes_s", "told"), [(5.0, [100.0, 50.0]), (7.5, [100.0, 75.0]), (2.0, [100.0, 50.0])])
+def test_the_time_left_grows_on_a_machine_that_takes_longer_than_expected(
+    takes_s: float, told: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+
+    def measure() -> None:
+        nonlocal now_s
+        now_s += takes_s
+
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    chosen = ProfileSettings(protocols=("http1",), topologies=("both",))
+    campaign = Campaign(None, make_plan(chosen), chosen, Readings())
+    monkeypatch.setattr(campaign, "steps", lambda: [Step(str(number), 5.0, measure) for number in range(20)])
+    left_s: list[float] = []
+    campaign.run(lambda _, seconds: left_s.append(seconds))
+    assert [left_s[0], left_s[10]] == pytest.approx(told)
