@@ -1,7 +1,7 @@
 """Did Envoy get slower from version to version, and which part of it?
 
 Usage: python experiments/envoy_versions/run.py [--profile DIR]... [--results DIR]
-Without `--profile`, each protocol is measured by a run; a run takes about ten minutes, as root. `result.json`,
+Without `--profile`, each protocol is measured by a run; a run takes about five minutes, as root. `result.json`,
 `result.md` and `result.png` are written into the results folder.
 """
 
