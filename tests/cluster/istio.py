@@ -14,8 +14,9 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from profiler.errors import MissingError
+from profiler.errors import MissingError, ProcessError
 from profiler.host.programs import find_program, run_tool
+from profiler.host.waiting import wait_until
 from profiler.proxies.envoy import find_binary
 from tests.cluster.binaries import Binaries, cached, go_module, run_go
 from tests.cluster.images import Image, write_archive
@@ -38,6 +39,14 @@ _WITHOUT_ALPN: Final = Path(__file__).parent / "istio_filter.yaml"
 _DEFINITION: Final = re.compile(r"^kind: CustomResourceDefinition$", re.MULTILINE)
 _IPTABLES: Final = "xtables-nft-multi"
 _ACTIONS: Final = ("", "-save", "-restore")
+_POD: Final = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "tried", "namespace": "default", "labels": {"sidecar.istio.io/inject": "true"}},
+    "spec": {"containers": [{"name": "app", "image": "none"}]},
+}
+"""It is only tried, and never made."""
+
 _WITHIN: Final = "--timeout=120s"
 _LIMIT_S: Final = 130.0
 
@@ -59,6 +68,27 @@ def install(cluster: "LocalCluster") -> None:
     rollout = ["--namespace", NAMESPACE, "rollout", "status", "deployment/istiod", _WITHIN]
     cluster.kubectl(*rollout, timeout_s=_LIMIT_S)
     _apply(cluster, _WITHOUT_ALPN.read_text())
+    wait_until_injecting(cluster)
+
+
+def wait_until_injecting(cluster: "LocalCluster") -> None:
+    """Wait until the API server reaches istiod's webhook: nodes learn of a ready istiod a moment later.
+
+    Raises ProcessError, with the API server's words.
+    """
+    said = ""
+
+    def injects() -> bool:
+        nonlocal said
+        try:
+            cluster.kubectl("create", "--dry-run=server", "-f", "-", input_text=json.dumps(_POD))
+        except ProcessError as error:
+            said = str(error)
+            return False
+        return True
+
+    if not wait_until(injects, _LIMIT_S, every_s=0.5):
+        raise ProcessError(f"istiod's webhook was not reached within {_LIMIT_S:g} s: {said}")
 
 
 def is_installed(cluster: "LocalCluster") -> bool:

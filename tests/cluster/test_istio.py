@@ -338,6 +338,7 @@ def scale(cluster: LocalCluster, replicas: int) -> None:
     cluster.kubectl(*istiod, "scale", "deployment/istiod", f"--replicas={replicas}")
     if replicas:
         cluster.kubectl(*istiod, "rollout", "status", "deployment/istiod", "--timeout=60s", timeout_s=70.0)
+        istio.wait_until_injecting(cluster)
     else:
         cluster.kubectl(
             *istiod, "wait", "--for=delete", "pod", "--selector=app=istiod", "--timeout=60s", timeout_s=70.0
