@@ -13,8 +13,8 @@ class Score:
     """One figure, predicted and measured, each with its 95 % interval.
 
     `anchored` is what is predicted at the speed that the machine had during the validation, as the anchor cells tell.
-    The measured figure is held against that: of 21 random graphs its mean |error| of p50 and CPU was the smaller one
-    with each of four profiles.
+    The measured figure is held against that: of the 21 development graphs its mean |error| of p50 and CPU was the
+    smaller one with each of four profiles (of 12 others with one of two).
     """
 
     predicted: Estimate

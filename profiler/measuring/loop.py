@@ -72,7 +72,7 @@ class Campaign:
         steps = self.steps()
         left_s, done_s, began_s = sum(step.expected_s for step in steps), 0.0, time.monotonic()
         for step in steps:
-            # A machine that is held up takes longer for the rest, too.
+            # A machine that other processes delay takes longer for the rest, too.
             pace = (time.monotonic() - began_s) / done_s if done_s > _PACE_AFTER_S else 1.0
             report(step.label, left_s * max(1.0, pace))
             step.measure()

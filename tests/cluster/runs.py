@@ -18,13 +18,13 @@ IMAGE: Final = os.environ.get("MESHINSIGHT_TEST_IMAGE", "")
 COMMAND: Final = (sys.executable, "-m", "meshinsight")
 SMALL: Final = ("--protocol=http1", "--topology=both", "--temperature=hot", "--rounds=3", "--duration=300ms")
 UNSTEADY: Final = "events|events.events.k8s.io|leases.coordination.k8s.io|componentstatuses"
-"""What a cluster writes by itself at any time, and what is no object at all."""
+"""What a cluster writes automatically at any time, and what is no object at all."""
 _WITHIN_S: Final = 120.0
 _POLL_S: Final = 0.1
 
 
 class Profile:
-    """A profile run in a process of its own."""
+    """A profile run in a separate process."""
 
     def __init__(self, cluster: Session, out: Path, *options: str, small: tuple[str, ...] = SMALL) -> None:
         self._cluster = cluster

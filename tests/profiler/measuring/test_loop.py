@@ -79,9 +79,9 @@ def test_variants_of_a_hop_are_measured_one_after_another_in_random_order() -> N
     assert orders == {"a", "b"}
 
 
-@pytest.mark.parametrize(("takes_s", "told"), [(5.0, [100.0, 50.0]), (7.5, [100.0, 75.0]), (2.0, [100.0, 50.0])])
+@pytest.mark.parametrize(("takes_s", "expected_s"), [(5.0, [100.0, 50.0]), (7.5, [100.0, 75.0]), (2.0, [100.0, 50.0])])
 def test_the_time_left_grows_on_a_machine_that_takes_longer_than_expected(
-    takes_s: float, told: list[float], monkeypatch: pytest.MonkeyPatch
+    takes_s: float, expected_s: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 0.0
 
@@ -95,4 +95,4 @@ def test_the_time_left_grows_on_a_machine_that_takes_longer_than_expected(
     monkeypatch.setattr(campaign, "steps", lambda: [Step(str(number), 5.0, measure) for number in range(20)])
     left_s: list[float] = []
     campaign.run(lambda _, seconds: left_s.append(seconds))
-    assert [left_s[0], left_s[10]] == pytest.approx(told)
+    assert [left_s[0], left_s[10]] == pytest.approx(expected_s)

@@ -140,7 +140,7 @@ def test_captured_connections_really_go_through_both_sidecars(run: Run) -> None:
     assert all(late > early for early, late in zip(before, after, strict=True))
 
 
-TLS_CLIENT = """
+_CONNECTED = """
 import socket, ssl, sys
 host, port, name, authority, chain, key = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority)
@@ -148,19 +148,12 @@ if chain:
     context.load_cert_chain(chain, key)
 with socket.create_connection((host, int(port)), 5) as plain:
     with context.wrap_socket(plain, server_hostname=name) as secure:
+"""
+TLS_CLIENT = f"""{_CONNECTED}\
         secure.sendall(b"GET /1024 HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n")
         print(secure.version(), secure.recv(12).decode())
 """
-
-
-TUNNEL_CLIENT = """
-import socket, ssl, sys
-host, port, name, authority, chain, key = sys.argv[1:]
-context = ssl.create_default_context(cafile=authority)
-if chain:
-    context.load_cert_chain(chain, key)
-with socket.create_connection((host, int(port)), 5) as plain:
-    with context.wrap_socket(plain, server_hostname=name) as secure:
+TUNNEL_CLIENT = f"""{_CONNECTED}\
         secure.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
         print("frame of type", secure.recv(9)[3])
 """
