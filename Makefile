@@ -106,18 +106,6 @@ SIDE_BY_SIDE := -n $(shell nproc 2>/dev/null || echo 2) --dist loadfile --maxpro
 # Old releases use what new releases of their own dependencies deprecate; that says nothing of this project.
 OLD_RELEASES := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
-# $(call unit_tests,name,interpreter,options of uv,options of pytest) makes an environment and runs the unit tests in it.
-define unit_tests
-	@venv=.venv-$(1)
-	[ -x $(2) ] || $(call fail,$(2) does not exist; install python3)
-	$(BIN)/uv venv --quiet --clear --no-project --python $(2) $$venv
-	$(BIN)/uv pip install --quiet --python $$venv/bin/python $(3) --editable '.[all,dev]' \
-	  || $(call fail,uv could not install the Python packages; it needs a package index it can reach)
-	for bcc in $(VENV)/lib/python3*/site-packages/bcc; do ln -sfn "$$(readlink -f $$bcc)" $$venv/lib/python3*/site-packages/; done
-	$$venv/bin/python -c 'import platform; print("$(firstword $(MAKECMDGOALS)): Python", platform.python_version())'
-	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE) $(4) $(PYTEST_ARGS)
-endef
-
 .PHONY: test-unit
 test-unit: $(PIP_STAMP) ## run the unit tests, without root and Debian packages; what they lack is skipped
 	@$(BIN)/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -126,13 +114,16 @@ test-unit: $(PIP_STAMP) ## run the unit tests, without root and Debian packages;
 test-browser: $(PIP_STAMP) ## run the tests of reports that need a headless browser
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
-.PHONY: test-distribution-python
-test-distribution-python: setup ## run the unit tests with the distribution's own Python
-	$(call unit_tests,distribution,/usr/bin/python3,,)
-
 .PHONY: test-lowest
-test-lowest: setup ## run the unit tests with the lowest versions that pyproject.toml allows
-	$(call unit_tests,lowest,$(BIN)/python,--resolution lowest-direct,$(OLD_RELEASES))
+test-lowest: setup ## run the unit tests with the distribution's own Python and the lowest versions that pyproject.toml allows
+	@venv=.venv-lowest python=/usr/bin/python3
+	[ -x $$python ] || $(call fail,$$python does not exist; install python3)
+	$(BIN)/uv venv --quiet --clear --no-project --python $$python $$venv
+	$(BIN)/uv pip install --quiet --python $$venv/bin/python --resolution lowest-direct --editable '.[all,dev]' \
+	  || $(call fail,uv could not install the Python packages; it needs a package index it can reach)
+	for bcc in $(VENV)/lib/python3*/site-packages/bcc; do ln -sfn "$$(readlink -f $$bcc)" $$venv/lib/python3*/site-packages/; done
+	$$venv/bin/python -c 'import platform; print("test-lowest: Python", platform.python_version())'
+	MESHINSIGHT_REQUIRE_TIERS=1 $$venv/bin/python -m pytest -m '$(UNIT_TESTS)' $(SIDE_BY_SIDE) $(OLD_RELEASES) $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(PIP_STAMP) ## check style, format, types and the import contract
@@ -170,7 +161,7 @@ readme-figures: $(PIP_STAMP) ## draw the pictures of the README again, and its f
 
 .PHONY: clean
 clean: ## remove .venv and caches; profiles stay
-	@rm -rf $(VENV) .venv-distribution .venv-docs .venv-lowest dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-docs .venv-lowest dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the steps of setup ------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Does a duet find what differs, and nothing where nothing does?
 
-Usage: python experiments/duet/run.py [--equal N] [--each N] [--results DIR]
+Usage: python experiments/duet/run.py [--equal N] [--each N] [--runs DIR] [--results DIR]
 Run it as root from the root of the checkout; a run takes about two minutes. `result.json` and `result.md` are written
-into the results folder.
+into the results folder. With `--runs` the profiles are kept in a folder, and those that are there are not measured again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from profiler.proxies.envoy import find_binary
 HERE: Final = Path(__file__).parent
 DELTA: Final = 0.02
 CURRENCIES: Final = ("latency", "cpu")
-EQUAL: Final = "the same program twice"
+EQUAL: Final = "equal"
 INJECTED: Final = {"lua": "a Lua filter", "rbac": "RBAC, 100 rules", "headers": "10 more request headers"}
 """Files in `filters/`, and what they cost."""
 
@@ -43,14 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--equal", type=int, default=20, help="runs of equal variants")
     parser.add_argument("--each", type=int, default=10, help="runs of each injected cost")
+    parser.add_argument("--runs", type=Path, help="folder that keeps the profiles")
     parser.add_argument("--results", type=Path, default=HERE)
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
-    program = str(find_binary())
-    runs = {EQUAL: [run("--proxy-binary", f"{program},{program}") for _ in range(options.equal)]}
-    for name in INJECTED:
-        files = f"none,{HERE / 'filters' / name}.yaml"
-        runs[name] = [run("--filter-file", files) for _ in range(options.each)]
+    with tempfile.TemporaryDirectory(prefix="duet-") as temporary:
+        runs = measured_runs(options.runs or Path(temporary), options.equal, options.each)
     result = {"cases": [case(name, found) for name, found in runs.items()], "environment": describe_environment()}
     write_whole(options.results / "result.json", json.dumps(result, indent=1) + "\n")
     text = as_text(result)
@@ -58,12 +56,31 @@ def main() -> None:
     print(text)
 
 
-def run(*variants: str) -> Found:
-    """One quick duet of HTTP/1.1."""
-    command = [sys.executable, "-m", "meshinsight", "profile", "--quick", "--protocol", "http1", *variants]
-    with tempfile.TemporaryDirectory(prefix="duet-") as folder:
-        subprocess.run([*command, "--out", f"{folder}/run"], check=True, stdout=subprocess.DEVNULL)
-        profile = load_profile(Path(folder) / "run")
+def measured_runs(folder: Path, equal: int, each: int) -> dict[str, list[Found]]:
+    """The runs of each case; those whose profile is in the folder are read from it."""
+    program = str(find_binary())
+    variants = {EQUAL: ("--proxy-binary", f"{program},{program}")}
+    variants |= {name: ("--filter-file", f"none,{HERE / 'filters' / name}.yaml") for name in INJECTED}
+    counts = {name: each if name in INJECTED else equal for name in variants}
+    # A case is not measured as a whole before the next: the machine may be another one an hour later.
+    for number in range(max(counts.values())):
+        for name, count in counts.items():
+            if number < count:
+                measure(folder / name / str(number), variants[name])
+    return {name: [found_in(folder / name / str(number)) for number in range(count)] for name, count in counts.items()}
+
+
+def measure(out: Path, variants: Sequence[str]) -> None:
+    """One quick duet of HTTP/1.1, where it was not measured before."""
+    if not (out / "profile.json").exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "meshinsight", "profile", "--quick", "--protocol", "http1", *variants]
+        subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+
+
+def found_in(folder: Path) -> Found:
+    """What a comparison of the variants of a run says."""
+    profile = load_profile(folder)
     old, new = variant_names(profile)
     found = compare_variants(profile, old, new, DELTA)
     keys = [entry.key for _, entry in found.figures() if entry.decided]
@@ -90,7 +107,7 @@ def case(name: str, runs: Sequence[Found]) -> dict[str, Any]:
 def as_text(result: Mapping[str, Any]) -> str:
     """The result in Markdown."""
     rows = [
-        f"| {INJECTED.get(entry['case'], entry['case'])} | {entry['runs']} | {entry['alarms']} | "
+        f"| {INJECTED.get(entry['case'], 'the same program twice')} | {entry['runs']} | {entry['alarms']} | "
         f"{entry['found']['latency']} | {entry['found']['cpu']} |"
         for entry in result["cases"]
     ]
