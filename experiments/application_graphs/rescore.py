@@ -78,7 +78,9 @@ def predictions(
     cpus = os.cpu_count() or 1
     use = node_use(entry["temperature"], entry["baseline"]["vcpu"], cpus)
     plain = plain_entries(load_graph(file))
-    handling_ns = handling_ns_of(plain, entry["rate_rps"], entry["baseline"]["vcpu"])
+    handling_ns = handling_ns_of(
+        plain, entry["rate_rps"], entry["baseline"]["vcpu"], entry["baseline"].get("by_service_vcpu", {})
+    )
     graph = as_deployed(plain, entry["rate_rps"], cpus, use, handling_ns)
     raw, now = (predict(graph, one, Options()) for one in (model, at_speed_of(model, found)))
     return raw, now, found

@@ -17,7 +17,7 @@ from predictor.graph.plan import execution_plan
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph
 from predictor.models.types import Floats
-from predictor.predict.schedule import uneven
+from predictor.predict.schedule import uneven, usable
 
 _MOST_REPEATS: Final = 8
 _WINDOW: Final = 0.01
@@ -49,6 +49,7 @@ class Requests:
     def __init__(self, graph: CallGraph, count: int, sigma: float, seed: int) -> None:
         random = np.random.default_rng(seed)
         self._plan = execution_plan(graph)
+        self._cpus = usable(self._plan.cpus)
         self._entries = graph.ingress
         self._count = count
         self._own = {s.name: own_times(s.service_time, count, random) for s in graph.services}
@@ -81,8 +82,8 @@ class Requests:
             for stage in self._plan.handlings[name].stages:
                 longest = np.max([calls[call.id] for call in stage.calls], axis=0)
                 full = self._work(stage.calls, calls, longest) > longest
-                left = np.where(full, uneven(self._plan.cpus), 1.0) * waited[name]
-                each = np.where(full, waited[name] / self._plan.cpus, 0.0)
+                left = np.where(full, uneven(self._cpus), 1.0) * waited[name]
+                each = np.where(full, waited[name] / self._cpus, 0.0)
                 for call in stage.calls:
                     edge = self._edges[call.id]
                     mine = np.where(calls[call.id] >= longest, left, 0.0)
@@ -95,10 +96,10 @@ class Requests:
     def _work(self, stage: Sequence[Call], calls: Mapping[str, Floats], longest: Floats) -> Floats:
         """What calls at the same time take on the CPUs; 0 where those are not known, or there is one call."""
         alone = len(stage) == 1 and (stage[0].repeat == "sequential" or stage[0].calls_per_request <= 1.0)
-        if self._plan.cpus == np.inf or alone:
+        if self._cpus == np.inf or alone:
             return np.zeros(self._count)
-        work = np.sum([calls[f"work {call.id}"] for call in stage], axis=0) / self._plan.cpus
-        return np.asarray(work + uneven(self._plan.cpus) * longest)
+        work = np.sum([calls[f"work {call.id}"] for call in stage], axis=0) / self._cpus
+        return np.asarray(work + uneven(self._cpus) * longest)
 
     def _forward(self, hop_ns: Floats) -> tuple[Floats, dict[str, Floats]]:
         answers: dict[str, Floats] = {}

@@ -23,7 +23,7 @@ import numpy as np
 from predictor.graph.plan import Handling, Plan
 from predictor.graph.types import Call, Ingress
 from predictor.predict.longest import longest
-from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven, usable
 
 NO_WAITS: Final = (0.0, 0.0, 0.0, 0.0)
 
@@ -107,7 +107,7 @@ class _Times:
         self.main: dict[str, list[Call]] = {}
         self.stages: dict[str, list[float]] = {}
         self._hops = hops
-        self._cpus = plan.cpus
+        self._cpus = usable(plan.cpus)
         for names in heights(plan):
             stages = [[self._begun(stage.calls) for stage in plan.handlings[name].stages] for name in names]
             _vary([one for begun in stages for one in begun if isinstance(one, _Stage)], hops.waits)
@@ -300,7 +300,7 @@ def answer(
             edge_weights[call.id] = counted + of_hop + weight * one.hop_factor
         for call in handling.background:
             if call.calls_per_request >= RAREST and (taken := times.one(call)[0]) > 0.0:
-                counted = weight * call.calls_per_request * min(taken, left) / taken / plan.cpus
+                counted = weight * call.calls_per_request * min(taken, left) / taken / usable(plan.cpus)
                 edge_weights[call.id] = counted
                 services[call.callee] += counted
                 delay += counted * taken

@@ -13,7 +13,7 @@ import numpy as np
 
 from predictor.models.types import Floats
 from predictor.predict.longest import Booleans, Indices, longest
-from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven
+from predictor.predict.schedule import CALLER_SHARE, RAREST, following_share, uneven, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,7 @@ class Requests:
         own_variances: Floats,
     ) -> None:
         skipped = times < RAREST
+        cpus = None if cpus is None else usable(cpus)
         self._background: Floats | None = None
         if asynchronous is not None:
             if cpus is not None:

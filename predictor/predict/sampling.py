@@ -17,7 +17,7 @@ from predictor.graph.plan import Plan
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, Ingress, Service
 from predictor.models.types import Floats
-from predictor.predict.schedule import CALLER_SHARE, uneven
+from predictor.predict.schedule import CALLER_SHARE, uneven, usable
 
 _MOST_DRAWN: Final = 32
 """From so many calls on, the sum of calls in a row is taken as normal, the longest of calls at once by its rank."""
@@ -57,7 +57,7 @@ class Sampler:
         for name in reversed(plan.order):
             total = np.repeat(self._own(services[name].service_time)[None], 2, axis=0)
             for stage in plan.handlings[name].stages:
-                total += self._stage(stage.calls, answers, plan.cpus)
+                total += self._stage(stage.calls, answers, usable(plan.cpus))
             answers[name] = total
         return np.asarray(self._mixed(entries, answers) + np.array(delays_ns)[:, None])
 

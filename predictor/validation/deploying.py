@@ -72,12 +72,12 @@ def without_mesh(deployed: Application) -> Application:
 
 
 def as_deployed(
-    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: float = 0.0
+    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: Mapping[str, float]
 ) -> CallGraph:
     """The graph with what the testbed makes of it: one node, one replica of each, and the rate of the load.
 
-    `cpu_use` is that of the node without sidecars (`node_use`), and `handling_ns` what services need for a request on
-    top of their service time (`handling_ns_of`). The temperature is left to the model.
+    `cpu_use` is that of the node without sidecars (`node_use`), and `handling_ns` what each service needs for a
+    request on top of its service time (`handling_ns_of`). The temperature is left to the model.
     """
     factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
     return replace(
@@ -89,7 +89,7 @@ def as_deployed(
                 workload="",
                 replicas_per_node=None,
                 cold_weight=None,
-                service_time=service.service_time.longer(handling_ns),
+                service_time=service.service_time.longer(handling_ns[service.name]),
             )
             for service in graph.services
         ),
@@ -105,17 +105,24 @@ def node_use(temperature: str, baseline_vcpu: float, cpus: int) -> float:
     return NEIGHBOURS_USE if temperature == COLD else min(1.0, baseline_vcpu / cpus)
 
 
-def handling_ns_of(graph: CallGraph, rate_rps: float, baseline_vcpu: float) -> float:
-    """CPU time that a service takes to receive, answer and pass on a request, on top of its service time; at least 0.
+def handling_ns_of(
+    graph: CallGraph, rate_rps: float, baseline_vcpu: float, by_service_vcpu: Mapping[str, float]
+) -> dict[str, float]:
+    """By service, the CPU time to receive, pass on and answer a request, on top of its service time; at least 0.
 
-    It is what was measured without sidecars beyond the service times, the same for every request that any service
-    handles. `rate_rps` is of requests from outside.
+    It is what was measured without sidecars: of the service's process, which depends on protocols and on how many calls
+    it makes, and of the kernel outside of the processes, the same for each request that any service handles.
+    `rate_rps` is of requests from outside. A service of which nothing was measured has the latter alone.
     """
-    rates = request_rates(graph)
     factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
-    requests = factor * sum(rates.values())
-    working_ns = factor * sum(rates[service.name] * service.service_time.mean_ns for service in graph.services)
-    return max(0.0, (baseline_vcpu * 1e9 - working_ns) / requests)
+    rates = {name: factor * rate for name, rate in request_rates(graph).items()}
+    times = {service.name: service.service_time.mean_ns for service in graph.services}
+    known = {name: by_service_vcpu[name] * 1e9 for name, rate in rates.items() if by_service_vcpu.get(name) and rate}
+    spent_ns = sum(known.values()) + sum(rates[name] * times[name] for name in rates if name not in known)
+    outside_ns = max(0.0, baseline_vcpu * 1e9 - spent_ns) / sum(rates.values())
+    return {
+        name: outside_ns + max(0.0, known[name] / rates[name] - times[name] if name in known else 0.0) for name in rates
+    }
 
 
 def _times_ns(time: ServiceTime, number: int) -> tuple[int, ...]:

@@ -151,9 +151,9 @@ def _scored(
         )
     now = at_speed_of(model, anchors)
     cpus = len(os.sched_getaffinity(0))
-    baseline_ns, baseline_vcpu = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
-    use = node_use(settings.temperature, baseline_vcpu, cpus)
-    handling_ns = handling_ns_of(graph, rate_rps, baseline_vcpu)
+    baseline = measured_baseline(found, cases[0].baseline, rate_rps, PERCENTILES)
+    use = node_use(settings.temperature, baseline.vcpu, cpus)
+    handling_ns = handling_ns_of(graph, rate_rps, baseline.vcpu, baseline.by_service_vcpu)
     placed = {case.name: as_deployed(case.graph, rate_rps, cpus, use, handling_ns) for case in cases}
     raw, anchored = (
         {case.name: predict(placed[case.name], one, case.options) for case in cases} for one in (model, now)
@@ -178,8 +178,7 @@ def _scored(
         rounds=settings.rounds,
         seconds=settings.seconds,
         services=len(graph.services),
-        baseline_ns=baseline_ns,
-        baseline_vcpu=baseline_vcpu,
+        baseline=baseline,
         anchors=anchors,
         variants=variants,
         savings=savings,

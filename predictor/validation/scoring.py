@@ -4,6 +4,7 @@ Measured overheads are differences of medians over all rounds; their intervals c
 rounds of both variants, since drift touches them alike.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from predictor.models.types import Floats
 from predictor.predict.types import Estimate, Prediction, ServicePrediction
 from predictor.validation.measuring import Rounds
-from predictor.validation.types import Saving, Score, Variant
+from predictor.validation.types import Baseline, Saving, Score, Variant
 from predictor.what_if.comparison import Saving as Predicted
 from profiler.measuring.applications import CpuReading, LatencyReading
 from profiler.vocabulary.components import EVENT_WAIT, IPC, REDIRECT, SOCKET_READ, SOCKET_WRITE
@@ -203,12 +204,14 @@ def _grouped(components: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def measured_baseline(
-    found: Rounds, name: str, rate_rps: float, percentiles: Mapping[str, float]
-) -> tuple[dict[str, float], float]:
-    """Latency in ns by percentile, and vCPU, of a variant without sidecars."""
+def measured_baseline(found: Rounds, name: str, rate_rps: float, percentiles: Mapping[str, float]) -> Baseline:
+    """What a variant without sidecars takes."""
     pooled = np.concatenate(_latencies(found.latency[name]))
     latency = {label: float(np.percentile(pooled, percent)) for label, percent in percentiles.items()}
     readings = found.cpu[name]
-    spent = sum(reading.busy_ns for reading in readings) / sum(reading.requests for reading in readings)
-    return latency, spent * rate_rps * _NS
+    each = rate_rps * _NS / sum(reading.requests for reading in readings)
+    spent = sum(reading.busy_ns for reading in readings)
+    by_service: Counter[str] = Counter()
+    for reading in readings:
+        by_service.update(reading.by_service_ns)
+    return Baseline(latency, spent * each, {service: ns * each for service, ns in by_service.items()})

@@ -103,8 +103,17 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was measured without sidecars: latency in ns by percentile, vCPU of the node, and of each service."""
+
+    latency_ns: Mapping[str, float]
+    vcpu: float
+    by_service_vcpu: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Validation:
-    """A graph's predictions scored. `variants` begin with the graph as it is; `baseline_*` are without sidecars.
+    """A graph's predictions scored. `variants` begin with the graph as it is.
 
     `anchors` begin with HTTP/1.1's, hot if the profile has that.
     """
@@ -116,8 +125,7 @@ class Validation:
     rounds: int
     seconds: float
     services: int
-    baseline_ns: Mapping[str, float]
-    baseline_vcpu: float
+    baseline: Baseline
     anchors: tuple[Anchor, ...]
     variants: tuple[Variant, ...]
     savings: tuple[Saving, ...]

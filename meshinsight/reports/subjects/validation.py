@@ -39,8 +39,9 @@ def document(found: Validation) -> dict[str, object]:
         "anchor": anchor_figures(found.anchors[0]),
         "anchors": {anchor.cell.name: anchor_figures(anchor) for anchor in found.anchors},
         "baseline": {
-            **{f"{name}_ns": value for name, value in found.baseline_ns.items()},
-            "vcpu": found.baseline_vcpu,
+            **{f"{name}_ns": value for name, value in found.baseline.latency_ns.items()},
+            "vcpu": found.baseline.vcpu,
+            "by_service_vcpu": dict(found.baseline.by_service_vcpu),
         },
         **_variant(first),
         "warnings": [*found.warnings, *first.warnings],
@@ -130,7 +131,7 @@ def _saving(saving: Saving) -> dict[str, object]:
 
 def report(found: Validation) -> Report:
     """What is shown of a validation."""
-    baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline_ns.items())
+    baseline = ", ".join(f"{name} {value * 1e-3:,.0f} µs" for name, value in found.baseline.latency_ns.items())
     anchors = ", ".join(
         f"{anchor.cell.name} {anchor.profiled.latency_ns * 1e-3:,.1f} → {anchor.measured.latency_ns * 1e-3:,.1f} µs "
         f"(× {anchor.factor:.2f}{f', CPU × {anchor.cpu_factor:.2f}' if anchor.profiled.cpu_ns > 0.0 else ''})"
@@ -139,7 +140,7 @@ def report(found: Validation) -> Report:
     measured = [
         f"{numbers.plural(found.services, 'service')} at {numbers.rate(found.rate_rps)} requests/s, "
         f"{found.temperature}, placement {found.placement}, {numbers.plural(found.rounds, 'round')} of "
-        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline_vcpu:.3f} vCPU",
+        f"{found.seconds:g} s; without sidecars: {baseline}; {found.baseline.vcpu:.3f} vCPU",
         f"anchor cells, in the profile and now: {anchors}; `anchored` is the prediction at the machine's speed of now, "
         "by the anchors' CPU; the interval and `inside` are those of anchored",
     ]

@@ -83,6 +83,9 @@ def test_a_graph_and_a_what_if_are_measured_and_scored(graph: Path, tmp_path: Pa
     assert found["by_service"]["a"]["latency"]["measured_p50_ns"] > 0
     assert "latency" not in found["by_service"]["b"]  # it calls nobody
     assert found["baseline"]["p50_ns"] > 100_000
+    by_service = found["baseline"]["by_service_vcpu"]
+    assert set(by_service) == set(found["by_service"])
+    assert 0.0 < sum(by_service.values()) < 1.2 * found["baseline"]["vcpu"]
     saving = found["what_if"]["bare"]["saving"]["latency"]
     assert saving["predicted_p50_ns"] == pytest.approx(latency["predicted_p50_ns"])
     assert saving["measured_p50_ns"] == pytest.approx(latency["measured_p50_ns"], rel=0.6)

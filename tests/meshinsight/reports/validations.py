@@ -1,7 +1,7 @@
 """Made-up results of a validation."""
 
 from predictor.predict.types import Estimate
-from predictor.validation.types import Anchor, Saving, Score, Validation, Variant
+from predictor.validation.types import Anchor, Baseline, Saving, Score, Validation, Variant
 from profiler.measuring.applications import AnchorCell, AnchorReading
 
 
@@ -25,6 +25,6 @@ def validation(graph: str) -> Validation:
     anchor = Anchor(AnchorCell("http1", "hot"), AnchorReading(200e3, 400e3), (AnchorReading(250e3, 440e3),))
     variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
     return Validation(
-        graph, "hot", "free", 50.0, 8, 1.0, 3, {"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, (anchor,),
+        graph, "hot", "free", 50.0, 8, 1.0, 3, Baseline({"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, {"a": 0.1}), (anchor,),
         variants, (saving,), {}, "abc",
     )  # fmt: skip

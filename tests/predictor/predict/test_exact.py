@@ -12,7 +12,7 @@ from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service, Si
 from predictor.hop_costs.options import Factors, Options
 from predictor.models.fitting import fit_profile
 from predictor.predict.predict import predict
-from predictor.predict.schedule import CALLER_SHARE, uneven
+from predictor.predict.schedule import CALLER_SHARE, uneven, usable
 from predictor.predict.types import Prediction
 from tests.predictor.graph.graphs import call_graphs
 from tests.predictor.models.profiles import HTTP, TCP, Coefficients, known_profile, profile, scaled, value
@@ -73,8 +73,8 @@ def test_parallel_calls_take_the_longest_and_cost_the_cpu_of_all() -> None:
     assert found.vcpu.value == pytest.approx(10 * 2e-9 * (hop(9000, 1024) + hop(100, 1024)), rel=1e-9)
 
 
-@pytest.mark.parametrize(("cpus", "share"), [(1.0, 3.0), (2.0, 1.5), (3.0, 1.0), (8.0, 1.0), (None, 1.0)])
-def test_calls_at_the_same_time_wait_for_cpus(cpus: float | None, share: float) -> None:
+@pytest.mark.parametrize("cpus", [1.0, 2.0, 3.0, 8.0, None])
+def test_calls_at_the_same_time_wait_for_cpus(cpus: float | None) -> None:
     """Three equal calls are work for three CPUs: on fewer they take longer, without sidecars and with."""
     cluster = Cluster(nodes=1, cpus_per_node=cpus)
     names = ("b", "c", "d")
@@ -83,9 +83,9 @@ def test_calls_at_the_same_time_wait_for_cpus(cpus: float | None, share: float) 
     again = graph([service("a"), service("b")], [call("a", "b", calls_per_request=3.0, repeat="parallel")])
     for one in (apart, replace(again, cluster=cluster)):
         found = predict(one, MODEL, replace(EXACT, samples=200))
-        part = uneven(cpus or math.inf)
-        waits = share > 1.0 or cpus == 3.0
-        part, kept = (part, part) if waits else (0.0, 1.0)
+        counted = usable(cpus or math.inf)
+        share, part = 3.0 / counted, uneven(counted)
+        share, part, kept = (share, part, part) if share + part > 1.0 else (1.0, 0.0, 1.0)
         behind = kept * CALLER_SHARE * 2 * hop(1024, 1024) / 2
         assert added(found) == pytest.approx((share + part) * hop(1024, 1024) + behind, rel=1e-9)
         assert found.latency["mean"].without_ns == pytest.approx(1e6 + (share + part) * 1e6, rel=1e-9)

@@ -11,7 +11,7 @@ from predictor.graph.plan import execution_plan
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service
 from predictor.predict.latency import Hops, answer
-from predictor.predict.schedule import uneven
+from predictor.predict.schedule import uneven, usable
 from tests.predictor.predict.simulated_schedule import makespan
 
 
@@ -38,6 +38,11 @@ def simulated(branches: Sequence[Branch], cpus: int) -> float:
     return makespan(calls, cpus)
 
 
+def cpus_for(usable_cpus: float) -> float:
+    """How many CPUs count as so many."""
+    return 1.0 + (usable_cpus - 1.0) / (usable(2.0) - 1.0)
+
+
 def modelled(branches: Sequence[Branch], cpus: float) -> float:
     services = [Service("caller", service_time=ServiceTime.constant(0.0))]
     services += [Service(f"s{n}", service_time=ServiceTime.constant(one.own)) for n, one in enumerate(branches)]
@@ -61,7 +66,7 @@ def test_the_time_of_a_stage_is_that_of_a_schedule(number: int, cpus: int) -> No
     errors = []
     for _ in range(60):
         branches = [made(random) for _ in range(number)]
-        errors.append(modelled(branches, float(cpus)) / simulated(branches, cpus) - 1.0)
+        errors.append(modelled(branches, cpus_for(cpus)) / simulated(branches, cpus) - 1.0)
     assert abs(sum(errors) / len(errors)) <= (1e-9 if cpus == 1 else 0.07)
     assert sum(map(abs, errors)) / len(errors) <= (1e-9 if cpus == 1 else 0.1)
 
@@ -79,3 +84,9 @@ def test_a_process_runs_one_segment_at_a_time() -> None:
     assert makespan([[("a", 1.0)], [("b", 1.0)]], 4) == 1.0
     assert makespan([[("a", 1.0)], [("b", 1.0)]], 1) == 2.0
     assert uneven(1.0) == 0.0
+
+
+def test_one_cpu_counts_as_one_and_each_further_one_in_part() -> None:
+    assert usable(1.0) == 1.0
+    assert 1.0 < usable(2.0) < 2.0
+    assert usable(math.inf) == math.inf

@@ -47,7 +47,7 @@ def test_the_baseline_has_no_sidecar_and_is_the_same_for_what_ifs_of_sidecars() 
 
 
 def test_what_is_predicted_is_one_node_with_one_replica_at_the_rate_that_was_sent() -> None:
-    found = as_deployed(graph(Call("a->b", "a", "b")), 20.0, 2, 0.3)
+    found = as_deployed(graph(Call("a->b", "a", "b")), 20.0, 2, 0.3, {"a": 0.0, "b": 0.0})
     assert [service.replicas for service in found.services] == [1, 1]
     assert found.ingress[0].rate_rps == 20.0
     assert (found.cluster.nodes, found.cluster.cpus_per_node, found.cluster.cpu_use) == (1, 2.0, 0.3)
@@ -56,15 +56,23 @@ def test_what_is_predicted_is_one_node_with_one_replica_at_the_rate_that_was_sen
 
 def test_services_take_as_long_as_they_did_without_sidecars() -> None:
     chain = graph(Call("a->b", "a", "b", calls_per_request=3.0))
-    working_ns = sum(each * one.service_time.mean_ns for each, one in zip((1, 3), chain.services, strict=True))
-    measured_vcpu = 50.0 * (working_ns + 4 * 250_000.0) * 1e-9
-    handling_ns = handling_ns_of(chain, 50.0, measured_vcpu)
-    assert handling_ns == pytest.approx(250_000.0)
+    own = {service.name: service.service_time.mean_ns for service in chain.services}
+    by_service = {"a": 50.0 * (own["a"] + 400_000.0) * 1e-9, "b": 150.0 * (own["b"] + 100_000.0) * 1e-9}
+    handling_ns = handling_ns_of(chain, 50.0, sum(by_service.values()) + 200.0 * 30_000.0 * 1e-9, by_service)
+    assert handling_ns == pytest.approx({"a": 430_000.0, "b": 130_000.0})
     found = as_deployed(chain, 50.0, 2, 0.3, handling_ns)
     assert [after.service_time.mean_ns - before.service_time.mean_ns for after, before in zip(
         found.services, chain.services, strict=True
-    )] == pytest.approx([250_000.0] * 2)  # fmt: skip
-    assert handling_ns_of(chain, 50.0, 0.0) == 0.0
+    )] == pytest.approx([430_000.0, 130_000.0])  # fmt: skip
+
+
+def test_without_figures_of_services_each_request_takes_as_long() -> None:
+    chain = graph(Call("a->b", "a", "b", calls_per_request=3.0))
+    working_ns = sum(each * one.service_time.mean_ns for each, one in zip((1, 3), chain.services, strict=True))
+    assert handling_ns_of(chain, 50.0, 50.0 * (working_ns + 4 * 250_000.0) * 1e-9, {}) == pytest.approx(
+        {"a": 250_000.0, "b": 250_000.0}
+    )
+    assert handling_ns_of(chain, 50.0, 0.0, {"a": 0.0}) == {"a": 0.0, "b": 0.0}
 
 
 def test_service_times_fill_their_distribution() -> None:
