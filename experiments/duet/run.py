@@ -2,7 +2,7 @@
 
 Usage: python experiments/duet/run.py [--equal N] [--each N] [--runs DIR] [--results DIR]
 Run it as root from the root of the checkout; a run takes about two minutes. `result.json` and `result.md` are written
-into the results folder. With `--runs` the profiles are kept in a folder, and those that are there are not measured again.
+into the results folder. With `--runs` the profiles are kept in a folder; those that are there are not measured again.
 """
 
 import argparse

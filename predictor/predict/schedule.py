@@ -8,8 +8,8 @@ A real scheduler is not as good: it leaves a process on the CPU that it ran on l
 CPUs have other work too. So each CPU but the first counts in part (`usable`).
 
 The first two shares below are fitted to simulated list schedules, which tests/predictor/predict/simulated_schedule.py
-makes: with them the time of a stage of 2 to 8 calls on 1 to 64 CPUs is within 6 % of the simulated one on average, and exact
-on one CPU and for one call.
+makes: with them the time of a stage of 2 to 8 calls on 1 to 64 CPUs is within 6 % of the simulated one on average, and
+exact on one CPU and for one call.
 """
 
 from typing import Final, TypeVar

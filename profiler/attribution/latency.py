@@ -25,7 +25,7 @@ from profiler.attribution.critical_path import (
     Exchange,
     Exchanges,
 )
-from profiler.attribution.statistics import Floats, middle_mean, unheld_mask
+from profiler.attribution.statistics import Floats, middle, middle_mean, unheld_mask
 from profiler.vocabulary.components import (
     CLIENT_APP,
     COMPONENTS,
@@ -200,12 +200,14 @@ def pool(rounds: Sequence[ExchangeTable]) -> ExchangeTable:
 
 
 def _at_median(rounds: Sequence[ExchangeTable]) -> Floats:
-    """Each column's share of the median exchange, in ns: the mean over the rounds.
+    """Each column's share of the median exchange, in ns: the mean over the middle rounds, as the median itself is.
 
-    Where the scheduler places the processes, a round has many hand-overs to another CPU, or few, and exchanges of all
-    rounds together have two modes and no clear middle.
+    A round in which the client woke up late has a sum far from the others. Where the scheduler places the processes, a
+    round has many hand-overs to another CPU, or few, and exchanges of all rounds together have two modes and no clear
+    middle.
     """
-    return np.asarray(np.mean([middle_mean(table.time_ns, table.totals_ns) for table in rounds], axis=0))
+    rows = [middle_mean(table.time_ns, table.totals_ns) for table in rounds]
+    return np.asarray(np.mean(middle(rows, lambda row: float(row.sum())), axis=0))
 
 
 def _mean(rounds: Sequence[ExchangeTable]) -> Floats:

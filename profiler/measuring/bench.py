@@ -153,6 +153,10 @@ class Bench:
         """Every probe with its hits and drops so far."""
         return self._probes
 
+    def restart_proxies(self) -> None:
+        """Replace the proxies of all hops by new processes. Raises MeshInsightError."""
+        self._testbed.restart_proxies()
+
     def latency_window(self, hop: Hop, scene: Scene, seconds: float) -> LatencyWindow:
         """Load `hop` and time every request, with the timeline on in half of the phases.
 

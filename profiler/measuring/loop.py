@@ -36,6 +36,7 @@ _PACE_AFTER_S: Final = 20.0
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 0.3
+_RESTART_PROXY_S: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Campaign:
         cpu_rounds = max(2, self._settings.repeats - 1)
         cpu_at = set(np.linspace(0, self._settings.repeats - 1, cpu_rounds).astype(int).tolist())
         for number in range(self._settings.repeats):
+            steps += [self._restart_step(number)] if self._compares and number > 0 else []
             steps += self._latency_round(number)
             if number in cpu_at:
                 steps += self._cpu_round()
@@ -118,6 +120,19 @@ class Campaign:
             self._readings.memory[hop] = self._bench.memory_window(hop, load)
 
         return Step(f"memory, {hop.name}", _START_UP_S + SETTLE_S + 0.5, measure)
+
+    def _restart_step(self, number: int) -> Step:
+        """Two processes of one program differ for as long as they run (memory layout, for one).
+
+        So each round has new ones, and what they differ by is in the scatter of the rounds.
+        """
+
+        def measure() -> None:
+            self._bench.restart_proxies()
+
+        proxies = sum(len(hop.proxy_places) for hop in self._plan.hops)
+        label = f"round {number + 1} of {self._settings.repeats}: restarting the proxies"
+        return Step(label, _RESTART_PROXY_S * proxies, measure)
 
     def _latency_round(self, number: int) -> list[Step]:
         steps: list[Step] = []

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from profiler.host.hop_cpus import cpus_for_hops
 from profiler.host.netns import Namespace
+from profiler.host.process import stop_all
 from profiler.measuring.instruments import Instruments
 from profiler.measuring.machines import Machines, Places
 from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Plan
@@ -88,6 +89,9 @@ class Testbed(Protocol):
     def deploy(self, run: Run, plan: Plan, secrets: Secrets) -> Mapping[Hop, DeployedHop]:
         """All hops of the plan, ready. Raises MeshInsightError."""
 
+    def restart_proxies(self) -> None:
+        """Replace the proxies of all deployed hops by new processes. Raises MeshInsightError."""
+
     def machines(self, run: Run, modes: Sequence[Mode]) -> AbstractContextManager[Machines]:
         """The machines that its hops run on, with their instruments and these neighbours. Raises MeshInsightError."""
 
@@ -99,6 +103,7 @@ class LocalTestbed:
         self._servers = servers
         self._certificates = settings.own_certificates if settings.certificates else None
         self._most_workers = max(settings.workers)
+        self._deployed: list[Deployment] = []
 
     @property
     def environment(self) -> Mapping[str, Any]:
@@ -135,9 +140,20 @@ class LocalTestbed:
             )
             for number, hop in enumerate(plan.hops)
         }
-        for deployment in deployed.values():
-            deployment.wait_ready()
+        self._deployed = list(deployed.values())
+        self._wait_ready()
         return deployed
+
+    def restart_proxies(self) -> None:
+        """All at once, with the configurations that they have. Raises ProcessError."""
+        stop_all(process for deployment in self._deployed for process in deployment.proxies)
+        for deployment in self._deployed:
+            deployment.start_proxies_again()
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        for deployment in self._deployed:
+            deployment.wait_ready()
 
     @contextmanager
     def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:

@@ -92,6 +92,7 @@ class Deployment:
         self._secrets = secrets
         self._listeners: dict[str, Listener] = {}
         self._directories: dict[str, Path] = {}
+        self._commands: dict[str, list[str]] = {}
         self._cpus = cpus_for_hops()
         by_socket = hop.transport == UDS
         captured = CLIENT_SIDECAR in hop.sidecar_places and not by_socket
@@ -147,6 +148,16 @@ class Deployment:
         return [self.processes[place] for place in self.hop.sidecar_places]
 
     @property
+    def proxies(self) -> list[Process]:
+        """All proxies, those in separate pods too."""
+        return [self.processes[place] for place in self._commands]
+
+    def start_proxies_again(self) -> None:
+        """Replace the proxies, which have been stopped, by new processes: see `wait_ready`. Raises ProcessError."""
+        for place in self._commands:
+            self._spawn_proxy(place)
+
+    @property
     def _filter_pod(self) -> Pod:
         return self._pods[self.hop.filter_place or SERVER_SIDECAR]
 
@@ -171,9 +182,12 @@ class Deployment:
             config = SidecarConfig(TCP, (self._listeners[place],), certificates=certificates)
         else:
             config = sidecar_config(self.hop, self._listeners[place], certificates)
-        argv = self._proxy.argv(config, directory)
+        self._commands[place] = self._proxy.argv(config, directory)
         hand_over(directory, PROXY_UID)
-        self._spawn(place, place.replace("_", "-"), argv, self._pods[place], PROXY_UID)
+        self._spawn_proxy(place)
+
+    def _spawn_proxy(self, place: str) -> None:
+        self._spawn(place, place.replace("_", "-"), self._commands[place], self._pods[place], PROXY_UID)
 
     def _listener(self, place: str, directory: Path) -> Listener:
         """The one listener that the proxy at `place` needs: out of the client's pod, into the server's, or between."""

@@ -190,6 +190,10 @@ class InPods:
             for hop in plan.hops
         }
 
+    def restart_proxies(self) -> None:
+        """Raise MeshInsightError: the mesh starts them."""
+        raise MeshInsightError("the proxies of a cluster are started by its mesh, and not restarted in a run")
+
     @contextmanager
     def machines(self, run: Run, modes: Sequence[Mode]) -> Iterator[Machines]:
         """This node, and the servers' where that is another.

@@ -24,7 +24,7 @@ def validation(graph: str) -> Validation:
     saving = Saving("plain", score(30e3, 40e3), cpu)
     anchor = Anchor(AnchorCell("http1", "hot"), AnchorReading(200e3, 400e3), (AnchorReading(250e3, 440e3),))
     variants = (variant("as it is", 100e3, 150e3), variant("plain", 70e3, 110e3))
+    baseline = Baseline({"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, {"a": 0.1})
     return Validation(
-        graph, "hot", "free", 50.0, 8, 1.0, 3, Baseline({"p50": 1e6, "p90": 2e6, "p99": 3e6}, 0.2, {"a": 0.1}), (anchor,),
-        variants, (saving,), {}, "abc",
+        graph, "hot", "free", 50.0, 8, 1.0, 3, baseline, (anchor,), variants, (saving,), {}, "abc",
     )  # fmt: skip

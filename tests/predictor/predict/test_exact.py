@@ -112,12 +112,12 @@ def test_asynchronous_calls_take_no_time_but_cpu() -> None:
 def test_asynchronous_calls_share_cpus_with_the_rest_of_the_request(
     cpus: float | None, own_ns: float, rest_ns: float
 ) -> None:
-    """b is done, then c works while the request goes on with d: 1 / CPUs of what fits into that delays it."""
+    """b is done, then c works while the request goes on with d: a part of what fits delays it, on one CPU all."""
     calls = [call("a", "b", stage=0), call("a", "d", stage=1), call("b", "c", asynchronous=True)]
     services = [service("a"), service("b"), service("c", own_ns), service("d", rest_ns)]
     one = replace(graph(services, calls), cluster=Cluster(nodes=1, cpus_per_node=cpus))
     found, each = predict(one, MODEL, replace(EXACT, samples=200)), hop(1024, 1024)
-    share = 0.0 if cpus is None else 1.0 / cpus
+    share = 1.0 / usable(cpus or math.inf)
     without, with_ = share * min(own_ns, rest_ns), share * (min(own_ns, rest_ns) + each)
     assert found.latency["mean"].without_ns == pytest.approx(2e6 + rest_ns + without, rel=1e-9)
     assert found.latency["mean"].with_ns == pytest.approx(2e6 + rest_ns + 2 * each + with_, rel=1e-9)
@@ -127,12 +127,12 @@ def test_asynchronous_calls_share_cpus_with_the_rest_of_the_request(
 
 
 def test_each_asynchronous_call_gets_as_far_as_the_rest_of_the_request() -> None:
-    """On two CPUs that are shared by the rest and three calls, all four have done 1 ms when the rest is done."""
+    """Of CPUs that are shared by the rest and three calls, all four have done 1 ms when the rest is done."""
     calls = [call("a", "b", stage=0), call("a", "d", stage=1)]
     calls += [call("b", "c", asynchronous=True, calls_per_request=2.0), call("b", "e", asynchronous=True)]
     services = [service("a"), service("b"), service("c", 5e6), service("d", 1e6), service("e", 3e6)]
     found = predict(replace(graph(services, calls), cluster=Cluster(nodes=1, cpus_per_node=2.0)), MODEL, EXACT)
-    assert found.latency["mean"].without_ns == pytest.approx(2e6 + 1e6 + 3 * 1e6 / 2, rel=1e-9)
+    assert found.latency["mean"].without_ns == pytest.approx(2e6 + 1e6 + 3 * 1e6 / usable(2.0), rel=1e-9)
 
 
 @pytest.mark.parametrize("repeat", ["sequential", "parallel"])

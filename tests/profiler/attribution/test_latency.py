@@ -114,6 +114,12 @@ def test_components_add_up_to_the_difference_of_the_medians() -> None:
     assert sum(medians(LatencyRounds(noisy, baseline)).values()) == pytest.approx(difference, rel=0.01)
 
 
+def test_a_round_in_which_the_client_woke_up_late_is_in_no_component() -> None:
+    late = table({APP_USER: 1_805_100, APP_WRITE: 2500, PROXY_USER: 9000, PROXY_IPC: 14_000})
+    found = medians(LatencyRounds([late, TCP, TCP, TCP, TCP], [DIRECT] * 5))
+    assert found == pytest.approx({IPC: 14_000, SOCKET_WRITE: 500, PROXY_CORE: 9000, OTHER: 100})
+
+
 def test_an_exchange_that_the_machine_held_up_is_not_in_the_mean() -> None:
     held = table({APP_USER: 5100, PROXY_USER: 9000, PROXY_IPC: 14_000})
     held.time_ns[3] *= 1000

@@ -46,6 +46,15 @@ def test_cpu_has_windows_in_all_rounds_but_one(repeats: int, windows: int) -> No
     assert labels(repeats=repeats).count("CPU, http1-both, cold") == windows
 
 
+def test_each_round_of_variants_has_new_processes_and_other_rounds_have_not() -> None:
+    program = Variant("a", binary="/bin/a")
+    found = [
+        label for label in labels(repeats=3, variants=(program, Variant("b", binary="/bin/b"))) if "restart" in label
+    ]
+    assert found == [f"round {number} of 3: restarting the proxies" for number in (2, 3)]
+    assert not any("restart" in label for label in labels(repeats=3))
+
+
 def test_without_both_ends_there_is_nothing_between_them() -> None:
     assert not any(": cooling, " in label for label in labels(temperatures=("hot",)))
     plan = make_plan(ProfileSettings(temperatures=("hot",)))

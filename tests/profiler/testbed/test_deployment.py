@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from profiler.errors import ProcessError
+from profiler.host.process import stop_all
 from profiler.proxies.base import INBOUND_PORT, OUTBOUND_PORT, TUNNEL_PORT
 from profiler.proxies.filters import filter_names
 from profiler.testbed.run import Run
@@ -75,6 +76,23 @@ def test_requests_pass_the_proxies_that_the_topology_has(run: Run, hop: Hop) -> 
     assert answer.endswith("r" * 1024)
     assert ("server: envoy" in answer) == (hop.protocol == "http1")
     assert set(hop_up.deployment.processes) == {SERVER_APP, *hop.proxy_places}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("proxy", ["envoy", "haproxy", "nginx"])
+@pytest.mark.parametrize("transport", ["ip", "uds"])
+@pytest.mark.timing
+def test_proxies_that_are_started_again_are_new_processes_and_do_the_same(run: Run, proxy: str, transport: str) -> None:
+    hop_up = deploy(run, Hop("http1", "both", proxy=proxy, transport=transport))
+    before = {process.pid for process in hop_up.deployment.proxies}
+    server = hop_up.deployment.processes[SERVER_APP].pid
+    stop_all(hop_up.deployment.proxies)
+    hop_up.deployment.start_proxies_again()
+    hop_up.deployment.wait_ready()
+    assert hop_up.status("/1024") == "200"
+    assert len(before) == 2
+    assert not before & {process.pid for process in hop_up.deployment.proxies}
+    assert hop_up.deployment.processes[SERVER_APP].pid == server
 
 
 @pytest.mark.kernel
