@@ -36,7 +36,7 @@ OF_VARIANTS: Final = {"placements": (TOGETHER,)}
 """What is different where variants are compared: where the scheduler places processes, `ipc` changes from window to
 window by far more than what a comparison is to find."""
 
-QUICK_VARIANTS: Final = {"topologies": ("both",), "temperatures": ("hot",), "repeats": 10, "duration_s": 0.25}
+QUICK_VARIANTS: Final = {"topologies": ("both",), "temperatures": ("hot",), "repeats": 9, "duration_s": 0.25}
 """The same where variants are compared, whose intervals come from differences of rounds: more rounds, fewer cells.
 
 With `--budget` these cells get as many rounds as fit."""

@@ -6,6 +6,7 @@ service time, whose values follow a fixed sequence that fills its distribution e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from predictor.graph.plan import execution_plan, request_rates, sidecar_modes
@@ -25,6 +26,8 @@ _LARGEST_BYTES: Final = 16 << 20
 
 NEIGHBOURS_USE: Final = 5.0
 """How fast the neighbours of cold cells evict, next to programs that use all CPUs: see `EVICTION_NS`, a judgement."""
+
+_NO_HANDLING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def applications_of(graph: CallGraph) -> dict[str, str]:
@@ -72,7 +75,7 @@ def without_mesh(deployed: Application) -> Application:
 
 
 def as_deployed(
-    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: Mapping[str, float]
+    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: Mapping[str, float] = _NO_HANDLING
 ) -> CallGraph:
     """The graph with what the testbed makes of it: one node, one replica of each, and the rate of the load.
 
@@ -89,7 +92,7 @@ def as_deployed(
                 workload="",
                 replicas_per_node=None,
                 cold_weight=None,
-                service_time=service.service_time.longer(handling_ns[service.name]),
+                service_time=service.service_time.longer(handling_ns.get(service.name, 0.0)),
             )
             for service in graph.services
         ),

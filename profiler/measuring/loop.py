@@ -36,7 +36,7 @@ _PACE_AFTER_S: Final = 20.0
 _FUNCTIONS_S: Final = 1.0
 _START_UP_S: Final = 0.12
 _PERF_S: Final = 0.3
-_RESTART_PROXY_S: Final = 0.2
+_RESTART_PROXY_S: Final = 0.07
 
 
 @dataclass(frozen=True)

@@ -325,7 +325,10 @@ def _service(maker: _Maker, caller: _Caller) -> Service:
             return Service(name, replicas, Sidecar("none", "none"))
     with_sidecar = [owner for owner in caller.owners if maker.injection.has_sidecar(owner)]
     if caller.owners and not with_sidecar:
-        return Service(name, replicas, Sidecar("none", "none"))
+        behind = service is not None and any(
+            maker.injection.has_waypoint(service.labels, owner) for owner in caller.owners
+        )
+        return Service(name, replicas, Sidecar("none", "waypoint" if behind else "none"))
     if len(with_sidecar) < len(caller.owners):
         maker.remarks.append(
             Assumption(f"{place}.sidecar", "some of its workloads have none; all counted as if they had")

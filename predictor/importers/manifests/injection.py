@@ -9,6 +9,8 @@ from predictor.importers.manifests.objects import mappings, text_of
 from predictor.importers.manifests.workloads import ROOT_NAMESPACE, SYSTEM_NAMESPACES, Workload
 
 _INJECT: Final = "sidecar.istio.io/inject"
+_MODE: Final = "istio.io/dataplane-mode"
+_WAYPOINT: Final = "istio.io/use-waypoint"
 _TRAFFIC: Final = "traffic.sidecar.istio.io/"
 _YES: Final = ("true", "yes", "y", "on")
 _EVERYTHING: Final = ("*", "0.0.0.0/0")
@@ -41,11 +43,23 @@ class Injection:
             return True
         return self._by_default(workload, namespace)
 
+    def has_waypoint(self, labels: Mapping[str, str], workload: Workload) -> bool:
+        """Whether calls to a Service with these labels, of pods without a sidecar, pass a waypoint.
+
+        The pods must be in ambient mode, by their label or that of the namespace. The Service's label names a waypoint,
+        or says `none`; without it that of the namespace counts.
+        """
+        namespace = self.namespaces.get(workload.namespace, {})
+        mode = workload.labels.get(_MODE, namespace.get(_MODE))
+        return mode == "ambient" and labels.get(_WAYPOINT, namespace.get(_WAYPOINT, "none")) != "none"
+
     def _by_default(self, workload: Workload, namespace: Mapping[str, str]) -> bool:
         name = workload.namespace
-        if "ambient" in (namespace.get("istio.io/dataplane-mode"), workload.labels.get("istio.io/dataplane-mode")):
+        if "ambient" in (namespace.get(_MODE), workload.labels.get(_MODE)):
             self._remark(
-                f"{name}\0ambient", f"namespace {name} is in ambient mode, whose node proxies a graph lacks; none"
+                f"{name}\0ambient",
+                f"namespace {name} is in ambient mode, whose node proxies a graph lacks; none, or the waypoint that "
+                f"{_WAYPOINT} names",
             )
             return False
         if name == ROOT_NAMESPACE:

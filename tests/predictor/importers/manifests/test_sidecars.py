@@ -13,7 +13,7 @@ from tests.predictor.importers.manifests.objects import app, env, front, graph_o
 
 WEB = front(env(A="http://stock:7000"), namespace="shop")
 GRPC: dict[str, Any] = {"name": "grpc", "port": 7000, "targetPort": "api"}
-NONE, HTTP = Sidecar("none", "none"), Sidecar("http", "http")
+NONE, HTTP, WAYPOINT = Sidecar("none", "none"), Sidecar("http", "http"), Sidecar("none", "waypoint")
 PORTS = "traffic.sidecar.istio.io/"
 
 
@@ -73,6 +73,35 @@ def test_namespace_and_pod_say_where_sidecars_are_injected(
     stock = app("stock", port=GRPC, namespace="shop", labels=labels, annotations=annotations)
     graph = graph_of(tmp_path, WEB, stock, named("Namespace", "shop", labels=namespace))
     assert graph.service("stock").sidecar == expected
+
+
+AMBIENT = {"istio.io/dataplane-mode": "ambient"}
+BEHIND = {"istio.io/use-waypoint": "shop-waypoint"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "service", "pod", "expected"),
+    [
+        (AMBIENT | BEHIND, {}, {}, WAYPOINT),
+        (AMBIENT, BEHIND, {}, WAYPOINT),
+        (AMBIENT | BEHIND, {"istio.io/use-waypoint": "none"}, {}, NONE),
+        (AMBIENT, {}, {}, NONE),
+        ({"istio-injection": "disabled"} | BEHIND, {}, {}, NONE),
+        (BEHIND | {"istio-injection": "disabled"}, {}, AMBIENT, WAYPOINT),
+        (AMBIENT | BEHIND, {}, {"istio.io/dataplane-mode": "none"}, NONE),
+        (AMBIENT | BEHIND, {}, {"sidecar.istio.io/inject": "true"}, HTTP),
+    ],
+)
+def test_services_in_ambient_mode_are_behind_the_waypoint_that_a_label_names(
+    tmp_path: Path, namespace: Any, service: Any, pod: Any, expected: Sidecar
+) -> None:
+    stock = app("stock", port=GRPC, namespace="shop", labels=pod)
+    for item in stock:
+        if item["kind"] == "Service":
+            item["metadata"]["labels"] = service
+    graph = graph_of(tmp_path, WEB, stock, named("Namespace", "shop", labels=namespace))
+    assert graph.service("stock").sidecar == expected
+    assert {call.tls for call in graph.calls} <= {"none"}
 
 
 def test_a_namespace_that_does_not_ask_has_none_where_another_asks(tmp_path: Path) -> None:
