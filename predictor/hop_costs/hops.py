@@ -1,12 +1,13 @@
 """Which measured configurations stand for a hop of the graph. Pure.
 
-The exact one is preferred; else a hop is put together: each side's sidecar from a hop with a sidecar on that side only,
-or from that side's share of a hop with both; a filter from what it added to another hop of the same protocol.
+The exact one is preferred, unless another was measured at more temperatures; else a hop is put together: each side's
+sidecar from a hop with a sidecar on that side only, or from that side's share of a hop with both; a filter from what it
+added to another hop of the same protocol.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Final
 
 from predictor.graph.types import PROTOCOLS
@@ -80,15 +81,15 @@ class Resolver:
         if kind.client == kind.server == "none":
             return ()
         exact = self._sides(kind, kind.filters)
-        if exact is not None:
-            return exact
-        parts = self._sides(kind, ()) if kind.filters else None
-        for name in kind.filters:
-            added = self._filter(kind, name)
-            if parts is None or added is None:
-                return None
-            parts += added
-        return parts
+        noted = len(self.notes)
+        plain = self._sides(kind, ()) if kind.filters else None
+        if plain is not None and _temperatures(plain) > _temperatures(exact):
+            added = [self._filter(kind, name) for name in kind.filters]
+            known = [parts for parts in added if parts is not None]
+            if len(known) == len(added):
+                return (*plain, *chain.from_iterable(known))
+        del self.notes[noted:]
+        return exact
 
     def _sides(self, kind: Kind, filters: tuple[str, ...]) -> tuple[Part, ...] | None:
         protocols = kind.treated
@@ -136,13 +137,16 @@ class Resolver:
 
     def _side(self, protocol: str, side: int, tls: str, filters: tuple[str, ...]) -> Part | None:
         own, other = SIDES[side], SIDES[1 - side]
-        if points := self._points(Need(protocol, own, tls, filters)):
-            return Part(side, points)
+        alone = self._points(Need(protocol, own, tls, filters))
         if filters and side == CLIENT:  # on a hop with both sidecars the server's has them
-            return None
-        if points := self._points(Need(protocol, "both", tls, filters)):
-            self.notes.append(f"a {protocol} sidecar on the {own} side alone: its share of a hop with both")
-            return Part(side, points, side)
+            return Part(side, alone) if alone else None
+        both = self._points(Need(protocol, "both", tls, filters))
+        if alone and len(alone) >= len(both):
+            return Part(side, alone)
+        if both:
+            why = ", which was measured at more temperatures" if alone else ""
+            self.notes.append(f"a {protocol} sidecar on the {own} side alone: its share of a hop with both{why}")
+            return Part(side, both, side)
         if not filters and (points := self._points(Need(protocol, other, tls, filters))):
             self.notes.append(f"a {protocol} sidecar on the {own} side: taken as one on the {other} side")
             return Part(side, points)
@@ -189,6 +193,11 @@ class Resolver:
                 return f"{lacks}; {need} cannot be measured with {self._proxy} over {self._transport}"
         command = measuring_command(missing, self._proxy, self._transport, self._placements)
         return f"{lacks}; measure with: {command}"
+
+
+def _temperatures(parts: Sequence[Part] | None) -> int:
+    """At how many temperatures the least known part was measured; 0 for nothing."""
+    return min((len(part.points) for part in parts or ()), default=0)
 
 
 def _unusual(item: Configuration) -> tuple[bool, int, int, int]:
