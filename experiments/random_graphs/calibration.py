@@ -12,7 +12,7 @@ _BEYOND: Final = 4.0
 """A percentile is measured well enough to learn from where so many requests are beyond it."""
 
 _KNOWN: Final = 0.5
-"""CPU is measured well enough to learn from where half of its 95 % interval is at most that part of it."""
+"""A figure is measured well enough to learn from where half of its 95 % interval is at most that part of it."""
 
 _PERCENTS: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
@@ -31,16 +31,19 @@ class Scored:
 
 def scored(document: Mapping[str, Any], found: Prediction) -> dict[str, Scored]:
     """The figures of a validation, predicted and measured; without those that were measured as nothing, or poorly."""
-    pairs = {name: (_percentile(name, found), document["latency"][f"measured_{name}_ns"]) for name in _PERCENTS}
-    pairs["cpu"] = _profiled(found.vcpu.value, found, "cpu"), document["cpu"]["measured_vcpu"]
+    latency, cpu = document["latency"], document["cpu"]
+    figures = {
+        name: (_percentile(name, found), latency[f"measured_{name}_ns"], latency[f"measured_{name}_ci95_ns"])
+        for name in _PERCENTS
+    }
+    figures["cpu"] = _profiled(found.vcpu.value, found, "cpu"), cpu["measured_vcpu"], cpu["measured_ci95_vcpu"]
     requests = document["rate_rps"] * document["rounds"] * document["seconds"]
-    low, high = document["cpu"]["measured_ci95_vcpu"]
-    if high - low > 2.0 * _KNOWN * document["cpu"]["measured_vcpu"]:
-        del pairs["cpu"]
     return {
         name: Scored(predicted, measured)
-        for name, (predicted, measured) in pairs.items()
-        if min(predicted.value, measured) > 0.0 and round(requests * _beyond(name), 6) >= _BEYOND
+        for name, (predicted, measured, (low, high)) in figures.items()
+        if min(predicted.value, measured) > 0.0
+        and high - low <= 2.0 * _KNOWN * measured
+        and round(requests * _beyond(name), 6) >= _BEYOND
     }
 
 
