@@ -93,13 +93,18 @@ def key(level: float) -> str:
 
 
 def learnt(scores: Mapping[str, Mapping[float, Iterable[float]]]) -> dict[str, dict[str, float]]:
-    """What the file has of each figure, from the scores of graphs by figure and level. Raises `ValueError`: too few."""
+    """What the file has of each figure, from the scores of graphs by figure and level. Raises `ValueError`: too few.
+
+    The error of a higher level is no smaller, so that its interval holds that of a lower one.
+    """
     found: dict[str, dict[str, float]] = {}
     for figure, by_level in scores.items():
-        for level, values in by_level.items():
+        least = 0.0
+        for level, values in sorted(by_level.items()):
             each = list(values)
             error = quantile(each, level)
             if error is None:
                 raise ValueError(f"{figure}: {len(each)} graphs, at least {fewest(level)} are needed for {level:.0%}")
-            found.setdefault(figure, {"graphs": len(each)})[key(level)] = error
+            least = max(least, error)
+            found.setdefault(figure, {"graphs": len(each)})[key(level)] = least
     return found

@@ -140,6 +140,11 @@ def test_what_is_shipped_follows_from_the_graphs_that_it_names() -> None:
     assert not {f"seed-{number}" for number in range(101, 121)} & set(shipped["graphs"])
 
 
+def test_the_error_of_a_higher_level_is_no_smaller() -> None:
+    found = learnt({"cpu": {0.95: [0.1] * 19, 0.8: [0.2] * 19}})["cpu"]
+    assert (found[key(0.95)], found[key(0.8)]) == (0.2, 0.2)
+
+
 def test_too_few_graphs_are_refused() -> None:
     with pytest.raises(ValueError, match="cpu: 18 graphs, at least 19"):
         learnt({"cpu": {0.95: [0.1] * 18}})
