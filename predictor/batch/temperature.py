@@ -56,6 +56,7 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
         cpus=cpus_of(rows)[rows.node_graph],
         caller=rows.caller,
         callee=rows.callee,
+        calls=np.maximum(times, 1.0),
         in_a_row=in_a_row,
         at_once=at_once,
         first=first,

@@ -132,8 +132,9 @@ class Visits:
 
     By service: own time and answer time without sidecars in ns, visits per second of a replica of its deployment, how
     many services one of its requests visits (itself included), whether it waits for calls, the share of its CPU that
-    others use, the CPUs of its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls in a row,
-    calls at the same time, whether it is in its caller's first stage.
+    others use, the CPUs of its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls for one
+    request of the caller, at least one, and how many of them are in a row; calls at the same time, whether it is in its
+    caller's first stage.
     """
 
     own_ns: Floats
@@ -145,6 +146,7 @@ class Visits:
     cpus: Floats
     caller: Indices
     callee: Indices
+    calls: Floats
     in_a_row: Floats
     at_once: Floats
     first: Booleans
@@ -156,9 +158,9 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
     And where they would be by idle time alone.
     """
     own, answer = visits.own_ns, visits.answer_ns
-    between = np.maximum(1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS) - answer, 0.0)
+    each_ns = 1e9 / np.maximum(visits.rates, 1e9 / _SELDOM_NS)
     gaps, reached = np.array(curve or [(0.0, 0.0)]).T
-    own_idle, answer_idle, between_idle = (np.interp(gap, gaps, reached) for gap in (own, answer, between))
+    own_idle, answer_idle = (np.interp(gap, gaps, reached) for gap in (own, answer))
     shape = (len(CURRENCIES), 2, len(visits.caller))
     cold, idle = np.empty(shape), np.empty(shape)
     for start in range(0, len(visits.caller), _BLOCK):
@@ -167,7 +169,10 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
         answered, at_once = answer[callee], visits.at_once[edges]
         processes = 2.0 * (visits.visited[callee] - 1.0)
         use, calling_use = visits.use[callee], visits.use[caller]
-        arriving = _cooled(factor * between_idle[callee], between[callee], use)
+        # Of several calls for one request the first comes after all of the time between, the others find it warm.
+        calls = visits.calls[edges]
+        between = np.maximum(calls * each_ns[callee] - answered, 0.0)
+        arriving = _cooled(factor * np.interp(between, gaps, reached), between, use)
         answering = _cooled(factor * answer_idle[callee], answered, use)
         leaving = _cooled(factor * own_idle[caller], own[caller], calling_use)
         back = _cooled(factor * answer_idle[callee], answered, calling_use, processes / visits.cpus[caller])
@@ -175,7 +180,7 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
         outside = visits.caller[edges] < 0
         for number, found in enumerate((cold, idle)):
             found[:, 0, edges] = np.where(outside, 0.0, (leaving[number] * first + back[number]) / at_once)
-            found[:, 1, edges] = arriving[number] + answering[number] * last
+            found[:, 1, edges] = arriving[number] / calls + answering[number] * last
     return cold, idle
 
 
@@ -308,6 +313,7 @@ def _visits(
         cpus=np.full(count, plan.cpus),
         caller=caller,
         callee=callee,
+        calls=np.array([max(call.calls_per_request, 1.0) for call in edges]),
         in_a_row=np.array([max(call.calls_per_request, 1.0) / _at_once(call) for call in edges]),
         at_once=np.array([at_once.get(call.id, 1.0) for call in edges]),
         first=np.array([first.get(call.id, False) for call in edges]),
