@@ -69,6 +69,12 @@ SHOWN: Final = (
         where=("component", ("overhead", "ipc", "parsing", "redirect")),
     ),
     Shown("repeatability", ("figure", "before", "after"), table=1),
+    Shown(
+        "envoy_versions",
+        ("cell", "version", "latency, µs", "against the version before", "CPU, µs", "CPU against the version before"),
+        where=("cell", ("HTTP/1.1", "HTTP/2", "gRPC")),
+    ),
+    Shown("duet", ("case", "runs", "any verdict better or worse", "its component in latency", "in CPU")),
     Shown("load_generators", ("generator", "server", "p50, µs", "p99, µs", "CPU of generator, µs")),
     Shown("user_time", ("run", "proxy", "symbols", "eh_frame", "ladder")),
     Shown("import_speed", ("traces", "spans", "spans/s (CPU)", "peak MiB")),
