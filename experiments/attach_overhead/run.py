@@ -21,11 +21,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from experiments.machine import IN_SHORT, MACHINE, machine_text
+from experiments.measuring import measuring_run
 from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.targets import local_targets
 from profiler.attribution.statistics import Floats, bootstrap_interval
-from profiler.errors import MeshInsightError
 from profiler.files.writing import write_whole
 from profiler.host.accounting import Noise, NoiseReading
 from profiler.host.environment import describe_environment
@@ -35,7 +35,6 @@ from profiler.planning.cells import ANCHOR_SCENE, Cell, Plan, Scene
 from profiler.planning.settings import ProfileSettings
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import Deployment
-from profiler.testbed.run import Run, measuring_lock
 from profiler.vocabulary.hop import CLIENT, Hop
 from profiler.vocabulary.load import Load
 from profiler.vocabulary.protocols import HTTP1, TCP
@@ -135,7 +134,7 @@ class AttachBench(Bench):
         return Round(rates, left, estimated_ratio, messages_per_s, Noise.between(before, Noise.read()))
 
 
-def main() -> int:
+def main() -> None:
     """Measure, and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=8)
@@ -145,14 +144,10 @@ def main() -> int:
     options = parser.parse_args()
     options.results.mkdir(exist_ok=True, parents=True)
     plan = Plan(tuple(Cell(hop, Scene("hot", load)) for hop, load in SCENES.values()))
-    try:
-        with measuring_lock(), Run.start() as run:
-            run.suspend_autogroup()
-            with AttachBench(run, plan, ProfileSettings(seed=SEED), default_toolbox()) as bench:
-                rounds = measure(bench, options.rounds, options.seconds, options.max_overhead)
-    except MeshInsightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    with measuring_run() as run:
+        run.suspend_autogroup()
+        with AttachBench(run, plan, ProfileSettings(seed=SEED), default_toolbox()) as bench:
+            rounds = measure(bench, options.rounds, options.seconds, options.max_overhead)
     document = {
         "question": QUESTION,
         "date": time.strftime("%Y-%m-%d"),
@@ -165,7 +160,6 @@ def main() -> int:
     write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
     write_whole(options.results / "result.md", text_of(document))
     print(verdict(document))
-    return 0
 
 
 def measure(bench: AttachBench, rounds: int, seconds: float, max_overhead: float) -> dict[str, list[Round]]:
@@ -265,4 +259,4 @@ def verdict(document: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -20,6 +20,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from experiments.machine import IN_SHORT, MACHINE, machine_text
+from experiments.measuring import measuring_run
 from profiler.attach.attach import attach
 from profiler.attach.measuring import Settings
 from profiler.attach.results import Attached
@@ -33,7 +34,7 @@ from profiler.host.programs import first_line
 from profiler.symbols.catalogue import Catalogue, parse_catalogues
 from profiler.symbols.stacks import Stack
 from profiler.testbed.certificates import make_certificates
-from profiler.testbed.run import Run, measuring_lock
+from profiler.testbed.run import Run
 from profiler.vocabulary.addresses import SERVER_NAME, Address, Certificates
 from profiler.vocabulary.components import PARSING, PROXY_CORE, RUNTIME, TLS
 from profiler.vocabulary.cpu_states import USER
@@ -229,7 +230,7 @@ class Bench:
         return Scene(found, self.result().rate_rps(start_ns, end_ns))
 
 
-def main() -> int:
+def main() -> None:
     """Measure, and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in PROXIES:
@@ -240,13 +241,9 @@ def main() -> int:
     options = parser.parse_args()
     programs = {name: str(Path(vars(options)[name]).resolve()) for name in PROXIES}
     options.results.mkdir(exist_ok=True, parents=True)
-    try:
-        with measuring_lock(), Run.start() as run:
-            scenes = measure(Bench(run), programs, Settings(options.seconds, options.max_overhead))
+    with measuring_run() as run:
+        scenes = measure(Bench(run), programs, Settings(options.seconds, options.max_overhead))
         versions = {name: version(program) for name, program in programs.items()}
-    except MeshInsightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
     document = {
         "question": QUESTION,
         "date": time.strftime("%Y-%m-%d"),
@@ -259,7 +256,6 @@ def main() -> int:
     write_whole(options.results / "result.json", json.dumps(document, indent=1) + "\n")
     write_whole(options.results / "result.md", text_of(document))
     print(verdict(document))
-    return 0
 
 
 def version(program: str) -> str:
@@ -333,4 +329,4 @@ def verdict(document: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

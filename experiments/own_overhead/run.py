@@ -25,8 +25,9 @@ from matplotlib.axes import Axes
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from experiments.machine import IN_SHORT, MACHINE, machine_text
+from experiments.measuring import measuring_run
 from profiler.attribution.statistics import Floats, bootstrap_interval, spread_ties
-from profiler.errors import MeshInsightError, ProcessError
+from profiler.errors import ProcessError
 from profiler.evaluation.windows import Phase
 from profiler.files.writing import write_whole
 from profiler.host.accounting import Noise
@@ -40,7 +41,6 @@ from profiler.planning.settings import ProfileSettings
 from profiler.profile.bounds import LATENCY_RATIO, THROUGHPUT_RATIO
 from profiler.proxies.registry import find_proxy
 from profiler.testbed.deployment import Deployment
-from profiler.testbed.run import Run, measuring_lock
 from profiler.vocabulary.components import CLIENT_APP
 from profiler.vocabulary.hop import BOTH, Hop
 from profiler.vocabulary.load import Load
@@ -260,7 +260,7 @@ def has_perf_events(pid: int) -> bool:
         return False
 
 
-def main() -> int:
+def main() -> None:
     """Measure, and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
@@ -271,15 +271,11 @@ def main() -> int:
     installed = [name for name, tracer in TRACERS.items() if shutil.which(tracer.program)]
     treatments = [NOTHING, AGAIN, *OURS, *installed]
     plan = Plan(tuple(Cell(hop, Scene("hot", load)) for hop, load in SCENES.values()))
-    try:
-        with measuring_lock(), Run.start() as run:
-            run.suspend_autogroup()
-            with OverheadBench(run, plan, ProfileSettings(seed=SEED), default_toolbox()) as bench:
-                readings = measure(bench, treatments, options.rounds, options.seconds)
-                repeated = bench.repeated_windows
-    except MeshInsightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    with measuring_run() as run:
+        run.suspend_autogroup()
+        with OverheadBench(run, plan, ProfileSettings(seed=SEED), default_toolbox()) as bench:
+            readings = measure(bench, treatments, options.rounds, options.seconds)
+            repeated = bench.repeated_windows
     document = {
         "question": QUESTION,
         "date": time.strftime("%Y-%m-%d"),
@@ -294,7 +290,6 @@ def main() -> int:
     write_whole(options.results / "result.md", text_of(document))
     draw(document, options.results / "result.png")
     print("\n".join(findings(document)))
-    return 0
 
 
 def measure(bench: OverheadBench, treatments: Sequence[str], rounds: int, seconds: float) -> Readings:
@@ -464,4 +459,4 @@ def draw_ratio(axis: Axes, document: Mapping[str, Any], ratio: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,7 +4,7 @@ Usage: python experiments/random_graphs/run.py --seeds 1-20 --profile DIR [--sec
        python experiments/random_graphs/run.py --seeds 1-20 --generate-only [--results DIR]
        python experiments/random_graphs/run.py --seeds 1-20 --profile DIR --rescore RESULTS/VERSION
        python experiments/random_graphs/run.py --seeds 1-40 --profile DIR --calibrate RESULTS/VERSION [--calibrate …]
-Seeds 1 to 40 are for development, 101 to 120 for reporting.
+Seeds below 100 are for development, 101 to 120 for reporting.
 """
 
 import argparse

@@ -42,8 +42,8 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
     visits = np.bincount(rows.deployment, flow.node_rates, rows.deployments) / replicas
     times = rows.numbers["calls_per_request"]
     parallel = rows.choices["repeat"] == _PARALLEL
-    in_a_row = np.where(parallel, 1.0, np.maximum(times, 1.0))
-    first, at_once, calling = _stages(rows, flow, np.where(parallel, np.maximum(times, 1.0), 1.0))
+    calls = np.maximum(times, 1.0)
+    first, at_once, calling = _stages(rows, flow, np.where(parallel, calls, 1.0))
     use = rows.numbers["cpu_use"]
     use = np.where(np.isnan(use), ASSUMED_USE, use)
     return Visits(
@@ -56,8 +56,8 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
         cpus=cpus_of(rows)[rows.node_graph],
         caller=rows.caller,
         callee=rows.callee,
-        calls=np.maximum(times, 1.0),
-        in_a_row=in_a_row,
+        calls=calls,
+        in_a_row=np.where(parallel, 1.0, calls),
         at_once=at_once,
         first=first,
     )

@@ -106,8 +106,8 @@ class _Times:
         self.calls: dict[str, _Waited] = {}
         self.main: dict[str, list[Call]] = {}
         self.stages: dict[str, list[float]] = {}
+        self.cpus = usable(plan.cpus)
         self._hops = hops
-        self._cpus = usable(plan.cpus)
         for names in heights(plan):
             stages = [[self._begun(stage.calls) for stage in plan.handlings[name].stages] for name in names]
             _vary([one for begun in stages for one in begun if isinstance(one, _Stage)], hops.waits)
@@ -149,17 +149,17 @@ class _Times:
         ]  # fmt: skip
         total += sum(each * self._hops.means[call.id] for call, each in zip(calls, behind, strict=True))
         work = sum(call.calls_per_request * mean for call, (mean, _) in zip(calls, ones, strict=True))
-        part = uneven(self._cpus)
-        if work > self._cpus * (1.0 - part) * total:
-            total = work / self._cpus + part * total
+        part = uneven(self.cpus)
+        if work > self.cpus * (1.0 - part) * total:
+            total = work / self.cpus + part * total
             excess, behind = ([part * each for each in parts] for parts in (excess, behind))
             deciding = [
-                call.calls_per_request / _times(call) / self._cpus + part * decides
+                call.calls_per_request / _times(call) / self.cpus + part * decides
                 for call, decides in zip(calls, deciding, strict=True)
             ]
             numbers = [call.calls_per_request for call in calls]
             variance *= part**2
-            variance += sum(n * v for n, (_, v) in zip(numbers, ones, strict=True)) / self._cpus**2
+            variance += sum(n * v for n, (_, v) in zip(numbers, ones, strict=True)) / self.cpus**2
         for call, (mean, one_variance), decides, above in zip(calls, ones, deciding, excess, strict=True):
             self._note(call, mean, one_variance, decides * _times(call), above)
         for call, each in zip(calls, behind, strict=True):
@@ -300,7 +300,7 @@ def answer(
             edge_weights[call.id] = counted + of_hop + weight * one.hop_factor
         for call in handling.background:
             if call.calls_per_request >= RAREST and (taken := times.one(call)[0]) > 0.0:
-                counted = weight * call.calls_per_request * min(taken, left) / taken / usable(plan.cpus)
+                counted = weight * call.calls_per_request * min(taken, left) / taken / times.cpus
                 edge_weights[call.id] = counted
                 services[call.callee] += counted
                 delay += counted * taken

@@ -54,10 +54,11 @@ class Sampler:
         answers: dict[str, Floats] = {}
         self._uses = Counter(entry.service for entry in entries)
         self._uses.update(call.callee for handling in plan.handlings.values() for call in handling.calls)
+        cpus = usable(plan.cpus)
         for name in reversed(plan.order):
             total = np.repeat(self._own(services[name].service_time)[None], 2, axis=0)
             for stage in plan.handlings[name].stages:
-                total += self._stage(stage.calls, answers, usable(plan.cpus))
+                total += self._stage(stage.calls, answers, cpus)
             answers[name] = total
         return np.asarray(self._mixed(entries, answers) + np.array(delays_ns)[:, None])
 

@@ -6,7 +6,6 @@ service time, whose values follow a fixed sequence that fills its distribution e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final
 
 from predictor.graph.plan import execution_plan, request_rates, sidecar_modes
@@ -26,8 +25,6 @@ _LARGEST_BYTES: Final = 16 << 20
 
 NEIGHBOURS_USE: Final = 5.0
 """How fast the neighbours of cold cells evict, next to programs that use all CPUs: see `EVICTION_NS`, a judgement."""
-
-_NO_HANDLING: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def applications_of(graph: CallGraph) -> dict[str, str]:
@@ -75,12 +72,13 @@ def without_mesh(deployed: Application) -> Application:
 
 
 def as_deployed(
-    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: Mapping[str, float] = _NO_HANDLING
+    graph: CallGraph, rate_rps: float, cpus: int, cpu_use: float | None, handling_ns: Mapping[str, float]
 ) -> CallGraph:
     """The graph with what the testbed makes of it: one node, one replica of each, and the rate of the load.
 
     `cpu_use` is that of the node without sidecars (`node_use`), and `handling_ns` what each service needs for a
-    request on top of its service time (`handling_ns_of`). The temperature is left to the model.
+    request on top of its service time (`handling_ns_of`), nothing where it is not named. The temperature is left to
+    the model.
     """
     factor = rate_rps / sum(entry.rate_rps for entry in graph.ingress)
     return replace(

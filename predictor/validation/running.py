@@ -249,7 +249,7 @@ def _require_memory(deployed: Mapping[str, Application]) -> None:
 def _require_carried(cases: Sequence[Case], model: FittedModel, rate_rps: float, cpus: int) -> None:
     """Without a finite prediction there is nothing to score."""
     for case in cases:
-        deployed = as_deployed(case.graph, rate_rps, cpus, 0.5)
+        deployed = as_deployed(case.graph, rate_rps, cpus, 0.5, {})
         found = predict(deployed, model, replace(case.options, samples=0, intervals=False))
         if not found.latency["mean"].finite:
             raise MeshInsightError(

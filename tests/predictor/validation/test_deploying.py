@@ -47,7 +47,7 @@ def test_the_baseline_has_no_sidecar_and_is_the_same_for_what_ifs_of_sidecars() 
 
 
 def test_what_is_predicted_is_one_node_with_one_replica_at_the_rate_that_was_sent() -> None:
-    found = as_deployed(graph(Call("a->b", "a", "b")), 20.0, 2, 0.3)
+    found = as_deployed(graph(Call("a->b", "a", "b")), 20.0, 2, 0.3, {})
     assert [service.replicas for service in found.services] == [1, 1]
     assert found.ingress[0].rate_rps == 20.0
     assert (found.cluster.nodes, found.cluster.cpus_per_node, found.cluster.cpu_use) == (1, 2.0, 0.3)
