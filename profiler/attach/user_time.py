@@ -20,8 +20,6 @@ USER_UNRESOLVED: Final = "user_unresolved"
 
 _MUCH_UNRESOLVED: Final = 0.1
 """More than this without a name is worth a warning."""
-_USEFUL_UNRESOLVED: Final = 0.5
-"""Names that leave more than this unresolved say too little to be shown: a stripped binary."""
 
 
 def split_user_time(program: Program, sampled: SampledTimes) -> tuple[dict[str, float], str | None]:
@@ -32,7 +30,7 @@ def split_user_time(program: Program, sampled: SampledTimes) -> tuple[dict[str, 
         return {USER: 1.0}, doubt
     functions = by_function(sampled.user, tables)
     split = split_by_symbols(user_histogram(functions, sampled.user_samples, 1.0), catalogue)
-    if split.unresolved_share > _USEFUL_UNRESOLVED:
+    if not split.useful:
         return {USER: 1.0}, (
             f"user time is not split: {split.unresolved_share:.0%} of it is in functions without names "
             f"({program.path} is stripped); run a build with symbols, or put its debug file below /usr/lib/debug"

@@ -35,6 +35,7 @@ from profiler.attribution.latency import (
 from profiler.attribution.statistics import middle, spread_ties
 from profiler.evaluation.cooling import cooling_point
 from profiler.evaluation.cpu_costs import CpuCostFit, CpuCosts
+from profiler.evaluation.latency_hits import CLOCK_RESOLUTION_NS, LatencyHits, median_ns
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
 from profiler.evaluation.user_split import UserSplits
@@ -61,7 +62,6 @@ from profiler.vocabulary.cpu_states import IDLE, REST
 from profiler.vocabulary.hop import NONE, WAYPOINT, Hop, label_of
 from profiler.vocabulary.load import Load
 
-_CLOCK_RESOLUTION_NS: Final = 1000
 _FEWEST_ROUNDS: Final = 2
 _OTHERS_SHARE: Final = 0.05
 """Share of the CPUs that foreign processes may use before a cell says so."""
@@ -78,31 +78,19 @@ class Assembly:
         self._plan = plan
         self._readings = readings
         self._user_splits = UserSplits(readings)
-        self.probe_hit_ns = self._in_place_hit_ns() or loop_hit_ns
         self._cpu_costs = CpuCostFit(readings.cpu)
+        self._hits = LatencyHits(readings.latency, loop_hit_ns)
+        self.probe_hit_ns = self._hits.overall_ns()
 
-    def _in_place_hit_ns(self) -> float | None:
-        """Cost of one probe hit where it is paid: without sidecars, latency in bursts − between them, per piece.
-
-        Only hops without sidecars calibrate, so the closure of those with sidecars stays a test.
-        """
-        serial = [point for point in self._readings.latency if _direct(point) and point[1].load.serial]
-        windows = [window for point in serial for window in self._readings.latency[point]]
-        costs = [
-            (_median(window.burst_ns) - _median(window.gap_ns)) / window.exchanges.segments.sum(axis=1).mean()
-            for window in windows
-            if window.exchanges is not None and len(window.burst_ns) and len(window.gap_ns)
-        ]
-        return max(0.0, float(np.median(costs))) if costs else None
-
-    def _tables(self, windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
-        """The exchanges of windows as they are without probes.
+    def _tables(self, cell: Cell, point: Point, windows: Sequence[LatencyWindow]) -> list[ExchangeTable]:
+        """The exchanges of windows at `point`, as a part of the cell, as they are without probes.
 
         A free scheduler may place processes in another way in bursts than outside of them, where latency is measured:
         exchanges are drawn so that as many of their hand-overs go to another CPU there.
         """
+        hit_ns = self._hits.of(point, cell.hop)
         return [
-            window.exchanges.without_probes(self.probe_hit_ns).with_more_crossings(window.fewer_reschedulings)
+            window.exchanges.without_probes(hit_ns).with_more_crossings(window.fewer_reschedulings)
             for window in windows
             if window.exchanges is not None
         ]
@@ -200,7 +188,10 @@ class Assembly:
         )
 
     def _latency_rounds(self, cell: Cell, chosen: Chosen, redirect: Redirect) -> LatencyRounds:
-        windows, baseline = (self._tables(chosen(part)) for part in self._windows(cell))
+        points = ((cell.hop, cell.scene), cell.baseline)
+        windows, baseline = (
+            self._tables(cell, point, chosen(part)) for point, part in zip(points, self._windows(cell), strict=True)
+        )
         return LatencyRounds(windows, baseline, self._latency_rungs(cell, chosen), redirect)
 
     def _latency_rungs(self, cell: Cell, chosen: Chosen) -> tuple[LatencyRung, ...]:
@@ -208,7 +199,8 @@ class Assembly:
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            tables = self._tables(chosen(self._readings.latency[rung.hop, cell.scene]))
+            point = (rung.hop, cell.scene)
+            tables = self._tables(cell, point, chosen(self._readings.latency[point]))
             waits = _wait_component(rung, filter_wait_component)
             shares, error = (found.by_role, found.error) if found else (None, 0.0)
             rungs.append(LatencyRung(rung.component, tables, rung.outside, waits, shares, error))
@@ -225,19 +217,19 @@ class Assembly:
         windows, baseline = self._cpu_windows(cell)
         costs = self._cpu_costs.without(cell.hop)
 
-        def corrected(entries: Sequence[CpuWindow]) -> list[CpuRound]:
-            return [_cpu_round(window, costs, cell.scene.temperature) for window in entries]
+        def corrected(hop: Hop, entries: Sequence[CpuWindow]) -> list[CpuRound]:
+            return [_cpu_round(window, costs.of(hop), cell.scene.temperature) for window in entries]
 
         rungs = []
         for rung in ladder(cell.hop):
             found = self._entered(cell, rung)
-            of_rung = corrected(self._readings.cpu[rung.hop, cell.scene])
+            of_rung = corrected(rung.hop, self._readings.cpu[rung.hop, cell.scene])
             server = _wait_component(rung, filter_server_component)
             share, error = (found.share, found.error) if found else (None, 0.0)
             rungs.append(CpuRung(rung.component, of_rung, rung.outside, server, share, error))
         if not windows or not baseline or not all(rung.rounds for rung in rungs):
             return None
-        return CpuRounds(corrected(windows), corrected(baseline), tuple(rungs))
+        return CpuRounds(corrected(cell.hop, windows), corrected(cell.baseline[0], baseline), tuple(rungs))
 
     def _entered(self, cell: Cell, rung: Rung) -> Entered | None:
         """What function ranges tell of a rung above the protocol's own; None where the ladder has to tell.
@@ -299,7 +291,7 @@ class Assembly:
         probed = [window.probed_ns for window in windows]
         unprobed = [window.unprobed_ns for window in windows]
         return profile.Perturbation(
-            latency_ratio=_ratio([_median(p) / _median(u) for p, u in zip(probed, unprobed, strict=True)]),
+            latency_ratio=_ratio([median_ns(p) / median_ns(u) for p, u in zip(probed, unprobed, strict=True)]),
             throughput_ratio=_ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
             proxy_cpu_ratio=_ratio(proxy),
         )
@@ -311,7 +303,7 @@ class Assembly:
         if not anchors:
             return None
         at_s = np.array([anchor.at_s for anchor in anchors])
-        medians_ns = np.array([_median(anchor.free_ns) for anchor in anchors])
+        medians_ns = np.array([median_ns(anchor.free_ns) for anchor in anchors])
         nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
         return float(np.median(medians_ns) / np.median(nearest))
 
@@ -324,7 +316,7 @@ class Assembly:
         if not anchors:
             return None
         baseline = self._readings.latency[ANCHOR_HOP.baseline, ANCHOR_SCENE]
-        medians_ns = [_median(window.free_ns) for window in anchors]
+        medians_ns = [median_ns(window.free_ns) for window in anchors]
         start_s = anchors[0].at_s
         low, high = np.percentile(medians_ns, [10, 90])
         return profile.Anchor(
@@ -341,7 +333,7 @@ class Assembly:
             ],
             median_with_p50_ns=float(np.median(medians_ns)),
             median_by_temperature_ns={
-                temperature: float(np.median([_median(window.free_ns) for window in self._anchors(temperature)]))
+                temperature: float(np.median([median_ns(window.free_ns) for window in self._anchors(temperature)]))
                 for temperature in dict.fromkeys(scene.temperature for scene in self._plan.scenes)
                 if self._anchors(temperature)
             },
@@ -450,16 +442,8 @@ def _wait_component(rung: Rung, named: Callable[[str], str]) -> str | None:
     return named(rung.component.partition(":")[2]) if rung.waits else None
 
 
-def _direct(point: Point) -> bool:
-    return point[0].topology == NONE
-
-
 def _free(windows: Sequence[LatencyWindow]) -> npt.NDArray[np.int64]:
     return np.concatenate([window.free_ns for window in windows])
-
-
-def _median(latencies_ns: npt.NDArray[np.int64]) -> float:
-    return float(np.median(spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)))
 
 
 def _middle(windows: Sequence[LatencyWindow]) -> list[LatencyWindow]:
@@ -468,15 +452,15 @@ def _middle(windows: Sequence[LatencyWindow]) -> list[LatencyWindow]:
 
 
 def _p50(windows: Sequence[LatencyWindow]) -> float:
-    return float(np.mean([_median(window.free_ns) for window in windows]))
+    return float(np.mean([median_ns(window.free_ns) for window in windows]))
 
 
 def _p99(window: LatencyWindow) -> float:
-    return float(np.percentile(spread_ties(window.free_ns, _CLOCK_RESOLUTION_NS), 99))
+    return float(np.percentile(spread_ties(window.free_ns, CLOCK_RESOLUTION_NS), 99))
 
 
 def _percentiles(latencies_ns: npt.NDArray[np.int64]) -> profile.Percentiles:
-    spread = spread_ties(latencies_ns, _CLOCK_RESOLUTION_NS)
+    spread = spread_ties(latencies_ns, CLOCK_RESOLUTION_NS)
     p50, p90, p99 = np.percentile(spread, [50, 90, 99])
     return profile.Percentiles(
         p50_ns=float(p50),
@@ -494,7 +478,7 @@ def _ratio(ratios: Sequence[float]) -> float | None:
 def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> float | None:
     if not others:
         return None
-    return _median(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
+    return median_ns(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
 
 
 def _noise(windows: Sequence[Noise]) -> profile.Noise:

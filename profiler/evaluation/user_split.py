@@ -25,9 +25,6 @@ from profiler.vocabulary.protocols import TCP
 _FEWEST_SAMPLES: Final = 500
 """Of each rung, to tell a component by the functions it enters."""
 
-_USEFUL_UNRESOLVED: Final = 0.5
-"""Symbols that leave more than this unresolved say too little to be shown: a stripped binary."""
-
 
 class UserSplits:
     """Splits the user time of cells, from what was read of their rungs."""
@@ -50,7 +47,7 @@ class UserSplits:
             once = cell.hop.protocol == TCP or cell.scene.load.new_connections
             histogram = self._histogram(rungs[-1][1], named=True)
             splits.append(split_by_symbols(histogram, catalogue, PROXY_CORE if once else PARSING))
-        return {split.source: _described(split) for split in splits if split.unresolved_share <= _USEFUL_UNRESOLVED}
+        return {split.source: _described(split) for split in splits if split.useful}
 
     def entered(self, hop: Hop, lower: Hop, upper: Hop, scene: Scene) -> Entered | None:
         """The share of user time in functions that the upper rung enters and the lower one does not.

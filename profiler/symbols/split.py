@@ -27,6 +27,9 @@ LADDER: Final = "ladder"
 UNRESOLVED: Final = "unresolved"
 """What `shares` calls the time of functions that could not be given to a component."""
 
+_MOST_UNRESOLVED: Final = 0.5
+"""A split that leaves more than this unresolved says too little to be shown: names of a stripped binary."""
+
 
 class Rung(NamedTuple):
     """One configuration of the ladder: the component that it adds to the rung before, and what it was measured at."""
@@ -74,6 +77,11 @@ class UserSplit:
     def unresolved_share(self) -> float:
         """The part of user time that has no component, in [0, 1]."""
         return self.unresolved_ns / self.total_ns if self.total_ns else 0.0
+
+    @property
+    def useful(self) -> bool:
+        """Whether so little is unresolved that the split is worth showing."""
+        return self.unresolved_share <= _MOST_UNRESOLVED
 
     @property
     def shares(self) -> dict[str, float]:

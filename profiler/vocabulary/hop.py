@@ -18,7 +18,7 @@ from profiler.vocabulary.components import (
     SHARED_PROXY,
     WAYPOINT_PROXY,
 )
-from profiler.vocabulary.protocols import HTTP1
+from profiler.vocabulary.protocols import HTTP1, TCP
 from profiler.vocabulary.variant import USUAL, Variant
 
 NONE, CLIENT, SERVER, BOTH, SHARED, WAYPOINT = "none", "client", "server", "both", "shared", "waypoint"
@@ -101,6 +101,11 @@ class Hop:
         kept = self.filters[:-1] if self.variant.filter_file else self.filters
         bootstrap = "" if self.variant.bootstrap else self.bootstrap
         return replace(self, filters=kept, bootstrap=bootstrap, variant=USUAL)
+
+    @property
+    def parses(self) -> bool:
+        """Whether its proxies take requests apart, instead of passing bytes on."""
+        return self.topology != NONE and self.protocol != TCP
 
     @property
     def sidecar_places(self) -> tuple[str, ...]:

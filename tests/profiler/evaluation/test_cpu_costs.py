@@ -90,3 +90,17 @@ def test_other_hops_with_sidecars_calibrate_too() -> None:
     other: Point = (Hop("tcp", "client"), ANCHOR_SCENE)
     fit = CpuCostFit({POINT: [window(None, None, hit_ns=0.0)], other: [window(None, None, hit_ns=2 * HIT_NS)]})
     assert fit.without(ANCHOR_HOP).hit_ns == pytest.approx(HIT_NS)
+
+
+def test_a_hit_costs_more_where_sidecars_parse() -> None:
+    parsing: Point = (Hop("http1", "client"), ANCHOR_SCENE)
+    fit = CpuCostFit({POINT: [window(None, None)] * 4, parsing: [window(None, None, hit_ns=3 * HIT_NS)] * 4})
+    found = fit.without(Hop("http1", "both"))
+    assert found.of(POINT[0]).hit_ns == pytest.approx(HIT_NS)
+    assert found.of(Hop("http1", "both")).hit_ns == pytest.approx(3 * HIT_NS)
+
+
+def test_the_only_hop_that_parses_is_corrected_by_those_that_do_not() -> None:
+    parsing: Point = (Hop("http1", "both"), ANCHOR_SCENE)
+    fit = CpuCostFit({POINT: [window(None, None)] * 4, parsing: [window(None, None, hit_ns=9 * HIT_NS)] * 4})
+    assert fit.without(parsing[0]).of(parsing[0]).hit_ns == pytest.approx(HIT_NS)
