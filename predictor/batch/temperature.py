@@ -44,13 +44,18 @@ def _visits(rows: Rows, flow: Flow, requests: Requests, replicas: Floats) -> Vis
     parallel = rows.choices["repeat"] == _PARALLEL
     calls = np.maximum(times, 1.0)
     first, at_once, calling = _stages(rows, flow, np.where(parallel, calls, 1.0))
+    visited = _visited(rows, flow, times)
+    most = np.ones(rows.graphs)
+    np.maximum.at(most, rows.node_graph, visited)
+    on_node = np.minimum(most, np.bincount(rows.node_graph, minlength=rows.graphs)) / rows.numbers["nodes"]
     use = rows.numbers["cpu_use"]
     use = np.where(np.isnan(use), ASSUMED_USE, use)
     return Visits(
         own_ns=rows.numbers["service_time_ns"],
         answer_ns=requests.without_hops.mean,
         rates=visits[rows.deployment],
-        visited=_visited(rows, flow, times),
+        visited=visited,
+        on_node=on_node[rows.node_graph],
         calling=calling,
         use=use[rows.node_graph],
         cpus=cpus_of(rows)[rows.node_graph],

@@ -11,6 +11,9 @@ A position adds up both passes of a call at one side; it may be beyond 1. Passes
 the services' own times; the first one of a service waits for its next request. Where a request is handled by few CPUs,
 the services it visits and their sidecars run between two passes of one sidecar, and each takes a part of the caches;
 those that a profile's single hop has too are in its cells.
+
+Of what idle time takes away, a part is shared by the sidecars of a node (`SHARED`), so a request that visits many
+services of one node pays less for each than a single hop with its two sidecars.
 """
 
 import math
@@ -41,6 +44,11 @@ PART: Final = 0.25
 
 ASSUMED_USE: Final = 0.5
 """Share of CPU that others use, where the graph does not say."""
+
+SHARED: Final = 0.5
+"""Of what idle time takes from a sidecar, the part that the sidecars of a node share: the program's code, the kernel's.
+The first one that a request visits there brings it back for the others. From 42 random graphs on one node, see
+experiments/random_graphs."""
 
 UNMEASURED: Final = 0.5
 """Relative error of what idle time adds, where that was measured of another protocol or TLS: a judgement."""
@@ -131,8 +139,9 @@ class Visits:
     """What sidecars see of requests.
 
     By service: own time and answer time without sidecars in ns, visits per second of a replica of its deployment, how
-    many services one of its requests visits (itself included), whether it waits for calls, the share of its CPU that
-    others use, the CPUs of its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls for one
+    many services one of its requests visits (itself included), how many different ones the largest request of its graph
+    visits on one node (NaN: not known), whether it waits for calls, the share of its CPU that others use, the CPUs of
+    its graph (infinity: not known). By edge: caller (−1 outside) and callee; calls for one
     request of the caller, at least one, and how many of them are in a row; calls at the same time, whether it is in its
     caller's first stage.
     """
@@ -141,6 +150,7 @@ class Visits:
     answer_ns: Floats
     rates: Floats
     visited: Floats
+    on_node: Floats
     calling: Booleans
     use: Floats
     cpus: Floats
@@ -172,7 +182,8 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
         # Of several calls for one request the first comes after all of the time between, the others find it warm.
         calls = visits.calls[edges]
         between = np.maximum(calls * each_ns[callee] - answered, 0.0)
-        arriving = _cooled(factor * np.interp(between, gaps, reached), between, use)
+        taken = factor * np.interp(between, gaps, reached) * _unshared(visits.on_node[callee])
+        arriving = _cooled(taken, between, use)
         answering = _cooled(factor * answer_idle[callee], answered, use)
         leaving = _cooled(factor * own_idle[caller], own[caller], calling_use)
         back = _cooled(factor * answer_idle[callee], answered, calling_use, processes / visits.cpus[caller])
@@ -182,6 +193,11 @@ def positions(visits: Visits, curve: Curve, ends: Ends) -> tuple[Floats, Floats]
             found[:, 0, edges] = np.where(outside, 0.0, (leaving[number] * first + back[number]) / at_once)
             found[:, 1, edges] = arriving[number] / calls + answering[number] * last
     return cold, idle
+
+
+def _unshared(on_node: Floats) -> Floats:
+    """What idle time costs each of so many sidecars of a node, over what it costs each of the two of a single hop."""
+    return (1.0 - SHARED + SHARED / np.fmax(on_node, 2.0)) / (1.0 - SHARED / 2.0)
 
 
 def _cooled(idle: Floats, gap: Floats, use: Floats, processes: Floats | float = 0.0) -> tuple[Floats, Floats]:
@@ -296,6 +312,7 @@ def _visits(
     visited: dict[str, float] = {}
     for name in reversed(plan.order):
         visited[name] = 1.0 + sum(call.calls_per_request * visited[call.callee] for call in plan.handlings[name].calls)
+    on_node = min(max(visited.values()), count) / (graph.cluster.nodes or math.nan)
     first: dict[str, bool] = {}
     at_once: dict[str, float] = {}
     for handling in plan.handlings.values():
@@ -308,6 +325,7 @@ def _visits(
         answer_ns=np.array([answer_ns[service.name] for service in graph.services]),
         rates=np.array([of_deployment[name] / replicas[name] for name in deployments]),
         visited=np.array([visited[service.name] for service in graph.services]),
+        on_node=np.full(count, on_node),
         calling=np.array([bool(plan.handlings[service.name].stages) for service in graph.services]),
         use=np.full(count, use),
         cpus=np.full(count, plan.cpus),

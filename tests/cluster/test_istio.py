@@ -211,12 +211,13 @@ def load(cluster: LocalCluster) -> Iterator[None]:
 
 @pytest.mark.timing
 @pytest.mark.needs_image
-def test_killed_outright_a_run_leaves_nothing_that_cleanup_does_not_remove(
-    cluster: LocalCluster, profile: Callable[..., Profile]
+@pytest.mark.parametrize("point", ["owner", "pod", "all ready", "measuring", "last round"])
+def test_killed_anywhere_a_run_leaves_nothing_that_cleanup_does_not_remove(
+    cluster: LocalCluster, profile: Callable[..., Profile], point: str
 ) -> None:
     before = objects()
     run = profile("--mesh=istio")
-    run.await_(POINTS["measuring"])
+    run.await_(POINTS[point])
     run.kill()
     cleanup()
     require_as_before(before)

@@ -9,7 +9,7 @@ import pytest
 from predictor.graph.service_time import ServiceTime
 from predictor.graph.types import Call, CallGraph, Cluster, Ingress, Service
 from predictor.hop_costs.options import Options
-from predictor.hop_costs.temperature import PART, nearest_end
+from predictor.hop_costs.temperature import PART, SHARED, nearest_end
 from predictor.models.fitting import fit_profile
 from predictor.models.types import CoolingEnd, FittedModel
 from predictor.predict.own_error import FIGURES
@@ -65,6 +65,17 @@ def test_what_handles_a_request_on_few_cpus_evicts_one_another() -> None:
 
 def test_who_answers_right_after_a_call_came_back_is_hot() -> None:
     assert weights(found(chain(2, 100.0)))["ingress->s0"][1] == pytest.approx(0.1 * (10 - 2.4 - 0.2))
+
+
+@pytest.mark.parametrize(("count", "nodes", "on_node"), [(2, 1, 2), (5, 1, 5), (5, 2, 2.5), (5, 5, 2), (5, None, 2)])
+def test_sidecars_of_one_node_share_what_idle_time_takes_from_them(
+    count: int, nodes: int | None, on_node: float
+) -> None:
+    """s1 waits 10 - 1.2 ms × (count - 1) for its next request; the cells have two sidecars on one node."""
+    graph = replace(chain(count, 100.0), cluster=Cluster(nodes=nodes, cpus_per_node=None, cpu_use=0.0))
+    idle = 0.1 * (10 - 1.2 * (count - 1) - 0.2) * (1 - SHARED + SHARED / on_node) / (1 - SHARED / 2)
+    answering = 0.1 if count == 2 else 0.0
+    assert weights(found(graph))["s0->s1"][1] == pytest.approx(idle + answering)
 
 
 def test_calls_at_the_same_time_and_in_a_row_find_the_sidecar_warm() -> None:

@@ -72,6 +72,20 @@ def test_an_anchor_whose_cpu_is_not_known_tells_by_its_latency() -> None:
     assert overhead_ns("http1", without) == pytest.approx(1.3 * overhead_ns("http1"), rel=1e-9)
 
 
+@pytest.mark.parametrize(("idle_ns", "position"), [(150.0, 0.25), (200.0, 0.5), (300.0, 0.5)])
+def test_idle_sidecars_cool_as_the_anchor_at_a_low_rate_but_no_faster_than_in_the_profile(
+    idle_ns: float, position: float
+) -> None:
+    """From 100 ns hot to 300 ns cold; in the profile 200/s, so 5 ms, was half of the way."""
+    model = replace(MODEL, cooling=((0.0, 0.0), (5e6, 0.5), (50e6, 2.0)))
+    cells = {AnchorCell("http1", "hot"): 100.0, AnchorCell("http1", "cold"): 300.0}
+    cells[AnchorCell("http1", "hot", 200.0)] = idle_ns
+    anchors = [Anchor(one, AnchorReading(100.0, 0.0), (AnchorReading(ns, 0.0),)) for one, ns in cells.items()]
+    assert [reached for _, reached in at_speed_of(model, anchors).cooling] == pytest.approx(
+        [0.0, position, 4.0 * position]
+    )
+
+
 def test_a_profile_without_anchor_is_refused() -> None:
     model = replace(MODEL, configurations=())
     with pytest.raises(UsageError, match="no anchor cell"):
