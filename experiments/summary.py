@@ -68,7 +68,7 @@ SHOWN: Final = (
         ("cell", "currency", "component", "local", "pods", "pods / local"),
         where=("component", ("overhead", "ipc", "parsing", "redirect")),
     ),
-    Shown("repeatability", ("figure", "before", "after"), table=1),
+    Shown("repeatability", ("figure", "hot", "cold"), table=1),
     Shown(
         "envoy_versions",
         ("cell", "version", "latency, µs", "against the version before", "CPU, µs", "CPU against the version before"),
