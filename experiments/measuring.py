@@ -10,7 +10,7 @@ from profiler.testbed.run import Run, measuring_lock
 
 @contextmanager
 def measuring_run() -> Iterator[Run]:
-    """A run that nothing else measures beside. What fails in it ends the program, with one line and its exit status."""
+    """A run while no other run measures. An error in it ends the program with one line and its exit status."""
     try:
         with measuring_lock(), Run.start() as run:
             yield run

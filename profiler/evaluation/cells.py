@@ -35,11 +35,11 @@ from profiler.attribution.latency import (
 from profiler.attribution.statistics import middle, spread_ties
 from profiler.evaluation.cooling import cooling_point
 from profiler.evaluation.cpu_costs import CpuCostFit, CpuCosts
-from profiler.evaluation.latency_hits import CLOCK_RESOLUTION_NS, LatencyHits, median_ns
+from profiler.evaluation.latency_hits import LatencyHits
 from profiler.evaluation.readings import Point, Readings
 from profiler.evaluation.trust import residual, trust_warnings
 from profiler.evaluation.user_split import UserSplits
-from profiler.evaluation.windows import CpuWindow, LatencyWindow
+from profiler.evaluation.windows import CLOCK_RESOLUTION_NS, CpuWindow, LatencyWindow, median_latency_ns
 from profiler.host.accounting import NOISY_STEAL_RATIO, Noise
 from profiler.planning.cells import ANCHOR_HOP, ANCHOR_SCENE, Cell, Plan, Rung, Scene, anchor_scene, ladder, paced
 from profiler.probes.perf_sampling import CPU_CLOCK
@@ -291,7 +291,9 @@ class Assembly:
         probed = [window.probed_ns for window in windows]
         unprobed = [window.unprobed_ns for window in windows]
         return profile.Perturbation(
-            latency_ratio=_ratio([median_ns(p) / median_ns(u) for p, u in zip(probed, unprobed, strict=True)]),
+            latency_ratio=_ratio(
+                [median_latency_ns(p) / median_latency_ns(u) for p, u in zip(probed, unprobed, strict=True)]
+            ),
             throughput_ratio=_ratio([probed_rps / unprobed_rps for unprobed_rps, probed_rps in capacities]),
             proxy_cpu_ratio=_ratio(proxy),
         )
@@ -303,7 +305,7 @@ class Assembly:
         if not anchors:
             return None
         at_s = np.array([anchor.at_s for anchor in anchors])
-        medians_ns = np.array([median_ns(anchor.free_ns) for anchor in anchors])
+        medians_ns = np.array([median_latency_ns(anchor.free_ns) for anchor in anchors])
         nearest = [medians_ns[np.argmin(np.abs(at_s - window.at_s))] for window in windows]
         return float(np.median(medians_ns) / np.median(nearest))
 
@@ -316,7 +318,7 @@ class Assembly:
         if not anchors:
             return None
         baseline = self._readings.latency[ANCHOR_HOP.baseline, ANCHOR_SCENE]
-        medians_ns = [median_ns(window.free_ns) for window in anchors]
+        medians_ns = [median_latency_ns(window.free_ns) for window in anchors]
         start_s = anchors[0].at_s
         low, high = np.percentile(medians_ns, [10, 90])
         return profile.Anchor(
@@ -333,7 +335,9 @@ class Assembly:
             ],
             median_with_p50_ns=float(np.median(medians_ns)),
             median_by_temperature_ns={
-                temperature: float(np.median([median_ns(window.free_ns) for window in self._anchors(temperature)]))
+                temperature: float(
+                    np.median([median_latency_ns(window.free_ns) for window in self._anchors(temperature)])
+                )
                 for temperature in dict.fromkeys(scene.temperature for scene in self._plan.scenes)
                 if self._anchors(temperature)
             },
@@ -452,7 +456,7 @@ def _middle(windows: Sequence[LatencyWindow]) -> list[LatencyWindow]:
 
 
 def _p50(windows: Sequence[LatencyWindow]) -> float:
-    return float(np.mean([median_ns(window.free_ns) for window in windows]))
+    return float(np.mean([median_latency_ns(window.free_ns) for window in windows]))
 
 
 def _p99(window: LatencyWindow) -> float:
@@ -478,7 +482,7 @@ def _ratio(ratios: Sequence[float]) -> float | None:
 def _nearest_median(window: LatencyWindow, others: Sequence[LatencyWindow]) -> float | None:
     if not others:
         return None
-    return median_ns(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
+    return median_latency_ns(min(others, key=lambda other: abs(other.at_s - window.at_s)).free_ns)
 
 
 def _noise(windows: Sequence[Noise]) -> profile.Noise:

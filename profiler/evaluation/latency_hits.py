@@ -9,15 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from profiler.attribution.statistics import spread_ties
 from profiler.evaluation.readings import Point
-from profiler.evaluation.windows import LatencyWindow
+from profiler.evaluation.windows import LatencyWindow, median_latency_ns
 from profiler.vocabulary.hop import Hop
-
-CLOCK_RESOLUTION_NS: Final = 1000
-"""That of the load generators."""
 
 _FEWEST_WINDOWS: Final = 4
 
@@ -60,9 +55,4 @@ def _cost_ns(window: LatencyWindow) -> float | None:
     if window.exchanges is None or not len(window.burst_ns) or not len(window.gap_ns):
         return None
     pieces = float(window.exchanges.segments.sum(axis=1).mean())
-    return (median_ns(window.burst_ns) - median_ns(window.gap_ns)) / pieces if pieces > 0.0 else None
-
-
-def median_ns(latencies_ns: npt.NDArray[np.int64]) -> float:
-    """The median of latencies that are whole steps of the generator's clock."""
-    return float(np.median(spread_ties(latencies_ns, CLOCK_RESOLUTION_NS)))
+    return (median_latency_ns(window.burst_ns) - median_latency_ns(window.gap_ns)) / pieces if pieces > 0.0 else None

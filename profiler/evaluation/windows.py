@@ -7,12 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.attribution.latency import ExchangeTable
+from profiler.attribution.statistics import spread_ties
 from profiler.host.accounting import Noise, Reschedulings
 from profiler.probes.cputime import CpuTimes
 from profiler.probes.perf_sampling import SampledTimes
 
 GUARD_NS: Final = 3_000_000
 """Left out after a phase's beginning and before its end, where probes are being attached."""
+
+CLOCK_RESOLUTION_NS: Final = 1000
+"""That of the load generators."""
 
 
 @dataclass(frozen=True)
@@ -123,3 +127,8 @@ class CpuWindow:
         if self.free_reschedulings is None or self.traced_reschedulings is None:
             return 0.0
         return self.free_reschedulings * self.requests / self.free_requests - self.traced_reschedulings
+
+
+def median_latency_ns(latencies_ns: npt.NDArray[np.int64]) -> float:
+    """The median of latencies that are whole steps of the generator's clock."""
+    return float(np.median(spread_ties(latencies_ns, CLOCK_RESOLUTION_NS)))
